@@ -1,0 +1,56 @@
+# `make help` lists the targets. Everything runs in .venv, made from requirements/dev.txt (hash-checked).
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SOURCES := app tests alembic requirements
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock migration clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
+
+install: $(STAMP) ## Make .venv from the lock (other targets do it when needed)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "taller: Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
+	@echo "taller: installing the locked dependencies into .venv"
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+		$(PYTHON) -m venv .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $(STAMP)
+
+run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, ready to use
+	@exec $(BIN)/taller dev
+
+test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/ty check --quiet app tests
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python requirements/lock.py --check
+
+format: $(STAMP) ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+lock: $(STAMP) ## Rewrite requirements/ after a change of dependencies
+	@$(BIN)/python requirements/lock.py
+
+migration: $(STAMP) ## Draft a migration from the models: make migration name="add labels"
+	@$(BIN)/taller migration "$(name)"
+
+clean: ## Remove .venv and caches (the data in .taller stays)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,61 @@
+"""How migrations run: over asyncpg, one at a time across all processes, each in a transaction of its own."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import app.features  # noqa: F401 - imports every feature's models
+from app.core.config import get_settings
+from app.core.models import Base
+
+ADVISORY_LOCK = 7_425_531_018
+"""Any number, as long as nothing else in the database uses it."""
+
+LOCK_TIMEOUT = "5s"
+"""A migration that cannot get its table lock fails and can be tried again; waiting would block the live service."""
+
+
+def migrate_offline() -> None:
+    """Write the SQL instead of running it."""
+    context.configure(
+        dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True, transaction_per_migration=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def migrate_on(connection: Connection) -> None:
+    """Run the migrations on this connection."""
+    # Held until the connection closes. A second runner waits here and then finds nothing left to do.
+    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_online() -> None:
+    """Connect and migrate."""
+    url = context.config.attributes.get("url") or get_settings().database_url
+    if url is None:
+        raise RuntimeError("TALLER_DATABASE_URL is not set")
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate_on)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    migrate_offline()
+else:
+    asyncio.run(migrate_online())

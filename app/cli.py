@@ -1,0 +1,149 @@
+"""The command `taller`, also `python -m app`."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import uvicorn
+from pydantic import ValidationError
+
+from app.auth.manager import Authentication
+from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
+from app.core.config import Settings, get_settings
+from app.core.database import Database
+from app.core.errors import UnavailableError
+from app.core.logging import configure_logging
+from app.core.migrations import upgrade
+from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the message tells the operator why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    parser = argparse.ArgumentParser(prog="taller", description="Projects and their tasks.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, function, summary in (
+        ("dev", dev, "prepare a database, migrate it and serve: everything for development"),
+        ("run", run, "serve; the database must be migrated"),
+        ("migrate", migrate, "bring the database schema to the newest revision"),
+        ("openapi", openapi, "print the OpenAPI document"),
+    ):
+        commands.add_parser(name, help=summary, description=summary).set_defaults(function=function)
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.function(_settings())
+    except (CommandError, EmbeddedPostgresError, UnavailableError) as error:
+        sys.exit(f"taller: {error}")
+
+
+def dev(settings: Settings) -> None:
+    """Serve on a database that is made ready first: the embedded one, unless TALLER_DATABASE_URL names another."""
+    if not settings.is_development:
+        raise CommandError("`taller dev` is for development; use `taller migrate` and `taller run`.")
+    if "TALLER_LOG_FORMAT" not in os.environ:
+        settings = settings.model_copy(update={"log_format": "text"})
+    with _terminated_as_exit(), _database_for_development(settings) as url:
+        settings = settings.model_copy(update={"database_url": url})
+        _say("migrating the database")
+        migrate(settings)
+        address = f"http://{settings.host}:{settings.port}"
+        _say(f"the API is about to serve on {address}")
+        _say(f"documentation to try it in: {address}/docs")
+        _say(f"sign in as {SEED_USERNAME} with password {SEED_PASSWORD}; Ctrl-C stops everything")
+        run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish running requests."""
+    if settings.database_url is None:
+        raise CommandError("TALLER_DATABASE_URL is not set (`taller dev` brings a database of its own).")
+    # Worker processes build their settings from the environment.
+    for name in ("database_url", "log_format"):
+        os.environ[f"TALLER_{name.upper()}"] = str(getattr(settings, name))
+    get_settings.cache_clear()
+    configure_logging(settings)
+    uvicorn.run(
+        "app.main:serve",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.shutdown_timeout,
+        loop="uvloop",
+        http="httptools",
+    )
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
+    if settings.database_url is None:
+        raise CommandError("TALLER_DATABASE_URL is not set.")
+    upgrade(settings.database_url)
+    if settings.is_development:
+        asyncio.run(_seed(settings))
+
+
+def openapi(_: Settings) -> None:
+    """Print the OpenAPI document; needs no database."""
+    from app.main import create_app
+
+    json.dump(create_app().openapi(), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+async def _seed(settings: Settings) -> None:
+    database = Database(settings)
+    try:
+        await create_seed_admin(database, Authentication(settings, database).passwords)
+    finally:
+        await database.close()
+
+
+@contextmanager
+def _database_for_development(settings: Settings) -> Generator[str]:
+    if settings.database_url is not None:
+        _say("using the database of TALLER_DATABASE_URL")
+        yield settings.database_url
+        return
+    with EmbeddedPostgres(settings.data_dir, say=_say) as postgres:
+        yield postgres.url()
+        _say("stopping PostgreSQL")
+
+
+@contextmanager
+def _terminated_as_exit() -> Generator[None]:
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that the database is stopped after the API."""
+
+    def leave(_signal: int, _frame: object) -> NoReturn:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _settings() -> Settings:
+    try:
+        return get_settings()
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())
+        raise SystemExit("taller: the settings are not valid\n  " + "\n  ".join(problems)) from None
+
+
+def _say(message: str) -> None:
+    print(f"taller: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,120 @@
+"""Settings: everything an operator may decide, read once from `TALLER_…` variables and `.env`."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+MIN_SECRET_LENGTH = 32
+"""Bytes of HS256 output; RFC 7518 section 3.2 asks for a key at least as long."""
+
+DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production"  # noqa: S105 - refused in production
+
+
+def _asyncpg_url(value: str) -> str:
+    """Accept `postgres://`, `postgresql://` or `postgresql+asyncpg://`, and make each the last."""
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        # Not chained: SQLAlchemy's message repeats the address, and with it the password.
+        raise ValueError("not a database address: expected postgresql://user:password@host:port/name") from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError("only PostgreSQL is supported: expected postgresql://…")
+    return url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_asyncpg_url)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. `.env.example` lists the same ones; a test keeps the two equal."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TALLER_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    env: Literal["development", "production"] = "development"
+    """Development creates the seed's admin and allows defaults; production refuses to start with either."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """The TCP port to listen on."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Server processes; each opens its own connection pool."""
+
+    data_dir: Path = Path(".taller")
+    """Where the embedded development PostgreSQL keeps its data."""
+
+    database_url: DatabaseUrl | None = None
+    """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
+
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections per worker; workers × pool size must stay below the server's `max_connections`."""
+
+    database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Seconds a request waits for a free connection before it is answered 503."""
+
+    database_connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Seconds to wait for PostgreSQL to accept a connection."""
+
+    statement_timeout: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Seconds a single SQL statement may take before PostgreSQL cancels it and the request is answered 503."""
+
+    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    """Signs access tokens; at least 32 characters of randomness, required in production."""
+
+    access_token_lifetime: Annotated[int, Field(ge=60, le=86400)] = 900
+    """Seconds for which an access token is valid."""
+
+    argon2_time_cost: Annotated[int, Field(ge=1, le=20)] = 2
+    """Argon2id passes over memory when a password is hashed (OWASP: 2 with 19 MiB)."""
+
+    argon2_memory_cost: Annotated[int, Field(ge=8, le=1048576)] = 19456
+    """Argon2id memory in KiB when a password is hashed."""
+
+    password_hash_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """Passwords hashed at the same time per worker; further logins wait, other requests do not."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
+    """The largest request body that is read, in bytes; a larger one is answered 413."""
+
+    shutdown_timeout: Annotated[int, Field(ge=1, le=300)] = 20
+    """Seconds that running requests get to finish after SIGTERM or Ctrl-C."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line that is written."""
+
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object per log line, or text for a person's eyes."""
+
+    @model_validator(mode="after")
+    def _refuse_guessable_secrets(self) -> Self:
+        if self.env != "production":
+            return self
+        secret = self.jwt_secret.get_secret_value()
+        if secret == DEVELOPMENT_SECRET or len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8:
+            raise ValueError(
+                "TALLER_JWT_SECRET must be set in production to at least 32 random characters, "
+                "for example from: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        if self.database_url is None:
+            raise ValueError("TALLER_DATABASE_URL must be set in production")
+        return self
+
+    @property
+    def is_development(self) -> bool:
+        """Whether conveniences that no public service may have are on."""
+        return self.env == "development"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read from its environment once."""
+    return Settings()

@@ -1,0 +1,94 @@
+"""`/docs`, `/openapi.json` and `/problems/{code}`: served from here alone, nothing is loaded from elsewhere."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from app.core.errors import AppError, NotFoundError
+from app.core.guards import Public
+from app.core.openapi import problems
+from app.core.routing import Operation
+from app.core.schemas import Schema
+
+STATIC = Path(__file__).parent / "static"
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    # Swagger UI sets style attributes; they cannot load anything.
+    "style-src 'self' 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_ASSETS = {
+    "docs.js": ("docs.js", "text/javascript; charset=utf-8"),
+    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
+    "favicon-32x32.png": ("swagger-ui/favicon-32x32.png", "image/png"),
+}
+
+router = APIRouter(
+    tags=["documentation"],
+    dependencies=[Public],
+    route_class=Operation,
+    generate_unique_id_function=lambda route: route.name,
+)
+
+
+class ProblemKindNotFoundError(NotFoundError):
+    """No problem has this code."""
+
+    code = "problem_kind_not_found"
+    title = "No such kind of problem"
+
+
+class ProblemKind(Schema):
+    """What a problem's code means."""
+
+    code: str
+    title: str
+    status: int
+    description: str
+
+
+@router.get("/problems/{code}", summary="What does this problem mean?", responses=problems(ProblemKindNotFoundError))
+async def read_problem_kind(code: str) -> ProblemKind:
+    """What a problem's `code` means and what to do about it. Every problem's `type` leads here."""
+    kind = AppError.catalogue.get(code)
+    if kind is None:
+        raise ProblemKindNotFoundError
+    return ProblemKind(code=kind.code, title=kind.title, status=kind.status, description=kind.help)
+
+
+@router.get("/docs", include_in_schema=False)
+async def read_docs() -> Response:
+    """The documentation as a page on which every operation can be tried."""
+    return Response(
+        (STATIC / "docs.html").read_bytes(),
+        media_type="text/html",
+        headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
+    )
+
+
+@router.get("/docs/{asset}", include_in_schema=False)
+async def read_docs_asset(asset: str, request: Request) -> Response:
+    """A file that the page needs."""
+    if asset not in _ASSETS:
+        raise NotFoundError
+    file, media_type = _ASSETS[asset]
+    return _cacheable(request, (STATIC / file).read_bytes(), media_type)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def read_openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    return _cacheable(request, json.dumps(request.app.openapi()).encode(), "application/json")
+
+
+def _cacheable(request: Request, content: bytes, media_type: str) -> Response:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,170 @@
+"""Errors: every refusal is a class, and every class leaves as one RFC 9457 problem document.
+
+A feature adds an error by subclassing `AppError` (or one of the families below) in its own `errors.py`. A class without
+status, code or title, or with a code that is taken, fails at import.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypedDict
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(TypedDict, total=False):
+    """What is wrong with one value: `pointer` (RFC 6901) into the body, or the name of a `parameter`."""
+
+    pointer: str
+    parameter: str
+    detail: str
+    code: str
+
+
+class AppError(Exception):
+    """A refusal that the caller can understand.
+
+    `detail` is shown to the caller: it must help and must not repeat what was submitted.
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    """What the caller can do about it, for the documentation; the class's docstring."""
+
+    catalogue: ClassVar[dict[str, type["AppError"]]] = {}
+    """Every error by its code; the documentation and the OpenAPI responses are made from it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        missing = [name for name in ("status", "code", "title") if not hasattr(cls, name)]
+        if missing or not cls.__doc__:
+            raise TypeError(f"{cls.__qualname__} lacks {', '.join(missing) or 'a docstring'}")
+        if "code" not in vars(cls):
+            raise TypeError(f"{cls.__qualname__} needs a code of its own")
+        taken = AppError.catalogue.setdefault(cls.code, cls)
+        if taken is not cls:
+            raise TypeError(f"{cls.__qualname__} and {taken.__qualname__} share the code {cls.code!r}")
+        cls.help = " ".join(cls.__doc__.split())
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.help
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+
+
+class InvalidRequestError(AppError):
+    """Something in the request is malformed or out of range; `errors` names each field or parameter and the reason."""
+
+    status = 400
+    code = "invalid_request"
+    title = "The request is invalid"
+
+    def __init__(self, detail: str | None = None, *, errors: Sequence[FieldError] = ()) -> None:
+        if detail is None and errors:
+            where = errors[0].get("pointer") or errors[0].get("parameter") or "The body"
+            more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
+            detail = f"{where}: {errors[0]['detail']}{more}"
+        super().__init__(detail, errors=errors)
+
+
+class InvalidJsonError(AppError):
+    """The request body is not valid JSON in UTF-8."""
+
+    status = 400
+    code = "invalid_json"
+    title = "The body is not JSON"
+
+
+class NotAuthenticatedError(AppError):
+    """Send a valid access token: `Authorization: Bearer …`, from `POST /api/v1/auth/login`."""
+
+    status = 401
+    code = "not_authenticated"
+    title = "Sign in first"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class NotFoundError(AppError):
+    """Nothing answers at this address."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class MethodNotAllowedError(AppError):
+    """This address exists but does not know the method; `Allow` lists those it knows."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(headers={"Allow": ", ".join(sorted(allowed))})
+
+
+class BodyTooLargeError(AppError):
+    """The request body is larger than the service accepts."""
+
+    status = 413
+    code = "body_too_large"
+    title = "Body too large"
+
+
+class UnsupportedMediaTypeError(AppError):
+    """Send the body with a `Content-Type` that this operation reads."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+
+
+class InternalError(AppError):
+    """The service made a mistake; it is logged under the `request_id`. Nothing was changed."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+
+class UnavailableError(AppError):
+    """The service cannot reach its database or is overloaded for the moment; try again after `Retry-After` seconds."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class StatementTimeoutError(UnavailableError):
+    """The database needed longer than the service allows for one statement; narrow the request or try again later."""
+
+    code = "statement_timeout"
+    title = "The database took too long"
+
+
+def problem_document(error: AppError, *, instance: str, request_id: str) -> dict[str, Any]:
+    """The RFC 9457 document of an error. `type` resolves on this service to the code's documentation."""
+    document: dict[str, Any] = {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.errors:
+        document["errors"] = error.errors
+    return document

@@ -1,0 +1,74 @@
+"""Who may call an operation: declared on every route, checked at boot, decided before the body is looked at.
+
+A guard is the dependency that admits a caller. On the ordinary path it only says what has to hold, and the handler's
+one statement carries the condition. Where a request is refused before that statement runs (a malformed body, an unknown
+parameter), `admit` decides first, so that a stranger learns nothing from a 400.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.core.errors import AppError
+
+
+class Guard:
+    """A dependency that admits callers. Subclasses are called by FastAPI like any dependency."""
+
+    errors: ClassVar[tuple[type[AppError], ...]] = ()
+    """How it refuses; the OpenAPI document lists these on every operation that it guards."""
+
+    async def admit(self, request: Request) -> None:
+        """Raise what the caller is to be refused with; return if the request may be answered in detail."""
+        raise NotImplementedError
+
+
+def path_id(request: Request, name: str) -> UUID | None:
+    """The id in the path, or None where it is malformed (which validation reports, to those whom `admit` admits)."""
+    try:
+        return UUID(request.path_params[name])
+    except ValueError:
+        return None
+
+
+class _Public(Guard):
+    async def __call__(self) -> None:
+        return None
+
+    async def admit(self, request: Request) -> None:  # noqa: ARG002 - whoever asks
+        return None
+
+
+Public = Depends(_Public())
+"""Marks an operation that anybody may call: `dependencies=[Public]`. Being public is a decision, never an omission."""
+
+
+def guards_of(route: APIRoute) -> list[Guard]:
+    """The guards of a route, outermost first."""
+    return list(_guards(route.dependant))
+
+
+def _guards(dependant: Dependant) -> Iterator[Guard]:
+    for dependency in dependant.dependencies:
+        call: object = dependency.call
+        if isinstance(call, Guard):
+            yield call
+        yield from _guards(dependency)
+
+
+class UnguardedRouteError(Exception):
+    """A route admits callers that nobody decided to admit."""
+
+
+def refuse_unguarded_routes(routes: Iterable[APIRoute]) -> None:
+    """Stop the boot if a route has no guard."""
+    for route in routes:
+        if not guards_of(route):
+            raise UnguardedRouteError(
+                f"{sorted(route.methods or ())} {route.path} has no guard: take an entity or a scope from an access "
+                "module, or declare dependencies=[Public]"
+            )

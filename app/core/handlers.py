@@ -1,0 +1,89 @@
+"""From exceptions to problem documents: the one place where a refusal becomes a response."""
+
+import json
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.core.errors import (
+    PROBLEM_MEDIA_TYPE,
+    AppError,
+    BodyTooLargeError,
+    FieldError,
+    InternalError,
+    InvalidJsonError,
+    InvalidRequestError,
+    NotFoundError,
+    problem_document,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_REPORTED_ERRORS = 20
+"""How many refused values one answer lists; the rest shows once these are mended."""
+
+_BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
+
+
+def problem_response(error: AppError, *, path: str, request_id: str) -> Response:
+    """The response that carries an error."""
+    document = problem_document(error, instance=path, request_id=request_id)
+    # ASCII escapes, because names of unknown members may hold characters that UTF-8 cannot.
+    content = json.dumps(document, separators=(",", ":")).encode()
+    return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every refusal with a problem document."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+
+
+def _respond(request: Request, error: AppError) -> Response:
+    request.scope.setdefault("taller.log", {})["code"] = error.code
+    if error.status >= 500 and error.__cause__ is not None:
+        logger.warning("%s: %s", error.code, type(error.__cause__).__name__, exc_info=error.__cause__)
+    return problem_response(error, path=request.url.path, request_id=request.scope.get("taller.request_id", ""))
+
+
+async def _app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)
+    return _respond(request, error)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """FastAPI's and Starlette's own refusals."""
+    assert isinstance(error, HTTPException)
+    known: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
+    return _respond(request, known.get(error.status_code, InternalError)())
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        position = found[0]["loc"][-1]
+        return _respond(request, InvalidJsonError(f"The body is not valid JSON, from character {position} on."))
+    return _respond(request, InvalidRequestError(errors=[field_error(item) for item in found[:MAX_REPORTED_ERRORS]]))
+
+
+def field_error(item: Any) -> FieldError:
+    """One of pydantic's findings as the caller sees it, without the submitted value."""
+    location, *path = item["loc"]
+    code, detail = str(item["type"]), str(item["msg"])
+    if location == "body":
+        pointer = "".join("/" + _escaped(part) for part in path)
+        if not path and code in _BODY_SHAPED:
+            return FieldError(pointer="", detail="the body must be a JSON object", code="object_required")
+        if code == "extra_forbidden":
+            return FieldError(pointer=pointer, detail="is not a member that can be set here", code="unknown")
+        return FieldError(pointer=pointer, detail=detail, code=code)
+    return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
+
+
+def _escaped(part: object) -> str:
+    return str(part)[:100].replace("~", "~0").replace("/", "~1")

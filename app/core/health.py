@@ -1,0 +1,60 @@
+"""Whether this process lives, and whether it can do its work."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from app.core.database import DatabaseDep
+from app.core.errors import UnavailableError
+from app.core.guards import Public
+from app.core.migrations import schema_state
+from app.core.openapi import problems
+from app.core.routing import Operation
+from app.core.schemas import Schema
+
+
+class SchemaBehindError(UnavailableError):
+    """The database lacks migrations that this version needs: run `taller migrate`."""
+
+    code = "schema_behind"
+    title = "The database schema is behind"
+
+
+class Live(Schema):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(Schema):
+    """The process can do its work."""
+
+    status: Literal["ok"]
+    schema_state: Literal["current", "ahead"]
+    """`ahead` while a newer release is being rolled out: its migrations keep what this one needs."""
+
+
+router = APIRouter(
+    prefix="/health",
+    tags=["health"],
+    dependencies=[Public],
+    route_class=Operation,
+    generate_unique_id_function=lambda route: route.name,
+)
+
+
+@router.get("/live", summary="Is the process alive?")
+async def read_liveness() -> Live:
+    """Answers 200 as long as the process runs. Restart it when this fails."""
+    return Live(status="ok")
+
+
+@router.get("/ready", summary="Can it serve?", responses=problems(UnavailableError, SchemaBehindError))
+async def read_readiness(database: DatabaseDep) -> Ready:
+    """Answers 200 when the database answers and its schema is at the revision that this version needs, else 503.
+    Send no traffic while this fails.
+    """
+    state = await schema_state(database)
+    if state == "behind":
+        raise SchemaBehindError
+    return Ready(status="ok", schema_state="ahead" if state == "ahead" else "current")

@@ -1,0 +1,65 @@
+"""Structured logs: one JSON object per line on standard error."""
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from app.core.config import Settings
+
+request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that the running code serves."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Time, level, logger, message, request id, and whatever the call gave as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        return json.dumps(fields_of(record), default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """The same fields for a person's eyes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback if there is one."""
+        fields = fields_of(record)
+        head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
+        trace = fields.pop("exception", None)
+        return " ".join([head, *(f"{key}={value}" for key, value in fields.items())]) + (f"\n{trace}" if trace else "")
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a log line says."""
+    fields: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
+    if request_id := request_id_var.get():
+        fields["request_id"] = request_id
+    fields.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+    if record.exc_info:
+        fields["exception"] = logging.Formatter().formatException(record.exc_info)
+    return fields
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send every log line of this process to standard error, in the configured form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # Our own access line has the request id and the route template; uvicorn's has the raw address.
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,54 @@
+"""The schema's history: bring a database to the newest revision, and tell whether one is there."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from app.core.database import Database
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def alembic_config(url: str | None = None) -> Config:
+    """Alembic's configuration from pyproject.toml, for one database."""
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    if url is not None:
+        config.attributes["url"] = url
+    return config
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done."""
+    command.upgrade(alembic_config(url), revision)
+
+
+@cache
+def _revisions() -> tuple[str, frozenset[str]]:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    head = scripts.get_current_head()
+    if head is None:
+        raise RuntimeError("there are no migrations")
+    return head, frozenset(script.revision for script in scripts.walk_revisions())
+
+
+def head_revision() -> str:
+    """The revision that this version of the application needs."""
+    return _revisions()[0]
+
+
+async def schema_state(database: Database) -> str:
+    """`current`, `behind`, or `ahead`: migrated by a newer release, which keeps what this one needs."""
+    found = await database.row(text("SELECT to_regclass('alembic_version') IS NOT NULL AS present"))
+    if found is None or not found["present"]:
+        return "behind"
+    row = await database.row(text("SELECT version_num FROM alembic_version"))
+    head, known = _revisions()
+    if row is None:
+        return "behind"
+    if row["version_num"] == head:
+        return "current"
+    return "behind" if row["version_num"] in known else "ahead"

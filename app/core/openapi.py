@@ -1,0 +1,127 @@
+"""The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from app.core.errors import (
+    PROBLEM_MEDIA_TYPE,
+    AppError,
+    InternalError,
+    InvalidJsonError,
+    InvalidRequestError,
+    UnavailableError,
+    problem_document,
+)
+
+_EXAMPLE_REQUEST_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Why a request was not fulfilled (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "description": "Leads to the code's documentation."},
+        "title": {"type": "string", "description": "What went wrong, the same for every problem of this code."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What went wrong this time, or what to do about it."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "The path that was asked for."},
+        "code": {"type": "string", "description": "The stable name of this kind of problem, for programs."},
+        "request_id": {"type": "string", "description": "Names this request in the service's log."},
+        "errors": {
+            "type": "array",
+            "description": "Each value that was refused.",
+            "items": {"$ref": "#/components/schemas/FieldError"},
+        },
+    },
+}
+FIELD_ERROR_SCHEMA: dict[str, Any] = {
+    "title": "FieldError",
+    "description": "What is wrong with one value.",
+    "type": "object",
+    "required": ["detail", "code"],
+    "properties": {
+        "pointer": {"type": "string", "description": "Where in the body (RFC 6901)."},
+        "parameter": {"type": "string", "description": "Which parameter of the path, query or header."},
+        "detail": {"type": "string", "description": "What is wrong, in words."},
+        "code": {"type": "string", "description": "What is wrong, for programs."},
+    },
+}
+
+
+def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of these errors: by status, one example for each code."""
+    by_status: dict[int, dict[str, type[AppError]]] = {}
+    for error in errors:
+        by_status.setdefault(error.status, {})[error.code] = error
+        if error is InvalidRequestError:
+            by_status[error.status].setdefault(InvalidJsonError.code, InvalidJsonError)
+    return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
+
+
+def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
+    return {
+        "description": "; or ".join(dict.fromkeys(error.title for error in errors)),
+        "content": {
+            PROBLEM_MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {error.code: {"value": _example(error)} for error in errors},
+            }
+        },
+    }
+
+
+def _example(error: type[AppError]) -> dict[str, Any]:
+    instance = AppError.__new__(error)
+    AppError.__init__(instance)
+    return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_REQUEST_ID)
+
+
+def install_openapi(app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]]) -> None:
+    """Let `app.openapi()` describe these routes, in this order."""
+    listed = list(routes)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, listed, tags)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
+
+
+def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=routes, tags=tags
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
+    for error in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(error, None)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, path)
+            if method == "patch":
+                # RFC 7396's own type, next to plain JSON.
+                content = operation["requestBody"]["content"]
+                content["application/merge-patch+json"] = content["application/json"]
+    return document
+
+
+def _finish(operation: dict[str, Any], path: str) -> None:
+    responses: dict[str, Any] = operation["responses"]
+    # FastAPI adds its own 422 to operations with parameters; this service answers 400.
+    responses.pop("422", None)
+    for status, response in problems(InternalError, UnavailableError).items():
+        responses.setdefault(str(status), response)
+    for response in responses.values():
+        for example in response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", {}).values():
+            example["value"]["instance"] = path
+    operation["responses"] = {
+        status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
+        for status, response in sorted(responses.items())
+    }

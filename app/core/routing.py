@@ -1,0 +1,219 @@
+"""How an address finds its handler, and what every operation refuses before its handler runs.
+
+Routes are found by their path segments, at a cost that does not grow with their number. Each operation answers at its
+canonical address (`/api/v1/projects/`), at the bare one (`/projects/`), and with or without the trailing slash:
+directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, get_origin
+
+from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from app.core.errors import (
+    BodyTooLargeError,
+    FieldError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    UnsupportedMediaTypeError,
+)
+from app.core.guards import guards_of
+from app.core.openapi import problems
+
+API_PREFIX = "/api/v1"
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Operation(APIRoute):
+    """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
+
+    accepts: tuple[str, ...]
+    """The media types of the body; empty where no body is read."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = dict(options.pop("openapi_extra", None) or {})
+        self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
+        if options.get("status_code") == HTTPStatus.NO_CONTENT:
+            # Without it, the empty answer would claim to be JSON.
+            options["response_class"] = Response
+        super().__init__(path, endpoint, openapi_extra=extra or None, **options)
+        body_errors = (BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
+        guard_errors = (error for guard in guards_of(self) for error in guard.errors)
+        self.responses = {**problems(InvalidRequestError, *body_errors, *guard_errors), **self.responses}
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """FastAPI's handler, behind the checks that hold for every operation."""
+        if self.body_field is not None and not self.accepts:
+            self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
+        handle = super().get_route_handler()
+        accepts = frozenset(self.accepts)
+        guards = guards_of(self)
+        repeatable = dict(_query_parameters(self.dependant))
+
+        async def handler(request: Request) -> Response:
+            try:
+                if request.scope["query_string"]:
+                    _refuse_unknown_parameters(request, repeatable)
+                if accepts:
+                    _refuse_other_media_types(request, accepts)
+                response: Response = await handle(request)
+            except (InvalidRequestError, UnsupportedMediaTypeError, RequestValidationError, HTTPException):
+                for guard in guards:
+                    await guard.admit(request)
+                raise
+            return response
+
+        return handler
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The query parameters of an operation by name, and whether each may be repeated."""
+    for parameter in dependant.query_params:
+        model = parameter.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            for name, field in model.model_fields.items():
+                yield field.alias or name, _is_collection(field)
+        else:
+            yield parameter.alias, _is_collection(parameter.field_info)
+    for dependency in dependant.dependencies:
+        yield from _query_parameters(dependency)
+
+
+def _is_collection(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) in {list, set, tuple}
+
+
+def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in repeatable:
+            known = ", ".join(sorted(repeatable)) or "none"
+            errors.append(
+                FieldError(parameter=name[:100], detail=f"is not a parameter here (known: {known})", code="unknown")
+            )
+        elif name in seen and not repeatable[name]:
+            errors.append(FieldError(parameter=name, detail="is given more than once", code="repeated"))
+        seen.add(name)
+    if errors:
+        raise InvalidRequestError(errors=errors[:20])
+
+
+def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None:
+    content_type = request.headers.get("content-type")
+    if content_type is None:
+        # No body and no type: the missing body is the clearer complaint.
+        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+            return
+    elif content_type.partition(";")[0].strip().lower() in accepts:
+        return
+    raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(sorted(accepts))}.")
+
+
+class FeatureRouter(APIRouter):
+    """The router of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
+
+    def __init__(self, *, prefix: str = "", tag: str, dependencies: Sequence[Any] = ()) -> None:
+        super().__init__(
+            prefix=API_PREFIX + prefix,
+            tags=[tag],
+            dependencies=dependencies,
+            route_class=Operation,
+            generate_unique_id_function=lambda route: route.name,
+        )
+
+
+class _Node:
+    """One path segment: where its children lead, and the operations that end here."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.operations: dict[str, tuple[APIRoute, tuple[str, ...]]] = {}
+
+    def add(self, route: APIRoute, segments: list[str]) -> None:
+        node, names = self, []
+        for segment in segments:
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.children.setdefault(segment, _Node())
+        for method in route.methods or ():
+            node.operations[method] = (route, tuple(names))
+            if method == "GET":
+                node.operations.setdefault("HEAD", (route, tuple(names)))
+
+    def find(self, segments: list[str]) -> tuple["_Node", list[str]] | None:
+        node: _Node | None = self
+        values: list[str] = []
+        for segment in segments:
+            if node is None:
+                return None
+            child = node.children.get(segment)
+            if child is None:
+                values.append(segment)
+                child = node.parameter
+            node = child
+        return (node, values) if node is not None and node.operations else None
+
+
+class Dispatcher(BaseRoute):
+    """All operations of the application as one route of the FastAPI router."""
+
+    def __init__(self, routes: Iterable[APIRoute]) -> None:
+        self.routes = list(routes)
+        self._root, self._api = _Node(), _Node()
+        for route in self.routes:
+            if route.path.startswith(API_PREFIX + "/"):
+                self._api.add(route, _segments(route.path.removeprefix(API_PREFIX)))
+            else:
+                self._root.add(route, _segments(route.path))
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Find the operation, or the address under another method (answered 405 with all that it allows)."""
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        path: str = scope["path"]
+        if path.startswith(API_PREFIX + "/"):
+            found = self._api.find(_segments(path[len(API_PREFIX) :]))
+        else:
+            segments = _segments(path)
+            found = self._root.find(segments) or self._api.find(segments)
+        if found is None:
+            return Match.NONE, {}
+        node, values = found
+        operation = node.operations.get(scope["method"])
+        if operation is None:
+            return Match.FULL, {"taller.allowed": sorted(node.operations)}
+        route, names = operation
+        return Match.FULL, {
+            "route": route,
+            "endpoint": route.endpoint,
+            "path_params": dict(zip(names, values, strict=True)),
+        }
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the operation that `matches` found."""
+        if "taller.allowed" in scope:
+            raise MethodNotAllowedError(scope["taller.allowed"])
+        await scope["route"].app(scope, receive, send)
+
+
+def _segments(path: str) -> list[str]:
+    segments = path[1:].split("/")
+    if segments[-1] == "":
+        segments.pop()
+    return segments

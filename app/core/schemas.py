@@ -1,0 +1,82 @@
+"""Types that the schemas of every feature share."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError("nul_character", "must not contain the NUL character")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "must contain a visible character")
+    return value
+
+
+def _iso_date(value: Any) -> Any:
+    # pydantic would also take datetimes and Unix timestamps for a date.
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
+        raise PydanticCustomError("date_format", "must be a date written YYYY-MM-DD")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""Text that PostgreSQL can store: it takes any character but NUL."""
+
+Line = Annotated[Text, AfterValidator(_not_blank)]
+"""Text that a person can see."""
+
+Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1)]
+"""A 32-bit integer; neither a boolean nor a float passes for one."""
+
+Flag = Annotated[bool, Strict()]
+"""true or false, and nothing that only resembles them."""
+
+IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+"""A calendar date, `YYYY-MM-DD`."""
+
+
+Id = Annotated[UUID, Field(description="Assigned by the service; ids sort by creation.")]
+CreatedAt = Annotated[datetime, Field(description="When it was created (UTC).")]
+UpdatedAt = Annotated[datetime, Field(description="When one of its values last changed (UTC).")]
+
+
+def with_example(example: dict[str, Any]) -> JsonDict:
+    """The `json_schema_extra` that documents a schema by an example which works as it stands."""
+    return {"examples": [example]}
+
+
+def left_out() -> Any:
+    """The default of every member of `Changes`: only says that it may be left out, and is never stored."""
+    return None
+
+
+class Schema(BaseModel):
+    """What the service answers. No defaults, so that clients see which members are always there."""
+
+
+class Input(BaseModel):
+    """What a client sends. Unknown and read-only members are refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Changes(Input):
+    """A partial update: a member that is left out stays as it is. Fields declare `Field(default_factory=left_out)`."""
+
+    def values(self) -> dict[str, Any]:
+        """The members that the client sent, by column name."""
+        return self.model_dump(exclude_unset=True)

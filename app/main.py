@@ -1,0 +1,96 @@
+"""The application: features, error handlers, middleware, and what has to hold before it serves."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from app.auth.manager import Authentication
+from app.core.config import Settings, get_settings
+from app.core.database import Database
+from app.core.errors import UnavailableError
+from app.core.guards import refuse_unguarded_routes
+from app.core.handlers import install_error_handlers
+from app.core.logging import configure_logging
+from app.core.middleware import RequestMiddleware
+from app.core.migrations import head_revision, schema_state
+from app.core.openapi import install_openapi
+from app.core.routing import Dispatcher
+from app.features import ROUTERS, TAGS
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Projects and their tasks.
+
+**Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
+*Execute*.
+
+Every operation also answers without the `/api/v1` in front, and with or without the slash at the end. Whatever is not
+fulfilled is answered with a problem document (RFC 9457), whose `code` is made for programs and whose `detail` is made
+for people. `PUT` and `PATCH` change what the body names and leave everything else as it is.
+"""
+
+
+class SchemaBehindError(RuntimeError):
+    """The database lacks migrations that this version needs."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application. Nothing is connected until it starts."""
+    settings = settings or get_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        database = Database(settings)
+        app.state.database = database
+        app.state.authentication = Authentication(settings, database)
+        try:
+            await _refuse_old_schema(database)
+            yield
+        finally:
+            await database.close()
+
+    app = FastAPI(
+        title="Taller",
+        summary="Projects and their tasks",
+        description=DESCRIPTION,
+        version="1.0.0",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    refuse_unguarded_routes(routes)
+    app.router.routes[:] = [Dispatcher(routes)]
+    install_openapi(app, routes, TAGS)
+    install_error_handlers(app)
+    # Counts bodies that do not declare their length; inside ours, which answers the others with a problem document.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+def serve() -> FastAPI:
+    """The application of a server process, with its logs set up."""
+    configure_logging(get_settings())
+    return create_app()
+
+
+async def _refuse_old_schema(database: Database) -> None:
+    try:
+        state = await schema_state(database)
+    except UnavailableError:
+        # Not a reason to stop: the service answers 503 and recovers with the database.
+        logger.warning("the database cannot be reached yet")
+        return
+    if state == "behind":
+        raise SchemaBehindError(
+            f"The database schema is not at revision {head_revision()}: run `taller migrate` first."
+        )

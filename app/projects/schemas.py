@@ -1,0 +1,55 @@
+"""What a project looks like from outside."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from app.core.schemas import Changes, CreatedAt, Id, Input, Line, Schema, Text, UpdatedAt, left_out, with_example
+from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+
+Name = Annotated[Line, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called.")]
+Description = Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)]
+
+_DESCRIPTION = "What it is about; null for nothing."
+
+
+class ProjectCreate(Input):
+    """A new project."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example({"name": "Workshop", "description": "Everything for the new workshop"})
+    )
+
+    name: Name
+    description: Description | None = Field(default=None, description=_DESCRIPTION)
+
+
+class ProjectUpdate(Changes):
+    """Changes to a project: what is left out stays as it is, null clears."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"name": "Workshop 2027"}))
+
+    name: Name = Field(default_factory=left_out)
+    description: Description | None = Field(default_factory=left_out, description=_DESCRIPTION)
+
+
+class ProjectRead(Schema):
+    """A project."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
+                "name": "Workshop",
+                "description": "Everything for the new workshop",
+                "created_at": "2026-11-22T09:00:00Z",
+                "updated_at": "2026-11-22T09:00:00Z",
+            }
+        )
+    )
+
+    id: Id
+    name: str
+    description: str | None
+    created_at: CreatedAt
+    updated_at: UpdatedAt

@@ -1,0 +1,33 @@
+"""The tables of what there is to do."""
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.models import Base, Identified, Timestamped
+from app.projects.models import Project
+
+MAX_TITLE_LENGTH = 500
+MAX_DESCRIPTION_LENGTH = 10_000
+
+
+class Task(Identified, Timestamped, Base):
+    """Something to do in a project. The higher its priority, the sooner."""
+
+    __tablename__ = "tasks"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey(Project.id, ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    completed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    due_date: Mapped[date | None]
+
+    __table_args__ = (
+        CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
+        CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
+        # The list's own order, so that a page is read off the index; it serves the foreign key as well.
+        Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
+    )

@@ -1,0 +1,39 @@
+"""Statements that return tasks."""
+
+from sqlalchemy import func, select
+
+from app.core.database import Rows
+from app.core.pagination import PageParams, page_statement
+from app.projects.models import Project
+from app.projects.scopes import ProjectScope
+from app.tasks.models import Task
+from app.tasks.scopes import TaskScope
+
+COLUMNS = (
+    Task.id,
+    Task.project_id,
+    Task.title,
+    Task.description,
+    Task.priority,
+    Task.completed,
+    Task.due_date,
+    Task.created_at,
+    Task.updated_at,
+)
+
+
+def task(scope: TaskScope) -> Rows:
+    """One task."""
+    return select(*COLUMNS).where(scope.condition())
+
+
+def tasks_by_priority(scope: ProjectScope, params: PageParams) -> Rows:
+    """A page of a project's tasks, the most urgent first, the newest first among equals."""
+    of_project = Task.project_id == Project.id
+    return page_statement(
+        anchor=Project.__table__,
+        permitted=scope.condition(),
+        items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
+        total=select(func.count()).select_from(Task).where(of_project).correlate(Project),
+        params=params,
+    )

@@ -1,0 +1,59 @@
+"""`/projects/{project_id}/tasks/` and `/tasks/{task_id}`."""
+
+from typing import Any
+
+from fastapi import Response
+
+from app.core.database import DatabaseDep
+from app.core.pagination import Page, PageParamsDep, fetch_page
+from app.core.routing import API_PREFIX, FeatureRouter
+from app.projects.access import EditableProject, ReadableProject
+from app.tasks import queries, service
+from app.tasks.access import EditableTask, ReadableTask
+from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
+
+router = FeatureRouter(tag="tasks")
+
+
+@router.get("/projects/{project_id}/tasks/", summary="List a project's tasks", response_model=Page[TaskRead])
+async def list_tasks(project: ReadableProject, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """A project's tasks, the highest priority first and the newest first among equals, page by page."""
+    return await fetch_page(database, queries.tasks_by_priority(project, page), page, otherwise=project.refusal)
+
+
+@router.post(
+    "/projects/{project_id}/tasks/", summary="Add a task to a project", status_code=201, response_model=TaskRead
+)
+async def create_task(
+    project: EditableProject, new: TaskCreate, database: DatabaseDep, response: Response
+) -> dict[str, Any]:
+    """Add a task to a project. `Location` is its address."""
+    task = await service.create(database, project, new)
+    response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
+    return task
+
+
+@router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
+async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]:
+    """One task."""
+    return await database.one(queries.task(task), otherwise=task.refusal)
+
+
+@router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead)
+async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
+    """Set the members that the body names; **what the body leaves out stays as it is**, and null clears what may be
+    null.
+    """
+    return await service.update(database, task, changes)
+
+
+@router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead)
+async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
+    """Apply a JSON merge patch (RFC 7396): members that it names are set, null clears, all others stay as they are."""
+    return await service.update(database, task, changes)
+
+
+@router.delete("/tasks/{task_id}", summary="Delete a task", status_code=204)
+async def delete_task(task: EditableTask, database: DatabaseDep) -> None:
+    """Delete a task. This cannot be undone."""
+    await service.delete(database, task)

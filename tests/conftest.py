@@ -1,0 +1,113 @@
+"""Wiring only: a real PostgreSQL, the application on it, and callers. Nothing of a feature but the people."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.auth.models import User
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.models import Base
+from app.main import create_app
+from tests.auth.factories import UserFactory
+from tests.support import server
+from tests.support.client import Api
+from tests.support.factories import store
+
+_running = pytest.StashKey[AbstractContextManager[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server and make the template once, before the workers are started."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    context = server.test_server()
+    url = context.__enter__()
+    config.stash[_running] = context
+    template = f"{server.PREFIX}template_{os.getpid()}"
+    server.create_template(url, template)
+    os.environ[server.SERVER_VARIABLE], os.environ[server.TEMPLATE_VARIABLE] = url, template
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Drop the template and stop the server."""
+    context = config.stash.get(_running, None)
+    if context is not None:
+        url, template = os.environ.pop(server.SERVER_VARIABLE), os.environ.pop(server.TEMPLATE_VARIABLE)
+        server.execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """One event loop for the whole session, of the kind that production uses."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """The server of this run."""
+    return os.environ[server.SERVER_VARIABLE]
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, worker_id: str) -> Iterator[str]:
+    """A migrated database of this worker's own."""
+    name = f"{server.PREFIX}{worker_id}_{os.getpid()}"
+    with server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """Development settings, with passwords hashed as cheaply as the algorithm allows."""
+    return Settings(
+        _env_file=None,
+        env="development",
+        database_url=database_url,
+        argon2_time_cost=1,
+        argon2_memory_cost=8,
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application, started."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def database(app: FastAPI) -> AsyncIterator[Database]:
+    """The application's database; whatever the test leaves in it is deleted."""
+    database: Database = app.state.database
+    yield database
+    for table in reversed(Base.metadata.sorted_tables):
+        await database.rows(text(f'DELETE FROM "{table.name}"'))
+
+
+@pytest.fixture
+async def anonymous(app: FastAPI, database: Database) -> AsyncIterator[Api]:
+    """The API, called by nobody in particular."""
+    async with Api(app) as api:
+        yield api
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    """A person."""
+    user = UserFactory.build()
+    await store(database, user)
+    return user
+
+
+@pytest.fixture
+async def api(anonymous: Api, user: User) -> AsyncIterator[Api]:
+    """The API, called by that person."""
+    async with await anonymous.as_(user) as api:
+        yield api

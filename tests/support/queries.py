@@ -1,0 +1,33 @@
+"""Counting statements: what a request may cost the database is a promise."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from app.core.database import Database
+
+
+@contextmanager
+def recorded_statements(database: Database) -> Generator[list[str]]:
+    """Every statement that runs meanwhile."""
+    statements: list[str] = []
+
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", record)
+
+
+@contextmanager
+def query_budget(database: Database, allowed: int) -> Generator[None]:
+    """Exactly this many statements run meanwhile."""
+    with recorded_statements(database) as statements:
+        yield
+    assert len(statements) == allowed, f"{len(statements)} statements instead of {allowed}:\n" + "\n".join(statements)

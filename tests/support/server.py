@@ -1,0 +1,79 @@
+"""The PostgreSQL of a test run, and its databases: one template made by the migrations, one copy for each worker."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from app.core.migrations import upgrade
+from app.embedded import EmbeddedPostgres
+
+PREFIX = "taller_test_"
+"""Every database that tests make or drop is called so; they touch no other."""
+
+SERVER_VARIABLE = "TALLER_TEST_DATABASE_URL"
+TEMPLATE_VARIABLE = "TALLER_TEST_TEMPLATE"
+
+# A test run may lose its data: no waiting for the disk.
+UNSAFE_BUT_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+}
+
+
+@contextmanager
+def test_server() -> Generator[str]:
+    """The server that TALLER_TEST_DATABASE_URL names, or one of our own for as long as the run lasts."""
+    if url := os.environ.get(SERVER_VARIABLE):
+        yield with_database(url, make_url(url).database or "postgres")
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="taller-test-", ignore_cleanup_errors=True) as directory,
+        EmbeddedPostgres(Path(directory), options=UNSAFE_BUT_FAST) as postgres,
+    ):
+        yield postgres.url()
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's other database."""
+    parsed = make_url(url).set(drivername="postgresql+asyncpg", database=name)
+    return parsed.render_as_string(hide_password=False)
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements, each on its own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def create_template(server: str, name: str) -> None:
+    """A database as the migrations make it."""
+    execute(server, f'CREATE DATABASE "{name}"')
+    upgrade(with_database(server, name))
+
+
+@contextmanager
+def database_copy(server: str, name: str, template: str) -> Generator[str]:
+    """A database of one's own, dropped at the end."""
+    assert name.startswith(PREFIX)
+    execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield with_database(server, name)
+    finally:
+        execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
