@@ -1,17 +1,20 @@
 """Listing tasks: the order, the pages, the cost."""
 
+from app.auth.models import User
 from app.core.database import Database
-from tests.projects.factories import ProjectFactory
+from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
 
 
-async def test_the_highest_priority_comes_first_and_the_newest_among_equals(api: Api, database: Database) -> None:
-    project = ProjectFactory.build()
+async def test_the_highest_priority_comes_first_and_the_newest_among_equals(
+    api: Api, user: User, database: Database
+) -> None:
+    project = await project_of(database, user)
     tasks = [TaskFactory.build(project_id=project.id, priority=priority) for priority in (1, 5, -3, 5, 0)]
-    await store(database, project, *tasks)
+    await store(database, *tasks)
     answer = (await api.get(f"/projects/{project.id}/tasks/")).json()
     assert [item["id"] for item in answer["items"]] == [str(tasks[i].id) for i in (3, 1, 0, 4, 2)]
     assert {key: answer[key] for key in ("total", "page", "size", "pages")} == {
@@ -22,26 +25,25 @@ async def test_the_highest_priority_comes_first_and_the_newest_among_equals(api:
     }
 
 
-async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, database: Database) -> None:
-    project = ProjectFactory.build()
-    await store(database, project, *TaskFactory.batch(3, project_id=project.id))
+async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    await store(database, *TaskFactory.batch(3, project_id=project.id))
     answer = (await api.get(f"/projects/{project.id}/tasks/?page=92233720368547758&size=2")).json()
     assert answer == {"items": [], "total": 3, "page": 92233720368547758, "size": 2, "pages": 2}
 
 
-async def test_a_project_without_tasks_is_an_empty_page_and_no_project_is_a_404(api: Api, database: Database) -> None:
-    project = ProjectFactory.build()
-    await store(database, project)
+async def test_a_project_without_tasks_is_an_empty_page_and_no_project_is_a_404(
+    api: Api, user: User, database: Database
+) -> None:
+    project = await project_of(database, user)
     assert (await api.get(f"/projects/{project.id}/tasks/")).json()["items"] == []
     assert_problem(await api.get(f"/projects/{TaskFactory.build().id}/tasks/"), 404, "project_not_found")
 
 
-async def test_one_row_and_fifty_rows_cost_the_same_statements(api: Api, database: Database) -> None:
-    small, large = ProjectFactory.batch(2)
+async def test_one_row_and_fifty_rows_cost_the_same_statements(api: Api, user: User, database: Database) -> None:
+    small, large = await project_of(database, user), await project_of(database, user)
     await store(
         database,
-        small,
-        large,
         TaskFactory.build(project_id=small.id),
         *TaskFactory.batch(50, project_id=large.id),
     )
