@@ -71,20 +71,22 @@ def run(settings: Settings) -> None:
         os.environ[f"TALLER_{name.upper()}"] = str(getattr(settings, name))
     get_settings.cache_clear()
     configure_logging(settings)
-    uvicorn.run(
-        "app.main:serve",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=settings.shutdown_timeout,
-        loop="uvloop",
-        http="httptools",
-    )
+    # uvicorn stops gracefully and then raises the signal once more.
+    with _terminated_as_exit():
+        uvicorn.run(
+            "app.main:serve",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=settings.shutdown_timeout,
+            loop="uvloop",
+            http="httptools",
+        )
 
 
 def migrate(settings: Settings) -> None:

@@ -31,7 +31,8 @@ async def _credentials(request: Request) -> Credentials:
                 data: Any = {name: value for name, value in form.items() if name not in _OAUTH_FIELDS}
         else:
             data = await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        # Python gives up on arrays in arrays in arrays by a RecursionError.
         raise InvalidJsonError from error
     try:
         return Credentials.model_validate(data)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core.schemas import Input, Schema, Text
+from app.core.schemas import Input, Schema, Storable
 
 
 class Credentials(Input):
@@ -14,9 +14,9 @@ class Credentials(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"username": "admin", "password": "1234"}]})
 
-    username: Annotated[Text, Field(min_length=1, max_length=320)]
+    username: Annotated[str, Field(min_length=1, max_length=320), Storable]
     # Longer input would only buy more hashing time.
-    password: Annotated[Text, Field(min_length=1, max_length=256)]
+    password: Annotated[str, Field(min_length=1, max_length=256), Storable]
 
 
 class Token(Schema):

@@ -47,7 +47,7 @@ def _respond(request: Request, error: AppError) -> Response:
     request.scope.setdefault("taller.log", {})["code"] = error.code
     if error.status >= 500 and error.__cause__ is not None:
         logger.warning("%s: %s", error.code, type(error.__cause__).__name__, exc_info=error.__cause__)
-    return problem_response(error, path=request.url.path, request_id=request.scope.get("taller.request_id", ""))
+    return problem_response(error, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
 
 
 async def _app_error(request: Request, error: Exception) -> Response:
@@ -74,7 +74,9 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 def field_error(item: Any) -> FieldError:
     """One of pydantic's findings as the caller sees it, without the submitted value."""
     location, *path = item["loc"]
-    code, detail = str(item["type"]), str(item["msg"])
+    code = str(item["type"])
+    # pydantic's own words on these repeat characters of what was sent.
+    detail = "must be a UUID" if code == "uuid_parsing" else str(item["msg"])
     if location == "body":
         pointer = "".join("/" + _escaped(part) for part in path)
         if not path and code in _BODY_SHAPED:

@@ -56,6 +56,7 @@ class RequestMiddleware:
             await send(message)
 
         async def refuse(error: AppError) -> None:
+            scope.setdefault("taller.log", {})["code"] = error.code
             response = problem_response(error, path=scope["path"], request_id=request_id)
             await response(scope, receive, send_with_headers)
 

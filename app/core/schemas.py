@@ -12,9 +12,14 @@ from pydantic_core import PydanticCustomError
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def _without_nul(value: str) -> str:
+def _storable(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("nul_character", "must not contain the NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # JSON's \u escapes can write half of a pair.
+        raise PydanticCustomError("lone_surrogate", "must not contain half of a surrogate pair") from None
     return value
 
 
@@ -30,14 +35,18 @@ def _iso_date(value: Any) -> Any:
         return value
     if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
         raise PydanticCustomError("date_format", "must be a date written YYYY-MM-DD")
-    return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("date_impossible", "must be a day of the calendar") from None
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-"""Text that PostgreSQL can store: it takes any character but NUL."""
+Storable = AfterValidator(_storable)
+"""Text that PostgreSQL can store: it takes any character but NUL. Stands behind the length: `Annotated[str,
+Field(max_length=…), Storable]`, because pydantic measures what a function returned as a list, and says so."""
 
-Line = Annotated[Text, AfterValidator(_not_blank)]
-"""Text that a person can see."""
+Visible = AfterValidator(_not_blank)
+"""Text that a person can see; stands behind `Storable`."""
 
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1)]
 """A 32-bit integer; neither a boolean nor a float passes for one."""

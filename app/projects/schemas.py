@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from app.core.schemas import Changes, CreatedAt, Id, Input, Line, Schema, Text, UpdatedAt, left_out, with_example
+from app.core.schemas import Changes, CreatedAt, Id, Input, Schema, Storable, UpdatedAt, Visible, left_out, with_example
 from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 
-Name = Annotated[Line, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called.")]
-Description = Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called."), Storable, Visible
+]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
 
 _DESCRIPTION = "What it is about; null for nothing."
 

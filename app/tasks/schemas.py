@@ -14,17 +14,19 @@ from app.core.schemas import (
     Input,
     Int32,
     IsoDate,
-    Line,
     Schema,
-    Text,
+    Storable,
     UpdatedAt,
+    Visible,
     left_out,
     with_example,
 )
 from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
 
-Title = Annotated[Line, Field(min_length=1, max_length=MAX_TITLE_LENGTH, description="What is to be done.")]
-Description = Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)]
+Title = Annotated[
+    str, Field(min_length=1, max_length=MAX_TITLE_LENGTH, description="What is to be done."), Storable, Visible
+]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
 
 _DESCRIPTION = "More about it; null for nothing."
 _PRIORITY = "The higher, the sooner."
