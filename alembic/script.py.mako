@@ -2,11 +2,10 @@
 
 Revision: ${up_revision}
 Revises: ${down_revision | comma,n}
-Created: ${create_date}
+Created: ${create_date.date()}
 """
 
 import sqlalchemy as sa
-
 from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}

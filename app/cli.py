@@ -19,7 +19,7 @@ from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
-from app.core.migrations import upgrade
+from app.core.migrations import draft, upgrade
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 
@@ -38,9 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("openapi", openapi, "print the OpenAPI document"),
     ):
         commands.add_parser(name, help=summary, description=summary).set_defaults(function=function)
-    chosen = parser.parse_args(arguments)
+    summary = "draft a migration from the models"
+    drafting = commands.add_parser("migration", help=summary, description=summary)
+    drafting.add_argument("name", help='what it does, for example "add labels"')
+    drafting.set_defaults(function=migration)
+    chosen = vars(parser.parse_args(arguments))
+    function = chosen.pop("function")
     try:
-        chosen.function(_settings())
+        function(_settings(), **chosen)
     except (CommandError, EmbeddedPostgresError, UnavailableError) as error:
         sys.exit(f"taller: {error}")
 
@@ -96,6 +101,18 @@ def migrate(settings: Settings) -> None:
     upgrade(settings.database_url)
     if settings.is_development:
         asyncio.run(_seed(settings))
+
+
+def migration(settings: Settings, name: str) -> None:
+    """Write the next migration file: what the models have and the migrated development database lacks."""
+    if not settings.is_development:
+        raise CommandError("`taller migration` is for development.")
+    if not name.strip(". "):
+        raise CommandError('name the migration: make migration name="add labels"')
+    with _database_for_development(settings) as url:
+        upgrade(url)
+        path = draft(url, name)
+    _say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
 
 
 def openapi(_: Settings) -> None:

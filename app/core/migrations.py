@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import text
 
 from app.core.database import Database
@@ -24,6 +24,20 @@ def alembic_config(url: str | None = None) -> Config:
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done."""
     command.upgrade(alembic_config(url), revision)
+
+
+def draft(url: str, name: str) -> Path:
+    """Write the next migration: what the models have and this database, which is at head, lacks. Returns its file."""
+    title = " ".join(name.split()).rstrip(".")
+    script = command.revision(
+        alembic_config(url),
+        f"{title[0].upper()}{title[1:]}.",
+        autogenerate=True,
+        # Numbers in a row: of two migrations drafted side by side, the second to be merged is told to move up.
+        rev_id=f"{int(head_revision()) + 1:04}",
+    )
+    assert isinstance(script, Script)
+    return Path(script.path)
 
 
 @cache
