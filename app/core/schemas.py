@@ -1,13 +1,16 @@
 """Types that the schemas of every feature share."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -18,8 +21,8 @@ def _storable(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        # JSON's \u escapes can write half of a pair.
-        raise PydanticCustomError("lone_surrogate", "must not contain half of a surrogate pair") from None
+        # JSON's \u escapes can write half of a pair. pydantic refuses it only in text whose length it measures.
+        raise PydanticCustomError("string_unicode", "must not contain half of a surrogate pair") from None
     return value
 
 
@@ -41,11 +44,28 @@ def _iso_date(value: Any) -> Any:
         raise PydanticCustomError("date_impossible", "must be a day of the calendar") from None
 
 
-Storable = AfterValidator(_storable)
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A check on text, and the pattern by which the JSON schema promises the same."""
+
+    check: Callable[[str], str]
+    pattern: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+Storable = _Checked(_storable, r"^[^\u0000]*$")
 """Text that PostgreSQL can store: it takes any character but NUL. Stands behind the length: `Annotated[str,
 Field(max_length=…), Storable]`, because pydantic measures what a function returned as a list, and says so."""
 
-Visible = AfterValidator(_not_blank)
+# What `str.strip` removes, spelled out: the dialects of regular expressions disagree about \s.
+_BLANK = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
+Visible = _Checked(_not_blank, rf"^[^\u0000]*[^\u0000{_BLANK}][^\u0000]*$")
 """Text that a person can see; stands behind `Storable`."""
 
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1)]
