@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core.schemas import Input, Schema, Storable
+from app.core.schemas import Input, Schema, Storable, with_example
 
 
 class Credentials(Input):
@@ -22,6 +22,12 @@ class Credentials(Input):
 class Token(Schema):
     """An access token."""
 
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {"access_token": "eyJhbGciOiJIUzI1NiIs…", "token_type": "bearer", "expires_in": 900}
+        )
+    )
+
     access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
     token_type: Literal["bearer"]
     expires_in: int = Field(description="Seconds until it expires.")
@@ -36,7 +42,7 @@ class UserRead(Schema):
                 {
                     "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
                     "username": "admin",
-                    "email": None,
+                    "email": "admin@example.org",
                     "is_active": True,
                     "is_superuser": True,
                     "created_at": "2026-11-22T09:00:00Z",

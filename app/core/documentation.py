@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path as FilePath
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ConfigDict
 
-from app.core.errors import AppError, NotFoundError
+from app.core.errors import AppError, BodyTooLargeError, NotFoundError
 from app.core.guards import Public
 from app.core.openapi import problems
 from app.core.routing import Operation
-from app.core.schemas import Schema
+from app.core.schemas import Schema, with_example
 
-STATIC = Path(__file__).parent / "static"
+STATIC = FilePath(__file__).parent / "static"
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -46,6 +48,13 @@ class ProblemKindNotFoundError(NotFoundError):
 class ProblemKind(Schema):
     """What a problem's code means."""
 
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {"code": BodyTooLargeError.code, "title": BodyTooLargeError.title, "status": BodyTooLargeError.status}
+            | {"description": BodyTooLargeError.help}
+        )
+    )
+
     code: str
     title: str
     status: int
@@ -53,7 +62,9 @@ class ProblemKind(Schema):
 
 
 @router.get("/problems/{code}", summary="What does this problem mean?", responses=problems(ProblemKindNotFoundError))
-async def read_problem_kind(code: str) -> ProblemKind:
+async def read_problem_kind(
+    code: Annotated[str, Path(description="The `code` of a problem.", examples=[BodyTooLargeError.code])],
+) -> ProblemKind:
     """What a problem's `code` means and what to do about it. Every problem's `type` leads here."""
     kind = AppError.catalogue.get(code)
     if kind is None:

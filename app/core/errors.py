@@ -6,6 +6,7 @@ status, code or title, or with a code that is taken, fails at import.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypedDict
+from urllib.parse import quote
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -155,13 +156,16 @@ class StatementTimeoutError(UnavailableError):
 
 
 def problem_document(error: AppError, *, instance: str, request_id: str) -> dict[str, Any]:
-    """The RFC 9457 document of an error. `type` resolves on this service to the code's documentation."""
+    """The RFC 9457 document of an error at the (decoded) path `instance`. `type` resolves on this service to the code's
+    documentation.
+    """
     document: dict[str, Any] = {
         "type": f"/problems/{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": instance,
+        # A URI reference by its definition, so what the server decoded is encoded again.
+        "instance": quote(instance, safe="/:@!$&'()*+,;=~", errors="replace"),
         "code": error.code,
         "request_id": request_id,
     }

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter
+from pydantic import ConfigDict
 
 from app.core.database import DatabaseDep
 from app.core.errors import UnavailableError
@@ -10,7 +11,7 @@ from app.core.guards import Public
 from app.core.migrations import schema_state
 from app.core.openapi import problems
 from app.core.routing import Operation
-from app.core.schemas import Schema
+from app.core.schemas import Schema, with_example
 
 
 class SchemaBehindError(UnavailableError):
@@ -23,11 +24,15 @@ class SchemaBehindError(UnavailableError):
 class Live(Schema):
     """The process answers."""
 
+    model_config = ConfigDict(json_schema_extra=with_example({"status": "ok"}))
+
     status: Literal["ok"]
 
 
 class Ready(Schema):
     """The process can do its work."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"status": "ok", "schema_state": "current"}))
 
     status: Literal["ok"]
     schema_state: Literal["current", "ahead"]

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -12,13 +13,12 @@ from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
     AppError,
     InternalError,
-    InvalidJsonError,
-    InvalidRequestError,
+    StatementTimeoutError,
     UnavailableError,
     problem_document,
 )
 
-_EXAMPLE_REQUEST_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
+_EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -53,14 +53,19 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
     },
 }
 
+# What comes with every answer of a status, beside its body.
+_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
+    "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
+    "503": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
+}
+
 
 def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of these errors: by status, one example for each code."""
     by_status: dict[int, dict[str, type[AppError]]] = {}
     for error in errors:
         by_status.setdefault(error.status, {})[error.code] = error
-        if error is InvalidRequestError:
-            by_status[error.status].setdefault(InvalidJsonError.code, InvalidJsonError)
     return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
 
 
@@ -79,7 +84,7 @@ def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
 def _example(error: type[AppError]) -> dict[str, Any]:
     instance = AppError.__new__(error)
     AppError.__init__(instance)
-    return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_REQUEST_ID)
+    return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_ID)
 
 
 def install_openapi(app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]]) -> None:
@@ -102,6 +107,8 @@ def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) 
     schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
     for error in ("HTTPValidationError", "ValidationError"):
         schemas.pop(error, None)
+    for schema in schemas.values():
+        _order_examples(schema)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _finish(operation, path)
@@ -112,15 +119,28 @@ def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) 
     return document
 
 
+def _order_examples(schema: dict[str, Any]) -> None:
+    # pydantic sorts the members of examples by name; the schema's own order reads better.
+    for example in schema.get("examples", ()):
+        members = {name: example.pop(name) for name in schema["properties"] if name in example}
+        example.update(members)
+
+
 def _finish(operation: dict[str, Any], path: str) -> None:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        _order_examples(content["schema"])
     responses: dict[str, Any] = operation["responses"]
     # FastAPI adds its own 422 to operations with parameters; this service answers 400.
     responses.pop("422", None)
-    for status, response in problems(InternalError, UnavailableError).items():
+    for status, response in problems(InternalError, UnavailableError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
-    for response in responses.values():
+    example_path = re.sub(r"\{\w+\}", _EXAMPLE_ID, path)
+    for status, response in responses.items():
         for example in response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", {}).values():
-            example["value"]["instance"] = path
+            example["value"]["instance"] = example_path
+        if status in _HEADERS:
+            name, header = _HEADERS[status]
+            response["headers"] = {name: {"required": True, **header}}
     operation["responses"] = {
         status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
         for status, response in sorted(responses.items())

@@ -6,13 +6,13 @@ items come back in one round trip (docs/decisions/0004-one-statement-lists.md).
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from fastapi import Query
 from fastapi_pagination import Page as LibraryPage
 from fastapi_pagination import Params
-from fastapi_pagination.customization import CustomizedPage, UseFieldTypeAnnotations, UseName, UseParams
-from pydantic import BeforeValidator, ConfigDict
+from fastapi_pagination.customization import CustomizedPage, UseFieldTypeAnnotations, UseModelConfig, UseName, UseParams
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, FromClause, literal, select, true
 
@@ -55,6 +55,19 @@ class PageParams(Params):
 
 PageParamsDep = Annotated[PageParams, Query()]
 
+
+def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
+    """Document a page by the example of its items."""
+    # The generic page itself has a type variable here.
+    (item,) = get_args(page.model_fields["items"].annotation)
+    if (
+        isinstance(item, type)
+        and issubclass(item, BaseModel)
+        and isinstance(extra := item.model_config.get("json_schema_extra"), dict)
+    ):
+        schema["examples"] = [{"items": extra["examples"], "total": 1, "page": 1, "size": 50, "pages": 1}]
+
+
 if TYPE_CHECKING:
     Page = LibraryPage
 else:
@@ -64,6 +77,7 @@ else:
         UseParams(PageParams),
         # `list` serialises a third faster than the library's `Sequence`.
         UseFieldTypeAnnotations(items=list[T]),
+        UseModelConfig(json_schema_extra=_with_example),
     ]
 
 

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from app.core.errors import (
     BodyTooLargeError,
     FieldError,
+    InvalidJsonError,
     InvalidRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
@@ -48,7 +49,7 @@ class Operation(APIRoute):
             # Without it, the empty answer would claim to be JSON.
             options["response_class"] = Response
         super().__init__(path, endpoint, openapi_extra=extra or None, **options)
-        body_errors = (BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
+        body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards_of(self) for error in guard.errors)
         self.responses = {**problems(InvalidRequestError, *body_errors, *guard_errors), **self.responses}
 

@@ -38,7 +38,14 @@ class TaskCreate(Input):
     """A new task."""
 
     model_config = ConfigDict(
-        json_schema_extra=with_example({"title": "Buy a workbench", "priority": 10, "due_date": "2026-12-01"})
+        json_schema_extra=with_example(
+            {
+                "title": "Buy a workbench",
+                "description": "Beech, two metres long",
+                "priority": 10,
+                "due_date": "2026-12-01",
+            }
+        )
     )
 
     title: Title
@@ -69,7 +76,7 @@ class TaskRead(Schema):
                 "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a12",
                 "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                 "title": "Buy a workbench",
-                "description": None,
+                "description": "Beech, two metres long",
                 "priority": 10,
                 "completed": False,
                 "due_date": "2026-12-01",
