@@ -1,0 +1,34 @@
+"""The running service keeps what its OpenAPI document promises, whatever is sent."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.core.migrations import ROOT
+from tests.support.process import running_service
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) -> None:
+    # The token is fetched once and has to outlive the run.
+    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
+        found = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("schemathesis")),
+                f"--config-file={CONFIGURATION}",
+                "--no-color",
+                "run",
+                f"{service.url}/openapi.json",
+            ],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "TALLER_URL": service.url, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=55,
+        )
+        if found.returncode != 0:
+            pytest.fail(f"{found.stdout}\n{found.stderr}\n{service.log_tail()}", pytrace=False)
