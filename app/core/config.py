@@ -19,8 +19,8 @@ def _asyncpg_url(value: str) -> str:
     """Accept `postgres://`, `postgresql://` or `postgresql+asyncpg://`, and make each the last."""
     try:
         url = make_url(value)
-    except ArgumentError:
-        # Not chained: SQLAlchemy's message repeats the address, and with it the password.
+    except (ArgumentError, ValueError):
+        # Not chained: these messages repeat the address or what they took for its port, and with it the password.
         raise ValueError("not a database address: expected postgresql://user:password@host:port/name") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError("only PostgreSQL is supported: expected postgresql://…")
@@ -34,7 +34,13 @@ class Settings(BaseSettings):
     """Every setting, with its default. `.env.example` lists the same ones; a test keeps the two equal."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TALLER_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="TALLER_",
+        env_file=".env",
+        # `TALLER_DATABASE_URL=` is how compose files and .env write "not set".
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     env: Literal["development", "production"] = "development"

@@ -1,0 +1,115 @@
+"""Settings: what production refuses, and what is made of an address."""
+
+import secrets
+import traceback
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.config import DEVELOPMENT_SECRET, Settings
+
+PASSWORD = "q7zx-password"
+ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"
+GOOD_SECRET = secrets.token_urlsafe(48)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the environment in which the tests run."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"TALLER_{name.upper()}", raising=False)
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        settings(**values)
+    return "".join(traceback.format_exception(caught.value))
+
+
+def test_development_needs_nothing() -> None:
+    assert settings().is_development
+    assert settings().database_url is None
+
+
+def test_production_starts_with_a_good_secret_and_a_database() -> None:
+    assert not settings(env="production", database_url=ADDRESS, jwt_secret=GOOD_SECRET).is_development
+
+
+@pytest.mark.parametrize("secret", [DEVELOPMENT_SECRET, "q7zx-short", GOOD_SECRET[:31], "ab" * 30, "q" * 64, " " * 64])
+def test_production_refuses_a_secret_that_can_be_guessed_and_does_not_repeat_it(secret: str) -> None:
+    message = refusal(env="production", database_url=ADDRESS, jwt_secret=secret)
+    assert "TALLER_JWT_SECRET" in message
+    assert secret not in message
+    assert PASSWORD not in message
+
+
+def test_production_refuses_to_start_without_a_secret() -> None:
+    assert "TALLER_JWT_SECRET" in refusal(env="production", database_url=ADDRESS)
+
+
+def test_production_refuses_to_start_without_a_database() -> None:
+    assert "TALLER_DATABASE_URL" in refusal(env="production", jwt_secret=GOOD_SECRET)
+
+
+def test_the_seeds_development_is_no_longer_development_by_a_misspelling() -> None:
+    assert "env" in refusal(env="prod", database_url=ADDRESS, jwt_secret=GOOD_SECRET)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"])
+def test_an_address_is_taken_however_its_scheme_is_written(scheme: str) -> None:
+    url = settings(database_url=f"{scheme}://taller:{PASSWORD}@db:5432/taller?ssl=require").database_url
+    assert url == f"postgresql+asyncpg://taller:{PASSWORD}@db:5432/taller?ssl=require"
+
+
+def test_an_address_keeps_a_password_with_special_characters() -> None:
+    url = settings(database_url="postgresql://taller:p%40ss%2Fword@db/taller").database_url
+    assert url == "postgresql+asyncpg://taller:p%40ss%2Fword@db/taller"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"mysql://taller:{PASSWORD}@db/taller",
+        f"sqlite:///{PASSWORD}",
+        f"taller:{PASSWORD}@db/taller",
+        f"postgresql://taller:{PASSWORD}@db:port/taller",
+        # Where the @ is missing, the password stands where a port does.
+        f"postgresql://taller:{PASSWORD}/taller",
+        PASSWORD,
+    ],
+)
+def test_an_address_that_is_refused_is_not_repeated(address: str) -> None:
+    message = refusal(database_url=address)
+    assert PASSWORD not in message
+    assert "postgresql://" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("port", 0), ("port", 65536), ("workers", 0), ("database_pool_size", 0), ("access_token_lifetime", 59),
+     ("max_body_bytes", 1), ("statement_timeout", 0), ("log_level", "loud")],
+)  # fmt: skip
+def test_values_out_of_range_are_refused_at_the_start(name: str, value: object) -> None:
+    assert name in refusal(**{name: value})
+
+
+def test_variables_are_read_with_their_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("TALLER_PORT", "8123")
+    assert settings().port == 8123
+
+
+def test_the_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLER_JWT_SECRET", GOOD_SECRET)
+    shown = repr(settings()) + str(settings()) + settings().model_dump_json()
+    assert GOOD_SECRET not in shown
+
+
+def test_settings_do_not_change_while_the_service_runs() -> None:
+    with pytest.raises(ValidationError):
+        settings().port = 1  # type: ignore[misc] # what is tested

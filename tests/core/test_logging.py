@@ -1,0 +1,71 @@
+"""Log lines."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from app.core.config import Settings
+from app.core.logging import JsonFormatter, TextFormatter, configure_logging, request_id_var
+
+
+def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
+    return logging.getLogger("trial").makeRecord("trial", logging.INFO, "f", 1, message, arguments, None, extra=extra)
+
+
+def test_a_line_is_one_json_object_whatever_is_said() -> None:
+    line = JsonFormatter().format(record('a "b"\n%s', "c\r\n", status=200, what=object))
+    assert "\n" not in line
+    fields = json.loads(line)
+    assert fields["message"] == 'a "b"\nc\r\n'
+    assert (fields["level"], fields["logger"], fields["status"]) == ("info", "trial", 200)
+    assert datetime.fromisoformat(fields["time"]).tzinfo is not None
+
+
+def test_a_line_names_the_request_that_it_belongs_to() -> None:
+    token = request_id_var.set("r-1")
+    try:
+        assert json.loads(JsonFormatter().format(record("x")))["request_id"] == "r-1"
+        assert "request_id=r-1" in TextFormatter().format(record("x"))
+    finally:
+        request_id_var.reset(token)
+    assert "request_id" not in json.loads(JsonFormatter().format(record("x")))
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_an_exception_is_told_with_its_trace(formatter: logging.Formatter) -> None:
+    one = record("failed")
+    try:
+        int("why")
+    except ValueError:
+        one.exc_info = sys.exc_info()
+    line = formatter.format(one)
+    assert "Traceback" in line
+    assert "ValueError: invalid literal" in line
+
+
+def test_a_text_line_has_the_time_the_level_and_the_rest() -> None:
+    line = TextFormatter().format(record("request", method="GET", status=200))
+    assert line.split(" ", 1)[1].split() == ["info", "trial", "request", "method=GET", "status=200"]
+
+
+@pytest.fixture
+def _logging_restored() -> Iterator[None]:
+    root, alembic, access = logging.getLogger(), logging.getLogger("alembic"), logging.getLogger("uvicorn.access")
+    before = root.handlers[:], root.level, alembic.level, access.disabled
+    yield
+    root.handlers[:], root.level, alembic.level, access.disabled = before
+
+
+@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.parametrize(("form", "formatter"), [("json", JsonFormatter), ("text", TextFormatter)])
+def test_all_lines_go_one_way_in_the_form_that_was_asked_for(form: str, formatter: type[logging.Formatter]) -> None:
+    configure_logging(Settings(_env_file=None, log_format=form, log_level="warning"))
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler.formatter, formatter)
+    assert logging.getLogger().level == logging.WARNING
+    assert logging.getLogger("uvicorn.error").handlers == []
+    assert logging.getLogger("uvicorn.access").disabled
