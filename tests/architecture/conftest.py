@@ -1,0 +1,20 @@
+"""A tree to plant offences in."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import ROOT
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the whole tree; what a test plants in it is gone at the end of the test."""
+    root = tmp_path_factory.mktemp("tree")
+    unwanted = shutil.ignore_patterns("__pycache__", "static", "data", "*.png")
+    for name in ("app", "alembic", "tests", "docs", ".github"):
+        shutil.copytree(ROOT / name, root / name, ignore=unwanted)
+    for name in ("pyproject.toml", "Makefile", "README.md", "CONTRIBUTING.md", ".env.example", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    return root

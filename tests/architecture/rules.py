@@ -1,0 +1,269 @@
+"""The rules of the house that source code can break. Each takes a tree and returns its offences, one line each."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.architecture.source import Module, feature_modules, features, modules, parsed
+
+DOORS = {"models", "access", "scopes", "schemas", "errors"}
+"""The rooms by which other features may enter a feature."""
+
+SELECTING_ROOMS = {"queries", "access", "scopes"}
+
+MAKERS = {"AuthUser": "manager"}
+"""Who makes a scope, where it is not its own feature's `access`: fastapi-users' store makes people."""
+
+
+def closed_doors(root: Path) -> list[str]:
+    """Features enter one another by their doors only."""
+    offences, others = [], features(root)
+    for module in feature_modules(root):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom):
+                targets = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            else:
+                continue
+            for target in targets:
+                _, other, room = (*target.split("."), "", "")[:3]
+                if target.startswith("."):
+                    offences.append(module.offence(node, "imports relatively, which hides where it enters"))
+                elif target.startswith("app.") and other in {*others} - {module.feature} and room not in DOORS:
+                    offences.append(module.offence(node, f"enters {other} by {room or 'its wall'}"))
+    return offences
+
+
+def commits(root: Path) -> list[str]:
+    """Transactions begin and end in `app.core.database`; a command may open one, a feature is given one."""
+    offences = []
+    for module in modules(root):
+        at_home = module.parts == ("app", "core", "database")
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.Attribute):
+                continue
+            if node.attr in {"commit", "begin"} and not at_home:
+                offences.append(module.offence(node, f"uses .{node.attr}: the session dependency does that"))
+            elif node.attr == "transaction" and module.feature:
+                offences.append(module.offence(node, "opens a transaction: take a SessionDep instead"))
+    return offences
+
+
+def selects(root: Path) -> list[str]:
+    """Features read by `queries`, `access` and `scopes`, which start from a scope; a service only writes.
+
+    A SELECT that feeds an INSERT (`from_select`) is part of a write: it lets permission and insertion be one statement.
+    """
+    offences = []
+    for module in feature_modules(root):
+        if module.room in SELECTING_ROOMS:
+            continue
+        feeding = [
+            node
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and any(isinstance(part, ast.Attribute) and part.attr == "from_select" for part in ast.walk(node))
+        ]
+        allowed = {call for function in feeding for call, _ in module.calls(function)}
+        for call, name in module.calls():
+            if re.fullmatch(r"sqlalchemy(\.\w+)*\.select", name) and call not in allowed:
+                offences.append(module.offence(call, "selects outside queries, access and scopes"))
+            elif re.fullmatch(r"session\.(get|get_one|query|refresh)", name):
+                offences.append(module.offence(call, f"reads by {name}, which no scope limits"))
+        offences += [
+            module.offence(node, "selects outside queries, access and scopes")
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Constant) and re.match(r"\s*(SELECT|WITH)\s", str(node.value))
+        ]
+    return offences
+
+
+def clocks(root: Path) -> list[str]:
+    """Times come from the database's clock (or `time`'s monotonic one), which all processes share."""
+    return [
+        module.offence(call, f"calls {name}")
+        for module in modules(root)
+        if module.parts != ("app", "core", "logging")
+        for call, name in module.calls()
+        if re.fullmatch(r"(datetime\.)?(datetime\.(now|utcnow|today)|date\.today)|time\.time", name)
+    ]
+
+
+def prints(root: Path) -> list[str]:
+    """Only the command line talks to the terminal; everything else logs."""
+    return [
+        module.offence(call, "prints")
+        for module in modules(root)
+        if module.parts != ("app", "cli")
+        for call, name in module.calls()
+        if name in {"print", "sys.stdout.write", "sys.stderr.write"}
+    ]
+
+
+def scopes_made_elsewhere(root: Path) -> list[str]:
+    """Only a feature's own `access` makes its scopes: whoever holds one was let in."""
+    makers: dict[str, tuple[str, str]] = {}
+    for module in feature_modules(root):
+        if module.room == "scopes":
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef):
+                    maker = MAKERS.get(node.name, "access")
+                    makers[".".join((*module.parts, node.name))] = (str(module.feature), maker)
+    offences = []
+    for module in modules(root):
+        for call, name in module.calls():
+            # Inside scopes.py itself the class has no import to resolve.
+            only = makers.get(name) or makers.get(".".join((*module.parts, name)))
+            if only and only != (module.feature, module.room):
+                offences.append(module.offence(call, f"makes {name.rpartition('.')[2]}: {'.'.join(only)} does that"))
+            elif name in {"dataclasses.replace", "copy.replace"} and module.feature and module.room != "access":
+                offences.append(module.offence(call, "makes a changed copy, and that may be a scope's"))
+    return offences
+
+
+def bypassed_aliases(root: Path) -> list[str]:
+    """The database comes by `DatabaseDep` or `SessionDep`, which say how it is used and when it commits."""
+    offences = []
+    for module in modules(root):
+        if module.parts == ("app", "core", "database"):
+            continue
+        for call, name in module.calls():
+            wanted = [module.full_name(argument) for argument in (*call.args, *(word.value for word in call.keywords))]
+            if name.rpartition(".")[2] in {"Depends", "Security"}:
+                offences += [
+                    module.offence(call, f"depends on {target} past its alias")
+                    for target in wanted
+                    if target.startswith("app.core.database.") or target.endswith((".transaction", ".database"))
+                ]
+        if module.feature:
+            offences += [
+                module.offence(node, "takes the database from app.state")
+                for node in ast.walk(module.tree)
+                if isinstance(node, ast.Attribute) and module.full_name(node).endswith("app.state.database")
+            ]
+    return offences
+
+
+def slow_middleware(root: Path) -> list[str]:
+    """Middleware is plain ASGI: `BaseHTTPMiddleware` costs 200 µs a request."""
+    return [
+        module.offence(node, "uses BaseHTTPMiddleware")
+        for module in modules(root)
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.alias) and node.name.endswith("BaseHTTPMiddleware"))
+        or (isinstance(node, ast.Attribute) and node.attr in {"BaseHTTPMiddleware", "middleware"})
+    ]
+
+
+def anonymous_errors(root: Path) -> list[str]:
+    """What a feature refuses is a class in its `errors`, with a code; never a bare HTTPException."""
+    offences = []
+    for module in feature_modules(root):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.alias) and node.name.endswith("HTTPException"):
+                offences.append(module.offence(node, "uses HTTPException"))
+            elif isinstance(node, ast.ClassDef) and node.name.endswith("Error") and module.room != "errors":
+                offences.append(module.offence(node, f"defines {node.name} outside errors"))
+    return offences
+
+
+def path_ids_read_elsewhere(root: Path) -> list[str]:
+    """Ids in the path are read by `access` (and by the core, which routes)."""
+    return [
+        module.offence(node, "reads the path's parameters")
+        for module in feature_modules(root)
+        if module.room != "access"
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Attribute) and node.attr == "path_params")
+        or (isinstance(node, ast.alias) and node.name == "path_id")
+    ]
+
+
+def unlisted_features(root: Path) -> list[str]:
+    """Every feature's router is imported by `app.features` and stands in its list, lowest layer first."""
+    listing = Module(root, root / "app" / "features.py")
+    routers = next(
+        (
+            [listing.full_name(item) for item in node.value.elts]
+            for node in listing.tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and any(isinstance(target, ast.Name) and target.id == "ROUTERS" for target in node.targets)
+        ),
+        [],
+    )
+    layers = [name for name in _layers(root) if f"app.{name}.router.router" in routers]
+    ordered = [name.split(".")[1] for name in routers if name.split(".")[1] in layers]
+    offences = [
+        f"app/features.py: does not list {feature}"
+        for feature in features(root)
+        if f"app.{feature}.router.router" not in routers
+    ]
+    if ordered != layers[::-1]:
+        offences.append(f"app/features.py: lists {ordered}, but the layers from below are {layers[::-1]}")
+    return offences
+
+
+def unmirrored_features(root: Path) -> list[str]:
+    """Every feature, and the core, has a folder of tests with tests in it; a feature with tables has factories."""
+    offences = [
+        f"tests/{name}/: has no tests"
+        for name in [*features(root), "core"]
+        if not any((root / "tests" / name).glob("test_*.py"))
+    ]
+    for name in features(root):
+        has_tables = (root / "app" / name / "models.py").exists()
+        if has_tables and not (root / "tests" / name / "factories.py").exists():
+            offences.append(f"tests/{name}/factories.py: is missing")
+    return offences
+
+
+def tables_without_factory(root: Path) -> list[str]:
+    """Every table has a factory beside the tests of its feature."""
+    offences = []
+    for feature in features(root):
+        path = root / "tests" / feature / "factories.py"
+        source = path.read_text() if path.exists() else ""
+        offences += [
+            f"tests/{feature}/factories.py: has no factory of {model}"
+            for model in _tables(root, feature)
+            if not re.search(rf"__model__ = {model}\b", source)
+        ]
+    return offences
+
+
+def tables_outside_the_metadata(root: Path) -> list[str]:
+    """Importing `app.features` imports every table: else Alembic would draft its removal."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import app.features, app.core.models as m; print(*m.Base.metadata.tables)"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    declared = {table for feature in features(root) for table in _tables(root, feature).values()}
+    return [f"app/features.py: importing it does not import {name}" for name in declared - set(done.stdout.split())]
+
+
+def _tables(root: Path, feature: str) -> dict[str, str]:
+    """The table of each model class of a feature, wherever in the feature it is declared."""
+    found = {}
+    for path in (root / "app" / feature).glob("*.py"):
+        for node in ast.walk(parsed(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                for line in node.body:
+                    if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__tablename__":
+                        found[node.name] = str(ast.literal_eval(line.value))
+    return found
+
+
+def _layers(root: Path) -> list[str]:
+    source = (root / "pyproject.toml").read_text()
+    layers = re.search(r'layers = (\[.*?"core".*?\])', source, re.DOTALL)
+    assert layers is not None
+    return list(ast.literal_eval(layers[1]))

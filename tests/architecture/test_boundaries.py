@@ -1,0 +1,63 @@
+"""Layers and doors: who may import whom."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.contracts import CONTRACTS, broken_contracts
+from tests.architecture.planting import Offence, planted
+from tests.architecture.source import ROOT
+
+LAYERS, ROOMS, ROUTERS, HTTP = CONTRACTS
+
+
+def test_every_contract_holds() -> None:
+    assert broken_contracts(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("offences", "broken"),
+    [
+        pytest.param(
+            [Offence("app/core/ids.py", "from app.auth.models import User")], LAYERS, id="core knows a feature"
+        ),
+        pytest.param(
+            [Offence("app/projects/models.py", "from app.tasks.models import Task")], LAYERS, id="a feature looks up"
+        ),
+        pytest.param(
+            [Offence("app/labels/__init__.py", ""), Offence("app/labels/models.py", "")],
+            LAYERS,
+            id="a feature in no layer",
+        ),
+        pytest.param(
+            [Offence("app/tasks/queries.py", "from app.tasks import service")], ROOMS, id="queries import the service"
+        ),
+        pytest.param(
+            [Offence("app/projects/schemas.py", "from app.projects.scopes import ProjectScope")],
+            ROOMS,
+            id="schemas import scopes",
+        ),
+        pytest.param(
+            [
+                Offence("app/labels/__init__.py", ""),
+                Offence("app/labels/models.py", "from app.labels.schemas import LabelRead"),
+                Offence("app/labels/schemas.py", "class LabelRead: ..."),
+                Offence("pyproject.toml", '"features", "labels", "tasks"', replaces='"features", "tasks"'),
+            ],
+            ROOMS,
+            id="a feature not yet written turns its rooms round",
+        ),
+        pytest.param(
+            [Offence("app/main.py", "from app.tasks.router import router")], ROUTERS, id="a router mounted elsewhere"
+        ),
+        pytest.param([Offence("app/tasks/service.py", "import fastapi")], HTTP, id="a service knows HTTP"),
+        pytest.param(
+            [Offence("app/auth/queries.py", "from starlette.requests import Request")],
+            HTTP,
+            id="a query knows requests",
+        ),
+    ],
+)
+def test_each_contract_breaks_by_its_own_offence(tree: Path, offences: list[Offence], broken: str) -> None:
+    with planted(tree, *offences):
+        assert broken_contracts(tree) == [broken]

@@ -1,0 +1,71 @@
+"""Errors: each has a status, a code and a title of its own, and is documented."""
+
+import pkgutil
+import re
+from importlib import import_module
+
+import pytest
+
+import app
+from app.core.errors import AppError, NotFoundError
+from tests.support.client import Api, assert_problem
+
+# So that no error stays unseen because the application does not import it.
+for module in pkgutil.walk_packages(app.__path__, "app."):
+    if not module.name.endswith("__main__"):
+        import_module(module.name)
+
+
+def subclasses(cls: type[AppError] = AppError) -> list[type[AppError]]:
+    # Those that tests plant below may linger until the garbage collector comes.
+    children = [child for child in cls.__subclasses__() if child.__module__.startswith("app.")]
+    return [found for child in children for found in (child, *subclasses(child))]
+
+
+def test_every_error_has_a_code_of_its_own_that_programs_can_keep() -> None:
+    codes = [cls.code for cls in subclasses()]
+    assert sorted(codes) == sorted(AppError.catalogue)
+    assert [code for code in codes if not re.fullmatch(r"[a-z]+(_[a-z]+)*", code)] == []
+
+
+def test_every_error_is_complete() -> None:
+    for cls in subclasses():
+        assert 400 <= cls.status < 600, cls
+        assert cls.title, cls
+        assert cls.help.endswith("."), cls
+
+
+async def test_every_code_is_documented_where_its_type_leads(anonymous: Api) -> None:
+    for code, cls in AppError.catalogue.items():
+        answer = await anonymous.get(f"/problems/{code}")
+        assert answer.status_code == 200, code
+        assert answer.json() == {"code": code, "title": cls.title, "status": cls.status, "description": cls.help}
+    assert_problem(await anonymous.get("/problems/never_heard_of"), 404, "problem_kind_not_found")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "complaint"),
+    [
+        ("status", "lacks status"),
+        ("code", "lacks code"),
+        ("title", "lacks title"),
+        ("__doc__", "lacks a docstring"),
+    ],
+)
+def test_an_incomplete_error_fails_where_it_is_defined(lacking: str, complaint: str) -> None:
+    members = {"__doc__": "Planted.", "status": 418, "code": "planted", "title": "Planted"}
+    del members[lacking]
+    with pytest.raises(TypeError, match=f"PlantedError {complaint}"):
+        type("PlantedError", (AppError,), members)
+    assert "planted" not in AppError.catalogue
+
+
+def test_an_error_does_not_inherit_its_code() -> None:
+    with pytest.raises(TypeError, match="PlantedError needs a code of its own"):
+        type("PlantedError", (NotFoundError,), {"__doc__": "Planted.", "title": "Planted"})
+
+
+def test_two_errors_cannot_share_a_code() -> None:
+    with pytest.raises(TypeError, match="PlantedError and NotFoundError share the code 'not_found'"):
+        type("PlantedError", (NotFoundError,), {"__doc__": "Planted.", "title": "Planted", "code": "not_found"})
+    assert AppError.catalogue["not_found"] is NotFoundError

@@ -1,0 +1,238 @@
+"""Each rule of this folder is shown to bite: an offence planted in a copy of the tree turns it red."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import pytest
+from fastapi import Depends
+from fastapi.routing import APIRoute
+
+from app.core.config import Settings
+from app.core.guards import Public, UnguardedRouteError, refuse_unguarded_routes
+from app.core.routing import FeatureRouter
+from app.projects.access import ReadableProject
+from tests.architecture import documents, routes, rules
+from tests.architecture.planting import Offence, planted
+
+Rule = Callable[[Path], list[str]]
+
+SERVICE, ROUTER, QUERIES = "app/tasks/service.py", "app/tasks/router.py", "app/tasks/queries.py"
+
+# In two pieces, because the rules read this file as well.
+UNREAD, UNWRITTEN = "TALLER_TEST_" + "COLOUR", "docs/" + "decisions/0099-unwritten.md"
+
+PLANTED: list[tuple[Rule, Offence, str]] = [
+    (rules.closed_doors, Offence(SERVICE, "from app.projects import queries"), "enters projects by queries"),
+    (rules.closed_doors, Offence(SERVICE, "from app.projects.service import create"), "enters projects by service"),
+    (rules.closed_doors, Offence(QUERIES, "import app.auth.manager"), "enters auth by manager"),
+    (rules.closed_doors, Offence(QUERIES, "import app.auth"), "enters auth by its wall"),
+    (rules.closed_doors, Offence(QUERIES, "def f():\n    from app.auth.queries import user_by_id"), "by queries"),
+    (rules.closed_doors, Offence(QUERIES, "from ..auth import queries"), "imports relatively"),
+    (rules.commits, Offence(SERVICE, "async def f(session):\n    await session.commit()"), "uses .commit"),
+    (rules.commits, Offence("app/core/pagination.py", "async def f(s):\n    async with s.begin(): ..."), "uses .begin"),
+    (rules.commits, Offence(ROUTER, "async def f(d):\n    async with d.transaction(): ..."), "opens a transaction"),
+    (rules.selects, Offence(SERVICE, "def f():\n    return select(Task.id)"), "selects outside"),
+    (rules.selects, Offence(ROUTER, "import sqlalchemy as sa\nsa.select(1)"), "selects outside"),
+    (rules.selects, Offence(ROUTER, "from sqlalchemy import select as pick\npick(1)"), "selects outside"),
+    (rules.selects, Offence(ROUTER, "text('SELECT title FROM tasks')"), "selects outside"),
+    (rules.selects, Offence(SERVICE, "async def f(session):\n    await session.get(Task, 1)"), "no scope limits"),
+    (rules.clocks, Offence(SERVICE, "from datetime import datetime, UTC\ndatetime.now(UTC)"), "datetime.now"),
+    (rules.clocks, Offence(SERVICE, "import datetime as d\nd.datetime.utcnow()"), "datetime.utcnow"),
+    (rules.clocks, Offence("app/core/ids.py", "from datetime import date\ndate.today()"), "date.today"),
+    (rules.clocks, Offence("app/core/ids.py", "import time\ntime.time()"), "time.time"),
+    (rules.prints, Offence("app/main.py", "print('started')"), "prints"),
+    (rules.prints, Offence(SERVICE, "import sys\nsys.stderr.write('here')"), "prints"),
+    (
+        rules.scopes_made_elsewhere,
+        Offence(ROUTER, "from app.tasks.scopes import TaskScope\nTaskScope(1, 2)"),
+        "makes TaskScope: tasks.access does that",
+    ),
+    (
+        rules.scopes_made_elsewhere,
+        Offence("app/tasks/access.py", "from app.projects import scopes\nscopes.ProjectScope(1, 2)"),
+        "makes ProjectScope: projects.access does that",
+    ),
+    (
+        rules.scopes_made_elsewhere,
+        Offence("app/tasks/scopes.py", "def f():\n    return TaskScope(1, 2)"),
+        "makes TaskScope",
+    ),
+    (
+        rules.scopes_made_elsewhere,
+        Offence(ROUTER, "from app.auth.scopes import AuthUser\nAuthUser()"),
+        "makes AuthUser: auth.manager does that",
+    ),
+    (
+        rules.scopes_made_elsewhere,
+        Offence(SERVICE, "from dataclasses import replace\nreplace(scope, task_id=1)"),
+        "makes a changed copy",
+    ),
+    (
+        rules.bypassed_aliases,
+        Offence(
+            ROUTER, "from fastapi import Depends\nfrom app.core.database import get_database\nDepends(get_database)"
+        ),
+        "past its alias",
+    ),
+    (
+        rules.bypassed_aliases,
+        Offence(ROUTER, "import fastapi\nfrom app.core import database\nfastapi.Depends(dependency=database._session)"),
+        "past its alias",
+    ),
+    (rules.bypassed_aliases, Offence(ROUTER, "def f(request):\n    request.app.state.database"), "from app.state"),
+    (rules.slow_middleware, Offence("app/main.py", "from starlette.middleware.base import BaseHTTPMiddleware"), "Base"),
+    (
+        rules.slow_middleware,
+        Offence("app/main.py", "import starlette.middleware.base as b\nb.BaseHTTPMiddleware"),
+        "Base",
+    ),
+    (
+        rules.slow_middleware,
+        Offence("app/main.py", "def f(app):\n    @app.middleware('http')\n    def g(): ..."),
+        "Base",
+    ),
+    (rules.anonymous_errors, Offence(ROUTER, "from fastapi import HTTPException"), "uses HTTPException"),
+    (rules.anonymous_errors, Offence(SERVICE, "class LateError(Exception): ..."), "defines LateError outside errors"),
+    (rules.path_ids_read_elsewhere, Offence(ROUTER, "def f(request):\n    request.path_params['task_id']"), "path"),
+    (rules.path_ids_read_elsewhere, Offence(ROUTER, "from app.core.guards import path_id"), "path"),
+    (rules.unlisted_features, Offence("app/labels/router.py", "router = 1"), "does not list labels"),
+    (rules.unlisted_features, Offence("app/features.py", "", replaces="tasks, documentation"), "does not list tasks"),
+    (
+        rules.unlisted_features,
+        Offence("app/features.py", "tasks, projects", replaces="projects, tasks"),
+        "the layers from below are ['auth', 'projects', 'tasks']",
+    ),
+    (rules.unmirrored_features, Offence("app/labels/router.py", ""), "tests/labels/: has no tests"),
+    (rules.unmirrored_features, Offence("app/labels/models.py", ""), "tests/labels/factories.py: is missing"),
+    (
+        rules.tables_without_factory,
+        Offence("app/tasks/models.py", "class Label(Base):\n    __tablename__ = 'labels'"),
+        "tests/tasks/factories.py: has no factory of Label",
+    ),
+    (
+        rules.tables_outside_the_metadata,
+        Offence("app/labels/models.py", "class Label(Base):\n    __tablename__ = 'labels'"),
+        "importing it does not import labels",
+    ),
+    (
+        documents.settings_out_of_step,
+        Offence(".env.example", "#TALLER_PORT=8001", replaces="#TALLER_PORT=8000"),
+        "TALLER_PORT is not",
+    ),
+    (
+        documents.settings_out_of_step,
+        Offence(".env.example", "# Which port.\n#TALLER_PORT", replaces="# The TCP port to listen on.\n#TALLER_PORT"),
+        "TALLER_PORT is not 'The TCP port to listen on.'",
+    ),
+    (documents.settings_out_of_step, Offence(".env.example", "# A thing.\n#TALLER_COLOUR=red"), "COLOUR is no setting"),
+    (documents.settings_out_of_step, Offence(".env.example", "#TALLER_PORT=8000"), "TALLER_PORT is listed twice"),
+    (
+        documents.settings_out_of_step,
+        Offence(".env.example", "", replaces="#TALLER_HOST=127.0.0.1\n"),
+        "TALLER_HOST is missing",
+    ),
+    (documents.dead_mentions, Offence("README.md", "Read `app/core/data.py`."), "app/core/data.py does not exist"),
+    (documents.dead_mentions, Offence("README.md", "Each has a `rooter.py`."), "rooter.py does not exist"),
+    (documents.dead_mentions, Offence("docs/how-to/new.md", "Look in `app/*/rooms/`."), "app/*/rooms/ does not exist"),
+    (documents.dead_mentions, Offence("README.md", "Call `app.core.ids.uuid8`."), "app.core.ids.uuid8 does not exist"),
+    (documents.dead_mentions, Offence("README.md", "Type `make walk`."), "make walk does not exist"),
+    (documents.dead_mentions, Offence("README.md", "```\n$ make walk\n```"), "make walk does not exist"),
+    (documents.dead_mentions, Offence("README.md", "Type `taller walk`."), "taller walk does not exist"),
+    (documents.dead_mentions, Offence("README.md", "Set TALLER_COLOUR."), "TALLER_COLOUR is no setting"),
+    (documents.dead_mentions, Offence("README.md", f"Set {UNREAD}."), f"{UNREAD} is no setting"),
+    (documents.dead_mentions, Offence("README.md", "See [there](docs/there.md#part)."), "docs/there.md leads nowhere"),
+    (documents.dead_references, Offence("app/main.py", f"# {UNWRITTEN}"), f"{UNWRITTEN} does not exist"),
+    (documents.features_without_owners, Offence("app/labels/router.py", ""), "nobody owns /app/labels/"),
+    (documents.features_without_owners, Offence("app/labels/router.py", ""), "nobody owns /tests/labels/"),
+    (documents.features_without_owners, Offence(".github/CODEOWNERS", "/app/gone/ @taller/x"), "/app/gone/ does not"),
+    (
+        documents.features_without_owners,
+        Offence(".github/CODEOWNERS", "/app/projects/", replaces="/app/tasks/"),
+        "nobody owns /app/tasks/",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "offence", "found"), [pytest.param(*row, id=f"{routes.name_of(row[0])}-{row[2]}") for row in PLANTED]
+)
+def test_a_planted_offence_turns_its_rule_red(tree: Path, rule: Rule, offence: Offence, found: str) -> None:
+    before = rule(tree)
+    assert not any(found in line for line in before)
+    with planted(tree, offence):
+        after = [line for line in rule(tree) if line not in before]
+    assert any(found in line for line in after), after
+
+
+def test_no_rule_is_left_without_an_offence() -> None:
+    written = {
+        f"{module.__name__}.{name}"
+        for module in (rules, documents)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and not name.startswith("_")
+        and inspect.signature(function).return_annotation == list[str]
+    }
+    assert written == {f"{rule.__module__}.{routes.name_of(rule)}" for rule, _, _ in PLANTED}
+
+
+def test_a_setting_that_the_example_lacks_is_found(tree: Path) -> None:
+    class More(Settings):
+        colour: str = "red"
+        """What it is painted."""
+
+    assert documents.settings_out_of_step(tree, More) == [
+        ".env.example: TALLER_COLOUR is missing, or has no sentence above it"
+    ]
+
+
+async def _read_id_outside_access(project_id: UUID) -> UUID:
+    return project_id
+
+
+def _planted_routes() -> list[APIRoute]:
+    router = FeatureRouter(tag="planted")
+
+    @router.get("/open")
+    async def read_open() -> None: ...
+
+    @router.get("/{project_id}/bare", dependencies=[Public])
+    async def read_bare(project_id: UUID) -> None: ...
+
+    @router.get("/{project_id}/hidden", dependencies=[Public])
+    async def read_hidden(found: Annotated[UUID, Depends(_read_id_outside_access)]) -> None: ...
+
+    @router.get("/{project_id}", operation_id="readIt")
+    async def read_named(project: ReadableProject) -> None: ...
+
+    @router.get("/{project_id}/good")
+    async def read_good(project: ReadableProject) -> None: ...
+
+    @router.put("/{project_id}/good", operation_id="read_good")
+    async def update_good(project: ReadableProject) -> None: ...
+
+    return [route for route in router.routes if isinstance(route, APIRoute)]
+
+
+def test_a_route_without_a_guard_is_found_and_stops_the_boot() -> None:
+    assert routes.unguarded(_planted_routes()) == ["read_open: has no guard"]
+    with pytest.raises(UnguardedRouteError, match=r"\['GET'\] /api/v1/open has no guard"):
+        refuse_unguarded_routes(_planted_routes())
+
+
+def test_handlers_that_take_bare_ids_are_found() -> None:
+    assert routes.bare_ids(_planted_routes()) == [
+        f"read_bare: takes project_id bare, in {__name__}",
+        f"read_hidden: takes project_id bare, in {__name__}",
+    ]
+
+
+def test_operation_ids_that_are_no_handler_names_or_not_unique_are_found() -> None:
+    assert [line.partition(":")[0] for line in routes.operation_ids(_planted_routes())] == [
+        "readIt",
+        "read_good",
+        "read_good",
+    ]

@@ -1,0 +1,40 @@
+"""What source code may not say, and where."""
+
+from tests.architecture import rules
+from tests.architecture.source import ROOT
+
+
+def test_features_enter_one_another_by_their_doors() -> None:
+    assert rules.closed_doors(ROOT) == []
+
+
+def test_only_the_session_dependency_commits() -> None:
+    assert rules.commits(ROOT) == []
+
+
+def test_only_queries_access_and_scopes_select() -> None:
+    assert rules.selects(ROOT) == []
+
+
+def test_times_come_from_the_database() -> None:
+    assert rules.clocks(ROOT) == []
+
+
+def test_only_the_command_line_prints() -> None:
+    assert rules.prints(ROOT) == []
+
+
+def test_only_access_makes_scopes() -> None:
+    assert rules.scopes_made_elsewhere(ROOT) == []
+
+
+def test_the_database_comes_by_its_aliases() -> None:
+    assert rules.bypassed_aliases(ROOT) == []
+
+
+def test_middleware_is_plain_asgi() -> None:
+    assert rules.slow_middleware(ROOT) == []
+
+
+def test_a_feature_refuses_by_classes_of_its_own() -> None:
+    assert rules.anonymous_errors(ROOT) == []
