@@ -1,0 +1,167 @@
+"""The documentation page as a person uses it: in a real browser, against the real service."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from app.auth.service import SEED_PASSWORD, SEED_USERNAME
+from tests.support.process import Service, running_service
+
+FLAGS = (
+    # Chromium refuses its sandbox to root, as whom a build container runs.
+    "--no-sandbox",
+    "--disable-gpu",
+    # The rest keeps the browser from calling home: the test asserts where requests go.
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+RECORD_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`);
+});
+"""
+
+
+class Visit:
+    """A page of the service, and what went on behind it."""
+
+    def __init__(self, page: Page, service: Service) -> None:
+        self.page = page
+        self.service = service
+        self.addresses: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.add_init_script(RECORD_VIOLATIONS)
+
+    def open(self) -> None:
+        """Show the documentation."""
+        self.page.goto(f"{self.service.url}/docs")
+        self.page.locator(".opblock").first.wait_for()
+
+    def sign_in(self) -> None:
+        """Press Authorize and fill in the OAuth2 password form."""
+        self.page.get_by_role("button", name="Authorize").click()
+        dialog = self.page.locator(".dialog-ux")
+        dialog.locator("#oauth_username").fill(SEED_USERNAME)
+        dialog.locator("#oauth_password").fill(SEED_PASSWORD)
+        dialog.locator("button.authorize").click()
+        expect(dialog.get_by_role("heading", name="Authorized", exact=True)).to_be_visible()
+        dialog.locator("button.btn-done").click()
+        expect(dialog).to_have_count(0)
+
+    def operation(self, tag: str, name: str) -> Locator:
+        """Unfold an operation."""
+        block = self.page.locator(f"#operations-{tag}-{name}")
+        block.locator(".opblock-summary-control").click()
+        block.get_by_role("button", name="Execute").wait_for()
+        return block
+
+    def execute(self, block: Locator) -> tuple[int, Any]:
+        """Press Execute; the status and the body of the answer, which the page shows."""
+        with self.page.expect_response(re.compile("/api/v1/")) as received:
+            block.get_by_role("button", name="Execute").click()
+        response = received.value
+        shown = block.locator(".live-responses-table")
+        expect(shown.locator("tbody .response-col_status")).to_contain_text(str(response.status))
+        expect(shown.locator(".headerline", has_text=response.headers["x-request-id"])).to_be_visible()
+        return response.status, response.json()
+
+    def violations(self) -> list[str]:
+        """What the page's Content-Security-Policy has stopped."""
+        found: list[str] = self.page.evaluate("window.violations")
+        return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The system's browser."""
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "Chromium is not installed, so the documentation page was not tried in a browser"
+        if os.environ.get("TALLER_TEST_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="module")
+def service(chromium: str, server_url: str) -> Iterator[Service]:
+    """The service, with the seed's admin."""
+    with running_service(server_url) as service:
+        yield service
+
+
+@pytest.fixture
+def visit(chromium: str, service: Service, tmp_path: Path) -> Iterator[Visit]:
+    """A new browser, not yet anywhere."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=chromium, args=FLAGS, viewport={"width": 1280, "height": 1400}
+        )
+        browser.set_default_timeout(15_000)
+        yield Visit(browser.new_page(), service)
+        browser.close()
+
+
+def test_a_person_signs_in_creates_a_project_and_lists_its_tasks_on_the_page(visit: Visit) -> None:
+    visit.open()
+    visit.sign_in()
+
+    status, project = visit.execute(visit.operation("projects", "create_project"))
+    assert (status, project["name"]) == (201, "Workshop")
+
+    adding = visit.operation("tasks", "create_task")
+    adding.get_by_placeholder("project_id").fill(project["id"])
+    status, urgent = visit.execute(adding)
+    assert (status, urgent["title"], urgent["priority"]) == (201, "Buy a workbench", 10)
+
+    body = adding.locator("textarea.body-param__text")
+    body.fill(body.input_value().replace("10", "5"))
+    status, later = visit.execute(adding)
+    assert (status, later["priority"]) == (201, 5)
+
+    listing = visit.operation("tasks", "list_tasks")
+    listing.get_by_placeholder("project_id").fill(project["id"])
+    status, page = visit.execute(listing)
+    assert (status, page["items"]) == (200, [urgent, later])
+
+    assert visit.complaints == []
+    assert visit.violations() == []
+    foreign = [address for address in visit.addresses if not address.startswith((f"{visit.service.url}/", "data:"))]
+    assert foreign == []
+    assert f"{visit.service.url}/docs/swagger-ui-bundle.js" in visit.addresses
+
+
+def test_the_page_runs_no_script_and_asks_no_address_but_its_own(visit: Visit) -> None:
+    visit.open()
+    visit.page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.planted = true";
+          document.body.append(script);
+          const image = document.createElement("img");
+          image.src = "http://elsewhere.test/pixel.png";
+          document.body.append(image);
+          return fetch("http://elsewhere.test/").catch(() => null);
+        }"""
+    )
+    assert visit.page.evaluate("window.planted") is None
+    assert sorted(visit.violations()) == [
+        "connect-src http://elsewhere.test/",
+        "img-src http://elsewhere.test/pixel.png",
+        "script-src-elem inline",
+    ]
+    assert len(visit.complaints) >= 3
