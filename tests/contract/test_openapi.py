@@ -1,0 +1,269 @@
+"""The OpenAPI document: valid, complete, and about the routes that there are."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+
+from app.auth.schemas import Credentials
+from app.core.config import Settings
+from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
+from app.core.routing import API_PREFIX, Dispatcher
+from app.main import create_app
+
+SETTINGS = Settings(_env_file=None, env="development")
+APP = create_app(SETTINGS)
+DOCUMENT: dict[str, Any] = APP.openapi()
+PATHS: dict[str, dict[str, Any]] = DOCUMENT["paths"]
+
+# What serves the documentation itself is not part of what it documents.
+UNDOCUMENTED = {"/docs", "/docs/{asset}", "/openapi.json"}
+
+CONTRACT = {
+    "POST /api/v1/auth/login",
+    "GET /api/v1/auth/me",
+    "POST /api/v1/projects/",
+    "GET /api/v1/projects/",
+    *(f"{method} /api/v1/projects/{{project_id}}" for method in ("GET", "PUT", "PATCH", "DELETE")),
+    "POST /api/v1/projects/{project_id}/tasks/",
+    "GET /api/v1/projects/{project_id}/tasks/",
+    *(f"{method} /api/v1/tasks/{{task_id}}" for method in ("GET", "PUT", "PATCH", "DELETE")),
+    "GET /health/live",
+    "GET /health/ready",
+}
+"""What clients rely on; an operation may join, none may leave."""
+
+
+class Operation(NamedTuple):
+    """One operation of the document."""
+
+    method: str
+    path: str
+    said: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.method.upper()} {self.path}"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What it reads, by media type."""
+        content: dict[str, Any] = self.said.get("requestBody", {}).get("content", {})
+        return content
+
+
+OPERATIONS = [Operation(method, path, said) for path, item in PATHS.items() for method, said in item.items()]
+each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+each_with_a_body = pytest.mark.parametrize(
+    "operation", [operation for operation in OPERATIONS if operation.body], ids=lambda operation: operation.name
+)
+each_with_parameters = pytest.mark.parametrize(
+    "operation",
+    [operation for operation in OPERATIONS if "parameters" in operation.said],
+    ids=lambda operation: operation.name,
+)
+
+
+def routes_of(app: FastAPI) -> list[APIRoute]:
+    """The routes that the application answers by."""
+    (dispatcher,) = app.router.routes
+    assert isinstance(dispatcher, Dispatcher)
+    return dispatcher.routes
+
+
+ROUTES = {f"{method} {route.path}": route for route in routes_of(APP) for method in sorted(route.methods or ())}
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema itself, where a reference stands for it."""
+    if "$ref" in schema:
+        found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def examples_of(content: dict[str, Any]) -> list[Any]:
+    """The examples of a body, wherever OpenAPI 3.1 lets them stand."""
+    named = [example["value"] for example in content.get("examples", {}).values()]
+    return named or list(resolved(content["schema"]).get("examples", ()))
+
+
+def complaints(schema: dict[str, Any], value: object) -> list[str]:
+    """In what the value differs from the schema, formats included."""
+    whole = {**schema, "components": DOCUMENT["components"]}
+    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def walk(value: object) -> Iterator[dict[str, Any]]:
+    """Every object in a document."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from walk(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from walk(item)
+
+
+def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schema() -> None:
+    assert re.fullmatch(r"3\.1\.\d+", DOCUMENT["openapi"])
+    schemathesis.openapi.from_dict(deepcopy(DOCUMENT)).validate()
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+    references = {item["$ref"] for item in walk(DOCUMENT) if isinstance(item.get("$ref"), str)}
+    assert references == {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+
+
+def test_no_422_is_promised_anywhere() -> None:
+    assert [operation.name for operation in OPERATIONS if "422" in operation.said["responses"]] == []
+    assert [name for name in DOCUMENT["components"]["schemas"] if "ValidationError" in name] == []
+
+
+def test_the_document_is_the_routes_and_hides_none() -> None:
+    documented = {operation.name for operation in OPERATIONS}
+    assert documented == {name for name, route in ROUTES.items() if route.path not in UNDOCUMENTED}
+    assert documented >= CONTRACT
+
+
+def test_each_address_is_shown_once_in_its_canonical_form() -> None:
+    assert len({path.rstrip("/") for path in PATHS}) == len(PATHS)
+    bare = {path for path in PATHS if not path.startswith(f"{API_PREFIX}/")}
+    assert bare == {"/health/live", "/health/ready", "/problems/{code}"}
+    assert {path for path in PATHS if path.endswith("/")} == {
+        "/api/v1/projects/",
+        "/api/v1/projects/{project_id}/tasks/",
+    }
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation.said["operationId"] for operation in OPERATIONS]
+    assert sorted(set(ids)) == sorted(ids)
+
+
+def test_every_tag_in_use_is_described_and_every_described_tag_is_in_use() -> None:
+    described = [tag["name"] for tag in DOCUMENT["tags"] if tag["description"]]
+    assert {tag for operation in OPERATIONS for tag in operation.said["tags"]} == set(described)
+
+
+@each_operation
+def test_it_has_a_summary_a_description_and_its_handlers_name(operation: Operation) -> None:
+    assert operation.said["summary"]
+    assert operation.said["description"]
+    assert operation.said["operationId"] == ROUTES[operation.name].endpoint.__name__
+    assert len(operation.said["tags"]) == 1
+
+
+@each_operation
+def test_it_documents_how_it_can_fail(operation: Operation) -> None:
+    expected = {"400", "500", "503"}
+    if "security" in operation.said:
+        expected.add("401")
+    if "{" in operation.path:
+        expected.add("404")
+    if operation.body:
+        expected |= {"413", "415"}
+    assert expected <= set(operation.said["responses"])
+    assert "invalid_json" not in problem_codes(operation, "400") or operation.body
+
+
+def problem_codes(operation: Operation, status: str) -> set[str]:
+    """The problems that an operation documents for a status."""
+    return set(operation.said["responses"][status]["content"][PROBLEM_MEDIA_TYPE]["examples"])
+
+
+@each_operation
+def test_its_problems_are_the_ones_that_leave_with_an_example_for_each_code(operation: Operation) -> None:
+    for status, response in operation.said["responses"].items():
+        if status.startswith("2"):
+            continue
+        assert set(response["content"]) == {PROBLEM_MEDIA_TYPE}
+        content = response["content"][PROBLEM_MEDIA_TYPE]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert content["examples"]
+        for code, example in content["examples"].items():
+            kind = AppError.catalogue[code]
+            assert str(kind.status) == status
+            assert (example["value"]["code"], example["value"]["title"]) == (code, kind.title)
+            assert complaints(content["schema"], example["value"]) == []
+
+
+@each_operation
+def test_only_public_operations_need_no_token(operation: Operation) -> None:
+    public = {"login", "read_liveness", "read_readiness", "read_problem_kind"}
+    assert ("security" not in operation.said) == (operation.said["operationId"] in public)
+
+
+@each_with_a_body
+def test_its_body_has_an_example_that_the_service_takes(operation: Operation) -> None:
+    route = ROUTES[operation.name]
+    # Login reads two media types by itself, so FastAPI knows no body of it.
+    model: Any = Credentials if route.body_field is None else route.body_field.field_info.annotation
+    for content in operation.body.values():
+        examples = examples_of(content)
+        assert examples
+        for example in examples:
+            assert complaints(content["schema"], example) == []
+            TypeAdapter(model).validate_python(example)
+
+
+@each_operation
+def test_its_answer_has_an_example_that_is_such_an_answer(operation: Operation) -> None:
+    successes = {status: said for status, said in operation.said["responses"].items() if status.startswith("2")}
+    assert len(successes) == 1
+    for status, response in successes.items():
+        assert ("content" not in response) == (status == "204")
+        for content in response.get("content", {}).values():
+            examples = examples_of(content)
+            assert examples
+            for example in examples:
+                assert complaints(content["schema"], example) == []
+                assert list(example) == list(resolved(content["schema"])["properties"])
+
+
+@each_with_parameters
+def test_every_parameter_is_described(operation: Operation) -> None:
+    assert [item["name"] for item in operation.said["parameters"] if not item.get("description")] == []
+
+
+@each_operation
+def test_headers_that_always_come_are_documented(operation: Operation) -> None:
+    headers = {status: set(said.get("headers", ())) for status, said in operation.said["responses"].items()}
+    assert headers["503"] == {"Retry-After"}
+    assert headers.get("401", {"WWW-Authenticate"}) == {"WWW-Authenticate"}
+    assert headers.get("201", {"Location"}) == {"Location"}
+
+
+def test_a_patch_takes_merge_patches_and_plain_json() -> None:
+    patches = [operation for operation in OPERATIONS if operation.method == "patch"]
+    assert patches
+    for operation in patches:
+        assert set(operation.body) == {"application/json", "application/merge-patch+json"}
+
+
+def test_the_token_comes_from_the_address_that_the_document_names() -> None:
+    (name, scheme), *others = DOCUMENT["components"]["securitySchemes"].items()
+    assert (name, others) == ("bearer", [])
+    assert scheme["type"] == "oauth2"
+    assert scheme["flows"]["password"]["tokenUrl"] in PATHS
+
+
+@each_with_a_body
+def test_its_body_may_have_no_unknown_members(operation: Operation) -> None:
+    for content in operation.body.values():
+        assert resolved(content["schema"])["additionalProperties"] is False
+
+
+def test_the_document_is_the_same_each_time() -> None:
+    assert create_app(SETTINGS).openapi() == DOCUMENT
