@@ -116,7 +116,11 @@ def walk(value: object) -> Iterator[dict[str, Any]]:
 
 def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schema() -> None:
     assert re.fullmatch(r"3\.1\.\d+", DOCUMENT["openapi"])
-    schemathesis.openapi.from_dict(deepcopy(DOCUMENT)).validate()
+    document = deepcopy(DOCUMENT)
+    # The specification (4.6) lets a URL be relative; this older edition of its schema does not know that.
+    flow = document["components"]["securitySchemes"]["bearer"]["flows"]["password"]
+    flow["tokenUrl"] = f"https://taller.test{flow['tokenUrl']}"
+    schemathesis.openapi.from_dict(document).validate()
     for schema in DOCUMENT["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
 
