@@ -81,6 +81,8 @@ class Passwords:
         try:
             return await to_thread.run_sync(self.helper.verify_and_update, password, hashed, limiter=self._limiter)
         except UnknownHashError:
+            # Not a hash: nobody signs in by it, which takes as long as a wrong password.
+            await self.hash(password)
             return False, None
 
 

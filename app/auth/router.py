@@ -1,16 +1,18 @@
 """Signing in."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from app.auth.access import AuthenticationDep, CurrentUser
 from app.auth.errors import InvalidCredentialsError
 from app.auth.schemas import Credentials, Token, UserRead
 from app.auth.scopes import AuthUser
-from app.core.errors import BodyTooLargeError, InvalidJsonError, UnsupportedMediaTypeError
+from app.core.errors import BodyTooLargeError, InvalidJsonError, InvalidRequestError, UnsupportedMediaTypeError
 from app.core.guards import Public
 from app.core.openapi import problems
 from app.core.routing import FORM, JSON, FeatureRouter
@@ -31,6 +33,10 @@ async def _credentials(request: Request) -> Credentials:
                 data: Any = {name: value for name, value in form.items() if name not in _OAUTH_FIELDS}
         else:
             data = await request.json()
+    except HTTPException as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        raise InvalidRequestError("The form cannot be read, or has too many fields.") from error
     except (ValueError, RecursionError) as error:
         # Python gives up on arrays in arrays in arrays by a RecursionError.
         raise InvalidJsonError from error

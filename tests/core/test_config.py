@@ -1,6 +1,5 @@
 """Settings: what production refuses, and what is made of an address."""
 
-import secrets
 import traceback
 from typing import Any
 
@@ -11,7 +10,7 @@ from app.core.config import DEVELOPMENT_SECRET, Settings
 
 PASSWORD = "q7zx-password"
 ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"
-GOOD_SECRET = secrets.token_urlsafe(48)
+GOOD_SECRET = "Hq0zB5v7-wJx2eYk9nT_4uRm1cLd8fSg3aPo6iVtEbNhXyQz"
 
 
 @pytest.fixture(autouse=True)

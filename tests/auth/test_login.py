@@ -1,0 +1,298 @@
+"""Signing in by username and password."""
+
+import asyncio
+import statistics
+from collections.abc import AsyncIterator
+from time import perf_counter
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import Response
+
+from app.auth.manager import Passwords
+from app.auth.models import User
+from app.auth.queries import user_by_id
+from app.core.config import Settings
+from app.core.database import Database
+from app.main import create_app
+from tests.auth.factories import UserFactory
+from tests.core.material import FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS
+from tests.support.client import Api, assert_problem
+from tests.support.factories import store
+from tests.support.queries import query_budget
+
+PASSWORD = "correct horse"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(scope="session")
+async def hashed(settings: Settings) -> str:
+    return await Passwords(settings).hash(PASSWORD)
+
+
+@pytest.fixture
+async def ada(database: Database, hashed: str) -> User:
+    user = UserFactory.build(username="Ada", email="ada@example.org", hashed_password=hashed)
+    await store(database, user)
+    return user
+
+
+async def sign_in(api: Api, username: str, password: str = PASSWORD, address: str = "/auth/login") -> Response:
+    return await api.post(address, json={"username": username, "password": password})
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["json", "data"])
+async def test_json_and_form_give_a_token_that_works(
+    anonymous: Api, app: FastAPI, settings: Settings, ada: User, form: str, kind: str
+) -> None:
+    extra = {} if kind == "json" else {"grant_type": "password", "scope": "", "client_id": "x", "client_secret": "y"}
+    answer = await anonymous.post(
+        form.format("/auth/login"), **{kind: {"username": "Ada", "password": PASSWORD, **extra}}
+    )
+    assert answer.status_code == 200
+    token = answer.json()
+    assert token == {
+        "access_token": token["access_token"],
+        "token_type": "bearer",
+        "expires_in": settings.access_token_lifetime,
+    }
+    async with Api(app, {"Authorization": f"Bearer {token['access_token']}"}) as api:
+        assert (await api.get(form.format("/auth/me"))).json()["id"] == str(ada.id)
+
+
+async def test_me_is_the_caller_without_a_hash(anonymous: Api, ada: User) -> None:
+    async with await anonymous.as_(ada) as api:
+        answer = await api.get("/auth/me")
+    assert answer.json() == {
+        "id": str(ada.id),
+        "username": "Ada",
+        "email": "ada@example.org",
+        "is_active": True,
+        "is_superuser": False,
+        "created_at": ada.created_at.isoformat().replace("+00:00", "Z"),
+    }
+    assert "hash" not in answer.text
+    assert "argon2" not in answer.text
+
+
+@pytest.mark.parametrize("username", ["ada", "ADA", "aDa"])
+async def test_the_case_of_a_username_does_not_matter(anonymous: Api, ada: User, username: str) -> None:
+    assert (await sign_in(anonymous, username)).status_code == 200
+
+
+@pytest.mark.parametrize("username", ["ada@example.org", "Ada ", "Ad", "Ada%", "_da", "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"])
+async def test_nothing_but_the_username_is_a_username(anonymous: Api, ada: User, username: str) -> None:
+    assert_problem(await sign_in(anonymous, username), 401, "invalid_credentials")
+
+
+@pytest.mark.parametrize("password", [PASSWORD.upper(), PASSWORD + " ", PASSWORD[:-1], "x"])
+async def test_nothing_but_the_password_is_the_password(anonymous: Api, ada: User, password: str) -> None:
+    assert_problem(await sign_in(anonymous, "Ada", password), 401, "invalid_credentials")
+
+
+async def test_wrong_password_unknown_user_and_inactive_user_get_the_same_answer(
+    anonymous: Api, database: Database, ada: User, hashed: str
+) -> None:
+    await store(database, UserFactory.build(username="gone", hashed_password=hashed, is_active=False))
+    answers = [
+        await sign_in(anonymous, "Ada", "wrong"),
+        await sign_in(anonymous, "nobody"),
+        await sign_in(anonymous, "gone"),
+    ]
+    problems = [assert_problem(answer, 401, "invalid_credentials") for answer in answers]
+    for problem in problems:
+        problem.pop("request_id")
+    assert problems[0] == problems[1] == problems[2]
+    assert [answer.headers["www-authenticate"] for answer in answers] == ["Bearer"] * 3
+
+
+@pytest.fixture(scope="module")
+async def slow_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with the password parameters that it has unless told otherwise."""
+    real = Settings(_env_file=None, database_url=settings.database_url)
+    assert (real.argon2_time_cost, real.argon2_memory_cost) == (2, 19456)
+    app = create_app(real)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_wrong_password_unknown_user_and_no_password_take_the_same_time(
+    slow_app: FastAPI, database: Database
+) -> None:
+    hashed = await slow_app.state.authentication.passwords.hash(PASSWORD)
+    await store(
+        database,
+        UserFactory.build(username="Ada", hashed_password=hashed),
+        UserFactory.build(username="gone", hashed_password=hashed, is_active=False),
+        UserFactory.build(username="robot", hashed_password="none"),
+    )
+    seconds: dict[str, list[float]] = {"Ada": [], "nobody": [], "gone": [], "robot": []}
+    async with Api(slow_app) as api:
+        for _ in range(7):
+            for username, times in seconds.items():
+                started = perf_counter()
+                answer = await sign_in(api, username, "wrong")
+                times.append(perf_counter() - started)
+                assert answer.status_code == 401
+    medians = {username: statistics.median(times) for username, times in seconds.items()}
+    # Without the hash for show, an unknown name would be answered ten times faster.
+    assert max(medians.values()) < 2.5 * min(medians.values()), medians
+
+
+async def test_logins_do_not_stall_other_requests(settings: Settings, database: Database) -> None:
+    # Each hash takes long enough that hashing on the event loop could not be missed.
+    slow = Settings(_env_file=None, database_url=settings.database_url, argon2_time_cost=8, argon2_memory_cost=65536)
+    app = create_app(slow)
+    async with app.router.lifespan_context(app), Api(app) as api:
+        hashed = await app.state.authentication.passwords.hash(PASSWORD)
+        await store(database, UserFactory.build(username="Ada", hashed_password=hashed))
+        started = perf_counter()
+        assert (await sign_in(api, "Ada")).status_code == 200
+        alone = perf_counter() - started
+        logins = asyncio.gather(*(sign_in(api, "Ada") for _ in range(6)))
+        gaps = []
+        while not logins.done():
+            started = perf_counter()
+            assert (await api.get("/health/live")).status_code == 200
+            await asyncio.sleep(0.001)
+            gaps.append(perf_counter() - started)
+        assert {answer.status_code for answer in await logins} == {200}
+    assert len(gaps) > 20
+    assert max(gaps) < alone / 2, f"{max(gaps):.3f} s beside logins of {alone:.3f} s"
+
+
+async def test_a_hash_with_old_parameters_is_replaced_when_its_owner_signs_in(
+    anonymous: Api, database: Database, settings: Settings
+) -> None:
+    old = await Passwords(settings.model_copy(update={"argon2_memory_cost": 16})).hash(PASSWORD)
+    user = UserFactory.build(username="Ada", hashed_password=old)
+    await store(database, user)
+
+    async def stored() -> str:
+        row = await database.row(user_by_id(user.id))
+        assert row is not None
+        hashed: str = row["hashed_password"]
+        return hashed
+
+    assert_problem(await sign_in(anonymous, "Ada", "wrong"), 401, "invalid_credentials")
+    assert await stored() == old
+    with query_budget(database, 2):
+        assert (await sign_in(anonymous, "Ada")).status_code == 200
+    new = await stored()
+    assert "m=16," in old
+    assert "m=8," in new
+    with query_budget(database, 1):
+        assert (await sign_in(anonymous, "Ada")).status_code == 200
+    assert await stored() == new
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "none",
+        "!",
+        "$argon2id$",
+        "$argon2id$v=19$m=8,t=1,p=1$",
+        "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA",
+        "1234",
+        "$2b$12$x",
+    ],
+)
+async def test_a_stored_hash_that_is_none_is_a_401(anonymous: Api, database: Database, stored: str) -> None:
+    await store(database, UserFactory.build(username="Ada", hashed_password=stored))
+    for password in (PASSWORD, stored):
+        assert_problem(await sign_in(anonymous, "Ada", password), 401, "invalid_credentials")
+
+
+BAD_CREDENTIALS: list[tuple[Any, str, str]] = [
+    ({"username": "Ada"}, "/password", "missing"),
+    ({"password": MARKER}, "/username", "missing"),
+    ({"username": "", "password": MARKER}, "/username", "string_too_short"),
+    ({"username": "Ada", "password": ""}, "/password", "string_too_short"),
+    ({"username": MARKER + "x" * 320, "password": MARKER}, "/username", "string_too_long"),
+    ({"username": "Ada", "password": MARKER + "x" * 256}, "/password", "string_too_long"),
+    ({"username": "Ada\0", "password": MARKER}, "/username", "nul_character"),
+    ({"username": "Ada", "password": MARKER + "\0"}, "/password", "nul_character"),
+    ({"username": "Ada", "password": MARKER, "remember": MARKER}, "/remember", "unknown"),
+]
+
+
+@pytest.mark.parametrize("kind", ["json", "data"])
+@pytest.mark.parametrize(("credentials", "pointer", "code"), BAD_CREDENTIALS)
+async def test_what_is_wrong_with_credentials_is_named(
+    anonymous: Api, kind: str, credentials: dict[str, str], pointer: str, code: str
+) -> None:
+    answer = await anonymous.post("/auth/login", **{kind: credentials})
+    problem = assert_problem(answer, 400, "invalid_request")
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
+    assert MARKER not in answer.text
+
+
+@pytest.mark.parametrize("value", [1, True, None, [MARKER], {"a": MARKER}])
+async def test_credentials_are_text(anonymous: Api, value: object) -> None:
+    answer = await anonymous.post("/auth/login", json={"username": value, "password": value})
+    problem = assert_problem(answer, 400, "invalid_request")
+    assert {(error["pointer"], error["code"]) for error in problem["errors"]} == {
+        ("/username", "string_type"),
+        ("/password", "string_type"),
+    }
+    assert MARKER not in answer.text
+
+
+@pytest.mark.parametrize("body", [b"", *NO_JSON.values()], ids=["nothing", *NO_JSON])
+async def test_what_is_no_json_is_refused(anonymous: Api, body: bytes) -> None:
+    answer = await anonymous.post("/auth/login", content=body, headers=JSON)
+    assert_problem(answer, 400, "invalid_json")
+    assert MARKER not in answer.text
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
+async def test_a_body_that_is_no_object_is_refused(anonymous: Api, body: bytes) -> None:
+    problem = assert_problem(await anonymous.post("/auth/login", content=body, headers=JSON), 400, "invalid_request")
+    assert [error["code"] for error in problem["errors"]] == ["object_required"]
+
+
+@pytest.mark.parametrize("password", ['"\\ud800"', '"x\\udfff"'])
+async def test_half_a_surrogate_pair_is_refused(anonymous: Api, password: str) -> None:
+    body = f'{{"username": "Ada", "password": {password}}}'
+    problem = assert_problem(await anonymous.post("/auth/login", content=body, headers=JSON), 400, "invalid_request")
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/password", "string_unicode")]
+
+
+@pytest.mark.parametrize("body", [b"", b"%", b"&&&", b"\xff=\xff", b"username=%FF&password="])
+async def test_a_broken_form_is_refused(anonymous: Api, body: bytes) -> None:
+    assert_problem(await anonymous.post("/auth/login", content=body, headers=FORM), 400, "invalid_request")
+
+
+async def test_a_form_of_very_many_fields_is_refused(anonymous: Api) -> None:
+    body = "&".join(f"field{number}=1" for number in range(1000))
+    answer = await anonymous.post("/auth/login", content=body, headers=FORM)
+    assert_problem(answer, 400, "invalid_request")
+
+
+async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 65_536):
+        yield body[start : start + 65_536]
+
+
+@pytest.mark.parametrize("headers", [JSON, FORM], ids=["json", "form"])
+async def test_a_body_that_is_too_large_is_refused_declared_or_not(anonymous: Api, headers: dict[str, str]) -> None:
+    body = b"username=" + b"x" * (1 << 20)
+    for content in (body, _in_chunks(body)):
+        answer = await anonymous.post("/auth/login", content=content, headers=headers)
+        assert_problem(answer, 413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "multipart/form-data; boundary=x", "application/merge-patch+json"]
+)
+async def test_another_media_type_is_refused(anonymous: Api, media_type: str) -> None:
+    answer = await anonymous.post("/auth/login", content=b"{}", headers={"Content-Type": media_type})
+    assert_problem(answer, 415, "unsupported_media_type")
+
+
+async def test_a_token_does_not_pass_in_the_address(anonymous: Api) -> None:
+    problem = assert_problem(await anonymous.get("/auth/me?access_token=x"), 401, "not_authenticated")
+    assert "errors" not in problem
