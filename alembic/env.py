@@ -1,6 +1,7 @@
 """How migrations run: over asyncpg, one at a time across all processes, each in a transaction of its own."""
 
 import asyncio
+import time
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
@@ -13,6 +14,9 @@ from app.core.models import Base
 ADVISORY_LOCK = 7_425_531_018
 """Any number, as long as nothing else in the database uses it."""
 
+LOCK_POLL = 0.2
+"""Seconds between two questions for that lock."""
+
 LOCK_TIMEOUT = "5s"
 """A migration that cannot get its table lock fails and can be tried again; waiting would block the live service."""
 
@@ -23,13 +27,17 @@ def migrate_offline() -> None:
         dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True, transaction_per_migration=True
     )
     with context.begin_transaction():
+        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         context.run_migrations()
 
 
 def migrate_on(connection: Connection) -> None:
     """Run the migrations on this connection."""
-    # Held until the connection closes. A second runner waits here and then finds nothing left to do.
-    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    # Held until the connection closes. A second runner waits here and then finds nothing left to do. It asks again and
+    # again: one long question would be a transaction that an index built concurrently by the first one waits for.
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.commit()
+        time.sleep(LOCK_POLL)
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
     connection.commit()

@@ -1,0 +1,68 @@
+"""The application on a schema that is not its own: behind, it does not start; ahead, it serves."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.migrations import upgrade
+from app.main import SchemaBehindError, create_app
+from tests.migrations.history import downgrade, empty_database, fresh_name, history
+from tests.support import server
+from tests.support.client import Api, assert_problem
+
+
+@pytest.fixture
+def copy_url(server_url: str) -> Iterator[str]:
+    """A migrated database whose version a test may change."""
+    with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:
+        yield url
+
+
+@pytest.fixture(params=["empty", "base", *(script.revision for script in history()[:-1])])
+def old_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database at each point before the newest revision."""
+    with empty_database(server_url) as url:
+        if request.param != "empty":
+            upgrade(url)
+            downgrade(url, request.param)
+        yield url
+
+
+async def _set_version(settings: Settings, url: str, version: str | None) -> None:
+    database = Database(settings, url)
+    await database.rows(text("DELETE FROM alembic_version"))
+    if version is not None:
+        await database.rows(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+    await database.close()
+
+
+async def test_the_application_does_not_start_on_a_schema_that_is_behind(settings: Settings, old_url: str) -> None:
+    app = create_app(settings.model_copy(update={"database_url": old_url}))
+    with pytest.raises(SchemaBehindError, match="run `taller migrate`"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_it_starts_and_is_ready_on_a_schema_from_a_newer_release(settings: Settings, copy_url: str) -> None:
+    app = create_app(settings.model_copy(update={"database_url": copy_url}))
+    await _set_version(settings, copy_url, "9999")
+    async with app.router.lifespan_context(app), Api(app) as api:
+        answer = await api.get("/health/ready")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok", "schema_state": "ahead"})
+
+
+async def test_it_is_not_ready_once_its_schema_is_taken_back(settings: Settings, copy_url: str) -> None:
+    app = create_app(settings.model_copy(update={"database_url": copy_url}))
+    async with app.router.lifespan_context(app), Api(app) as api:
+        answer = await api.get("/health/ready")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok", "schema_state": "current"})
+        await _set_version(settings, copy_url, None)
+        answer = await api.get("/health/ready")
+        assert_problem(answer, 503, "schema_behind")
+        assert "taller migrate" in answer.json()["detail"]
+        assert answer.headers["retry-after"].isdigit()
+        assert (await api.get("/health/live")).status_code == 200
