@@ -164,8 +164,10 @@ def anonymous_errors(root: Path) -> list[str]:
     offences = []
     for module in feature_modules(root):
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.alias) and node.name.endswith("HTTPException"):
-                offences.append(module.offence(node, "uses HTTPException"))
+            # One that a library raised may be caught, and answered by a class.
+            made = node.func if isinstance(node, ast.Call) else node.exc if isinstance(node, ast.Raise) else None
+            if made is not None and module.full_name(made).endswith("HTTPException"):
+                offences.append(module.offence(node, "raises HTTPException"))
             elif isinstance(node, ast.ClassDef) and node.name.endswith("Error") and module.room != "errors":
                 offences.append(module.offence(node, f"defines {node.name} outside errors"))
     return offences
