@@ -13,6 +13,7 @@ from typing import NoReturn
 import uvicorn
 from pydantic import ValidationError
 
+from app.administration import AdministrationError, add_commands, administer
 from app.auth.manager import Authentication
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.config import Settings, get_settings
@@ -42,11 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drafting = commands.add_parser("migration", help=summary, description=summary)
     drafting.add_argument("name", help='what it does, for example "add labels"')
     drafting.set_defaults(function=migration)
-    chosen = vars(parser.parse_args(arguments))
-    function = chosen.pop("function")
+    add_commands(commands)
+    chosen = parser.parse_args(arguments)
     try:
-        function(_settings(), **chosen)
-    except (CommandError, EmbeddedPostgresError, UnavailableError) as error:
+        if "action" in chosen:
+            administration(_settings(), chosen)
+        else:
+            given = vars(chosen)
+            given.pop("function")(_settings(), **given)
+    except (CommandError, AdministrationError, EmbeddedPostgresError, UnavailableError) as error:
         sys.exit(f"taller: {error}")
 
 
@@ -87,7 +92,8 @@ def run(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=settings.shutdown_timeout,
             loop="uvloop",
             http="httptools",
@@ -113,6 +119,16 @@ def migration(settings: Settings, name: str) -> None:
         upgrade(url)
         path = draft(url, name)
     _say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
+
+
+def administration(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run a command of `users` or `keys` on the configured database, or on the embedded one, running or not."""
+    running = EmbeddedPostgres.running_url(settings.data_dir) if settings.database_url is None else None
+    if running is not None:
+        administer(settings, running, arguments.action, arguments)
+        return
+    with _database_for_development(settings) as url:
+        administer(settings, url, arguments.action, arguments)
 
 
 def openapi(_: Settings) -> None:

@@ -27,6 +27,9 @@ START_TIMEOUT = 60
 
 STOP_TIMEOUT = 30
 _PR_SET_PDEATHSIG = 1
+_SOCKET_LINE = 4
+"""Of postmaster.pid, counted from 0: the socket's directory."""
+
 _MAX_SOCKET_PATH = 90
 
 
@@ -96,9 +99,22 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
+    @classmethod
+    def running_url(cls, directory: Path) -> str | None:
+        """Where the server that another process runs on this directory is found, if one does."""
+        try:
+            with (directory / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            lines = (directory / "postgres" / "postmaster.pid").read_text().splitlines()
+            return _url(lines[_SOCKET_LINE], "postgres")
+        return None
+
     def url(self, database: str = "postgres") -> str:
         """Where a client finds a database of this server."""
-        return f"postgresql+asyncpg://{SUPERUSER}@/{database}?host={quote(str(self._sockets), safe='/')}"
+        return _url(str(self._sockets), database)
 
     def _initialise(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
@@ -179,6 +195,10 @@ class EmbeddedPostgres:
             wanted = mode | 0o004 | (0o001 if path.is_dir() or mode & 0o100 else 0)
             if wanted != mode:
                 path.chmod(wanted)
+
+
+def _url(sockets: str, database: str) -> str:
+    return f"postgresql+asyncpg://{SUPERUSER}@/{database}?host={quote(sockets, safe='/')}"
 
 
 def _binaries() -> Path:

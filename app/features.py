@@ -3,17 +3,24 @@
 Importing a router imports its models, so this list also completes the metadata that Alembic compares with.
 """
 
+from app.auth.ports import Ports
 from app.auth.router import router as auth
 from app.core.documentation import router as documentation
 from app.core.health import router as health
+from app.projects.access import project_visible
 from app.projects.router import router as projects
+from app.projects.service import close_account
 from app.tasks.router import router as tasks
+
+PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
+"""What the features above `auth` do for it."""
 
 ROUTERS = (health, auth, projects, tasks, documentation)
 
 TAGS = [
-    {"name": "auth", "description": "Sign in, and see who you are."},
-    {"name": "projects", "description": "What people work in."},
+    {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},
+    {"name": "users", "description": "Other people: look one up to share a project; for administrators, all accounts."},
+    {"name": "projects", "description": "What people work in, and with whom."},
     {"name": "tasks", "description": "What there is to do in a project."},
     {"name": "health", "description": "For those who run the service."},
     {"name": "documentation", "description": "What problem codes mean."},

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
+from app.auth.callers import Callers
 from app.auth.manager import Authentication
 from app.core.config import Settings, get_settings
 from app.core.database import Database
@@ -19,7 +20,7 @@ from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
 from app.core.routing import Dispatcher
-from app.features import ROUTERS, TAGS
+from app.features import PORTS, ROUTERS, TAGS
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = Database(settings)
         app.state.database = database
-        app.state.authentication = Authentication(settings, database)
+        app.state.authentication = authentication = Authentication(settings, database)
+        app.state.callers = callers = Callers(authentication, database)
         try:
             await _refuse_old_schema(database)
+            await callers.start()
             yield
         finally:
+            await callers.stop()
             await database.close()
 
     app = FastAPI(
@@ -66,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.ports = PORTS
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]

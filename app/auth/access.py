@@ -1,22 +1,32 @@
-"""From a token to a person: every guard of every feature starts here."""
+"""From a request to a caller: every guard of every feature starts here."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import Depends, Request
-from fastapi.security import OAuth2PasswordBearer
+from fastapi import Depends, Path, Request
 
-from app.auth.errors import InvalidTokenError
+from app.auth.callers import Callers
+from app.auth.errors import (
+    AdminRequiredError,
+    ApiKeyExpiredError,
+    ApiKeyRevokedError,
+    InsufficientScopeError,
+    InvalidApiKeyError,
+    InvalidTokenError,
+    SessionRequiredError,
+)
 from app.auth.manager import Authentication
-from app.auth.scopes import AuthUser
-from app.core.errors import NotAuthenticatedError
+from app.auth.scopes import Caller, Scope
+from app.core.errors import AppError, NotAuthenticatedError
 from app.core.guards import Guard
-from app.core.routing import API_PREFIX
+from app.core.schemas import Storable
 
-bearer = OAuth2PasswordBearer(
-    tokenUrl=f"{API_PREFIX}/auth/login",
-    scheme_name="bearer",
-    description="Sign in by username and password; in development that is `admin` and `1234`.",
-    auto_error=False,
+SIGNING_IN: tuple[type[AppError], ...] = (
+    NotAuthenticatedError,
+    InvalidTokenError,
+    InvalidApiKeyError,
+    ApiKeyExpiredError,
+    ApiKeyRevokedError,
 )
 
 
@@ -25,34 +35,127 @@ async def _authentication(request: Request) -> Authentication:
     return authentication
 
 
+async def _callers(request: Request) -> Callers:
+    callers: Callers = request.app.state.callers
+    return callers
+
+
 AuthenticationDep = Annotated[Authentication, Depends(_authentication)]
+CallersDep = Annotated[Callers, Depends(_callers)]
 
 
-async def caller_of(request: Request) -> AuthUser:
-    """Who sent this request. Raises `NotAuthenticatedError` without a token, `InvalidTokenError` with a bad one."""
-    token = await bearer(request)
+async def caller_of(request: Request) -> Caller:
+    """Who sent this request: `Authorization: Bearer` with an access token or API key, or `X-API-Key`.
+
+    Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
+    """
+    token = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credentials = value.partition(b" ")
+            if scheme.lower() != b"bearer":
+                break
+            token = credentials.strip()
+            break
+        if name == b"x-api-key":
+            token = value
     if not token:
         raise NotAuthenticatedError
-    authentication: Authentication = request.app.state.authentication
-    user = await authentication.strategy.read_token(token, authentication.manager)
-    if user is None:
-        raise InvalidTokenError
-    return user
+    try:
+        text = token.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidTokenError from None
+    callers: Callers = request.app.state.callers
+    caller = await callers.identify(text)
+    request.scope["taller.caller"] = caller
+    return caller
 
 
-class SignedIn(Guard):
-    """Admits everybody who is signed in."""
+class CallerGuard(Guard):
+    """Admits whoever is signed in: with an API key only if it has the scope, and without a scope with no key at all."""
 
-    errors = (NotAuthenticatedError, InvalidTokenError)
+    def __init__(self, scope: Scope | None) -> None:
+        self.scope = scope
+        self.errors = (*SIGNING_IN, InsufficientScopeError if scope else SessionRequiredError)
 
-    async def __call__(self, request: Request, _: Annotated[str | None, Depends(bearer)]) -> AuthUser:
-        """The caller."""
-        return await caller_of(request)
+    async def caller(self, request: Request) -> Caller:
+        """The caller, who has the scope."""
+        caller = await caller_of(request)
+        if caller.scopes is not None:
+            if self.scope is None:
+                raise SessionRequiredError
+            if self.scope not in caller.scopes:
+                raise InsufficientScopeError(self.scope)
+        return caller
 
     async def admit(self, request: Request) -> None:
-        """Refuse those who are not signed in."""
-        await caller_of(request)
+        """Refuse those who are not signed in well enough."""
+        await self.caller(request)
 
 
-CurrentUser = Annotated[AuthUser, Depends(SignedIn())]
-"""The person who is calling; anybody signed in is admitted."""
+class SignedIn(CallerGuard):
+    """Gives handlers the caller."""
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller, who has the scope."""
+        return await self.caller(request)
+
+
+class Admin(SignedIn):
+    """Admits administrators in a session."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.errors = (*self.errors, AdminRequiredError)
+
+    async def caller(self, request: Request) -> Caller:
+        """The caller, who is an administrator."""
+        caller = await super().caller(request)
+        if not caller.is_superuser:
+            raise AdminRequiredError
+        return caller
+
+
+CurrentCaller = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ))]
+"""Whoever is calling, if they may read their own account."""
+
+CurrentSession = Annotated[Caller, Depends(SignedIn(None))]
+"""Whoever is calling in a session; API keys are refused."""
+
+AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE))]
+"""Whoever is calling, if they may change their own account."""
+
+PeopleReader = Annotated[Caller, Depends(SignedIn(Scope.MEMBERS_READ))]
+"""Whoever is calling, if they may see with whom projects are shared."""
+
+Administrator = Annotated[Caller, Depends(Admin())]
+"""An administrator in a session; what administers accounts is not for keys."""
+
+
+async def _own_session(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:
+    return session_id
+
+
+async def _own_key(key_id: Annotated[UUID, Path(description="The API key's id.")]) -> UUID:
+    return key_id
+
+
+async def _user(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
+    return user_id
+
+
+async def _username(username: Annotated[str, Path(max_length=320, description="A username."), Storable]) -> str:
+    return username
+
+
+SessionId = Annotated[UUID, Depends(_own_session)]
+"""A session that statements look for among the caller's own."""
+
+ApiKeyId = Annotated[UUID, Depends(_own_key)]
+"""An API key that statements look for among the caller's own."""
+
+UserId = Annotated[UUID, Depends(_user)]
+"""Any person's id: only for administrators, who may see and change everybody."""
+
+GivenUsername = Annotated[str, Depends(_username)]
+"""A username to look up."""

@@ -1,6 +1,6 @@
-"""How signing in can fail."""
+"""How signing in, and what it leads to, can fail."""
 
-from app.core.errors import NotAuthenticatedError
+from app.core.errors import AppError, NotAuthenticatedError, NotFoundError
 
 
 class InvalidCredentialsError(NotAuthenticatedError):
@@ -11,7 +11,7 @@ class InvalidCredentialsError(NotAuthenticatedError):
 
 
 class InvalidTokenError(NotAuthenticatedError):
-    """The access token is malformed, was not signed by this service, or has expired: sign in again."""
+    """The access token is malformed, was not issued by this service, has expired or was revoked: refresh or sign in."""
 
     code = "invalid_token"
     title = "The token is not valid"
@@ -19,3 +19,158 @@ class InvalidTokenError(NotAuthenticatedError):
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail)
         self.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+
+
+class InvalidRefreshTokenError(InvalidTokenError):
+    """The refresh token is malformed, has expired, or its session has ended: sign in again."""
+
+    code = "invalid_refresh_token"
+    title = "The refresh token is not valid"
+
+
+class RefreshTokenReusedError(InvalidTokenError):
+    """This refresh token was used before, so it may have been stolen: its session has been ended. Sign in again."""
+
+    code = "refresh_token_reused"
+    title = "The refresh token was used before"
+
+
+class InvalidApiKeyError(InvalidTokenError):
+    """This is not an API key of this service."""
+
+    code = "invalid_api_key"
+    title = "The API key is not valid"
+
+
+class ApiKeyExpiredError(InvalidTokenError):
+    """This API key has expired: create a new one."""
+
+    code = "api_key_expired"
+    title = "The API key has expired"
+
+
+class ApiKeyRevokedError(InvalidTokenError):
+    """This API key was revoked: create a new one."""
+
+    code = "api_key_revoked"
+    title = "The API key was revoked"
+
+
+class ForbiddenError(AppError):
+    """You are known, but you may not do this."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class InsufficientScopeError(ForbiddenError):
+    """The API key lacks the scope that this operation needs; create one that has it."""
+
+    code = "insufficient_scope"
+    title = "The API key lacks a scope"
+
+    def __init__(self, scope: str = "tasks:write") -> None:
+        super().__init__(
+            f"This operation needs the scope {scope}, which the API key does not have.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        )
+
+
+class SessionRequiredError(ForbiddenError):
+    """An API key cannot do this: sign in by username and password."""
+
+    code = "session_required"
+    title = "Sign in by password for this"
+
+
+class AdminRequiredError(ForbiddenError):
+    """Only administrators may do this."""
+
+    code = "admin_required"
+    title = "Administrators only"
+
+
+class WrongPasswordError(ForbiddenError):
+    """The current password is wrong; nothing was changed."""
+
+    code = "wrong_password"
+    title = "Wrong password"
+
+
+class RegistrationClosedError(ForbiddenError):
+    """This service does not let people register themselves: ask an administrator for an account."""
+
+    code = "registration_closed"
+    title = "Registration is closed"
+
+
+class TooManyAttemptsError(AppError):
+    """There were too many attempts from this network address: try again after `Retry-After` seconds."""
+
+    status = 429
+    code = "too_many_attempts"
+    title = "Too many attempts"
+
+    def __init__(self, retry_after: int = 60) -> None:
+        super().__init__(
+            f"There were too many attempts from this network address: try again in {retry_after} seconds.",
+            headers={"Retry-After": str(retry_after)},
+        )
+
+
+class ConflictError(AppError):
+    """What is there already stands in the way."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class UsernameTakenError(ConflictError):
+    """Somebody has this username already, perhaps in other letter case: choose another."""
+
+    code = "username_taken"
+    title = "The username is taken"
+
+
+class EmailTakenError(ConflictError):
+    """Somebody has this e-mail address already."""
+
+    code = "email_taken"
+    title = "The e-mail address is taken"
+
+
+class LastAdminError(ConflictError):
+    """This is the last active administrator: make somebody else one first."""
+
+    code = "last_admin"
+    title = "The last administrator"
+
+
+class TooManyApiKeysError(ConflictError):
+    """You have as many API keys as you may: revoke one first."""
+
+    code = "too_many_api_keys"
+    title = "Too many API keys"
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such person."""
+
+    code = "user_not_found"
+    title = "User not found"
+
+
+class SessionNotFoundError(NotFoundError):
+    """You have no such session, or it has ended."""
+
+    code = "session_not_found"
+    title = "Session not found"
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """You have no such API key, or it was revoked."""
+
+    code = "api_key_not_found"
+    title = "API key not found"

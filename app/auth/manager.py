@@ -3,30 +3,40 @@
 The library is used without its SQLAlchemy adapter (docs/decisions/0003-fastapi-users-without-its-adapter.md).
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import jwt
-from anyio import CapacityLimiter, to_thread
 from fastapi_users import BaseUserManager, UUIDIDMixin
 from fastapi_users.authentication import JWTStrategy
 from fastapi_users.db import BaseUserDatabase
 from fastapi_users.exceptions import UserNotExists
-from fastapi_users.jwt import decode_jwt, generate_jwt
-from fastapi_users.password import PasswordHelper
-from pwdlib import PasswordHash
-from pwdlib.exceptions import UnknownHashError
-from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import update
 
 from app.auth import queries
 from app.auth.models import User
-from app.auth.scopes import AuthUser
+from app.auth.passwords import Passwords
+from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, KeyRing, issue_access_token, read_access_token
 from app.core.config import Settings
 from app.core.database import Database, Rows
 
-AUDIENCE = ["taller"]
-ISSUER = "taller"
+
+@dataclass(slots=True)
+class AuthUser:
+    """A person as fastapi-users sees one. A plain object: an ORM class does not satisfy the library's protocol."""
+
+    id: UUID
+    username: str
+    email: str
+    """Empty for most; the library's protocol does not allow None, our schemas do."""
+
+    hashed_password: str
+    password_state: str
+    is_active: bool
+    is_superuser: bool
+    created_at: datetime
+    is_verified: bool = True
 
 
 class LoginCredentials(Protocol):
@@ -37,18 +47,18 @@ class LoginCredentials(Protocol):
 
 
 class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
-    """Where fastapi-users finds people. What it calls an e-mail is our login name."""
+    """Where fastapi-users finds people. What it calls an e-mail is our username."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     async def get(self, id: UUID) -> AuthUser | None:  # noqa: A002 - the library's name
         """The person with this id."""
-        return await self._one(queries.user_by_id(id))
+        return await self._one(queries.login_by_id(id))
 
     async def get_by_email(self, email: str) -> AuthUser | None:
-        """The person with this login name."""
-        return await self._one(queries.user_by_login(email))
+        """The person with this username."""
+        return await self._one(queries.login_by_name(email))
 
     async def update(self, user: AuthUser, update_dict: dict[str, Any]) -> AuthUser:
         """Change columns of a person; one statement, so committed when this returns."""
@@ -60,30 +70,6 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
     async def _one(self, statement: Rows) -> AuthUser | None:
         row = await self.database.row(statement)
         return None if row is None else AuthUser(**row)
-
-
-class Passwords:
-    """Hashing and checking passwords: Argon2id in threads, a few at a time, so that logins cannot stall the rest."""
-
-    def __init__(self, settings: Settings) -> None:
-        hasher = Argon2Hasher(
-            time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_cost, parallelism=1
-        )
-        self.helper = PasswordHelper(PasswordHash((hasher,)))
-        self._limiter = CapacityLimiter(settings.password_hash_concurrency)
-
-    async def hash(self, password: str) -> str:
-        """A hash to store."""
-        return await to_thread.run_sync(self.helper.hash, password, limiter=self._limiter)
-
-    async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
-        """Whether the password is right; and a new hash to store, where the old one was made with other parameters."""
-        try:
-            return await to_thread.run_sync(self.helper.verify_and_update, password, hashed, limiter=self._limiter)
-        except UnknownHashError:
-            # Not a hash: nobody signs in by it, which takes as long as a wrong password.
-            await self.hash(password)
-            return False, None
 
 
 class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
@@ -102,39 +88,41 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
         except UserNotExists:
             await self.passwords.hash(credentials.password)
             return None
-        verified, new_hash = await self.passwords.verify(credentials.password, user.hashed_password)
-        if not verified or not user.is_active:
-            return None
-        if new_hash is not None:
+        return user if await self.check_password(user, credentials.password) and user.is_active else None
+
+    async def check_password(self, user: AuthUser, password: str) -> bool:
+        """Whether this is the person's password. Hashes it anew where the parameters have changed since."""
+        verified, new_hash = await self.passwords.verify(password, user.hashed_password)
+        if verified and new_hash is not None:
             await self.user_db.update(user, {"hashed_password": new_hash})
-        return user
+        return verified
 
 
-class TokenStrategy(JWTStrategy[AuthUser, UUID]):
-    """What a token says: who (`sub`), by whom and for whom it was issued, and until when it holds."""
+class AccessTokens(JWTStrategy[AuthUser, UUID]):
+    """fastapi-users' strategy for our access tokens: signed by a ring of keys, and only as good as their session."""
 
-    async def write_token(self, user: AuthUser) -> str:
-        """A signed token for a person."""
-        claims = {"sub": str(user.id), "aud": self.token_audience, "iss": ISSUER}
-        return generate_jwt(claims, self.encode_key, self.lifetime_seconds, algorithm=self.algorithm)
+    def __init__(self, ring: KeyRing, lifetime: int) -> None:
+        super().__init__(ring.current, lifetime, [AUDIENCE], ALGORITHM)
+        self.ring = ring
+        self.lifetime = lifetime
 
-    async def read_token(self, token: str | None, user_manager: BaseUserManager[AuthUser, UUID]) -> AuthUser | None:
-        """The active person whom a token names, or None where the token does not hold."""
-        if token is None:
-            return None
-        try:
-            claims = decode_jwt(token, self.decode_key, self.token_audience, algorithms=[self.algorithm])
-            user = await user_manager.get(UUID(claims["sub"]))
-        except (jwt.PyJWTError, KeyError, ValueError, UserNotExists):
-            return None
-        return user if user.is_active else None
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        """A token for a session. The library's `write_token` knows no sessions."""
+        return issue_access_token(self.ring, user_id, session_id, self.lifetime)
+
+    def claims(self, token: str) -> AccessClaims | None:
+        """What a token says, or None where it does not hold. The library's `read_token` would fetch the person for
+        every request; `app.auth.callers` remembers whose session lives.
+        """
+        return read_access_token(self.ring, token)
 
 
 class Authentication:
-    """What the application needs to know who is calling; one for each process, on `app.state`."""
+    """What signing in needs; one for each process, on `app.state`."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.ring = KeyRing(settings)
         self.passwords = Passwords(settings)
         self.manager = UserManager(UserDatabase(database), self.passwords)
-        self.strategy = TokenStrategy(settings.jwt_secret.get_secret_value(), settings.access_token_lifetime, AUDIENCE)
-        self.token_lifetime = settings.access_token_lifetime
+        self.access_tokens = AccessTokens(self.ring, settings.access_token_lifetime)

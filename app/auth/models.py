@@ -1,9 +1,15 @@
 """The tables of who is calling."""
 
-from sqlalchemy import CheckConstraint, Index, Text, text
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.models import Base, Identified, Timestamped
+
+Moment = DateTime(timezone=True)
 
 
 class User(Identified, Timestamped, Base):
@@ -16,12 +22,94 @@ class User(Identified, Timestamped, Base):
     hashed_password: Mapped[str] = mapped_column(Text)
     """Argon2id, with its parameters."""
 
+    password_state: Mapped[str] = mapped_column(Text, default="chosen", server_default=text("'chosen'"))
+    """`chosen` by the person; `one_time`, set by an administrator; `spent`: a one-time password that was used."""
+
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("char_length(username) BETWEEN 1 AND 32", name="username_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 320", name="email_length"),
+        CheckConstraint("password_state IN ('chosen', 'one_time', 'spent')", name="password_state"),
         Index("users_username_lower_key", text("lower(username)"), unique=True),
         Index("users_email_lower_key", text("lower(email)"), unique=True),
     )
+
+
+class Session(Identified, Base):
+    """One sign-in: a family of refresh tokens of which the newest is valid."""
+
+    __tablename__ = "sessions"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    refresh_hash: Mapped[bytes]
+    """SHA-256 of the valid refresh token."""
+
+    generation: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How often the session was refreshed."""
+
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    refreshed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index("sessions_user_id_idx", "user_id", text("id DESC")),
+        Index("sessions_expires_at_idx", "expires_at"),
+    )
+
+
+class ApiKey(Identified, Base):
+    """A secret by which a program acts for a person, as far as its scopes reach."""
+
+    __tablename__ = "api_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(Text)
+    """The first characters of the secret, to recognise it by."""
+
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    """SHA-256: the secret is random enough to need no slow hash."""
+
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    """The only project that it reaches. By table name, because this layer does not know the model."""
+
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="name_length"),
+        Index("api_keys_user_id_idx", "user_id", text("id DESC")),
+        Index("api_keys_project_id_idx", "project_id", postgresql_where=text("project_id IS NOT NULL")),
+    )
+
+
+class Attempt(Base):
+    """How often something that can be guessed was tried from somewhere."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int]
+    resets_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("attempts_resets_at_idx", "resets_at"),)
+
+
+class AccessChange(Base):
+    """A session, API key or user that lost or gained rights. Written by triggers, read by every worker."""
+
+    __tablename__ = "access_changes"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    subject: Mapped[UUID]
+    changed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
+
+    __table_args__ = (Index("access_changes_changed_at_idx", "changed_at"),)

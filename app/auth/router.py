@@ -1,26 +1,77 @@
-"""Signing in."""
+"""Signing in, accounts, sessions and API keys."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.auth.access import AuthenticationDep, CurrentUser
-from app.auth.errors import InvalidCredentialsError
-from app.auth.schemas import Credentials, Token, UserRead
-from app.auth.scopes import AuthUser
-from app.core.errors import BodyTooLargeError, InvalidJsonError, InvalidRequestError, UnsupportedMediaTypeError
+from app.auth import queries, service
+from app.auth.access import (
+    AccountEditor,
+    Administrator,
+    ApiKeyId,
+    AuthenticationDep,
+    CallersDep,
+    CurrentCaller,
+    CurrentSession,
+    GivenUsername,
+    PeopleReader,
+    SessionId,
+    UserId,
+)
+from app.auth.errors import (
+    ApiKeyNotFoundError,
+    EmailTakenError,
+    InvalidCredentialsError,
+    InvalidRefreshTokenError,
+    InvalidTokenError,
+    LastAdminError,
+    RefreshTokenReusedError,
+    RegistrationClosedError,
+    SessionNotFoundError,
+    TooManyApiKeysError,
+    TooManyAttemptsError,
+    UsernameTakenError,
+    UserNotFoundError,
+    WrongPasswordError,
+)
+from app.auth.ports import Ports
+from app.auth.schemas import (
+    AccountDeletion,
+    ApiKeyCreate,
+    ApiKeyIssued,
+    ApiKeyRead,
+    Credentials,
+    Me,
+    MeUpdate,
+    PersonRead,
+    Refresh,
+    Registration,
+    SessionRead,
+    Tokens,
+    UserAdministered,
+    UserCreate,
+    UserRead,
+    UserUpdate,
+)
+from app.auth.scopes import Caller, Scope
+from app.auth.throttle import network_of
+from app.core.database import Database, DatabaseDep, SessionDep
+from app.core.errors import AppError, InvalidJsonError, InvalidRequestError
 from app.core.guards import Public
 from app.core.openapi import problems
-from app.core.routing import FORM, JSON, FeatureRouter
+from app.core.pagination import Page, PageParamsDep, fetch_page
+from app.core.routing import API_PREFIX, FORM, JSON, FeatureRouter
 
-router = FeatureRouter(prefix="/auth", tag="auth")
+router = FeatureRouter(tag="auth")
 
 _CREDENTIALS = {"schema": Credentials.model_json_schema()}
 _OAUTH_FIELDS = {"grant_type", "scope", "client_id", "client_secret"}
+MAX_USER_AGENT = 200
 
 
 async def _credentials(request: Request) -> Credentials:
@@ -47,29 +98,306 @@ async def _credentials(request: Request) -> Credentials:
         raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
 
 
+async def _network(request: Request) -> str:
+    return network_of(request)
+
+
+async def _origin(request: Request) -> service.Origin:
+    agent = request.headers.get("user-agent")
+    return service.Origin(network_of(request), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None)
+
+
+async def _ports(request: Request) -> Ports:
+    ports: Ports = request.app.state.ports
+    return ports
+
+
+NetworkDep = Annotated[str, Depends(_network)]
+OriginDep = Annotated[service.Origin, Depends(_origin)]
+PortsDep = Annotated[Ports, Depends(_ports)]
+
+
+async def _gone(_database: Database) -> AppError:
+    # Lists of one's own always answer; only a caller who was deleted a moment ago finds nothing.
+    return InvalidTokenError()
+
+
 @router.post(
-    "/login",
+    "/auth/register",
+    summary="Register",
+    status_code=201,
+    dependencies=[Public],
+    response_model=UserRead,
+    responses=problems(RegistrationClosedError, UsernameTakenError, EmailTakenError, TooManyAttemptsError),
+)
+async def register(
+    new: Registration, authentication: AuthenticationDep, database: DatabaseDep, network: NetworkDep
+) -> dict[str, Any]:
+    """Create an account of your own, where the service allows that."""
+    if not authentication.settings.registration_is_open:
+        raise RegistrationClosedError
+    return await service.register(authentication, database, new, network=network)
+
+
+@router.post(
+    "/auth/login",
     summary="Sign in",
     dependencies=[Public],
     openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
-    responses=problems(InvalidCredentialsError, BodyTooLargeError, UnsupportedMediaTypeError),
+    responses=problems(InvalidCredentialsError, TooManyAttemptsError),
 )
-async def login(credentials: Annotated[Credentials, Depends(_credentials)], authentication: AuthenticationDep) -> Token:
-    """Exchange a username and a password for an access token, sent as JSON or as an OAuth2 password form.
+async def login(
+    credentials: Annotated[Credentials, Depends(_credentials)],
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    origin: OriginDep,
+) -> Tokens:
+    """Exchange a username and a password for an access token and a refresh token, sent as JSON or as an OAuth2 password
+    form.
 
-    A wrong password and an unknown username get the same answer.
+    A wrong password and an unknown username get the same answer. Too many failures from one network address are
+    answered 429 for a few minutes, for that account and address; other accounts and addresses are not affected.
     """
-    user = await authentication.manager.authenticate(credentials)
-    if user is None:
-        raise InvalidCredentialsError
-    return Token(
-        access_token=await authentication.strategy.write_token(user),
-        token_type="bearer",  # noqa: S106 - the type, not a token
-        expires_in=authentication.token_lifetime,
+    return _tokens(authentication, await service.sign_in(authentication, database, credentials, origin))
+
+
+@router.post(
+    "/auth/refresh",
+    summary="Refresh the tokens",
+    dependencies=[Public],
+    responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
+)
+async def refresh_tokens(refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep) -> Tokens:
+    """Exchange a refresh token for the next access and refresh token.
+
+    Each refresh token is good for one exchange. Sent again within ten seconds it gives the same pair again, because the
+    first answer may have been lost; sent again later it ends the session, because somebody else may have it.
+    """
+    return _tokens(authentication, await service.refresh(authentication, database, refresh.refresh_token))
+
+
+@router.post("/auth/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
+async def logout(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
+    """End this session: its access token and its refresh token are refused from now on."""
+    await service.end_session(database, caller, caller.source_id)
+    callers.forget(caller.source_id)
+
+
+@router.get("/auth/me", summary="Who am I?")
+async def read_me(caller: CurrentCaller, database: DatabaseDep) -> Me:
+    """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
+    row = await database.one(queries.user_by_id(caller.user_id), otherwise=_gone)
+    return _me(row, caller)
+
+
+@router.patch(
+    "/auth/me",
+    summary="Change my account",
+    responses=problems(WrongPasswordError, EmailTakenError, TooManyAttemptsError),
+)
+async def update_me(
+    caller: AccountEditor,
+    changes: MeUpdate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    session: SessionDep,
+    network: NetworkDep,
+) -> Me:
+    """Change your e-mail address or your password. Needs the current password; a new one ends all your other
+    sessions.
+    """
+    login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
+    return _me(await service.update_own(authentication, session, caller, changes, login=login), caller)
+
+
+@router.delete(
+    "/auth/me",
+    summary="Delete my account",
+    status_code=204,
+    responses=problems(WrongPasswordError, LastAdminError, TooManyAttemptsError),
+)
+async def delete_me(
+    caller: CurrentSession,
+    deletion: AccountDeletion,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    session: SessionDep,
+    callers: CallersDep,
+    network: NetworkDep,
+    ports: PortsDep,
+) -> None:
+    """Delete your account, its sessions and keys, and the projects in which you are alone. This cannot be undone.
+
+    Refused while you are the only owner of a project that has other members: make one of them an owner, or delete it.
+    """
+    await service.confirm_password(authentication, database, caller, deletion.password, network=network)
+    await service.delete_account(session, caller.user_id, ports.closing_steps)
+    callers.forget(caller.user_id)
+
+
+@router.get("/auth/sessions", summary="List my sessions", response_model=Page[SessionRead])
+async def list_sessions(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """Where you are signed in, the newest first."""
+    return await fetch_page(database, queries.live_sessions(caller, page), page, otherwise=_gone)
+
+
+@router.delete("/auth/sessions", summary="End my other sessions", status_code=204)
+async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
+    """Sign out everywhere but here."""
+    callers.forget(*await service.end_other_sessions(database, caller))
+
+
+@router.delete(
+    "/auth/sessions/{session_id}",
+    summary="End one of my sessions",
+    status_code=204,
+    responses=problems(SessionNotFoundError),
+)
+async def delete_session(
+    caller: CurrentSession, session_id: SessionId, database: DatabaseDep, callers: CallersDep
+) -> None:
+    """Sign out somewhere."""
+    await service.end_session(database, caller, session_id)
+    callers.forget(session_id)
+
+
+@router.get("/auth/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
+async def list_api_keys(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """Your API keys, the newest first, without their secrets."""
+    return await fetch_page(database, queries.api_keys(caller, page), page, otherwise=_gone)
+
+
+@router.post(
+    "/auth/api-keys",
+    summary="Create an API key",
+    status_code=201,
+    response_model=ApiKeyIssued,
+    responses=problems(TooManyApiKeysError),
+)
+async def create_api_key(
+    caller: CurrentSession,
+    new: ApiKeyCreate,
+    authentication: AuthenticationDep,
+    session: SessionDep,
+    ports: PortsDep,
+) -> dict[str, Any]:
+    """Create a key by which a program acts for you, as far as its scopes reach and never further than you may yourself.
+
+    The secret is shown this once. Send it as `X-API-Key` or as bearer token. Keys cannot create keys.
+    """
+    limit = authentication.settings.max_api_keys
+    return await service.create_api_key(
+        session, caller.user_id, new, limit=limit, project_visible=ports.project_visible
     )
 
 
-@router.get("/me", summary="Who am I?", response_model=UserRead)
-async def read_me(user: CurrentUser) -> AuthUser:
-    """The person whose token was sent."""
+@router.delete(
+    "/auth/api-keys/{key_id}",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=problems(ApiKeyNotFoundError),
+)
+async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: DatabaseDep, callers: CallersDep) -> None:
+    """Revoke one of your keys: it is refused from now on."""
+    await service.revoke_api_key(database, caller.user_id, key_id)
+    callers.forget(key_id)
+
+
+@router.get("/users/", summary="List users", tags=["users"], response_model=Page[UserRead])
+async def list_users(_: Administrator, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """All accounts, the newest first. For administrators."""
+    return await fetch_page(database, queries.users(page), page, otherwise=_gone)
+
+
+@router.post(
+    "/users/",
+    summary="Create a user",
+    tags=["users"],
+    status_code=201,
+    response_model=UserAdministered,
+    responses=problems(UsernameTakenError, EmailTakenError),
+)
+async def create_user(
+    _: Administrator,
+    new: UserCreate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    response: Response,
+) -> dict[str, Any]:
+    """Create an account for somebody. Its one-time password is shown this once. For administrators."""
+    user = await service.create_user(authentication, database, new)
+    response.headers["Location"] = f"{API_PREFIX}/users/{user['id']}"
     return user
+
+
+@router.get(
+    "/users/by-username/{username}",
+    summary="Look a person up",
+    tags=["users"],
+    response_model=PersonRead,
+    responses=problems(UserNotFoundError),
+)
+async def read_person(_: PeopleReader, username: GivenUsername, database: DatabaseDep) -> dict[str, Any]:
+    """The person with exactly this username (in any letter case), to share a project with: id and username only."""
+    return await database.one(queries.person_by_username(username), otherwise=_no_user)
+
+
+@router.get(
+    "/users/{user_id}",
+    summary="Read a user",
+    tags=["users"],
+    response_model=UserRead,
+    responses=problems(UserNotFoundError),
+)
+async def read_user(_: Administrator, user_id: UserId, database: DatabaseDep) -> dict[str, Any]:
+    """One account. For administrators."""
+    return await database.one(queries.user_by_id(user_id), otherwise=_no_user)
+
+
+@router.patch(
+    "/users/{user_id}",
+    summary="Change a user",
+    tags=["users"],
+    response_model=UserAdministered,
+    responses=problems(UserNotFoundError, EmailTakenError, LastAdminError),
+)
+async def update_user(
+    _: Administrator,
+    user_id: UserId,
+    changes: UserUpdate,
+    authentication: AuthenticationDep,
+    session: SessionDep,
+    callers: CallersDep,
+) -> dict[str, Any]:
+    """Deactivate or reactivate somebody, make them an administrator or stop that, or give them a one-time password.
+
+    Deactivating ends all their sessions. The last active administrator stays one. For administrators.
+    """
+    user = await service.update_user(authentication, session, user_id, changes)
+    callers.forget(user_id)
+    return user
+
+
+async def _no_user(_database: Database) -> AppError:
+    return UserNotFoundError()
+
+
+def _tokens(authentication: AuthenticationDep, pair: service.TokenPair) -> Tokens:
+    return Tokens(
+        access_token=pair.access_token,
+        token_type="bearer",  # noqa: S106 - the type, not a token
+        expires_in=authentication.settings.access_token_lifetime,
+        refresh_token=pair.refresh_token,
+    )
+
+
+def _me(row: dict[str, Any], caller: Caller) -> Me:
+    ends = None if caller.expires_at is None else datetime.fromtimestamp(caller.expires_at, UTC)
+    signed_in_by = {
+        "method": caller.method,
+        "id": caller.source_id,
+        "scopes": [scope for scope in Scope if caller.has(scope)],
+        "project_id": caller.project_id,
+        "expires_at": ends,
+    }
+    return Me.model_validate({**row, "signed_in_by": signed_in_by})

@@ -1,59 +1,304 @@
-"""What signing in takes and gives."""
+"""What signing in, accounts, sessions and keys take and give."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, EmailStr, Field
+from pydantic_core import PydanticCustomError
 
-from app.core.schemas import Input, Schema, Storable, with_example
+from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
+from app.auth.scopes import Scope
+from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, Storable, Visible, left_out, with_example
+
+_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
+_NOW = "2026-11-22T09:00:00Z"
+_PASSWORD = "correct horse battery"  # noqa: S105 - an example
+
+
+def _future(value: datetime) -> datetime:
+    if value <= datetime.now(UTC):
+        raise PydanticCustomError("not_in_future", "must lie in the future")
+    return value
+
+
+Username = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=32,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Letters, digits and `._-`; unique without regard to case.",
+    ),
+]
+Email = Annotated[EmailStr, Field(max_length=320)]
+# At login there is no policy: what an account has, it may use. The maximum bounds what hashing it costs.
+GivenPassword = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), Storable]
+NewPassword = Annotated[
+    str,
+    Field(
+        min_length=MIN_LENGTH,
+        max_length=MAX_LENGTH,
+        description="8 to 256 characters; not the username, and not one of the most common passwords.",
+    ),
+    Storable,
+]
 
 
 class Credentials(Input):
-    """Who wants to sign in. There is no password policy here: what an account has, it may use."""
+    """Who wants to sign in."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"username": "admin", "password": "1234"}]})
+    model_config = ConfigDict(json_schema_extra=with_example({"username": "admin", "password": "1234"}))
 
     username: Annotated[str, Field(min_length=1, max_length=320), Storable]
-    # Longer input would only buy more hashing time.
-    password: Annotated[str, Field(min_length=1, max_length=256), Storable]
+    password: GivenPassword
 
 
-class Token(Schema):
-    """An access token."""
+class Tokens(Schema):
+    """What a sign-in gives: a token to call with, and one to get the next."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(
-            {"access_token": "eyJhbGciOiJIUzI1NiIs…", "token_type": "bearer", "expires_in": 900}
+            {
+                "access_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6IjVmMWMiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2lnbmF0dXJl",
+                "token_type": "bearer",
+                "expires_in": 900,
+                "refresh_token": "tlrr_AZkvPHpOfTqdDgxsHyuKEAAAAABexampleexampleexample",
+            }
         )
     )
 
     access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
     token_type: Literal["bearer"]
-    expires_in: int = Field(description="Seconds until it expires.")
+    expires_in: int = Field(description="Seconds until the access token expires.")
+    refresh_token: str = Field(description="Exchange it for the next pair, once, at `/auth/refresh`.")
+
+
+class Refresh(Input):
+    """The refresh token of a session."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"refresh_token": "tlrr_…"}))
+
+    refresh_token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Registration(Input):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example({"username": "ana", "email": "ana@example.org", "password": _PASSWORD})
+    )
+
+    username: Username
+    email: Email | None = None
+    password: NewPassword
 
 
 class UserRead(Schema):
-    """A person, as that person sees themselves."""
+    """An account, as its person and administrators see it."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
-                    "username": "admin",
-                    "email": "admin@example.org",
-                    "is_active": True,
-                    "is_superuser": True,
-                    "created_at": "2026-11-22T09:00:00Z",
-                }
-            ]
-        }
+        json_schema_extra=with_example(
+            {
+                "id": _ID,
+                "username": "ana",
+                "email": "ana@example.org",
+                "is_active": True,
+                "is_superuser": False,
+                "created_at": _NOW,
+            }
+        )
     )
+
+    id: Id
+    username: str
+    email: str | None
+    is_active: bool = Field(description="Whether this person may sign in.")
+    is_superuser: bool = Field(description="Whether this person administers the service.")
+    created_at: CreatedAt
+
+
+class SignedInBy(Schema):
+    """How the caller is signed in, how far that reaches, and until when."""
+
+    method: Literal["session", "api_key"]
+    id: UUID = Field(description="The session's or the API key's id.")
+    scopes: list[Scope] = Field(description="What it may be used for, with what that includes.")
+    project_id: UUID | None = Field(description="The only project that an API key reaches; null for all.")
+    expires_at: datetime | None = Field(description="When the access token or API key ends; null for never.")
+
+
+class Me(UserRead):
+    """The caller."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "id": _ID,
+                "username": "ana",
+                "email": "ana@example.org",
+                "is_active": True,
+                "is_superuser": False,
+                "created_at": _NOW,
+                "signed_in_by": {
+                    "method": "session",
+                    "id": _ID,
+                    "scopes": [scope.value for scope in Scope],
+                    "project_id": None,
+                    "expires_at": "2026-11-22T09:15:00Z",
+                },
+            }
+        )
+    )
+
+    signed_in_by: SignedInBy
+
+
+class MeUpdate(Changes):
+    """Changes to one's own account; any change needs the current password."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example({"email": "ana@example.com", "current_password": _PASSWORD})
+    )
+
+    email: Email | None = Field(default_factory=left_out)
+    password: NewPassword = Field(default_factory=left_out)
+    current_password: GivenPassword
+
+
+class AccountDeletion(Input):
+    """A person who wants to leave for good."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"password": _PASSWORD}))
+
+    password: GivenPassword
+
+
+class UserCreate(Input):
+    """An account that an administrator makes for somebody."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"username": "ben", "email": "ben@example.org"}))
+
+    username: Username
+    email: Email | None = None
+    is_superuser: Flag = False
+
+
+class UserUpdate(Changes):
+    """What an administrator changes in an account."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"is_active": False}))
+
+    email: Email | None = Field(default_factory=left_out)
+    is_active: Flag = Field(default_factory=left_out)
+    is_superuser: Flag = Field(default_factory=left_out)
+    reset_password: Literal[True] = Field(
+        default_factory=left_out, description="Give the account a one-time password, and end its sessions."
+    )
+
+
+class UserAdministered(UserRead):
+    """An account after an administrator's change."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "id": _ID,
+                "username": "ben",
+                "email": None,
+                "is_active": True,
+                "is_superuser": False,
+                "created_at": _NOW,
+                "one_time_password": "kWq7TzR4mNbX9cHd",
+            }
+        )
+    )
+
+    one_time_password: str | None = Field(
+        description="Shown once: good for one sign-in, in which the person sets a password of their own."
+    )
+
+
+class PersonRead(Schema):
+    """What everybody may know of a person."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"id": _ID, "username": "ben"}))
 
     id: UUID
     username: str
-    email: str | None
-    is_active: bool
-    is_superuser: bool = Field(description="Whether this person may administer the service.")
-    created_at: datetime
+
+
+class SessionRead(Schema):
+    """A sign-in that has not ended."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "id": _ID,
+                "is_current": True,
+                "user_agent": "curl/8.5.0",
+                "address": "192.0.2.7",
+                "created_at": _NOW,
+                "refreshed_at": _NOW,
+                "expires_at": "2026-12-22T09:00:00Z",
+            }
+        )
+    )
+
+    id: Id
+    is_current: bool = Field(description="Whether it is the session of this request.")
+    user_agent: str | None = Field(description="What the program that signed in called itself.")
+    address: str | None = Field(description="The network address that signed in.")
+    created_at: datetime = Field(description="When it began.")
+    refreshed_at: datetime = Field(description="When it was last refreshed.")
+    expires_at: datetime = Field(description="When it ends unless it is refreshed before.")
+
+
+_KEY_EXAMPLE = {
+    "id": _ID,
+    "name": "nightly report",
+    "prefix": "tlr_3fGk",
+    "scopes": ["tasks:read"],
+    "project_id": None,
+    "created_at": _NOW,
+    "expires_at": "2027-11-22T09:00:00Z",
+    "last_used_at": None,
+}
+
+
+class ApiKeyCreate(Input):
+    """A new API key."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"name": "nightly report", "scopes": ["tasks:read"]}))
+
+    name: Annotated[str, Field(min_length=1, max_length=100, description="What it is for."), Storable, Visible]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), description="What it may be used for.")]
+    expires_at: Annotated[AwareDatetime, AfterValidator(_future)] | None = Field(
+        default=None, description="When it ends, with a time zone; null for never."
+    )
+    project_id: UUID | None = Field(default=None, description="The only project that it reaches; null for all.")
+
+
+class ApiKeyRead(Schema):
+    """An API key, without its secret."""
+
+    model_config = ConfigDict(json_schema_extra=with_example(_KEY_EXAMPLE))
+
+    id: Id
+    name: str
+    prefix: str = Field(description="The first characters of the secret, to recognise it by.")
+    scopes: list[Scope]
+    project_id: UUID | None
+    created_at: CreatedAt
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="When it was last used, to the minute; null for never.")
+
+
+class ApiKeyIssued(ApiKeyRead):
+    """A new API key, with its secret for this once."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example({**_KEY_EXAMPLE, "secret": "tlr_3fGkExampleExampleExampleExampleExample0000"})
+    )
+
+    secret: str = Field(description="Shown once: only a hash of it is kept. Send it as `X-API-Key` or bearer token.")

@@ -1,21 +1,50 @@
-"""The person for whom a request is served."""
+"""Who a request is served for, and how far that reaches."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 
-@dataclass(slots=True)
-class AuthUser:
-    """A person as fastapi-users sees one. A plain object: an ORM class does not satisfy the library's protocol."""
+class Scope(StrEnum):
+    """What an API key may be used for. To write includes to read; a session has every scope."""
 
-    id: UUID
-    username: str
-    email: str
-    """Empty for most; the library's protocol does not allow None, our schemas do."""
+    PROJECTS_READ = "projects:read"
+    PROJECTS_WRITE = "projects:write"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    ACCOUNT_READ = "account:read"
+    ACCOUNT_WRITE = "account:write"
 
-    hashed_password: str
-    is_active: bool
+
+def with_implied(scopes: Iterable[str]) -> frozenset[str]:
+    """These scopes and those that they include."""
+    given = set(scopes)
+    return frozenset(given | {scope.removesuffix("write") + "read" for scope in given if scope.endswith(":write")})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The person for whom a request is served, and the session or API key by which they are known."""
+
+    user_id: UUID
     is_superuser: bool
-    created_at: datetime
-    is_verified: bool = True
+    method: Literal["session", "api_key"]
+    source_id: UUID
+    """The session or the API key."""
+
+    expires_at: float | None
+    """When the token or key ends, in seconds since 1970; None for a key without an end."""
+
+    scopes: frozenset[str] | None = None
+    """What a key may be used for, with what that implies; None: everything, as in a session."""
+
+    project_id: UUID | None = None
+    """The only project that a key reaches; None: every project of the person."""
+
+    def has(self, scope: Scope) -> bool:
+        """Whether this caller may do what needs the scope."""
+        return self.scopes is None or scope in self.scopes

@@ -1,27 +1,422 @@
-"""What changes who can sign in."""
+"""What changes accounts, sessions and keys."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NoReturn
+from uuid import UUID
+
+from fastapi_users.exceptions import UserNotExists
+from sqlalchemy import Executable, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.manager import Passwords
-from app.auth.models import User
-from app.core.database import Database
+from app.auth import queries, throttle
+from app.auth.errors import (
+    ApiKeyNotFoundError,
+    EmailTakenError,
+    InvalidCredentialsError,
+    InvalidRefreshTokenError,
+    InvalidTokenError,
+    LastAdminError,
+    RefreshTokenReusedError,
+    SessionNotFoundError,
+    TooManyApiKeysError,
+    UsernameTakenError,
+    UserNotFoundError,
+    WrongPasswordError,
+)
+from app.auth.manager import Authentication, AuthUser
+from app.auth.models import ApiKey, Session, User
+from app.auth.passwords import Passwords, one_time_password, refuse_weak
+from app.auth.ports import ClosingStep, ProjectVisible
+from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
+from app.auth.scopes import Caller
+from app.auth.tokens import hashed, issue_refresh_token, new_api_key, read_refresh_token
+from app.core.database import Database, constraint_name
+from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 
+PREFIX_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a sign-in comes from."""
+
+    network: str
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a session's holder gets."""
+
+    access_token: str
+    refresh_token: str
+
 
 async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
     """Create the development administrator unless that name is taken; whether it was created."""
-    created = await database.row(
-        insert(User)
+    values = {"username": SEED_USERNAME, "is_superuser": True, "hashed_password": await passwords.hash(SEED_PASSWORD)}
+    created = await database.row(insert(User).values(id=uuid7(), **values).on_conflict_do_nothing().returning(User.id))
+    return created is not None
+
+
+# Accounts
+
+
+async def register(
+    authentication: Authentication, database: Database, new: Registration, *, network: str
+) -> dict[str, Any]:
+    """Create an account for whoever asks."""
+    limits = {throttle.attempt_key("registration", network): authentication.settings.registrations_per_address}
+    await throttle.count(database, limits, window=timedelta(hours=1))
+    return await create_account(authentication, database, new)
+
+
+async def create_account(
+    authentication: Authentication, database: Database, new: Registration, *, is_superuser: bool = False
+) -> dict[str, Any]:
+    """Create an account whose password its person has chosen."""
+    refuse_weak(new.password, new.username)
+    return await _insert_user(
+        database,
+        username=new.username,
+        email=new.email,
+        is_superuser=is_superuser,
+        hashed_password=await authentication.passwords.hash(new.password),
+        password_state="chosen",
+    )
+
+
+async def create_user(authentication: Authentication, database: Database, new: UserCreate) -> dict[str, Any]:
+    """Create an account for somebody, with a one-time password."""
+    secret = one_time_password()
+    user = await _insert_user(
+        database,
+        **new.model_dump(),
+        hashed_password=await authentication.passwords.hash(secret),
+        password_state="one_time",
+    )
+    return {**user, "one_time_password": secret}
+
+
+async def update_own(
+    authentication: Authentication, session: AsyncSession, caller: Caller, changes: MeUpdate, *, login: AuthUser
+) -> dict[str, Any]:
+    """Change one's own account; a new password ends all other sessions."""
+    values = changes.values()
+    del values["current_password"]
+    if "password" in values:
+        refuse_weak(values["password"], login.username)
+        values["hashed_password"] = await authentication.passwords.hash(values.pop("password"))
+        values["password_state"] = "chosen"
+        await _end_sessions(session, caller.user_id, besides=caller.source_id)
+    return await _update_user(session, caller.user_id, values)
+
+
+async def update_user(
+    authentication: Authentication, session: AsyncSession, user_id: UUID, changes: UserUpdate
+) -> dict[str, Any]:
+    """Change somebody's account as an administrator."""
+    values, secret = changes.values(), None
+    if values.pop("reset_password", False):
+        secret = one_time_password()
+        values["hashed_password"] = await authentication.passwords.hash(secret)
+        values["password_state"] = "one_time"
+    if values.get("is_active") is False or values.get("is_superuser") is False:
+        await _refuse_last_admin(session, user_id)
+    user = await _update_user(session, user_id, values)
+    if secret is not None or not user["is_active"]:
+        await _end_sessions(session, user_id)
+    return {**user, "one_time_password": secret}
+
+
+async def set_password(
+    authentication: Authentication, session: AsyncSession, user_id: UUID, username: str, password: str
+) -> None:
+    """Give an account another password, as its operator does, and end its sessions."""
+    refuse_weak(password, username)
+    hashed_password = await authentication.passwords.hash(password)
+    await _update_user(session, user_id, {"hashed_password": hashed_password, "password_state": "chosen"})
+    await _end_sessions(session, user_id)
+
+
+async def delete_account(session: AsyncSession, user_id: UUID, steps: Iterable[ClosingStep]) -> None:
+    """Delete an account, with its sessions and keys, after what other features do about it."""
+    await _refuse_last_admin(session, user_id)
+    for step in steps:
+        await step(session, user_id)
+    await session.execute(delete(User).where(User.id == user_id))
+
+
+async def confirm_password(
+    authentication: Authentication, database: Database, caller: Caller, password: str, *, network: str
+) -> AuthUser:
+    """The caller's account, if this is its password. Throttled like a login: a stolen token must not serve to guess."""
+    try:
+        user = await authentication.manager.get(caller.user_id)
+    except UserNotExists:
+        raise InvalidTokenError from None
+    account, address = _login_keys(user.username, network)
+    await _count_login(authentication, database, account, address)
+    if not await authentication.manager.check_password(user, password):
+        raise WrongPasswordError
+    await throttle.forgive(database, cleared=account, eased=address)
+    return user
+
+
+async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
+    try:
+        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.ACCOUNT))
+    except IntegrityError as error:
+        _refuse_taken(error)
+    return rows[0]
+
+
+async def _update_user(session: AsyncSession, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    statement: Executable = queries.user_by_id(user_id)
+    if values:
+        statement = update(User).where(User.id == user_id).values(values).returning(*queries.ACCOUNT)
+    try:
+        row = (await session.execute(statement)).mappings().one_or_none()
+    except IntegrityError as error:
+        _refuse_taken(error)
+    if row is None:
+        raise UserNotFoundError
+    return dict(row)
+
+
+def _refuse_taken(error: IntegrityError) -> NoReturn:
+    match constraint_name(error):
+        case "users_username_lower_key":
+            raise UsernameTakenError from None
+        case "users_email_lower_key":
+            raise EmailTakenError from None
+    raise error
+
+
+async def _refuse_last_admin(session: AsyncSession, user_id: UUID) -> None:
+    """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
+    admins = select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
+    if list(await session.scalars(admins)) == [user_id]:
+        raise LastAdminError
+
+
+# Sessions
+
+
+async def sign_in(
+    authentication: Authentication, database: Database, credentials: Credentials, origin: Origin
+) -> TokenPair:
+    """Begin a session."""
+    account, address = _login_keys(credentials.username, origin.network)
+    await _count_login(authentication, database, account, address)
+    user = await authentication.manager.authenticate(credentials)
+    if user is None or user.password_state == "spent":
+        raise InvalidCredentialsError
+    if user.password_state == "one_time":
+        await _spend(database, user)
+    tokens = await _begin_session(authentication, database, user, origin)
+    await throttle.forgive(database, cleared=account, eased=address)
+    return tokens
+
+
+async def refresh(authentication: Authentication, database: Database, token: str) -> TokenPair:
+    """Exchange a refresh token for the next pair.
+
+    One that was used before ends its session, unless its exchange was a moment ago: then the answer was probably lost,
+    and the same pair is given again.
+    """
+    claims = read_refresh_token(authentication.ring, token)
+    if claims is None:
+        raise InvalidRefreshTokenError
+    settings = authentication.settings
+    following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
+    live = (Session.id == claims.session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now())
+    active = select(User.id).where(User.id == Session.user_id, User.is_active).exists()
+    user_id = await database.row(
+        update(Session)
+        .where(live, active, Session.generation == claims.generation, Session.refresh_hash == hashed(token))
         .values(
-            id=uuid7(),
-            username=SEED_USERNAME,
-            hashed_password=await passwords.hash(SEED_PASSWORD),
-            is_active=True,
-            is_superuser=True,
+            generation=Session.generation + 1,
+            refresh_hash=hashed(following),
+            refreshed_at=func.now(),
+            expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
         )
-        .on_conflict_do_nothing()
+        .returning(Session.user_id)
+    )
+    if user_id is None:
+        repeated = (
+            (Session.generation == claims.generation + 1)
+            & (Session.refresh_hash == hashed(following))
+            & (Session.refreshed_at > func.now() - timedelta(seconds=settings.refresh_grace))
+        )
+        user_id = await database.row(select(Session.user_id).where(live, active, repeated))
+    if user_id is None:
+        stolen = update(Session).where(live, Session.generation > claims.generation).values(revoked_at=func.now())
+        if await database.row(stolen.returning(Session.id)):
+            raise RefreshTokenReusedError
+        raise InvalidRefreshTokenError
+    return _tokens(authentication, user_id["user_id"], claims.session_id, following)
+
+
+async def end_session(database: Database, caller: Caller, session_id: UUID) -> None:
+    """End one of the caller's sessions."""
+    ended = await database.row(
+        update(Session)
+        .where(Session.id == session_id, Session.user_id == caller.user_id, Session.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(Session.id)
+    )
+    if ended is None:
+        raise SessionNotFoundError
+
+
+async def end_other_sessions(database: Database, caller: Caller) -> list[UUID]:
+    """End all of the caller's sessions but this one; which they were."""
+    rows = await database.rows(_ending(caller.user_id, besides=caller.source_id).returning(Session.id))
+    return [row["id"] for row in rows]
+
+
+async def _spend(database: Database, user: AuthUser) -> None:
+    # The condition lets one of two simultaneous logins through.
+    spent = (
+        update(User)
+        .where(User.id == user.id, User.password_state == "one_time")
+        .values(password_state="spent")
         .returning(User.id)
     )
-    return created is not None
+    if await database.row(spent) is None:
+        raise InvalidCredentialsError
+
+
+async def _begin_session(
+    authentication: Authentication, database: Database, user: AuthUser, origin: Origin
+) -> TokenPair:
+    settings = authentication.settings
+    session_id = uuid7()
+    refresh_token = issue_refresh_token(authentication.ring, session_id, 0)
+    async with database.transaction() as session:
+        await session.execute(
+            insert(Session).values(
+                id=session_id,
+                user_id=user.id,
+                refresh_hash=hashed(refresh_token),
+                user_agent=origin.user_agent,
+                address=origin.network,
+                expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
+            )
+        )
+        kept = (
+            select(Session.id)
+            .where(Session.user_id == user.id, Session.revoked_at.is_(None))
+            .order_by(Session.id.desc())
+            .limit(settings.max_sessions)
+        )
+        await session.execute(_ending(user.id).where(Session.id.not_in(kept)))
+    return _tokens(authentication, user.id, session_id, refresh_token)
+
+
+def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, refresh_token: str) -> TokenPair:
+    return TokenPair(authentication.access_tokens.issue(user_id, session_id), refresh_token)
+
+
+async def _end_sessions(session: AsyncSession, user_id: UUID, *, besides: UUID | None = None) -> None:
+    await session.execute(_ending(user_id, besides=besides))
+
+
+def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:
+    statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
+    if besides is not None:
+        statement = statement.where(Session.id != besides)
+    return statement.values(revoked_at=func.now())
+
+
+def _login_keys(username: str, network: str) -> tuple[str, str]:
+    return (
+        throttle.attempt_key("login", username.lower(), network),
+        throttle.attempt_key("network", network),
+    )
+
+
+async def _count_login(authentication: Authentication, database: Database, account: str, address: str) -> None:
+    settings = authentication.settings
+    limits = {account: settings.login_failures_per_account, address: settings.login_failures_per_address}
+    await throttle.count(database, limits, window=timedelta(seconds=settings.login_failure_window))
+
+
+# API keys
+
+
+async def create_api_key(
+    session: AsyncSession, user_id: UUID, new: ApiKeyCreate, *, limit: int, project_visible: ProjectVisible
+) -> dict[str, Any]:
+    """Create a key; its secret is in the answer and nowhere else."""
+    if new.project_id is not None and not await project_visible(session, user_id, new.project_id):
+        # The same for a project that does not exist and for one that this person may not see.
+        raise InvalidRequestError(
+            errors=[FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")]
+        )
+    # Creations by one person wait for each other, so that the limit holds.
+    await session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    own = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+    if (await session.scalar(own) or 0) >= limit:
+        raise TooManyApiKeysError
+    secret = new_api_key()
+    row = (
+        (
+            await session.execute(
+                insert(ApiKey)
+                .values(
+                    id=uuid7(),
+                    user_id=user_id,
+                    name=new.name,
+                    prefix=secret[:PREFIX_LENGTH],
+                    secret_hash=hashed(secret),
+                    scopes=sorted({scope.value for scope in new.scopes}),
+                    project_id=new.project_id,
+                    expires_at=new.expires_at,
+                )
+                .returning(*queries.API_KEY)
+            )
+        )
+        .mappings()
+        .one()
+    )
+    return {**row, "secret": secret}
+
+
+async def revoke_any_api_key(database: Database, secret_or_id: str) -> dict[str, Any]:
+    """Revoke a key, whoever's, by its secret or its id: what an operator does with one that was found lying about."""
+    try:
+        which = ApiKey.id == UUID(secret_or_id)
+    except ValueError:
+        which = ApiKey.secret_hash == hashed(secret_or_id)
+    return await database.one(
+        update(ApiKey)
+        .where(which, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(ApiKey.id, ApiKey.name),
+        otherwise=_no_key,
+    )
+
+
+async def _no_key(_database: Database) -> AppError:
+    return ApiKeyNotFoundError("There is no such API key, or it was revoked already.")
+
+
+async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:
+    """Revoke a key of this person."""
+    revoked = await database.row(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(ApiKey.id)
+    )
+    if revoked is None:
+        raise ApiKeyNotFoundError

@@ -4,8 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -27,6 +27,14 @@ def _asyncpg_url(value: str) -> str:
     return url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 DatabaseUrl = Annotated[str, AfterValidator(_asyncpg_url)]
 
 
@@ -76,8 +84,47 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     """Signs access tokens; at least 32 characters of randomness, required in production."""
 
+    jwt_previous_secrets: SecretList = ()
+    """Comma-separated former values of TALLER_JWT_SECRET: what they signed still holds, but they sign nothing new."""
+
     access_token_lifetime: Annotated[int, Field(ge=60, le=86400)] = 900
     """Seconds for which an access token is valid."""
+
+    refresh_token_lifetime: Annotated[int, Field(ge=3600, le=31536000)] = 2592000
+    """Seconds for which a session can be refreshed after its last refresh."""
+
+    refresh_grace: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """Seconds in which a refresh whose answer was lost may be repeated before it counts as theft."""
+
+    revocation_delay: Annotated[float, Field(ge=0.2, le=60)] = 5.0
+    """Seconds within which every worker refuses what was revoked."""
+
+    registration: Literal["open", "closed"] | None = None
+    """Whether people may register themselves: open or closed; empty means open in development, closed in production."""
+
+    registrations_per_address: Annotated[int, Field(ge=1)] = 50
+    """Registrations from one network address within an hour; further ones are answered 429."""
+
+    login_failures_per_account: Annotated[int, Field(ge=1)] = 10
+    """Failed logins to one account from one network address within the window; further ones are answered 429."""
+
+    login_failures_per_address: Annotated[int, Field(ge=1)] = 100
+    """Failed logins from one network address within the window, whatever the account; further ones are answered 429."""
+
+    login_failure_window: Annotated[int, Field(ge=1, le=86400)] = 300
+    """Seconds after the first failed login until its count is forgotten."""
+
+    max_sessions: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Sessions that one person may have; signing in once more ends the oldest."""
+
+    max_api_keys: Annotated[int, Field(ge=1, le=1000)] = 50
+    """API keys that one person may have; one more is answered 409."""
+
+    trusted_proxies: str = ""
+    """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
+
+    cors_origins: CommaList = ()
+    """Comma-separated origins whose pages may call the API from a browser; empty for none."""
 
     argon2_time_cost: Annotated[int, Field(ge=1, le=20)] = 2
     """Argon2id passes over memory when a password is hashed (OWASP: 2 with 19 MiB)."""
@@ -104,12 +151,13 @@ class Settings(BaseSettings):
     def _refuse_guessable_secrets(self) -> Self:
         if self.env != "production":
             return self
-        secret = self.jwt_secret.get_secret_value()
-        if secret == DEVELOPMENT_SECRET or len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8:
-            raise ValueError(
-                "TALLER_JWT_SECRET must be set in production to at least 32 random characters, "
-                "for example from: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+        for secret in (self.jwt_secret, *self.jwt_previous_secrets):
+            value = secret.get_secret_value()
+            if value == DEVELOPMENT_SECRET or len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8:
+                raise ValueError(
+                    "TALLER_JWT_SECRET (and each of TALLER_JWT_PREVIOUS_SECRETS) must be at least 32 random characters "
+                    "in production, for example from: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+                )
         if self.database_url is None:
             raise ValueError("TALLER_DATABASE_URL must be set in production")
         return self
@@ -118,6 +166,11 @@ class Settings(BaseSettings):
     def is_development(self) -> bool:
         """Whether conveniences that no public service may have are on."""
         return self.env == "development"
+
+    @property
+    def registration_is_open(self) -> bool:
+        """Whether people may register themselves."""
+        return self.is_development if self.registration is None else self.registration == "open"
 
 
 @lru_cache

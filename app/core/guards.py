@@ -6,7 +6,6 @@ parameter), `admit` decides first, so that a stranger learns nothing from a 400.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -19,7 +18,7 @@ from app.core.errors import AppError
 class Guard:
     """A dependency that admits callers. Subclasses are called by FastAPI like any dependency."""
 
-    errors: ClassVar[tuple[type[AppError], ...]] = ()
+    errors: tuple[type[AppError], ...] = ()
     """How it refuses; the OpenAPI document lists these on every operation that it guards."""
 
     async def admit(self, request: Request) -> None:

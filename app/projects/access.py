@@ -5,40 +5,101 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Request
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.access import CurrentUser, SignedIn, caller_of
+from app.auth.access import CallerGuard
+from app.auth.scopes import Scope
 from app.core.database import get_database
-from app.core.guards import Guard, path_id
-from app.projects.errors import ProjectNotFoundError
-from app.projects.models import Project
+from app.core.guards import path_id
+from app.projects.errors import KeyBoundToProjectError, ProjectNotFoundError, RoleRequiredError
+from app.projects.models import Member, Project, Role
 from app.projects.scopes import ProjectScope, ProjectsScope
 
 
-class _ProjectGuard(Guard):
-    errors = (*SignedIn.errors, ProjectNotFoundError)
+class ProjectGuard(CallerGuard):
+    """Admits to the project of the path those who have the role there."""
+
+    def __init__(self, least: Role, scope: Scope) -> None:
+        super().__init__(scope)
+        self.least = least
+        too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
+        self.errors = (*self.errors, ProjectNotFoundError, *too_weak)
 
     async def __call__(
-        self, user: CurrentUser, project_id: Annotated[UUID, Path(description="The project's id.")]
+        self, request: Request, project_id: Annotated[UUID, Path(description="The project's id.")]
     ) -> ProjectScope:
-        return ProjectScope(project_id, user)
+        """The project's scope; nothing is looked up yet."""
+        return ProjectScope(project_id, await self.caller(request), self.least)
 
     async def admit(self, request: Request) -> None:
-        user = await caller_of(request)
+        """Look the permission up by itself, because the handler's statement will not run."""
+        caller = await self.caller(request)
         if (project_id := path_id(request, "project_id")) is None:
             return
-        scope, database = ProjectScope(project_id, user), get_database(request)
+        scope, database = ProjectScope(project_id, caller, self.least), get_database(request)
         await database.one(select(Project.id).where(scope.condition()), otherwise=scope.refusal)
 
 
-async def _visible_projects(user: CurrentUser) -> ProjectsScope:
-    return ProjectsScope(user)
+class ProjectsGuard(CallerGuard):
+    """Admits those who are signed in to the projects that they may see."""
+
+    async def __call__(self, request: Request) -> ProjectsScope:
+        """The scope of all their projects."""
+        return ProjectsScope(await self.caller(request))
 
 
-ReadableProject = Annotated[ProjectScope, Depends(_ProjectGuard())]
+class ProjectCreation(CallerGuard):
+    """Admits those who may create projects."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.errors = (*self.errors, KeyBoundToProjectError)
+
+    async def __call__(self, request: Request) -> ProjectsScope:
+        """The scope that the new project joins."""
+        caller = await self.caller(request)
+        if caller.project_id is not None:
+            raise KeyBoundToProjectError
+        return ProjectsScope(caller)
+
+    async def admit(self, request: Request) -> None:
+        """As for the handler."""
+        await self(request)
+
+
+async def _member(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
+    return user_id
+
+
+async def project_visible(session: AsyncSession, user_id: UUID, project_id: UUID) -> bool:
+    """Whether a person is a member of a project: what `app.auth` asks before it binds a key to one."""
+    member = select(Member.role).where(Member.user_id == user_id, Member.project_id == project_id)
+    return await session.scalar(member) is not None
+
+
+ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.PROJECTS_READ))]
 """The project of the path, if the caller may see it."""
 
-EditableProject = ReadableProject
-"""The project of the path, if the caller may change it."""
+EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.PROJECTS_WRITE))]
+"""The project of the path, if the caller may change its details."""
 
-VisibleProjects = Annotated[ProjectsScope, Depends(_visible_projects)]
+OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.PROJECTS_WRITE))]
+"""The project of the path, if the caller may delete it."""
+
+ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.MEMBERS_READ))]
+"""The project of the path, if the caller may see its members."""
+
+ProjectWithOwnMembership = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.MEMBERS_WRITE))]
+"""The project of the path, if the caller may see it: all may leave, and the service asks for more to remove others."""
+
+ProjectWithManagedMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.MEMBERS_WRITE))]
+"""The project of the path, if the caller may change its members."""
+
+VisibleProjects = Annotated[ProjectsScope, Depends(ProjectsGuard(Scope.PROJECTS_READ))]
 """The projects that the caller may see."""
+
+NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(Scope.PROJECTS_WRITE))]
+"""Where the caller may create a project."""
+
+MemberId = Annotated[UUID, Depends(_member)]
+"""A person whom statements look for among the project's members, or make one."""

@@ -1,5 +1,6 @@
-"""How asking for a project can fail."""
+"""How asking for a project, or for its people, can fail."""
 
+from app.auth.errors import ConflictError, ForbiddenError
 from app.core.errors import NotFoundError
 
 
@@ -8,3 +9,48 @@ class ProjectNotFoundError(NotFoundError):
 
     code = "project_not_found"
     title = "Project not found"
+
+
+class MemberNotFoundError(NotFoundError):
+    """This person is not a member of the project."""
+
+    code = "member_not_found"
+    title = "Member not found"
+
+
+class RoleRequiredError(ForbiddenError):
+    """Your role in this project is too weak; ask one of its owners for a stronger one."""
+
+    code = "role_required"
+    title = "A stronger role is needed"
+
+    def __init__(self, role: str = "editor") -> None:
+        super().__init__(f"This needs the role {role} in the project; ask one of its owners.")
+
+
+class KeyBoundToProjectError(ForbiddenError):
+    """This API key reaches one project only, and so cannot create others."""
+
+    code = "key_bound_to_project"
+    title = "The API key reaches one project only"
+
+
+class LastOwnerError(ConflictError):
+    """This is the project's last owner: make another member an owner first."""
+
+    code = "last_owner"
+    title = "The last owner"
+
+
+class OnlyOwnerError(ConflictError):
+    """You are the only owner of a project that has other members: make one of them an owner, or delete the project."""
+
+    code = "only_owner"
+    title = "The only owner of a shared project"
+
+
+class TooManyMembersError(ConflictError):
+    """The project has as many members as it may."""
+
+    code = "too_many_members"
+    title = "Too many members"

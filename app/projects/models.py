@@ -1,12 +1,30 @@
-"""The tables of what people work in."""
+"""The tables of what people work in, and with whom."""
 
-from sqlalchemy import CheckConstraint, Text
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth.models import User
 from app.core.models import Base, Identified, Timestamped
 
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000
+
+
+class Role(StrEnum):
+    """What a member may do, each role including those before it."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    OWNER = "owner"
+
+    @property
+    def and_above(self) -> tuple[str, ...]:
+        """The roles that may do what this one may."""
+        roles = list(Role)
+        return tuple(role.value for role in roles[roles.index(self) :])
 
 
 class Project(Identified, Timestamped, Base):
@@ -20,4 +38,20 @@ class Project(Identified, Timestamped, Base):
     __table_args__ = (
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
+    )
+
+
+class Member(Timestamped, Base):
+    """A person's role in a project."""
+
+    __tablename__ = "project_members"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey(Project.id, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'editor', 'owner')", name="role"),
+        # A person's projects, the newest first, without touching the table.
+        Index("project_members_user_id_idx", "user_id", "project_id", postgresql_include=["role"]),
     )

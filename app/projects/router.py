@@ -1,30 +1,43 @@
-"""`/projects/`."""
+"""`/projects/` and `/projects/{project_id}/members/`."""
 
 from typing import Any
 
 from fastapi import Response
 
-from app.core.database import DatabaseDep
+from app.auth.errors import UserNotFoundError
+from app.core.database import DatabaseDep, SessionDep
+from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, fetch_page
 from app.core.routing import API_PREFIX, FeatureRouter
 from app.projects import queries, service
-from app.projects.access import EditableProject, ReadableProject, VisibleProjects
-from app.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate
+from app.projects.access import (
+    EditableProject,
+    MemberId,
+    NewProject,
+    OwnedProject,
+    ProjectWithManagedMembers,
+    ProjectWithMembers,
+    ProjectWithOwnMembership,
+    ReadableProject,
+    VisibleProjects,
+)
+from app.projects.errors import LastOwnerError, MemberNotFoundError, RoleRequiredError, TooManyMembersError
+from app.projects.schemas import MemberRead, MemberSet, ProjectCreate, ProjectRead, ProjectUpdate
 
 router = FeatureRouter(prefix="/projects", tag="projects")
 
 
 @router.get("/", summary="List projects", response_model=Page[ProjectRead])
 async def list_projects(projects: VisibleProjects, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
-    """All projects that you may see, the newest first, page by page."""
+    """The projects that you may see, the newest first, page by page."""
     return await fetch_page(database, queries.projects(projects, page), page, otherwise=projects.refusal)
 
 
 @router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead)
 async def create_project(
-    projects: VisibleProjects, new: ProjectCreate, database: DatabaseDep, response: Response
+    projects: NewProject, new: ProjectCreate, database: DatabaseDep, response: Response
 ) -> dict[str, Any]:
-    """Create a project. `Location` is its address."""
+    """Create a project. You become its owner. `Location` is its address."""
     project = await service.create(database, projects, new)
     response.headers["Location"] = f"{API_PREFIX}/projects/{project['id']}"
     return project
@@ -51,6 +64,52 @@ async def patch_project(project: EditableProject, changes: ProjectUpdate, databa
 
 
 @router.delete("/{project_id}", summary="Delete a project", status_code=204)
-async def delete_project(project: EditableProject, database: DatabaseDep) -> None:
+async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
     """Delete a project and all its tasks. This cannot be undone."""
     await service.delete(database, project)
+
+
+@router.get("/{project_id}/members/", summary="List a project's members", response_model=Page[MemberRead])
+async def list_members(project: ProjectWithMembers, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """Who works in the project and in which role, in the order in which they joined."""
+    return await fetch_page(database, queries.members(project, page), page, otherwise=project.refusal)
+
+
+@router.put(
+    "/{project_id}/members/{user_id}",
+    summary="Add a member or change a role",
+    response_model=MemberRead,
+    responses={
+        201: {"model": MemberRead, "description": "The person is a member now"},
+        **problems(UserNotFoundError, LastOwnerError, TooManyMembersError),
+    },
+)
+async def set_member(
+    project: ProjectWithManagedMembers,
+    user_id: MemberId,
+    new: MemberSet,
+    session: SessionDep,
+    database: DatabaseDep,
+    response: Response,
+) -> dict[str, Any]:
+    """Give a person a role in the project: 201 if they were no member before, else 200.
+
+    The last owner cannot be given another role.
+    """
+    member, is_new = await service.set_member(session, database, project, user_id, new.role)
+    if is_new:
+        response.status_code = 201
+    return member
+
+
+@router.delete(
+    "/{project_id}/members/{user_id}",
+    summary="Remove a member, or leave",
+    status_code=204,
+    responses=problems(MemberNotFoundError, RoleRequiredError, LastOwnerError),
+)
+async def remove_member(
+    project: ProjectWithOwnMembership, user_id: MemberId, session: SessionDep, database: DatabaseDep
+) -> None:
+    """Take a person out of the project. Everybody may leave; owners may remove others. The last owner stays."""
+    await service.remove_member(session, database, project, user_id)

@@ -1,11 +1,13 @@
 """What a project looks like from outside."""
 
+from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from app.core.schemas import Changes, CreatedAt, Id, Input, Schema, Storable, UpdatedAt, Visible, left_out, with_example
-from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, Role
 
 Name = Annotated[
     str, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called."), Storable, Visible
@@ -44,6 +46,7 @@ class ProjectRead(Schema):
                 "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                 "name": "Workshop",
                 "description": "Everything for the new workshop",
+                "role": "owner",
                 "created_at": "2026-11-22T09:00:00Z",
                 "updated_at": "2026-11-22T09:00:00Z",
             }
@@ -53,5 +56,39 @@ class ProjectRead(Schema):
     id: Id
     name: str
     description: str | None
+    role: Role | None = Field(description="Your own role; null for an administrator who is no member.")
     created_at: CreatedAt
     updated_at: UpdatedAt
+
+
+class MemberRead(Schema):
+    """A person's role in a project."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "user_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
+                "username": "ben",
+                "role": "editor",
+                "created_at": "2026-11-22T09:00:00Z",
+                "updated_at": "2026-11-22T09:00:00Z",
+            }
+        )
+    )
+
+    user_id: UUID
+    username: str
+    role: Role
+    created_at: Annotated[datetime, Field(description="When this person joined (UTC).")]
+    updated_at: Annotated[datetime, Field(description="When the role last changed (UTC).")]
+
+
+class MemberSet(Input):
+    """The role that a member is to have."""
+
+    model_config = ConfigDict(json_schema_extra=with_example({"role": "editor"}))
+
+    role: Role = Field(
+        description="`viewer` reads; `editor` also changes tasks and the project's details; `owner` also changes "
+        "members and deletes the project."
+    )

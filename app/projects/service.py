@@ -1,21 +1,49 @@
-"""What changes projects. Each of these is one statement."""
+"""What changes projects and their members."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import insert
+from sqlalchemy import func, insert, literal, select
 from sqlalchemy import update as update_in
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.auth.errors import UserNotFoundError
+from app.auth.models import User
 from app.core.database import Database
+from app.core.ids import uuid7
 from app.projects import queries
-from app.projects.models import Project
+from app.projects.errors import (
+    LastOwnerError,
+    MemberNotFoundError,
+    OnlyOwnerError,
+    ProjectNotFoundError,
+    RoleRequiredError,
+    TooManyMembersError,
+)
+from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectUpdate
 from app.projects.scopes import ProjectScope, ProjectsScope
 
+MAX_MEMBERS = 1_000
+"""Members that one project may have."""
 
-async def create(database: Database, _scope: ProjectsScope, new: ProjectCreate) -> dict[str, Any]:
-    """Create a project."""
-    rows = await database.rows(insert(Project).values(**new.model_dump()).returning(*queries.COLUMNS))
+
+async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> dict[str, Any]:
+    """Create a project that the caller owns: both rows in one statement."""
+    project_id = uuid7()
+    project = insert(Project).values(id=project_id, **new.model_dump()).returning(*queries.COLUMNS).cte("project")
+    owner = (
+        insert(Member)
+        .from_select(
+            ["project_id", "user_id", "role"],
+            select(project.c.id, literal(scope.caller.user_id), literal(Role.OWNER.value)),
+        )
+        .returning(Member.role)
+        .cte("owner")
+    )
+    rows = await database.rows(select(project, owner.c.role))
     return rows[0]
 
 
@@ -24,11 +52,91 @@ async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate
     values = changes.values()
     if not values:
         return await database.one(queries.project(scope), otherwise=scope.refusal)
-    statement = update_in(Project).where(scope.condition()).values(values).returning(*queries.COLUMNS)
+    statement = update_in(Project).where(scope.condition()).values(values).returning(*queries.columns(scope.caller))
     return await database.one(statement, otherwise=scope.refusal)
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
-    """Delete a project; the database takes its tasks along."""
+    """Delete a project; the database takes its tasks and members along."""
     statement = delete_from(Project).where(scope.condition()).returning(Project.id)
     await database.one(statement, otherwise=scope.refusal)
+
+
+async def set_member(
+    session: AsyncSession, database: Database, scope: ProjectScope, user_id: UUID, role: Role
+) -> tuple[dict[str, Any], bool]:
+    """Make a person a member, or change their role; whether they are new. The last owner stays one."""
+    await _lock(session, database, scope)
+    if role is not Role.OWNER:
+        await _refuse_last_owner(session, scope.project_id, user_id)
+    is_user = select(User.id).where(User.id == user_id, User.is_active)
+    if await session.scalar(is_user) is None:
+        raise UserNotFoundError
+    statement = (
+        upsert(Member)
+        .values(project_id=scope.project_id, user_id=user_id, role=role.value)
+        .on_conflict_do_update(index_elements=[Member.project_id, Member.user_id], set_={"role": role.value})
+        .returning((Member.created_at == func.now()).label("is_new"))
+    )
+    is_new = bool(await session.scalar(statement))
+    if is_new and (await session.scalar(_count_of(scope.project_id)) or 0) > MAX_MEMBERS:
+        raise TooManyMembersError
+    row = (await session.execute(queries.member(scope.project_id, user_id))).mappings().one()
+    return dict(row), is_new
+
+
+async def remove_member(session: AsyncSession, database: Database, scope: ProjectScope, user_id: UUID) -> None:
+    """Take a person out of a project: oneself always, others as an owner. The last owner stays."""
+    await _lock(session, database, scope)
+    caller = scope.caller
+    if user_id != caller.user_id and not caller.is_superuser:
+        own = select(Member.role).where(Member.project_id == scope.project_id, Member.user_id == caller.user_id)
+        if await session.scalar(own) != Role.OWNER.value:
+            raise RoleRequiredError(Role.OWNER.value)
+    await _refuse_last_owner(session, scope.project_id, user_id)
+    statement = delete_from(Member).where(Member.project_id == scope.project_id, Member.user_id == user_id)
+    if await session.scalar(statement.returning(Member.user_id)) is None:
+        raise MemberNotFoundError
+
+
+async def close_account(session: AsyncSession, user_id: UUID) -> None:
+    """Before an account is deleted: delete the projects in which that person is alone, and refuse where others would be
+    left without an owner.
+    """
+    owned = select(Member.project_id).where(Member.user_id == user_id, Member.role == Role.OWNER.value)
+    ids = list(
+        await session.scalars(select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update())
+    )
+    if not ids:
+        return
+    others = Member.user_id != user_id
+    left = (
+        select(Member.project_id)
+        .where(Member.project_id.in_(ids), others)
+        .group_by(Member.project_id)
+        .having(func.count().filter(Member.role == Role.OWNER.value) == 0)
+    )
+    if await session.scalar(left.limit(1)) is not None:
+        raise OnlyOwnerError
+    shared = select(Member.project_id).where(Member.project_id.in_(ids), others)
+    await session.execute(delete_from(Project).where(Project.id.in_(ids), Project.id.not_in(shared)))
+
+
+async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) -> None:
+    """Let changes of a project's members wait for each other, and check the permission under that lock."""
+    # NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
+    locked = select(Project.id).where(Project.id == scope.project_id).with_for_update(key_share=True)
+    if await session.scalar(locked) is None:
+        raise ProjectNotFoundError
+    if await session.scalar(select(Project.id).where(scope.condition())) is None:
+        raise await scope.refusal(database)
+
+
+async def _refuse_last_owner(session: AsyncSession, project_id: UUID, user_id: UUID) -> None:
+    owners = select(Member.user_id).where(Member.project_id == project_id, Member.role == Role.OWNER.value)
+    if list(await session.scalars(owners)) == [user_id]:
+        raise LastOwnerError
+
+
+def _count_of(project_id: UUID) -> Any:
+    return select(func.count()).select_from(Member).where(Member.project_id == project_id)

@@ -6,32 +6,62 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from sqlalchemy import select
 
-from app.auth.access import CurrentUser, SignedIn, caller_of
+from app.auth.access import CallerGuard
+from app.auth.scopes import Scope
 from app.core.database import get_database
-from app.core.guards import Guard, path_id
+from app.core.guards import path_id
+from app.projects.access import ProjectGuard
+from app.projects.errors import RoleRequiredError
+from app.projects.models import Role
+from app.projects.scopes import ProjectScope
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.models import Task
-from app.tasks.scopes import TaskScope
+from app.tasks.scopes import TaskScope, TasksScope
 
 
-class _TaskGuard(Guard):
-    errors = (*SignedIn.errors, TaskNotFoundError)
+class TaskGuard(CallerGuard):
+    """Admits to the task of the path those who have the role in its project."""
+
+    def __init__(self, least: Role, scope: Scope) -> None:
+        super().__init__(scope)
+        self.least = least
+        too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
+        self.errors = (*self.errors, TaskNotFoundError, *too_weak)
 
     async def __call__(
-        self, user: CurrentUser, task_id: Annotated[UUID, Path(description="The task's id.")]
+        self, request: Request, task_id: Annotated[UUID, Path(description="The task's id.")]
     ) -> TaskScope:
-        return TaskScope(task_id, user)
+        """The task's scope; nothing is looked up yet."""
+        return TaskScope(task_id, await self.caller(request), self.least)
 
     async def admit(self, request: Request) -> None:
-        user = await caller_of(request)
+        """Look the permission up by itself, because the handler's statement will not run."""
+        caller = await self.caller(request)
         if (task_id := path_id(request, "task_id")) is None:
             return
-        scope, database = TaskScope(task_id, user), get_database(request)
+        scope, database = TaskScope(task_id, caller, self.least), get_database(request)
         await database.one(select(Task.id).where(scope.condition()), otherwise=scope.refusal)
 
 
-ReadableTask = Annotated[TaskScope, Depends(_TaskGuard())]
+class TasksGuard(CallerGuard):
+    """Admits those who are signed in to the tasks that they may see."""
+
+    async def __call__(self, request: Request) -> TasksScope:
+        """The scope of all their tasks."""
+        return TasksScope(await self.caller(request))
+
+
+ProjectWithTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.TASKS_READ))]
+"""The project of the path, if the caller may see its tasks."""
+
+ProjectForTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.TASKS_WRITE))]
+"""The project of the path, if the caller may add tasks to it."""
+
+ReadableTask = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, Scope.TASKS_READ))]
 """The task of the path, if the caller may see it."""
 
-EditableTask = ReadableTask
+EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, Scope.TASKS_WRITE))]
 """The task of the path, if the caller may change it."""
+
+VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(Scope.TASKS_READ))]
+"""The tasks that the caller may see, in all projects."""

@@ -1,4 +1,4 @@
-"""`/projects/{project_id}/tasks/` and `/tasks/{task_id}`."""
+"""`/projects/{project_id}/tasks/` and `/tasks/`."""
 
 from typing import Any
 
@@ -7,16 +7,15 @@ from fastapi import Response
 from app.core.database import DatabaseDep
 from app.core.pagination import Page, PageParamsDep, fetch_page
 from app.core.routing import API_PREFIX, FeatureRouter
-from app.projects.access import EditableProject, ReadableProject
 from app.tasks import queries, service
-from app.tasks.access import EditableTask, ReadableTask
+from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 
 router = FeatureRouter(tag="tasks")
 
 
 @router.get("/projects/{project_id}/tasks/", summary="List a project's tasks", response_model=Page[TaskRead])
-async def list_tasks(project: ReadableProject, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_tasks(project: ProjectWithTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """A project's tasks, the highest priority first and the newest first among equals, page by page."""
     return await fetch_page(database, queries.tasks_by_priority(project, page), page, otherwise=project.refusal)
 
@@ -25,12 +24,18 @@ async def list_tasks(project: ReadableProject, page: PageParamsDep, database: Da
     "/projects/{project_id}/tasks/", summary="Add a task to a project", status_code=201, response_model=TaskRead
 )
 async def create_task(
-    project: EditableProject, new: TaskCreate, database: DatabaseDep, response: Response
+    project: ProjectForTasks, new: TaskCreate, database: DatabaseDep, response: Response
 ) -> dict[str, Any]:
     """Add a task to a project. `Location` is its address."""
     task = await service.create(database, project, new)
     response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
     return task
+
+
+@router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])
+async def list_visible_tasks(tasks: VisibleTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+    """The tasks of all projects that you may see, the highest priority first and the newest first among equals."""
+    return await fetch_page(database, queries.visible_tasks(tasks, page), page, otherwise=tasks.refusal)
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)

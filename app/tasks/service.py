@@ -24,7 +24,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
     statement = (
         # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
         insert(Task)
-        .from_select(["project_id", *values], row.where(project.condition()).with_for_update(key_share=True))
+        .from_select(["project_id", *values], row.where(project.condition()).with_for_update(read=True, key_share=True))
         .returning(*queries.COLUMNS)
     )
     return await database.one(statement, otherwise=project.refusal)

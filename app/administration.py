@@ -1,0 +1,190 @@
+"""What an operator does to accounts and keys from the command line: `taller users …` and `taller keys …`."""
+
+import asyncio
+import getpass
+import sys
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from app.auth import queries, service
+from app.auth.errors import UserNotFoundError
+from app.auth.manager import Authentication
+from app.auth.schemas import ApiKeyCreate, Registration, UserUpdate
+from app.auth.scopes import Scope
+from app.core import clock
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.errors import AppError
+from app.core.pagination import PageParams
+from app.features import PORTS
+
+Action = Callable[["Operator", Namespace], Awaitable[None]]
+
+
+class AdministrationError(Exception):
+    """What was asked cannot be done; the message tells the operator why."""
+
+
+def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    """Add `users` and `keys` to the command line."""
+    users = _group(commands, "users", "create, list and change accounts")
+    create = _command(users, "create", create_user, "create an account; its password is asked for or read from input")
+    create.add_argument("username")
+    create.add_argument("--email")
+    create.add_argument("--admin", action="store_true", help="make it an administrator's")
+    _command(users, "list", list_users, "list all accounts")
+    for name, action, summary in (
+        ("deactivate", deactivate_user, "let an account sign in no more, and end its sessions"),
+        ("promote", promote_user, "make a person an administrator"),
+        ("set-password", set_password, "set a password, asked for or read from input, and end the sessions"),
+    ):
+        _command(users, name, action, summary).add_argument("username")
+
+    keys = _group(commands, "keys", "create and revoke API keys")
+    create = _command(keys, "create", create_key, "create an API key and print its secret, this once")
+    create.add_argument("username", help="whose rights it has")
+    create.add_argument("name", help="what it is for")
+    create.add_argument("--scope", action="append", required=True, choices=[scope.value for scope in Scope])
+    create.add_argument("--days", type=int, help="how long it lasts; for ever unless given")
+    create.add_argument("--project", type=UUID, help="the id of the only project that it reaches")
+    _command(keys, "revoke", revoke_key, "revoke an API key").add_argument("secret_or_id")
+
+
+def administer(settings: Settings, url: str, action: Action, arguments: Namespace) -> None:
+    """Do one thing on the database at this address."""
+    try:
+        asyncio.run(_administer(settings.model_copy(update={"database_url": url}), action, arguments))
+    except ValidationError as error:
+        refusals = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        raise AdministrationError("; ".join(refusals)) from None
+    except AppError as error:
+        raise AdministrationError(error.detail) from None
+
+
+async def create_user(operator: "Operator", arguments: Namespace) -> None:
+    """`taller users create`."""
+    new = Registration(username=arguments.username, email=arguments.email, password=_read_password())
+    user = await service.create_account(
+        operator.authentication, operator.database, new, is_superuser=arguments.admin
+    )
+    print(f"created {user['username']} ({user['id']})")
+
+
+async def list_users(operator: "Operator", _: Namespace) -> None:
+    """`taller users list`."""
+    page = 1
+    while rows := [
+        row
+        for row in await operator.database.rows(queries.users(PageParams(page=page, size=100)))
+        if row["_present"] is not None
+    ]:
+        for row in rows:
+            marks = [mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds]
+            print("\t".join((str(row["id"]), row["username"], row["email"] or "-", " ".join(marks) or "-")))
+        page += 1
+
+
+async def deactivate_user(operator: "Operator", arguments: Namespace) -> None:
+    """`taller users deactivate`."""
+    await operator.change(arguments.username, UserUpdate(is_active=False))
+    print(f"{arguments.username} can sign in no more")
+
+
+async def promote_user(operator: "Operator", arguments: Namespace) -> None:
+    """`taller users promote`."""
+    await operator.change(arguments.username, UserUpdate(is_superuser=True))
+    print(f"{arguments.username} is an administrator")
+
+
+async def set_password(operator: "Operator", arguments: Namespace) -> None:
+    """`taller users set-password`."""
+    user = await operator.user(arguments.username)
+    password = Registration(username="placeholder", password=_read_password()).password
+    async with operator.database.transaction() as session:
+        await service.set_password(operator.authentication, session, user["id"], user["username"], password)
+    print(f"the password of {user['username']} is set, and all sessions have ended")
+
+
+async def create_key(operator: "Operator", arguments: Namespace) -> None:
+    """`taller keys create`."""
+    user = await operator.user(arguments.username)
+    ends = None if arguments.days is None else clock.now() + timedelta(days=arguments.days)
+    new = ApiKeyCreate(name=arguments.name, scopes=arguments.scope, expires_at=ends, project_id=arguments.project)
+    async with operator.database.transaction() as session:
+        key = await service.create_api_key(
+            session,
+            user["id"],
+            new,
+            limit=operator.authentication.settings.max_api_keys,
+            project_visible=PORTS.project_visible,
+        )
+    print(f"{key['id']}\t{key['secret']}")
+
+
+async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
+    """`taller keys revoke`."""
+    key = await service.revoke_any_api_key(operator.database, arguments.secret_or_id)
+    print(f"revoked {key['name']} ({key['id']})")
+
+
+class Operator:
+    """What the commands work with."""
+
+    def __init__(self, authentication: Authentication, database: Database) -> None:
+        self.authentication = authentication
+        self.database = database
+
+    async def user(self, username: str) -> dict[str, Any]:
+        """The account with this username, active or not."""
+        row = await self.database.row(queries.login_by_name(username))
+        if row is None:
+            raise UserNotFoundError(f"There is no {username}.")
+        return row
+
+    async def change(self, username: str, changes: UserUpdate) -> None:
+        """Change an account as an administrator would."""
+        user = await self.user(username)
+        async with self.database.transaction() as session:
+            await service.update_user(self.authentication, session, user["id"], changes)
+
+
+async def _administer(settings: Settings, action: Action, arguments: Namespace) -> None:
+    async with _operator(settings) as operator:
+        await action(operator, arguments)
+
+
+@asynccontextmanager
+async def _operator(settings: Settings) -> AsyncGenerator[Operator]:
+    database = Database(settings)
+    try:
+        yield Operator(Authentication(settings, database), database)
+    finally:
+        await database.close()
+
+
+def _read_password() -> str:
+    """Asked for twice on a terminal, else the first line of the input. Never an argument: others can read those."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise AdministrationError("the two passwords differ")
+    return password
+
+
+def _group(commands: "_SubParsersAction[ArgumentParser]", name: str, summary: str) -> "_SubParsersAction[ArgumentParser]":
+    return commands.add_parser(name, help=summary, description=summary).add_subparsers(required=True, metavar="command")
+
+
+def _command(
+    commands: "_SubParsersAction[ArgumentParser]", name: str, action: Action, summary: str
+) -> ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(action=action)
+    return parser

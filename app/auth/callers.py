@@ -1,0 +1,178 @@
+"""From a token to a caller, without a statement in the common case.
+
+Each process remembers the callers whom it has seen. Triggers record in `access_changes` every
+session, key and account whose rights change; a watcher in each process reads that table every second or two and forgets
+those callers, so that what was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds. While
+the watcher cannot read the table, nobody is remembered and every request asks the database.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from datetime import timedelta
+from time import monotonic, time
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Uuid
+
+from app.auth import queries
+from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError, InvalidApiKeyError, InvalidTokenError
+from app.auth.manager import Authentication
+from app.auth.models import AccessChange, ApiKey, Attempt, Session
+from app.auth.scopes import Caller, with_implied
+from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
+from app.core.database import Database
+
+logger = logging.getLogger(__name__)
+
+MAX_REMEMBERED = 10_000
+"""Callers; the one unused for longest is forgotten first. About 10 MB when full."""
+
+OVERLAP = timedelta(seconds=60)
+"""How far back the watcher reads each time: longer than any transaction may take to commit what it recorded."""
+
+PURGE_EVERY = 600.0
+"""Seconds between two purges of what has expired."""
+
+PURGE_STEP = 1_000
+"""Rows that one statement of the purge deletes at most."""
+
+KEEP_ENDED = timedelta(days=30)
+"""How long an ended session or key is kept, so that its holder can be told what happened to it."""
+
+
+class Callers:
+    """Knows who is behind a token; one for each process."""
+
+    def __init__(self, authentication: Authentication, database: Database) -> None:
+        self._authentication = authentication
+        self._database = database
+        self._delay = authentication.settings.revocation_delay
+        self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._used_keys: set[UUID] = set()
+        self._watched_at = float("-inf")
+        self._purged_at = monotonic()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def identify(self, token: str) -> Caller:
+        """The caller behind an access token or API key.
+
+        Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
+        """
+        caller = self._remembered.get(token)
+        if caller is not None and self._is_current(caller):
+            self._remembered.move_to_end(token)
+        else:
+            caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
+            self._remembered[token] = caller
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        if caller.method == "api_key":
+            self._used_keys.add(caller.source_id)
+        return caller
+
+    def forget(self, *subjects: UUID) -> None:
+        """Ask the database anew about these sessions, keys or people: their rights have changed."""
+        changed = set(subjects)
+        for token, caller in list(self._remembered.items()):
+            if caller.source_id in changed or caller.user_id in changed:
+                del self._remembered[token]
+
+    async def start(self) -> None:
+        """Begin to watch for changes."""
+        self._watcher = asyncio.create_task(self._watch(), name="access-watcher")
+
+    async def stop(self) -> None:
+        """Stop watching, after writing down which keys were used."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+            try:
+                await self._record_use()
+            except Exception:  # noqa: BLE001 - the database may be gone already, and this is only a convenience
+                logger.warning("could not record the last use of API keys")
+
+    def _is_current(self, caller: Caller) -> bool:
+        if caller.expires_at is not None and caller.expires_at <= time():
+            return False
+        return monotonic() - self._watched_at < self._delay
+
+    async def _session(self, token: str) -> Caller:
+        claims = self._authentication.access_tokens.claims(token)
+        if claims is None:
+            raise InvalidTokenError
+        row = await self._database.row(queries.live_session(claims.session_id))
+        if row is None or row["user_id"] != claims.user_id:
+            raise InvalidTokenError
+        return Caller(
+            user_id=claims.user_id,
+            is_superuser=row["is_superuser"],
+            method="session",
+            source_id=claims.session_id,
+            expires_at=claims.expires_at,
+        )
+
+    async def _key(self, token: str) -> Caller:
+        if not is_api_key(token):
+            raise InvalidApiKeyError
+        row = await self._database.row(queries.api_key_by_hash(hashed(token)))
+        if row is None or not row["is_active"]:
+            raise InvalidApiKeyError
+        if row["revoked_at"] is not None:
+            raise ApiKeyRevokedError
+        expires_at = None if row["expires_at"] is None else row["expires_at"].timestamp()
+        if expires_at is not None and expires_at <= time():
+            raise ApiKeyExpiredError
+        return Caller(
+            user_id=row["user_id"],
+            is_superuser=row["is_superuser"],
+            method="api_key",
+            source_id=row["id"],
+            expires_at=expires_at,
+            scopes=with_implied(row["scopes"]),
+            project_id=row["project_id"],
+        )
+
+    async def _watch(self) -> None:
+        # Two readings fit into the promised delay, and what a reading itself may take.
+        while True:
+            try:
+                started = monotonic()
+                rows = await self._database.rows(queries.changed_subjects(OVERLAP))
+                self.forget(*(row["subject"] for row in rows))
+                self._watched_at = started
+                await self._record_use()
+                if started - self._purged_at > PURGE_EVERY:
+                    self._purged_at = started
+                    await self._purge()
+            except Exception as error:  # noqa: BLE001 - whatever it is, watching must go on
+                logger.warning("cannot read access changes: %s", error)
+            await asyncio.sleep(self._delay * 0.4)
+
+    async def _record_use(self) -> None:
+        used, self._used_keys = self._used_keys, set()
+        if not used:
+            return
+        statement = (
+            update(ApiKey)
+            .where(
+                ApiKey.id == func.any(bindparam("used", list(used), ARRAY(Uuid()))),
+                or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - timedelta(minutes=1)),
+            )
+            .values(last_used_at=func.now())
+        )
+        await self._database.rows(statement)
+
+    async def _purge(self) -> None:
+        """Delete what has expired, a bounded number of rows in a statement."""
+        ended = func.now() - KEEP_ENDED
+        for model, key, expired in (
+            (Attempt, Attempt.key, Attempt.resets_at < func.now()),
+            (AccessChange, AccessChange.id, AccessChange.changed_at < func.now() - 10 * OVERLAP),
+            (Session, Session.id, or_(Session.expires_at < ended, Session.revoked_at < ended)),
+            (ApiKey, ApiKey.id, ApiKey.revoked_at < ended),
+        ):
+            some = select(key).where(expired).limit(PURGE_STEP)
+            await self._database.rows(delete(model).where(key.in_(some)))

@@ -1,0 +1,84 @@
+"""Hashing, checking and judging passwords."""
+
+import secrets
+import string
+
+from anyio import CapacityLimiter, to_thread
+from fastapi_users.password import PasswordHelper
+from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from app.core.config import Settings
+from app.core.errors import FieldError, InvalidRequestError
+
+MIN_LENGTH, MAX_LENGTH = 8, 256
+"""Characters. The maximum bounds what one login may cost."""
+
+_ONE_TIME_LENGTH = 16
+_ONE_TIME_ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
+
+COMMON = frozenset(
+    """
+    00000000 0123456789 11111111 111111111 1111111111 11223344 112233445566 12121212 12312312 123123123
+    12341234 1234512345 12345678 123456789 1234567890 123456789a 1234567a 12345qwert 123qweasd 1q2w3e4r
+    1q2w3e4r5t 1qaz2wsx 1qazxsw2 22222222 55555555 66666666 77777777 87654321 88888888 987654321 9876543210
+    99999999 a1234567 a12345678 a1b2c3d4 aa123456 aaaaaaaa abc12345 abcd1234 abcdefgh abcdefghi access14
+    admin123 admin1234 adminadmin administrator alexander asdf1234 asdfasdf asdfghjk asdfghjkl babygirl
+    baseball basketball blink182 butterfly changeme changeme1 charlie1 chocolate christian computer consumer
+    corvette danielle december dragon12 einstein elephant facebook football football1 fuckyou1 garfield
+    hallo123 hello123 hello1234 helloworld iloveyou iloveyou1 iloveyou2 internet jennifer jonathan jordan23
+    killer12 kimberly letmein1 letmein12 liverpool liverpool1 lovelove lovely12 master12 maverick mercedes
+    michelle midnight monkey12 mustang1 mypassword nicholas november p@ssw0rd p@ssword pa55word pakistan
+    passw0rd password password! password01 password1 password12 password123 password1234 password2 passwort
+    patricia pokemon1 princess princess1 q1w2e3r4 qazwsxedc qwer1234 qwerasdf qwert123 qwerty12 qwerty123
+    qwerty1234 qwertyui qwertyuiop qwertyuiop1 rainbow1 rootroot samantha scorpion secret12 secret123
+    september shadow12 slipknot snowball spiderman starwars starwars1 steelers summer2024 summer2025
+    summer2026 sunshine sunshine1 superman superman1 swordfish test1234 testing1 testtest thomas12 trustno1
+    trustno12 university victoria welcome1 welcome12 welcome123 whatever william1 winner12 winter2025
+    winter2026 zaq12wsx zaq1zaq1 zxcvbnm1 zxcvbnm123 zxcvbnmm
+    """.split()  # noqa: SIM905 - a list of two hundred literals would be two hundred lines
+)
+"""The common passwords that are long enough to be tried here; guessing starts with them."""
+
+
+class Passwords:
+    """Hashing and checking: Argon2id in threads, a few at a time, so that logins cannot stall the rest."""
+
+    def __init__(self, settings: Settings) -> None:
+        hasher = Argon2Hasher(
+            time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_cost, parallelism=1
+        )
+        self.helper = PasswordHelper(PasswordHash((hasher,)))
+        self._limiter = CapacityLimiter(settings.password_hash_concurrency)
+
+    async def hash(self, password: str) -> str:
+        """A hash to store."""
+        return await to_thread.run_sync(self.helper.hash, password, limiter=self._limiter)
+
+    async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
+        """Whether the password is right; and a new hash to store, where the old one was made with other parameters."""
+        try:
+            return await to_thread.run_sync(self.helper.verify_and_update, password, hashed, limiter=self._limiter)
+        except UnknownHashError:
+            # Not a hash: nobody signs in by it, which takes as long as a wrong password.
+            await self.hash(password)
+            return False, None
+
+
+def one_time_password() -> str:
+    """A password to hand over: 16 characters (93 bits) that are not mistaken for each other."""
+    return "".join(secrets.choice(_ONE_TIME_ALPHABET) for _ in range(_ONE_TIME_LENGTH))
+
+
+def refuse_weak(password: str, username: str, *, pointer: str = "/password") -> None:
+    """Raise `InvalidRequestError` for a password that is the username, or among the first that are guessed."""
+    lowered = password.casefold()
+    if lowered == username.casefold():
+        raise InvalidRequestError(
+            errors=[FieldError(pointer=pointer, detail="must not be the username", code="password_is_username")]
+        )
+    if lowered in COMMON:
+        raise InvalidRequestError(
+            errors=[FieldError(pointer=pointer, detail="is one of the most common passwords", code="password_common")]
+        )

@@ -1,0 +1,65 @@
+"""How often something that can be guessed may be tried, counted in the database for all workers together.
+
+An attempt counts before it is judged, so that many at once gain nothing. Counts end by themselves after a window, and
+what is counted for one network address never locks out another, so nobody can lock another person out for good.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+
+from fastapi import Request
+from sqlalchemy import case, extract, func, literal, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.auth.errors import TooManyAttemptsError
+from app.auth.models import Attempt
+from app.core.database import Database
+
+
+def network_of(request: Request) -> str:
+    """Where a request comes from: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(IPv6Address(int(address) >> 64 << 64)) + "/64"
+    return str(address)
+
+
+def attempt_key(kind: str, *parts: str) -> str:
+    """The name under which attempts are counted. Hashed: what people type must not be stored or logged."""
+    return f"{kind}:{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:32]}"
+
+
+async def count(database: Database, limits: Mapping[str, int], *, window: timedelta) -> None:
+    """Count one attempt under each key. Raises `TooManyAttemptsError` where that exceeds the key's limit."""
+    over = Attempt.resets_at <= func.now()
+    statement = insert(Attempt).values(
+        [{"key": key, "count": 1, "resets_at": func.now() + window} for key in sorted(limits)]
+    )
+    counted = statement.on_conflict_do_update(
+        index_elements=[Attempt.key],
+        set_={
+            "count": case((over, 1), else_=func.least(Attempt.count + 1, 1_000_000)),
+            "resets_at": case((over, func.now() + window), else_=Attempt.resets_at),
+        },
+    ).returning(Attempt.key, Attempt.count, extract("epoch", Attempt.resets_at - func.now()).label("seconds"))
+    exceeded = [row["seconds"] for row in await database.rows(counted) if row["count"] > limits[row["key"]]]
+    if exceeded:
+        raise TooManyAttemptsError(max(1, ceil(max(exceeded))))
+
+
+async def forgive(database: Database, *, cleared: str, eased: str) -> None:
+    """After a success: forget the attempts under one key, and take this one off the other."""
+    await database.rows(
+        update(Attempt)
+        .where(Attempt.key.in_([cleared, eased]))
+        .values(count=case((Attempt.key == literal(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
+    )

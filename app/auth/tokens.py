@@ -1,0 +1,171 @@
+"""What sessions and API keys look like on the wire. Nothing here touches the database.
+
+- Access tokens are JWTs, made and read through fastapi-users' strategy.
+- Refresh tokens name a session and its generation, under a MAC: an old one can be told from an invented one without
+  keeping every old one, and a lost answer can be repeated without storing the token.
+- API keys are random, start with `tlr_` for secret scanners, and end with a checksum against mistyping.
+"""
+
+import hashlib
+import hmac
+import secrets
+import string
+import struct
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from app.core.config import Settings
+from app.core.ids import uuid7
+
+ALGORITHM = "HS256"
+AUDIENCE = "taller"
+ISSUER = "taller"
+LEEWAY = 5
+"""Seconds by which the clocks of two servers may differ."""
+
+REQUIRED_CLAIMS = ["sub", "sid", "iat", "exp", "jti", "iss", "aud"]
+
+API_KEY_PREFIX = "tlr_"
+_API_KEY_RANDOM = 36
+_API_KEY_CHECK = 6
+API_KEY_LENGTH = len(API_KEY_PREFIX) + _API_KEY_RANDOM + _API_KEY_CHECK
+_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+REFRESH_PREFIX = "tlrr_"
+_REFRESH_BODY = struct.Struct(">16sI")
+_MAC_BYTES = 32
+
+
+class KeyRing:
+    """The secrets that sign, the newest first. Old ones still verify, so that rotating logs nobody out."""
+
+    def __init__(self, settings: Settings) -> None:
+        values = [secret.get_secret_value() for secret in (settings.jwt_secret, *settings.jwt_previous_secrets)]
+        self._by_id = {_key_id(value): value for value in values}
+        self.current_id = _key_id(values[0])
+
+    @property
+    def current(self) -> str:
+        """The secret that signs."""
+        return self._by_id[self.current_id]
+
+    def get(self, key_id: object) -> str | None:
+        """The secret of this id, if it is still in the ring."""
+        return self._by_id.get(key_id) if isinstance(key_id, str) else None
+
+    def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
+        """The MAC of a message under each secret, the newest first."""
+        return [hmac.digest(value.encode(), purpose + b"\0" + message, "sha256") for value in self._by_id.values()]
+
+
+def _key_id(secret: str) -> str:
+    return hashlib.sha256(b"kid\0" + secret.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a valid access token says."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: float
+
+
+def issue_access_token(ring: KeyRing, user_id: UUID, session_id: UUID, lifetime: int) -> str:
+    """A signed token for a session."""
+    now = datetime.now(UTC)
+    claims = {
+        "sub": str(user_id),
+        "sid": str(session_id),
+        "iat": now,
+        "exp": now + timedelta(seconds=lifetime),
+        "jti": str(uuid7()),
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+    }
+    return jwt.encode(claims, ring.current, ALGORITHM, headers={"kid": ring.current_id, "typ": "at+jwt"})
+
+
+def read_access_token(ring: KeyRing, token: str) -> AccessClaims | None:
+    """What the token says, or None where it does not hold. The algorithm is ours to choose, never the token's."""
+    try:
+        secret = ring.get(jwt.get_unverified_header(token).get("kid"))
+        if secret is None:
+            return None
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            secret,
+            [ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            leeway=LEEWAY,
+            options={"require": REQUIRED_CLAIMS},
+        )
+        return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClaims:
+    """Which session a refresh token belongs to, and how often that had been refreshed when it was issued."""
+
+    session_id: UUID
+    generation: int
+
+
+def issue_refresh_token(ring: KeyRing, session_id: UUID, generation: int) -> str:
+    """The one refresh token of this session and generation."""
+    body = _REFRESH_BODY.pack(session_id.bytes, generation)
+    return REFRESH_PREFIX + urlsafe_b64encode(body + ring.macs(b"refresh", body)[0]).decode().rstrip("=")
+
+
+def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:
+    """What the token says, or None where this service did not issue it."""
+    try:
+        raw = urlsafe_b64decode(token.removeprefix(REFRESH_PREFIX) + "==")
+    except ValueError:
+        return None
+    body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    if not token.startswith(REFRESH_PREFIX) or len(body) != _REFRESH_BODY.size:
+        return None
+    if not any(hmac.compare_digest(mac, valid) for valid in ring.macs(b"refresh", body)):
+        return None
+    session_id, generation = _REFRESH_BODY.unpack(body)
+    return RefreshClaims(UUID(bytes=session_id), generation)
+
+
+def new_api_key() -> str:
+    """A new secret: 36 random characters (214 bits) and 6 of checksum."""
+    body = API_KEY_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_API_KEY_RANDOM))
+    return body + _checksum(body)
+
+
+def is_api_key(token: str) -> bool:
+    """Whether this could be a key of ours; a mistyped one is told without asking the database."""
+    return (
+        len(token) == API_KEY_LENGTH
+        and token.startswith(API_KEY_PREFIX)
+        and token.isascii()
+        and hmac.compare_digest(token[-_API_KEY_CHECK:], _checksum(token[:-_API_KEY_CHECK]))
+    )
+
+
+def hashed(secret: str) -> bytes:
+    """What is stored of a secret that is random enough to need no slow hash."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), []
+    for _ in range(_API_KEY_CHECK):
+        number, digit = divmod(number, 62)
+        digits.append(_BASE62[digit])
+    return "".join(reversed(digits))
