@@ -10,22 +10,26 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import timedelta
-from time import monotonic, time
+from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
 from app.auth import queries
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError, InvalidApiKeyError, InvalidTokenError
 from app.auth.manager import Authentication
-from app.auth.models import AccessChange, ApiKey, Attempt, Session
+from app.auth.models import ApiKey
 from app.auth.scopes import Caller, with_implied
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
+from app.core import clock
 from app.core.database import Database
 
 logger = logging.getLogger(__name__)
+
+WATCHER = "access-watcher"
+"""The name of the background task."""
 
 MAX_REMEMBERED = 10_000
 """Callers; the one unused for longest is forgotten first. About 10 MB when full."""
@@ -82,7 +86,7 @@ class Callers:
 
     async def start(self) -> None:
         """Begin to watch for changes."""
-        self._watcher = asyncio.create_task(self._watch(), name="access-watcher")
+        self._watcher = asyncio.create_task(self._watch(), name=WATCHER)
 
     async def stop(self) -> None:
         """Stop watching, after writing down which keys were used."""
@@ -95,7 +99,7 @@ class Callers:
                 logger.warning("could not record the last use of API keys")
 
     def _is_current(self, caller: Caller) -> bool:
-        if caller.expires_at is not None and caller.expires_at <= time():
+        if caller.expires_at is not None and caller.expires_at <= clock.now().timestamp():
             return False
         return monotonic() - self._watched_at < self._delay
 
@@ -122,15 +126,14 @@ class Callers:
             raise InvalidApiKeyError
         if row["revoked_at"] is not None:
             raise ApiKeyRevokedError
-        expires_at = None if row["expires_at"] is None else row["expires_at"].timestamp()
-        if expires_at is not None and expires_at <= time():
+        if row["expires_at"] is not None and row["expires_at"] <= clock.now():
             raise ApiKeyExpiredError
         return Caller(
             user_id=row["user_id"],
             is_superuser=row["is_superuser"],
             method="api_key",
             source_id=row["id"],
-            expires_at=expires_at,
+            expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
             scopes=with_implied(row["scopes"]),
             project_id=row["project_id"],
         )
@@ -167,12 +170,7 @@ class Callers:
 
     async def _purge(self) -> None:
         """Delete what has expired, a bounded number of rows in a statement."""
-        ended = func.now() - KEEP_ENDED
-        for model, key, expired in (
-            (Attempt, Attempt.key, Attempt.resets_at < func.now()),
-            (AccessChange, AccessChange.id, AccessChange.changed_at < func.now() - 10 * OVERLAP),
-            (Session, Session.id, or_(Session.expires_at < ended, Session.revoked_at < ended)),
-            (ApiKey, ApiKey.id, ApiKey.revoked_at < ended),
+        for model, key, expired in queries.expired(
+            keep_changes=10 * OVERLAP, keep_ended=KEEP_ENDED, at_most=PURGE_STEP
         ):
-            some = select(key).where(expired).limit(PURGE_STEP)
-            await self._database.rows(delete(model).where(key.in_(some)))
+            await self._database.rows(delete(model).where(key.in_(expired)))

@@ -1,13 +1,16 @@
 """Statements that return people, sessions and keys."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, true
+from sqlalchemy import ColumnElement, func, literal, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
-from app.auth.models import AccessChange, ApiKey, Session, User
+from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
 from app.auth.scopes import Caller
 from app.core.database import Rows
+from app.core.models import Base
 from app.core.pagination import PageParams, page_statement
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
@@ -127,3 +130,54 @@ def api_key_of(caller: Caller) -> Rows:
 def changed_subjects(within: timedelta) -> Rows:
     """The sessions, keys and people whose rights changed lately."""
     return select(AccessChange.subject).where(AccessChange.changed_at > func.now() - within).distinct()
+
+
+def expired(
+    *, keep_changes: timedelta, keep_ended: timedelta, at_most: int
+) -> list[tuple[type[Base], InstrumentedAttribute[Any], Rows]]:
+    """What can be deleted: each table, its key, and the keys of a bounded number of rows."""
+    ended = func.now() - keep_ended
+    conditions: list[tuple[type[Base], InstrumentedAttribute[Any], ColumnElement[bool]]] = [
+        (Attempt, Attempt.key, Attempt.resets_at < func.now()),
+        (AccessChange, AccessChange.id, AccessChange.changed_at < func.now() - keep_changes),
+        (Session, Session.id, or_(Session.expires_at < ended, Session.revoked_at < ended)),
+        (ApiKey, ApiKey.id, ApiKey.revoked_at < ended),
+    ]
+    return [(model, key, select(key).where(condition).limit(at_most)) for model, key, condition in conditions]
+
+
+def active_admins_locked() -> Rows:
+    """The active administrators, locked in one order: changes of who they are wait for each other."""
+    return select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
+
+
+def user_locked(user_id: UUID) -> Rows:
+    """A person, locked against what else would be counted for them at the same time."""
+    return select(User.id).where(User.id == user_id).with_for_update()
+
+
+def live_api_key_count(user_id: UUID) -> Rows:
+    """How many keys a person has."""
+    return select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+
+
+def newest_sessions(user_id: UUID, at_most: int) -> Rows:
+    """The sessions that a person keeps when there are too many."""
+    live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
+    return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)
+
+
+def is_live(session_id: UUID) -> ColumnElement[bool]:
+    """Holds for the row of this session if it has not ended and its person is active."""
+    active = select(User.id).where(User.id == Session.user_id, User.is_active).exists()
+    return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
+
+
+def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, within: timedelta) -> Rows:
+    """The person of a session whose latest refresh, a moment ago, issued the token with this hash."""
+    return select(Session.user_id).where(
+        is_live(session_id),
+        Session.generation == generation,
+        Session.refresh_hash == refresh_hash,
+        Session.refreshed_at > func.now() - within,
+    )

@@ -1,6 +1,6 @@
 """What signing in, accounts, sessions and keys take and give."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Scope
+from app.core import clock
 from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, Storable, Visible, left_out, with_example
 
 _ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
@@ -17,7 +18,7 @@ _PASSWORD = "correct horse battery"  # noqa: S105 - an example
 
 
 def _future(value: datetime) -> datetime:
-    if value <= datetime.now(UTC):
+    if value <= clock.now():
         raise PydanticCustomError("not_in_future", "must lie in the future")
     return value
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from fastapi_users.exceptions import UserNotExists
-from sqlalchemy import Executable, delete, func, select, update
+from sqlalchemy import Executable, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -202,8 +202,7 @@ def _refuse_taken(error: IntegrityError) -> NoReturn:
 
 async def _refuse_last_admin(session: AsyncSession, user_id: UUID) -> None:
     """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
-    admins = select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
-    if list(await session.scalars(admins)) == [user_id]:
+    if list(await session.scalars(queries.active_admins_locked())) == [user_id]:
         raise LastAdminError
 
 
@@ -237,11 +236,10 @@ async def refresh(authentication: Authentication, database: Database, token: str
         raise InvalidRefreshTokenError
     settings = authentication.settings
     following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
-    live = (Session.id == claims.session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now())
-    active = select(User.id).where(User.id == Session.user_id, User.is_active).exists()
-    user_id = await database.row(
+    live = queries.is_live(claims.session_id)
+    holder = await database.row(
         update(Session)
-        .where(live, active, Session.generation == claims.generation, Session.refresh_hash == hashed(token))
+        .where(live, Session.generation == claims.generation, Session.refresh_hash == hashed(token))
         .values(
             generation=Session.generation + 1,
             refresh_hash=hashed(following),
@@ -250,19 +248,17 @@ async def refresh(authentication: Authentication, database: Database, token: str
         )
         .returning(Session.user_id)
     )
-    if user_id is None:
-        repeated = (
-            (Session.generation == claims.generation + 1)
-            & (Session.refresh_hash == hashed(following))
-            & (Session.refreshed_at > func.now() - timedelta(seconds=settings.refresh_grace))
+    if holder is None:
+        grace = timedelta(seconds=settings.refresh_grace)
+        holder = await database.row(
+            queries.just_refreshed(claims.session_id, claims.generation + 1, hashed(following), grace)
         )
-        user_id = await database.row(select(Session.user_id).where(live, active, repeated))
-    if user_id is None:
+    if holder is None:
         stolen = update(Session).where(live, Session.generation > claims.generation).values(revoked_at=func.now())
         if await database.row(stolen.returning(Session.id)):
             raise RefreshTokenReusedError
         raise InvalidRefreshTokenError
-    return _tokens(authentication, user_id["user_id"], claims.session_id, following)
+    return _tokens(authentication, holder["user_id"], claims.session_id, following)
 
 
 async def end_session(database: Database, caller: Caller, session_id: UUID) -> None:
@@ -301,24 +297,21 @@ async def _begin_session(
     settings = authentication.settings
     session_id = uuid7()
     refresh_token = issue_refresh_token(authentication.ring, session_id, 0)
-    async with database.transaction() as session:
-        await session.execute(
-            insert(Session).values(
-                id=session_id,
-                user_id=user.id,
-                refresh_hash=hashed(refresh_token),
-                user_agent=origin.user_agent,
-                address=origin.network,
-                expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
-            )
+    begun = (
+        insert(Session)
+        .values(
+            id=session_id,
+            user_id=user.id,
+            refresh_hash=hashed(refresh_token),
+            user_agent=origin.user_agent,
+            address=origin.network,
+            expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
         )
-        kept = (
-            select(Session.id)
-            .where(Session.user_id == user.id, Session.revoked_at.is_(None))
-            .order_by(Session.id.desc())
-            .limit(settings.max_sessions)
-        )
-        await session.execute(_ending(user.id).where(Session.id.not_in(kept)))
+        .cte("begun")
+    )
+    # Both see what was there before, so one place is kept for the new session.
+    kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
+    await database.rows(_ending(user.id).where(Session.id.not_in(kept)).add_cte(begun))
     return _tokens(authentication, user.id, session_id, refresh_token)
 
 
@@ -363,9 +356,8 @@ async def create_api_key(
             errors=[FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")]
         )
     # Creations by one person wait for each other, so that the limit holds.
-    await session.execute(select(User.id).where(User.id == user_id).with_for_update())
-    own = select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
-    if (await session.scalar(own) or 0) >= limit:
+    await session.execute(queries.user_locked(user_id))
+    if (await session.scalars(queries.live_api_key_count(user_id))).one() >= limit:
         raise TooManyApiKeysError
     secret = new_api_key()
     row = (

@@ -15,12 +15,13 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
 
+from app.core import clock
 from app.core.config import Settings
 from app.core.ids import uuid7
 
@@ -80,7 +81,7 @@ class AccessClaims:
 
 def issue_access_token(ring: KeyRing, user_id: UUID, session_id: UUID, lifetime: int) -> str:
     """A signed token for a session."""
-    now = datetime.now(UTC)
+    now = clock.now()
     claims = {
         "sub": str(user_id),
         "sid": str(session_id),

@@ -69,6 +69,21 @@ def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
 
 
+def merged(
+    common: dict[int | str, dict[str, Any]], own: dict[int | str, dict[str, Any]]
+) -> dict[int | str, dict[str, Any]]:
+    """What every operation of a kind answers, and what this one does besides, in one `responses=`."""
+    result = common | own
+    for status in common.keys() & own.keys():
+        examples = {
+            code: example
+            for responses in (common, own)
+            for code, example in responses[status]["content"][PROBLEM_MEDIA_TYPE]["examples"].items()
+        }
+        result[status] = _problem_response([AppError.catalogue[code] for code in examples])
+    return result
+
+
 def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
     return {
         "description": "; or ".join(dict.fromkeys(error.title for error in errors)),

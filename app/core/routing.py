@@ -27,7 +27,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import guards_of
-from app.core.openapi import problems
+from app.core.openapi import merged, problems
 
 API_PREFIX = "/api/v1"
 
@@ -51,7 +51,7 @@ class Operation(APIRoute):
         super().__init__(path, endpoint, openapi_extra=extra or None, **options)
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards_of(self) for error in guard.errors)
-        self.responses = {**problems(InvalidRequestError, *body_errors, *guard_errors), **self.responses}
+        self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors), self.responses)
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """FastAPI's handler, behind the checks that hold for every operation."""

@@ -60,3 +60,53 @@ def member(project_id: UUID, user_id: UUID) -> Rows:
         .join(User, User.id == Member.user_id)
         .where(Member.project_id == project_id, Member.user_id == user_id)
     )
+
+
+def project_locked(project_id: UUID) -> Rows:
+    """A project, locked so that changes of its members wait for each other.
+
+    NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
+    """
+    return select(Project.id).where(Project.id == project_id).with_for_update(key_share=True)
+
+
+def permission(scope: ProjectScope) -> Rows:
+    """The project's id, if the caller is permitted."""
+    return select(Project.id).where(scope.condition())
+
+
+def owners(project_id: UUID) -> Rows:
+    """The project's owners."""
+    return select(Member.user_id).where(Member.project_id == project_id, Member.role == Role.OWNER.value)
+
+
+def member_count(project_id: UUID) -> Rows:
+    """How many members the project has."""
+    return select(func.count()).select_from(Member).where(Member.project_id == project_id)
+
+
+def active_user(user_id: UUID) -> Rows:
+    """A person who can be made a member."""
+    return select(User.id).where(User.id == user_id, User.is_active)
+
+
+def owned_projects_locked(user_id: UUID) -> Rows:
+    """The projects that a person owns, locked in one order."""
+    owned = select(Member.project_id).where(Member.user_id == user_id, Member.role == Role.OWNER.value)
+    return select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update()
+
+
+def shared_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
+    """Those of the projects that have members, but no other owner than the person who leaves."""
+    return (
+        select(Member.project_id)
+        .where(Member.project_id.in_(project_ids), Member.user_id != leaving)
+        .group_by(Member.project_id)
+        .having(func.count().filter(Member.role == Role.OWNER.value) == 0)
+        .limit(1)
+    )
+
+
+def shared(project_ids: list[UUID], leaving: UUID) -> Rows:
+    """Those of the projects that have other members than the person who leaves."""
+    return select(Member.project_id).where(Member.project_id.in_(project_ids), Member.user_id != leaving)

@@ -3,14 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Boolean, insert, literal, literal_column, select, true
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, insert, literal, select
 from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.errors import UserNotFoundError
-from app.auth.models import User
 from app.core.database import Database
 from app.core.ids import uuid7
 from app.projects import queries
@@ -43,7 +42,7 @@ async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -
         .returning(Member.role)
         .cte("owner")
     )
-    rows = await database.rows(select(project, owner.c.role))
+    rows = await database.rows(select(project, owner.c.role).select_from(project.join(owner, true())))
     return rows[0]
 
 
@@ -69,17 +68,17 @@ async def set_member(
     await _lock(session, database, scope)
     if role is not Role.OWNER:
         await _refuse_last_owner(session, scope.project_id, user_id)
-    is_user = select(User.id).where(User.id == user_id, User.is_active)
-    if await session.scalar(is_user) is None:
+    if await session.scalar(queries.active_user(user_id)) is None:
         raise UserNotFoundError
     statement = (
         upsert(Member)
         .values(project_id=scope.project_id, user_id=user_id, role=role.value)
         .on_conflict_do_update(index_elements=[Member.project_id, Member.user_id], set_={"role": role.value})
-        .returning((Member.created_at == func.now()).label("is_new"))
+        # Only a row that was inserted has no earlier transaction in it.
+        .returning(literal_column("(xmax = 0)", Boolean))
     )
     is_new = bool(await session.scalar(statement))
-    if is_new and (await session.scalar(_count_of(scope.project_id)) or 0) > MAX_MEMBERS:
+    if is_new and (await session.scalars(queries.member_count(scope.project_id))).one() > MAX_MEMBERS:
         raise TooManyMembersError
     row = (await session.execute(queries.member(scope.project_id, user_id))).mappings().one()
     return dict(row), is_new
@@ -89,10 +88,9 @@ async def remove_member(session: AsyncSession, database: Database, scope: Projec
     """Take a person out of a project: oneself always, others as an owner. The last owner stays."""
     await _lock(session, database, scope)
     caller = scope.caller
-    if user_id != caller.user_id and not caller.is_superuser:
-        own = select(Member.role).where(Member.project_id == scope.project_id, Member.user_id == caller.user_id)
-        if await session.scalar(own) != Role.OWNER.value:
-            raise RoleRequiredError(Role.OWNER.value)
+    is_owner = caller.is_superuser or caller.user_id in list(await session.scalars(queries.owners(scope.project_id)))
+    if user_id != caller.user_id and not is_owner:
+        raise RoleRequiredError(Role.OWNER.value)
     await _refuse_last_owner(session, scope.project_id, user_id)
     statement = delete_from(Member).where(Member.project_id == scope.project_id, Member.user_id == user_id)
     if await session.scalar(statement.returning(Member.user_id)) is None:
@@ -103,40 +101,22 @@ async def close_account(session: AsyncSession, user_id: UUID) -> None:
     """Before an account is deleted: delete the projects in which that person is alone, and refuse where others would be
     left without an owner.
     """
-    owned = select(Member.project_id).where(Member.user_id == user_id, Member.role == Role.OWNER.value)
-    ids = list(
-        await session.scalars(select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update())
-    )
-    if not ids:
-        return
-    others = Member.user_id != user_id
-    left = (
-        select(Member.project_id)
-        .where(Member.project_id.in_(ids), others)
-        .group_by(Member.project_id)
-        .having(func.count().filter(Member.role == Role.OWNER.value) == 0)
-    )
-    if await session.scalar(left.limit(1)) is not None:
+    owned = list(await session.scalars(queries.owned_projects_locked(user_id)))
+    if await session.scalar(queries.shared_without_owner(owned, user_id)) is not None:
         raise OnlyOwnerError
-    shared = select(Member.project_id).where(Member.project_id.in_(ids), others)
-    await session.execute(delete_from(Project).where(Project.id.in_(ids), Project.id.not_in(shared)))
+    await session.execute(
+        delete_from(Project).where(Project.id.in_(owned), Project.id.not_in(queries.shared(owned, user_id)))
+    )
 
 
 async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission under that lock."""
-    # NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
-    locked = select(Project.id).where(Project.id == scope.project_id).with_for_update(key_share=True)
-    if await session.scalar(locked) is None:
+    if await session.scalar(queries.project_locked(scope.project_id)) is None:
         raise ProjectNotFoundError
-    if await session.scalar(select(Project.id).where(scope.condition())) is None:
+    if await session.scalar(queries.permission(scope)) is None:
         raise await scope.refusal(database)
 
 
 async def _refuse_last_owner(session: AsyncSession, project_id: UUID, user_id: UUID) -> None:
-    owners = select(Member.user_id).where(Member.project_id == project_id, Member.role == Role.OWNER.value)
-    if list(await session.scalars(owners)) == [user_id]:
+    if list(await session.scalars(queries.owners(project_id))) == [user_id]:
         raise LastOwnerError
-
-
-def _count_of(project_id: UUID) -> Any:
-    return select(func.count()).select_from(Member).where(Member.project_id == project_id)

@@ -1,8 +1,11 @@
 """People."""
 
+from datetime import UTC, datetime, timedelta
+
 from polyfactory import Use
 
-from app.auth.models import User
+from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
+from app.auth.scopes import Scope
 from tests.support.factories import RowFactory
 
 
@@ -15,3 +18,44 @@ class UserFactory(RowFactory[User]):
     hashed_password = "none"
     is_active = True
     is_superuser = False
+    password_state = "chosen"
+
+
+class SessionFactory(RowFactory[Session]):
+    """A session that lives for an hour; give it a `user_id`."""
+
+    __model__ = Session
+    generation = 0
+    refresh_hash = Use(lambda: SessionFactory.__random__.randbytes(32))
+    user_agent = None
+    address = None
+    created_at = Use(lambda: datetime.now(UTC))
+    refreshed_at = Use(lambda: datetime.now(UTC))
+    expires_at = Use(lambda: datetime.now(UTC) + timedelta(hours=1))
+    revoked_at = None
+
+
+class ApiKeyFactory(RowFactory[ApiKey]):
+    """A key with every scope and no end; give it a `user_id` and a `secret_hash`."""
+
+    __model__ = ApiKey
+    name = "key"
+    prefix = "tlr_test"
+    scopes = Use(lambda: [scope.value for scope in Scope])
+    project_id = None
+    expires_at = None
+    last_used_at = None
+    revoked_at = None
+
+
+class AttemptFactory(RowFactory[Attempt]):
+    """A count of attempts."""
+
+    __model__ = Attempt
+    resets_at = Use(lambda: datetime.now(UTC) + timedelta(minutes=5))
+
+
+class AccessChangeFactory(RowFactory[AccessChange]):
+    """A change of rights, as the triggers record them."""
+
+    __model__ = AccessChange

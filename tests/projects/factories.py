@@ -2,7 +2,7 @@
 
 from app.auth.models import User
 from app.core.database import Database
-from app.projects.models import Project
+from app.projects.models import Member, Project, Role
 from tests.support.factories import RowFactory, store
 
 
@@ -12,8 +12,20 @@ class ProjectFactory(RowFactory[Project]):
     __model__ = Project
 
 
+class MemberFactory(RowFactory[Member]):
+    """A person's role in a project; give it a `project_id` and a `user_id`."""
+
+    __model__ = Member
+    role = Role.OWNER.value
+
+
 async def project_of(database: Database, owner: User, **values: object) -> Project:
-    """A stored project that this person may see and change."""
+    """A stored project that this person owns."""
     project = ProjectFactory.build(**values)
-    await store(database, project)
+    await store(database, project, MemberFactory.build(project_id=project.id, user_id=owner.id))
     return project
+
+
+async def add_member(database: Database, project: Project, user: User, role: Role) -> None:
+    """Give a stored person a role in a stored project."""
+    await store(database, MemberFactory.build(project_id=project.id, user_id=user.id, role=role.value))

@@ -6,7 +6,17 @@ import httpx2
 from fastapi import FastAPI
 
 from app.auth.models import User
-from app.auth.scopes import AuthUser
+from app.auth.tokens import issue_access_token
+from tests.auth.factories import SessionFactory
+from tests.support.factories import store
+
+
+async def bearer_of(app: FastAPI, user: User, *, expires_in: int = 3600) -> dict[str, str]:
+    """The header of a new session of this person; an access token that expires when the session does."""
+    session = SessionFactory.build(user_id=user.id)
+    await store(app.state.database, session)
+    token = issue_access_token(app.state.authentication.ring, user.id, session.id, expires_in)
+    return {"Authorization": f"Bearer {token}"}
 
 
 class Api:
@@ -20,17 +30,11 @@ class Api:
 
     async def as_(self, user: User) -> "Api":
         """The same API, called by this person with a token of their own."""
-        caller = AuthUser(
-            id=user.id,
-            username=user.username,
-            email=user.email or "",
-            hashed_password="",
-            is_active=user.is_active,
-            is_superuser=user.is_superuser,
-            created_at=user.created_at,
-        )
-        token = await self._app.state.authentication.strategy.write_token(caller)
-        return Api(self._app, {"Authorization": f"Bearer {token}"})
+        return Api(self._app, await bearer_of(self._app, user))
+
+    def with_key(self, secret: str) -> "Api":
+        """The same API, called by an API key."""
+        return Api(self._app, {"X-API-Key": secret})
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send one request."""

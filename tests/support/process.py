@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 
 import httpx2
 
-from app.auth.manager import Passwords
+from app.auth.passwords import Passwords
 from app.auth.service import create_seed_admin
 from app.core.config import Settings
 from app.core.database import Database

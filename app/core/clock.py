@@ -1,0 +1,8 @@
+"""The time, where it is not the database's to tell: what a token says, and whether that has passed."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The moment, in UTC. The only clock of the application besides the database's and `time.monotonic`."""
+    return datetime.now(UTC)
