@@ -70,9 +70,7 @@ def administer(settings: Settings, url: str, action: Action, arguments: Namespac
 async def create_user(operator: "Operator", arguments: Namespace) -> None:
     """`taller users create`."""
     new = Registration(username=arguments.username, email=arguments.email, password=_read_password())
-    user = await service.create_account(
-        operator.authentication, operator.database, new, is_superuser=arguments.admin
-    )
+    user = await service.create_account(operator.authentication, operator.database, new, is_superuser=arguments.admin)
     print(f"created {user['username']} ({user['id']})")
 
 
@@ -85,7 +83,9 @@ async def list_users(operator: "Operator", _: Namespace) -> None:
         if row["_present"] is not None
     ]:
         for row in rows:
-            marks = [mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds]
+            marks = [
+                mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds
+            ]
             print("\t".join((str(row["id"]), row["username"], row["email"] or "-", " ".join(marks) or "-")))
         page += 1
 
@@ -178,13 +178,13 @@ def _read_password() -> str:
     return password
 
 
-def _group(commands: "_SubParsersAction[ArgumentParser]", name: str, summary: str) -> "_SubParsersAction[ArgumentParser]":
+def _group(
+    commands: "_SubParsersAction[ArgumentParser]", name: str, summary: str
+) -> "_SubParsersAction[ArgumentParser]":
     return commands.add_parser(name, help=summary, description=summary).add_subparsers(required=True, metavar="command")
 
 
-def _command(
-    commands: "_SubParsersAction[ArgumentParser]", name: str, action: Action, summary: str
-) -> ArgumentParser:
+def _command(commands: "_SubParsersAction[ArgumentParser]", name: str, action: Action, summary: str) -> ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=summary)
     parser.set_defaults(action=action)
     return parser
