@@ -3,6 +3,7 @@
 Importing a router imports its models, so this list also completes the metadata that Alembic compares with.
 """
 
+from app.auth.access import SECURITY_SCHEMES
 from app.auth.ports import Ports
 from app.auth.router import router as auth
 from app.core.documentation import router as documentation
@@ -25,3 +26,5 @@ TAGS = [
     {"name": "health", "description": "For those who run the service."},
     {"name": "documentation", "description": "What problem codes mean."},
 ]
+
+__all__ = ["PORTS", "ROUTERS", "SECURITY_SCHEMES", "TAGS"]

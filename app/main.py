@@ -20,7 +20,7 @@ from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
 from app.core.routing import Dispatcher
-from app.features import PORTS, ROUTERS, TAGS
+from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]
-    install_openapi(app, routes, TAGS)
+    install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
     install_error_handlers(app)
     # Counts bodies that do not declare their length; inside ours, which answers the others with a problem document.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)

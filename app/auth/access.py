@@ -19,6 +19,7 @@ from app.auth.manager import Authentication
 from app.auth.scopes import Caller, Scope
 from app.core.errors import AppError, NotAuthenticatedError
 from app.core.guards import Guard
+from app.core.routing import API_PREFIX
 from app.core.schemas import Storable
 
 SIGNING_IN: tuple[type[AppError], ...] = (
@@ -28,6 +29,27 @@ SIGNING_IN: tuple[type[AppError], ...] = (
     ApiKeyExpiredError,
     ApiKeyRevokedError,
 )
+
+
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "oauth2",
+        "description": "Sign in by username and password; in development that is `admin` and `1234`.",
+        "flows": {
+            "password": {
+                "tokenUrl": f"{API_PREFIX}/auth/login",
+                "scopes": {scope.value: scope.description for scope in Scope},
+            }
+        },
+    },
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key (`tlr_…`), from `POST /api/v1/auth/api-keys`.",
+    },
+}
+"""The two ways of signing in, as OpenAPI describes them."""
 
 
 async def _authentication(request: Request) -> Authentication:
@@ -76,7 +98,14 @@ class CallerGuard(Guard):
 
     def __init__(self, scope: Scope | None) -> None:
         self.scope = scope
-        self.errors = (*SIGNING_IN, InsufficientScopeError if scope else SessionRequiredError)
+        if scope is None:
+            self.errors = (*SIGNING_IN, SessionRequiredError)
+            self.security = [{"bearer": []}]
+            self.needs = "Needs a session: API keys are refused."
+        else:
+            self.errors = (*SIGNING_IN, InsufficientScopeError)
+            self.security = [{"bearer": [scope.value]}, {"apiKey": [scope.value]}]
+            self.needs = f"An API key needs the scope `{scope.value}`."
 
     async def caller(self, request: Request) -> Caller:
         """The caller, who has the scope."""

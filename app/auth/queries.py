@@ -122,9 +122,9 @@ def api_keys(caller: Caller, params: PageParams) -> Rows:
     )
 
 
-def api_key_of(caller: Caller) -> Rows:
-    """The key by which the caller is known."""
-    return select(*API_KEY).where(ApiKey.id == caller.source_id)
+def api_key(caller: Caller, key_id: UUID) -> Rows:
+    """One of the caller's keys."""
+    return select(*API_KEY).where(ApiKey.id == key_id, ApiKey.user_id == caller.user_id, ApiKey.revoked_at.is_(None))
 
 
 def changed_subjects(within: timedelta) -> Rows:

@@ -67,7 +67,8 @@ from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, fetch_page
 from app.core.routing import API_PREFIX, FORM, JSON, FeatureRouter
 
-router = FeatureRouter(tag="auth")
+router = FeatureRouter(prefix="/auth", tag="auth")
+users = FeatureRouter(prefix="/users", tag="users")
 
 _CREDENTIALS = {"schema": Credentials.model_json_schema()}
 _OAUTH_FIELDS = {"grant_type", "scope", "client_id", "client_secret"}
@@ -123,7 +124,7 @@ async def _gone(_database: Database) -> AppError:
 
 
 @router.post(
-    "/auth/register",
+    "/register",
     summary="Register",
     status_code=201,
     dependencies=[Public],
@@ -131,16 +132,21 @@ async def _gone(_database: Database) -> AppError:
     responses=problems(RegistrationClosedError, UsernameTakenError, EmailTakenError, TooManyAttemptsError),
 )
 async def register(
-    new: Registration, authentication: AuthenticationDep, database: DatabaseDep, network: NetworkDep
+    new: Registration,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    network: NetworkDep,
+    response: Response,
 ) -> dict[str, Any]:
     """Create an account of your own, where the service allows that."""
     if not authentication.settings.registration_is_open:
         raise RegistrationClosedError
+    response.headers["Location"] = f"{API_PREFIX}/auth/me"
     return await service.register(authentication, database, new, network=network)
 
 
 @router.post(
-    "/auth/login",
+    "/login",
     summary="Sign in",
     dependencies=[Public],
     openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
@@ -162,7 +168,7 @@ async def login(
 
 
 @router.post(
-    "/auth/refresh",
+    "/refresh",
     summary="Refresh the tokens",
     dependencies=[Public],
     responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
@@ -176,14 +182,14 @@ async def refresh_tokens(refresh: Refresh, authentication: AuthenticationDep, da
     return _tokens(authentication, await service.refresh(authentication, database, refresh.refresh_token))
 
 
-@router.post("/auth/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
+@router.post("/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
 async def logout(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
     """End this session: its access token and its refresh token are refused from now on."""
     await service.end_session(database, caller, caller.source_id)
     callers.forget(caller.source_id)
 
 
-@router.get("/auth/me", summary="Who am I?")
+@router.get("/me", summary="Who am I?")
 async def read_me(caller: CurrentCaller, database: DatabaseDep) -> Me:
     """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
     row = await database.one(queries.user_by_id(caller.user_id), otherwise=_gone)
@@ -191,7 +197,7 @@ async def read_me(caller: CurrentCaller, database: DatabaseDep) -> Me:
 
 
 @router.patch(
-    "/auth/me",
+    "/me",
     summary="Change my account",
     responses=problems(WrongPasswordError, EmailTakenError, TooManyAttemptsError),
 )
@@ -211,7 +217,7 @@ async def update_me(
 
 
 @router.delete(
-    "/auth/me",
+    "/me",
     summary="Delete my account",
     status_code=204,
     responses=problems(WrongPasswordError, LastAdminError, TooManyAttemptsError),
@@ -235,20 +241,20 @@ async def delete_me(
     callers.forget(caller.user_id)
 
 
-@router.get("/auth/sessions", summary="List my sessions", response_model=Page[SessionRead])
+@router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
 async def list_sessions(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """Where you are signed in, the newest first."""
     return await fetch_page(database, queries.live_sessions(caller, page), page, otherwise=_gone)
 
 
-@router.delete("/auth/sessions", summary="End my other sessions", status_code=204)
+@router.delete("/sessions", summary="End my other sessions", status_code=204)
 async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
     """Sign out everywhere but here."""
     callers.forget(*await service.end_other_sessions(database, caller))
 
 
 @router.delete(
-    "/auth/sessions/{session_id}",
+    "/sessions/{session_id}",
     summary="End one of my sessions",
     status_code=204,
     responses=problems(SessionNotFoundError),
@@ -261,14 +267,14 @@ async def delete_session(
     callers.forget(session_id)
 
 
-@router.get("/auth/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
+@router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
 async def list_api_keys(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """Your API keys, the newest first, without their secrets."""
     return await fetch_page(database, queries.api_keys(caller, page), page, otherwise=_gone)
 
 
 @router.post(
-    "/auth/api-keys",
+    "/api-keys",
     summary="Create an API key",
     status_code=201,
     response_model=ApiKeyIssued,
@@ -280,19 +286,31 @@ async def create_api_key(
     authentication: AuthenticationDep,
     session: SessionDep,
     ports: PortsDep,
+    response: Response,
 ) -> dict[str, Any]:
     """Create a key by which a program acts for you, as far as its scopes reach and never further than you may yourself.
 
     The secret is shown this once. Send it as `X-API-Key` or as bearer token. Keys cannot create keys.
     """
     limit = authentication.settings.max_api_keys
-    return await service.create_api_key(
-        session, caller.user_id, new, limit=limit, project_visible=ports.project_visible
-    )
+    key = await service.create_api_key(session, caller.user_id, new, limit=limit, project_visible=ports.project_visible)
+    response.headers["Location"] = f"{API_PREFIX}/auth/api-keys/{key['id']}"
+    return key
+
+
+@router.get(
+    "/api-keys/{key_id}",
+    summary="Read an API key",
+    response_model=ApiKeyRead,
+    responses=problems(ApiKeyNotFoundError),
+)
+async def read_api_key(caller: CurrentCaller, key_id: ApiKeyId, database: DatabaseDep) -> dict[str, Any]:
+    """One of your API keys, without its secret."""
+    return await database.one(queries.api_key(caller, key_id), otherwise=_no_key)
 
 
 @router.delete(
-    "/auth/api-keys/{key_id}",
+    "/api-keys/{key_id}",
     summary="Revoke an API key",
     status_code=204,
     responses=problems(ApiKeyNotFoundError),
@@ -303,16 +321,15 @@ async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: Dat
     callers.forget(key_id)
 
 
-@router.get("/users/", summary="List users", tags=["users"], response_model=Page[UserRead])
+@users.get("/", summary="List users", response_model=Page[UserRead])
 async def list_users(_: Administrator, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """All accounts, the newest first. For administrators."""
     return await fetch_page(database, queries.users(page), page, otherwise=_gone)
 
 
-@router.post(
-    "/users/",
+@users.post(
+    "/",
     summary="Create a user",
-    tags=["users"],
     status_code=201,
     response_model=UserAdministered,
     responses=problems(UsernameTakenError, EmailTakenError),
@@ -330,10 +347,9 @@ async def create_user(
     return user
 
 
-@router.get(
-    "/users/by-username/{username}",
+@users.get(
+    "/by-username/{username}",
     summary="Look a person up",
-    tags=["users"],
     response_model=PersonRead,
     responses=problems(UserNotFoundError),
 )
@@ -342,10 +358,9 @@ async def read_person(_: PeopleReader, username: GivenUsername, database: Databa
     return await database.one(queries.person_by_username(username), otherwise=_no_user)
 
 
-@router.get(
-    "/users/{user_id}",
+@users.get(
+    "/{user_id}",
     summary="Read a user",
-    tags=["users"],
     response_model=UserRead,
     responses=problems(UserNotFoundError),
 )
@@ -354,10 +369,9 @@ async def read_user(_: Administrator, user_id: UserId, database: DatabaseDep) ->
     return await database.one(queries.user_by_id(user_id), otherwise=_no_user)
 
 
-@router.patch(
-    "/users/{user_id}",
+@users.patch(
+    "/{user_id}",
     summary="Change a user",
-    tags=["users"],
     response_model=UserAdministered,
     responses=problems(UserNotFoundError, EmailTakenError, LastAdminError),
 )
@@ -376,6 +390,13 @@ async def update_user(
     user = await service.update_user(authentication, session, user_id, changes)
     callers.forget(user_id)
     return user
+
+
+router.routes += users.routes
+
+
+async def _no_key(_database: Database) -> AppError:
+    return ApiKeyNotFoundError()
 
 
 async def _no_user(_database: Database) -> AppError:

@@ -142,10 +142,10 @@ class Me(UserRead):
                 "is_superuser": False,
                 "created_at": _NOW,
                 "signed_in_by": {
-                    "method": "session",
+                    "method": "api_key",
                     "id": _ID,
-                    "scopes": [scope.value for scope in Scope],
-                    "project_id": None,
+                    "scopes": ["account:read", "tasks:read"],
+                    "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                     "expires_at": "2026-11-22T09:15:00Z",
                 },
             }
@@ -206,7 +206,7 @@ class UserAdministered(UserRead):
             {
                 "id": _ID,
                 "username": "ben",
-                "email": None,
+                "email": "ben@example.org",
                 "is_active": True,
                 "is_superuser": False,
                 "created_at": _NOW,
@@ -260,10 +260,10 @@ _KEY_EXAMPLE = {
     "name": "nightly report",
     "prefix": "tlr_3fGk",
     "scopes": ["tasks:read"],
-    "project_id": None,
+    "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
     "created_at": _NOW,
     "expires_at": "2027-11-22T09:00:00Z",
-    "last_used_at": None,
+    "last_used_at": _NOW,
 }
 
 

@@ -19,6 +19,23 @@ class Scope(StrEnum):
     ACCOUNT_READ = "account:read"
     ACCOUNT_WRITE = "account:write"
 
+    @property
+    def description(self) -> str:
+        """What it allows, for the documentation."""
+        return _DESCRIPTIONS[self]
+
+
+_DESCRIPTIONS = {
+    Scope.PROJECTS_READ: "See projects.",
+    Scope.PROJECTS_WRITE: "See, create, change and delete projects.",
+    Scope.TASKS_READ: "See tasks.",
+    Scope.TASKS_WRITE: "See, create, change and delete tasks.",
+    Scope.MEMBERS_READ: "See a project's members, and look people up by username.",
+    Scope.MEMBERS_WRITE: "See, add, change and remove a project's members.",
+    Scope.ACCOUNT_READ: "See the account, its sessions and its API keys.",
+    Scope.ACCOUNT_WRITE: "See and change the account.",
+}
+
 
 def with_implied(scopes: Iterable[str]) -> frozenset[str]:
     """These scopes and those that they include."""

@@ -5,7 +5,7 @@ one statement carries the condition. Where a request is refused before that stat
 parameter), `admit` decides first, so that a stranger learns nothing from a 400.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -20,6 +20,12 @@ class Guard:
 
     errors: tuple[type[AppError], ...] = ()
     """How it refuses; the OpenAPI document lists these on every operation that it guards."""
+
+    security: Sequence[Mapping[str, list[str]]] = ()
+    """The ways of signing in that it takes, and the scopes that each needs, as OpenAPI writes them."""
+
+    needs: str = ""
+    """What the caller needs, in one sentence for the documentation."""
 
     async def admit(self, request: Request) -> None:
         """Raise what the caller is to be refused with; return if the request may be answered in detail."""

@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.core.errors import (
     UnavailableError,
     problem_document,
 )
+from app.core.guards import Guard, guards_of
 
 _EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
@@ -57,6 +58,7 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
 _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
     "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
+    "429": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
     "503": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
 }
 
@@ -102,19 +104,23 @@ def _example(error: type[AppError]) -> dict[str, Any]:
     return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_ID)
 
 
-def install_openapi(app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]]) -> None:
+def install_openapi(
+    app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+) -> None:
     """Let `app.openapi()` describe these routes, in this order."""
     listed = list(routes)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, listed, tags)
+            app.openapi_schema = _document(app, listed, tags, security_schemes)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
 
 
-def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(
+    app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=routes, tags=tags
     )
@@ -124,6 +130,11 @@ def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) 
         schemas.pop(error, None)
     for schema in schemas.values():
         _order_examples(schema)
+    document["components"]["securitySchemes"] = dict(security_schemes)
+    for route in routes:
+        if route.include_in_schema:
+            for method in route.methods or ():
+                _secure(document["paths"][route.path_format][method.lower()], guards_of(route))
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _finish(operation, path)
@@ -132,6 +143,14 @@ def _document(app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]]) 
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]
     return document
+
+
+def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
+    """Say how to sign in for this, and what is needed."""
+    if security := [dict(way) for guard in guards for way in guard.security]:
+        operation["security"] = security
+    needs = " ".join(guard.needs for guard in guards if guard.needs)
+    operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
 
 def _order_examples(schema: dict[str, Any]) -> None:

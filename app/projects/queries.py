@@ -53,6 +53,16 @@ def members(scope: ProjectScope, params: PageParams) -> Rows:
     )
 
 
+def member_seen_by(scope: ProjectScope, user_id: UUID) -> Rows:
+    """One member of a project that the caller may see."""
+    return (
+        select(*MEMBER_COLUMNS)
+        .join(User, User.id == Member.user_id)
+        .join(Project, Project.id == Member.project_id)
+        .where(scope.condition(), Member.user_id == user_id)
+    )
+
+
 def member(project_id: UUID, user_id: UUID) -> Rows:
     """One member."""
     return (

@@ -75,6 +75,17 @@ async def list_members(project: ProjectWithMembers, page: PageParamsDep, databas
     return await fetch_page(database, queries.members(project, page), page, otherwise=project.refusal)
 
 
+@router.get(
+    "/{project_id}/members/{user_id}",
+    summary="Read a member",
+    response_model=MemberRead,
+    responses=problems(MemberNotFoundError),
+)
+async def read_member(project: ProjectWithMembers, user_id: MemberId, database: DatabaseDep) -> dict[str, Any]:
+    """One person's role in the project."""
+    return await database.one(queries.member_seen_by(project, user_id), otherwise=project.member_refusal)
+
+
 @router.put(
     "/{project_id}/members/{user_id}",
     summary="Add a member or change a role",
@@ -99,6 +110,7 @@ async def set_member(
     member, is_new = await service.set_member(session, database, project, user_id, new.role)
     if is_new:
         response.status_code = 201
+        response.headers["Location"] = f"{API_PREFIX}/projects/{project.project_id}/members/{user_id}"
     return member
 
 

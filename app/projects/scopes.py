@@ -11,7 +11,7 @@ from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
 from app.core.database import Database
 from app.core.errors import AppError
-from app.projects.errors import ProjectNotFoundError, RoleRequiredError
+from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 
 UuidColumn = InstrumentedAttribute[UUID]
@@ -64,6 +64,12 @@ class ProjectScope:
         seen = (Project.id == self.project_id) & permitted(Project.id, self.caller, Role.VIEWER)
         role_of = select(role_in(Project.id, self.caller).label("role")).where(seen)
         return await refusal(database, self.caller, self.least, role_of, ProjectNotFoundError)
+
+    async def member_refusal(self, database: Database) -> AppError:
+        """Why a statement with this condition found no member: the project is not to be seen, or there is no such."""
+        seen = (Project.id == self.project_id) & permitted(Project.id, self.caller, Role.VIEWER)
+        found = await database.row(select(Project.id).where(seen))
+        return ProjectNotFoundError() if found is None else MemberNotFoundError()
 
 
 @dataclass(frozen=True, slots=True)

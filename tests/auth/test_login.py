@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import Response
 
-from app.auth.manager import Passwords
 from app.auth.models import User
+from app.auth.passwords import Passwords
 from app.auth.queries import user_by_id
 from app.core.config import Settings
 from app.core.database import Database
