@@ -48,6 +48,9 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                    # Nearly every answer is somebody's own; what may be kept says so itself.
+                    message["headers"].append((b"cache-control", b"no-store"))
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
