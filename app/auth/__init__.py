@@ -1,1 +1,4 @@
-"""Who is calling: users, login and tokens. Owners: see .github/CODEOWNERS. Doors: models, access, schemas, errors."""
+"""Who is calling: users, login, sessions and API keys. Owners: see .github/CODEOWNERS.
+
+Doors: models, access, scopes, schemas, errors.
+"""

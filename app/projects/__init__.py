@@ -1,1 +1,4 @@
-"""What people work in. Owners: see .github/CODEOWNERS. Doors: models, access, schemas, errors."""
+"""What people work in, and with whom. Owners: see .github/CODEOWNERS.
+
+Doors: models, access, scopes, schemas, errors.
+"""
