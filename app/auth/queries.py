@@ -64,7 +64,7 @@ def users(params: PageParams) -> Rows:
         anchor=select(literal(1)).subquery("everybody"),
         permitted=true(),
         items=select(*ACCOUNT).order_by(User.id.desc()),
-        total=select(func.count()).select_from(User),
+        total=select(func.count().label("_total")).select_from(User),
         params=params,
     )
 
@@ -105,7 +105,7 @@ def live_sessions(caller: Caller, params: PageParams) -> Rows:
         items=select(*SESSION, (Session.id == caller.source_id).label("is_current"))
         .where(live)
         .order_by(Session.id.desc()),
-        total=select(func.count()).select_from(Session).where(live),
+        total=select(func.count().label("_total")).select_from(Session).where(live),
         params=params,
     )
 
@@ -117,7 +117,7 @@ def api_keys(caller: Caller, params: PageParams) -> Rows:
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*API_KEY).where(own).order_by(ApiKey.id.desc()),
-        total=select(func.count()).select_from(ApiKey).where(own),
+        total=select(func.count().label("_total")).select_from(ApiKey).where(own),
         params=params,
     )
 

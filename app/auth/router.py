@@ -207,13 +207,16 @@ async def update_me(
     authentication: AuthenticationDep,
     database: DatabaseDep,
     session: SessionDep,
+    callers: CallersDep,
     network: NetworkDep,
 ) -> Me:
     """Change your e-mail address or your password. Needs the current password; a new one ends all your other
     sessions.
     """
     login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
-    return _me(await service.update_own(authentication, session, caller, changes, login=login), caller)
+    me = _me(await service.update_own(authentication, session, caller, changes, login=login), caller)
+    callers.forget(caller.user_id)
+    return me
 
 
 @router.delete(

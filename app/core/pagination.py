@@ -86,16 +86,14 @@ def page_statement(
 ) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
-    `items` and `total` may refer to `anchor`'s columns. Each row carries `_total`; a page without items is one row
+    `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page without items is one row
     whose `_present` is null.
     """
     limit, offset = params.limit_and_offset
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")
-    return (
-        select(total.scalar_subquery().label("_total"), page)
-        .select_from(anchor.outerjoin(page, true()))
-        .where(permitted)
-    )
+    # A join and not a column: as a column it would be counted anew for each row of the page.
+    counted = total.lateral("counted")
+    return select(counted, page).select_from(anchor.join(counted, true()).outerjoin(page, true())).where(permitted)
 
 
 async def fetch_page(

@@ -4,10 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.access import CallerGuard
+from app.auth.models import User
 from app.auth.scopes import Scope
 from app.core.database import get_database
 from app.core.guards import path_id
@@ -72,9 +73,11 @@ async def _member(user_id: Annotated[UUID, Path(description="The person's id.")]
 
 
 async def project_visible(session: AsyncSession, user_id: UUID, project_id: UUID) -> bool:
-    """Whether a person is a member of a project: what `app.auth` asks before it binds a key to one."""
-    member = select(Member.role).where(Member.user_id == user_id, Member.project_id == project_id)
-    return await session.scalar(member) is not None
+    """Whether a person may see a project: what `app.auth` asks before it binds a key to one."""
+    member = select(Member.role).where(Member.user_id == user_id, Member.project_id == Project.id)
+    admin = select(User.id).where(User.id == user_id, User.is_superuser)
+    seen = select(Project.id).where(Project.id == project_id, or_(member.exists(), admin.exists()))
+    return await session.scalar(seen) is not None
 
 
 ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.PROJECTS_READ))]

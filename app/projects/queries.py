@@ -32,7 +32,7 @@ def projects(scope: ProjectsScope, params: PageParams) -> Rows:
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*columns(scope.caller)).where(seen).order_by(Project.id.desc()),
-        total=select(func.count()).select_from(Project).where(seen),
+        total=select(func.count().label("_total")).select_from(Project).where(seen),
         params=params,
     )
 
@@ -48,7 +48,7 @@ def members(scope: ProjectScope, params: PageParams) -> Rows:
         .where(of_project)
         .order_by(Member.created_at, Member.user_id)
         .correlate(Project),
-        total=select(func.count()).select_from(Member).where(of_project).correlate(Project),
+        total=select(func.count().label("_total")).select_from(Member).where(of_project).correlate(Project),
         params=params,
     )
 

@@ -20,7 +20,7 @@ UuidColumn = InstrumentedAttribute[UUID]
 def role_in(project_id: UuidColumn, caller: Caller) -> Any:
     """The caller's own role in a project, as a column; null for an administrator who is not a member."""
     role = select(Member.role).where(Member.project_id == project_id, Member.user_id == caller.user_id)
-    return role.scalar_subquery()
+    return role.correlate_except(Member).scalar_subquery()
 
 
 def permitted(project_id: UuidColumn, caller: Caller, least: Role) -> ColumnElement[bool]:
@@ -31,7 +31,8 @@ def permitted(project_id: UuidColumn, caller: Caller, least: Role) -> ColumnElem
         own = select(Member.user_id).where(
             Member.project_id == project_id, Member.user_id == caller.user_id, Member.role.in_(least.and_above)
         )
-        allowed = own.exists()
+        # A statement may look for another member as well: this one is the caller's own.
+        allowed = own.correlate_except(Member).exists()
     if caller.project_id is not None:
         allowed &= project_id == caller.project_id
     return allowed

@@ -34,7 +34,7 @@ def tasks_by_priority(scope: ProjectScope, params: PageParams) -> Rows:
         anchor=Project.__table__,
         permitted=scope.condition(),
         items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
-        total=select(func.count()).select_from(Task).where(of_project).correlate(Project),
+        total=select(func.count().label("_total")).select_from(Task).where(of_project).correlate(Project),
         params=params,
     )
 
@@ -46,6 +46,6 @@ def visible_tasks(scope: TasksScope, params: PageParams) -> Rows:
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*COLUMNS).where(seen).order_by(Task.priority.desc(), Task.id.desc()),
-        total=select(func.count()).select_from(Task).where(seen),
+        total=select(func.count().label("_total")).select_from(Task).where(seen),
         params=params,
     )

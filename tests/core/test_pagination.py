@@ -42,7 +42,7 @@ async def test_items_and_total_come_in_one_statement(database: Database, rows: i
         anchor=values(column("here", Integer), name="anchor").data([(1,)]),
         permitted=true(),
         items=select(numbers.c.number).order_by(numbers.c.number),
-        total=select(func.count()).select_from(numbers),
+        total=select(func.count().label("_total")).select_from(numbers),
         params=PageParams(page=page, size=3),
     )
     with query_budget(database, 1):
@@ -62,7 +62,7 @@ async def test_without_permission_it_is_refused_and_not_empty(database: Database
         anchor=values(column("here", Integer), name="anchor").data([(1,)]),
         permitted=literal(value=False),
         items=select(literal(1).label("number")),
-        total=select(literal(1)),
+        total=select(literal(1).label("_total")),
         params=PageParams(),
     )
     with pytest.raises(NotFoundError):
