@@ -9,7 +9,6 @@ from uuid import UUID
 from fastapi_users.exceptions import UserNotExists
 from sqlalchemy import Executable, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import queries, throttle
@@ -34,7 +33,7 @@ from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
 from app.auth.scopes import Caller
 from app.auth.tokens import hashed, issue_refresh_token, new_api_key, read_refresh_token
-from app.core.database import Database, constraint_name
+from app.core.database import ConstraintError, Database, errors_translated
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
 
@@ -173,7 +172,7 @@ async def confirm_password(
 async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     try:
         rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.ACCOUNT))
-    except IntegrityError as error:
+    except ConstraintError as error:
         _refuse_taken(error)
     return rows[0]
 
@@ -183,16 +182,17 @@ async def _update_user(session: AsyncSession, user_id: UUID, values: dict[str, A
     if values:
         statement = update(User).where(User.id == user_id).values(values).returning(*queries.ACCOUNT)
     try:
-        row = (await session.execute(statement)).mappings().one_or_none()
-    except IntegrityError as error:
+        with errors_translated():
+            row = (await session.execute(statement)).mappings().one_or_none()
+    except ConstraintError as error:
         _refuse_taken(error)
     if row is None:
         raise UserNotFoundError
     return dict(row)
 
 
-def _refuse_taken(error: IntegrityError) -> NoReturn:
-    match constraint_name(error):
+def _refuse_taken(error: ConstraintError) -> NoReturn:
+    match error.constraint:
         case "users_username_lower_key":
             raise UsernameTakenError from None
         case "users_email_lower_key":

@@ -6,22 +6,24 @@
   and before the response. Nothing else in the application commits.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Annotated, Any
+from functools import partial
+from types import MappingProxyType
+from typing import Annotated, Any, Protocol
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Executable, Select
+from sqlalchemy import Executable
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.config import Settings
+from app.core.connections import Connections
 from app.core.errors import AppError, StatementTimeoutError, UnavailableError
-
-Rows = Select[*tuple[Any, ...]]
-"""A statement that returns rows, whatever their columns."""
+from app.core.statements import Statement, prepared
 
 PASSING_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
@@ -32,74 +34,133 @@ PASSING_STATES = frozenset({"25006", "40001", "40P01", "55P03"})
 STATEMENT_CANCELLED = "57014"
 
 
-class Database:
-    """A pool of connections to one PostgreSQL database. Connects on first use; heals by itself after an outage."""
+class ConstraintError(Exception):
+    """A statement violated a constraint of the database; its name tells what stands in the way."""
 
-    def __init__(self, settings: Settings, url: str | None = None) -> None:
-        address = url or settings.database_url
-        if address is None:
+    def __init__(self, constraint: str | None) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class Scope(Protocol):
+    """What a caller may touch: the shape and the values of the condition that statements carry."""
+
+    @property
+    def permission(self) -> Hashable:
+        """What decides the condition's text."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The condition's values."""
+
+    async def refusal(self, database: "Database") -> AppError:
+        """Why a statement with this condition found nothing."""
+
+
+class Database:
+    """The connections to one PostgreSQL database. Connects on first use; heals by itself after an outage."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
             raise ValueError("no database address")
+        server_settings = {
+            "application_name": "taller",
+            # Our statements are short: compiling them costs more than it gains.
+            "jit": "off",
+            "statement_timeout": str(int(settings.statement_timeout * 1000)),
+            "idle_in_transaction_session_timeout": "30000",
+        }
+        url = make_url(settings.database_url)
+        self._connect = partial(
+            asyncpg.connect,
+            url.set(drivername="postgresql").render_as_string(hide_password=False),
+            timeout=settings.database_connect_timeout,
+            # The server ends long statements; this is for a server that has gone without a word.
+            command_timeout=settings.statement_timeout + 2,
+            statement_cache_size=500,
+            server_settings=server_settings,
+        )
+        self.statements = Connections(
+            self._connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
+        )
         self.engine: AsyncEngine = create_async_engine(
-            address,
-            isolation_level="AUTOCOMMIT",
-            pool_size=settings.database_pool_size,
+            url,
+            pool_size=settings.database_transaction_pool_size,
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
-            # Below the usual idle limits of proxies and firewalls; a ping on each checkout would cost every request.
             pool_recycle=1800,
             pool_use_lifo=True,
-            connect_args={
-                "timeout": settings.database_connect_timeout,
-                "prepared_statement_cache_size": 500,
-                "server_settings": {
-                    "application_name": "taller",
-                    # Our statements are short: compiling them costs more than it gains.
-                    "jit": "off",
-                    "statement_timeout": str(int(settings.statement_timeout * 1000)),
-                    "idle_in_transaction_session_timeout": "30000",
-                },
-            },
+            # Errors end up in the log: the statement may, what people sent may not.
+            hide_parameters=True,
+            connect_args={"timeout": settings.database_connect_timeout, "server_settings": server_settings},
         )
-        self._sessions = async_sessionmaker(
-            self.engine.execution_options(isolation_level="READ COMMITTED"), expire_on_commit=False
-        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.observers: list[Callable[[str], None]] = []
+        """Called with the SQL of every statement; for tests that count."""
 
-    async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    async def start(self) -> None:
+        """Open the connections, if the database is there."""
+        with errors_translated():
+            await self.statements.warm_up()
+
+    async def rows(
+        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> list[dict[str, Any]]:
         """Run one statement as its own transaction; every row as a dict.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
         """
-        with outages_translated():
-            async with self.engine.connect() as connection:
-                result = await connection.execute(statement, parameters)
-                if not result.returns_rows:
-                    return []
-                keys = tuple(result.keys())
-                return [dict(zip(keys, row, strict=True)) for row in result]
+        if not isinstance(statement, Statement):
+            statement = Statement(statement)
+        arguments = statement.arguments(parameters)
+        for observe in self.observers:
+            observe(statement.sql)
+        try:
+            connection = self.statements.take_idle() or await self.statements.take()
+            try:
+                records = await connection.fetch(statement.sql, *arguments)
+            except asyncpg.PostgresError:
+                self.statements.give_back(connection)
+                raise
+            except BaseException:
+                # Cancelled, or cut off: nobody knows what is still under way on it.
+                self.statements.discard(connection)
+                raise
+            self.statements.give_back(connection)
+        except Exception as error:
+            raise translated(error) or error from error
+        return [dict(record) for record in records]
 
-    async def row(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    async def row(
+        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any] | None:
         """Run one statement as its own transaction; its first row, or None."""
         rows = await self.rows(statement, parameters)
         return rows[0] if rows else None
 
     async def one(
-        self, statement: Executable, *, otherwise: Callable[["Database"], Awaitable[AppError]]
+        self, query: Callable[..., Executable], scope: Scope, *shape: Hashable, **values: Any
     ) -> dict[str, Any]:
-        """Run one statement that carries its own permission; its first row, or raise what `otherwise` finds."""
-        row = await self.row(statement)
-        if row is None:
-            raise await otherwise(self)
-        return row
+        """The row of a statement that carries the permission of a scope; where there is none, raise the scope's refusal.
+
+        `query` builds the statement from the scope's permission and `shape`, once for each; `values` are what it leaves
+        open besides the scope's own.
+        """
+        rows = await self.rows(prepared(query, scope.permission, *shape), {**scope.parameters, **values})
+        if not rows:
+            raise await scope.refusal(self)
+        return rows[0]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back by any exception."""
-        with outages_translated():
+        with errors_translated():
             async with self._sessions() as session, session.begin():
                 yield session
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.statements.close()
         await self.engine.dispose()
 
 
@@ -128,36 +189,34 @@ client never holds a 2xx for work that was not kept."""
 
 
 @contextmanager
-def outages_translated() -> Generator[None]:
+def errors_translated() -> Generator[None]:
     """Turn what passes by itself (an outage, a timeout, a deadlock) into a 503 that says so."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError) as error:
-        raise UnavailableError from error
-    except asyncpg.PostgresError as error:
-        # Raised bare while connecting, before SQLAlchemy wraps what its driver raises.
-        raise _translated(getattr(error, "sqlstate", None), lost=False) or error from error
-    except asyncpg.InterfaceError as error:
-        raise UnavailableError from error
-    except DBAPIError as error:
-        raise _translated(sqlstate(error), lost=error.connection_invalidated) or error from error
+    except Exception as error:
+        raise translated(error) or error from error
 
 
-def sqlstate(error: DBAPIError) -> str | None:
-    """The five characters by which PostgreSQL names an error."""
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return state
+def translated(error: Exception) -> Exception | None:
+    """What to raise instead of this, if it passes by itself or is better known by another class."""
+    match error:
+        case OSError() | TimeoutError() | PoolTimeoutError() | asyncpg.InterfaceError():
+            return UnavailableError()
+        case asyncpg.IntegrityConstraintViolationError():
+            return ConstraintError(getattr(error, "constraint_name", None))
+        case asyncpg.PostgresError():
+            return _by_state(getattr(error, "sqlstate", None))
+        case DBAPIError() if error.connection_invalidated:
+            return UnavailableError()
+        case DBAPIError():
+            driver = error.driver_exception
+            return translated(driver) if isinstance(driver, Exception) else None
+    return None
 
 
-def constraint_name(error: DBAPIError) -> str | None:
-    """The constraint that a statement violated, to be mapped to the error that names what stands in the way."""
-    name: str | None = getattr(error.driver_exception, "constraint_name", None)
-    return name
-
-
-def _translated(state: str | None, *, lost: bool) -> UnavailableError | None:
+def _by_state(state: str | None) -> UnavailableError | None:
     if state == STATEMENT_CANCELLED:
         return StatementTimeoutError()
-    if lost or (state is not None and (state.startswith(PASSING_CLASSES) or state in PASSING_STATES)):
+    if state is not None and (state.startswith(PASSING_CLASSES) or state in PASSING_STATES):
         return UnavailableError()
     return None

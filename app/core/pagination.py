@@ -5,7 +5,7 @@ items come back in one round trip (docs/decisions/0004-one-statement-lists.md).
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from fastapi import Query
@@ -14,10 +14,10 @@ from fastapi_pagination import Params
 from fastapi_pagination.customization import CustomizedPage, UseFieldTypeAnnotations, UseModelConfig, UseName, UseParams
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ColumnElement, FromClause, literal, select, true
+from sqlalchemy import BigInteger, ColumnElement, FromClause, literal, select, true
 
-from app.core.database import Database, Rows
-from app.core.errors import AppError
+from app.core.database import Database, Scope
+from app.core.statements import Rows, given, prepared
 
 T = TypeVar("T")
 
@@ -81,15 +81,13 @@ else:
     ]
 
 
-def page_statement(
-    anchor: FromClause, permitted: ColumnElement[bool], items: Rows, total: Rows, params: PageParams
-) -> Rows:
+def page_statement(anchor: FromClause, permitted: ColumnElement[bool], items: Rows, total: Rows) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
-    `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page without items is one row
-    whose `_present` is null.
+    `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page without
+    items is one row whose `_present` is null.
     """
-    limit, offset = params.limit_and_offset
+    limit, offset = given("limit", BigInteger), given("offset", BigInteger)
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")
     # A join and not a column: as a column it would be counted anew for each row of the page.
     counted = total.lateral("counted")
@@ -97,16 +95,14 @@ def page_statement(
 
 
 async def fetch_page(
-    database: Database,
-    statement: Rows,
-    params: PageParams,
-    *,
-    otherwise: Callable[[Database], Awaitable[AppError]],
+    database: Database, query: Callable[..., Rows], scope: Scope, params: PageParams
 ) -> dict[str, Any]:
-    """The page that `page_statement` describes; raise what `otherwise` finds where the anchor is not permitted."""
-    rows = await database.rows(statement)
+    """The page of a scope that `query` describes by `page_statement`; raise the scope's refusal where there is none."""
+    limit, offset = params.limit_and_offset
+    statement = prepared(query, scope.permission)
+    rows = await database.rows(statement, {**scope.parameters, "limit": limit, "offset": offset})
     if not rows:
-        raise await otherwise(database)
+        raise await scope.refusal(database)
     total = rows[0]["_total"]
     return {
         "items": [row for row in rows if row["_present"] is not None],

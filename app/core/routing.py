@@ -27,6 +27,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import guards_of
+from app.core.lean import short_way
 from app.core.openapi import merged, problems
 
 API_PREFIX = "/api/v1"
@@ -57,7 +58,7 @@ class Operation(APIRoute):
         """FastAPI's handler, behind the checks that hold for every operation."""
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
-        handle = super().get_route_handler()
+        handle = short_way(self, super().get_route_handler())
         accepts = frozenset(self.accepts)
         guards = guards_of(self)
         repeatable = dict(_query_parameters(self.dependant))

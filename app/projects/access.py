@@ -12,9 +12,10 @@ from app.auth.models import User
 from app.auth.scopes import Scope
 from app.core.database import get_database
 from app.core.guards import path_id
+from app.projects import queries
 from app.projects.errors import KeyBoundToProjectError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role
-from app.projects.scopes import ProjectScope, ProjectsScope
+from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
 
 
 class ProjectGuard(CallerGuard):
@@ -37,8 +38,7 @@ class ProjectGuard(CallerGuard):
         caller = await self.caller(request)
         if (project_id := path_id(request, "project_id")) is None:
             return
-        scope, database = ProjectScope(project_id, caller, self.least), get_database(request)
-        await database.one(select(Project.id).where(scope.condition()), otherwise=scope.refusal)
+        await get_database(request).one(queries.permitted, ProjectScope(project_id, caller, self.least))
 
 
 class ProjectsGuard(CallerGuard):
@@ -46,7 +46,7 @@ class ProjectsGuard(CallerGuard):
 
     async def __call__(self, request: Request) -> ProjectsScope:
         """The scope of all their projects."""
-        return ProjectsScope(await self.caller(request))
+        return ProjectsScope(await self.caller(request), Role.VIEWER)
 
 
 class ProjectCreation(CallerGuard):
@@ -61,7 +61,7 @@ class ProjectCreation(CallerGuard):
         caller = await self.caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
-        return ProjectsScope(caller)
+        return ProjectsScope(caller, Role.VIEWER)
 
     async def admit(self, request: Request) -> None:
         """As for the handler."""
@@ -106,3 +106,11 @@ NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(Scope.PROJECTS_WRI
 
 MemberId = Annotated[UUID, Depends(_member)]
 """A person whom statements look for among the project's members, or make one."""
+
+
+async def _read_member(project: ProjectWithMembers, user_id: MemberId) -> MemberScope:
+    return MemberScope(project, user_id)
+
+
+ReadableMember = Annotated[MemberScope, Depends(_read_member)]
+"""A member of the project, if the caller may see its members."""

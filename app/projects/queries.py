@@ -2,64 +2,65 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, select, true
+from sqlalchemy import Uuid, func, literal, select, true
 
 from app.auth.models import User
-from app.auth.scopes import Caller
-from app.core.database import Rows
-from app.core.pagination import PageParams, page_statement
+from app.core.pagination import page_statement
+from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role
-from app.projects.scopes import ProjectScope, ProjectsScope, permitted, role_in
+from app.projects.scopes import Permission, role_in, this_project
 
 COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Project.updated_at)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-def columns(caller: Caller) -> tuple[ColumnElement[object], ...]:
-    """A project's columns and the caller's role in it."""
-    return (*COLUMNS, role_in(Project.id, caller).label("role"))  # type: ignore[return-value] # columns all
+SEEN = (*COLUMNS, role_in(Project.id))
+"""A project's columns and the caller's role in it."""
 
 
-def project(scope: ProjectScope) -> Rows:
+def permitted(permission: Permission) -> Rows:
+    """The project's id, if the caller is permitted."""
+    return select(Project.id).where(this_project(permission))
+
+
+def project(permission: Permission) -> Rows:
     """One project."""
-    return select(*columns(scope.caller)).where(scope.condition())
+    return select(*SEEN).where(this_project(permission))
 
 
-def projects(scope: ProjectsScope, params: PageParams) -> Rows:
+def projects(permission: Permission) -> Rows:
     """A page of the caller's projects, the newest first."""
-    seen = permitted(Project.id, scope.caller, Role.VIEWER)
+    seen = permission.on(Project.id)
     return page_statement(
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
-        items=select(*columns(scope.caller)).where(seen).order_by(Project.id.desc()),
+        items=select(*SEEN).where(seen).order_by(Project.id.desc()),
         total=select(func.count().label("_total")).select_from(Project).where(seen),
-        params=params,
     )
 
 
-def members(scope: ProjectScope, params: PageParams) -> Rows:
+def members(permission: Permission) -> Rows:
     """A page of a project's members, in the order in which they joined."""
     of_project = Member.project_id == Project.id
     return page_statement(
         anchor=Project.__table__,
-        permitted=scope.condition(),
+        permitted=this_project(permission),
         items=select(*MEMBER_COLUMNS)
         .join(User, User.id == Member.user_id)
         .where(of_project)
         .order_by(Member.created_at, Member.user_id)
         .correlate(Project),
         total=select(func.count().label("_total")).select_from(Member).where(of_project).correlate(Project),
-        params=params,
     )
 
 
-def member_seen_by(scope: ProjectScope, user_id: UUID) -> Rows:
+def member_seen(permission: Permission) -> Rows:
     """One member of a project that the caller may see."""
     return (
         select(*MEMBER_COLUMNS)
         .join(User, User.id == Member.user_id)
         .join(Project, Project.id == Member.project_id)
-        .where(scope.condition(), Member.user_id == user_id)
+        .where(this_project(permission), Member.user_id == given("user_id", Uuid))
     )
 
 
@@ -78,11 +79,6 @@ def project_locked(project_id: UUID) -> Rows:
     NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
     """
     return select(Project.id).where(Project.id == project_id).with_for_update(key_share=True)
-
-
-def permission(scope: ProjectScope) -> Rows:
-    """The project's id, if the caller is permitted."""
-    return select(Project.id).where(scope.condition())
 
 
 def owners(project_id: UUID) -> Rows:

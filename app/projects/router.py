@@ -18,6 +18,7 @@ from app.projects.access import (
     ProjectWithManagedMembers,
     ProjectWithMembers,
     ProjectWithOwnMembership,
+    ReadableMember,
     ReadableProject,
     VisibleProjects,
 )
@@ -30,7 +31,7 @@ router = FeatureRouter(prefix="/projects", tag="projects")
 @router.get("/", summary="List projects", response_model=Page[ProjectRead])
 async def list_projects(projects: VisibleProjects, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """The projects that you may see, the newest first, page by page."""
-    return await fetch_page(database, queries.projects(projects, page), page, otherwise=projects.refusal)
+    return await fetch_page(database, queries.projects, projects, page)
 
 
 @router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead)
@@ -46,7 +47,7 @@ async def create_project(
 @router.get("/{project_id}", summary="Read a project", response_model=ProjectRead)
 async def read_project(project: ReadableProject, database: DatabaseDep) -> dict[str, Any]:
     """One project."""
-    return await database.one(queries.project(project), otherwise=project.refusal)
+    return await database.one(queries.project, project)
 
 
 @router.put("/{project_id}", summary="Update a project", response_model=ProjectRead)
@@ -72,7 +73,7 @@ async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
 @router.get("/{project_id}/members/", summary="List a project's members", response_model=Page[MemberRead])
 async def list_members(project: ProjectWithMembers, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """Who works in the project and in which role, in the order in which they joined."""
-    return await fetch_page(database, queries.members(project, page), page, otherwise=project.refusal)
+    return await fetch_page(database, queries.members, project, page)
 
 
 @router.get(
@@ -81,9 +82,9 @@ async def list_members(project: ProjectWithMembers, page: PageParamsDep, databas
     response_model=MemberRead,
     responses=problems(MemberNotFoundError),
 )
-async def read_member(project: ProjectWithMembers, user_id: MemberId, database: DatabaseDep) -> dict[str, Any]:
+async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
     """One person's role in the project."""
-    return await database.one(queries.member_seen_by(project, user_id), otherwise=project.member_refusal)
+    return await database.one(queries.member_seen, member)
 
 
 @router.put(

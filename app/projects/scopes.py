@@ -1,84 +1,132 @@
 """What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy import ColumnElement, Executable, Uuid, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
 from app.core.database import Database
 from app.core.errors import AppError
+from app.core.statements import Rows, given, prepared
 from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 
 UuidColumn = InstrumentedAttribute[UUID]
 
 
-def role_in(project_id: UuidColumn, caller: Caller) -> Any:
-    """The caller's own role in a project, as a column; null for an administrator who is not a member."""
-    role = select(Member.role).where(Member.project_id == project_id, Member.user_id == caller.user_id)
-    return role.correlate_except(Member).scalar_subquery()
-
-
-def permitted(project_id: UuidColumn, caller: Caller, least: Role) -> ColumnElement[bool]:
-    """Holds for a row whose project the caller may touch in this role. The one definition of who may do what."""
-    if caller.is_superuser:
-        allowed: ColumnElement[bool] = true()
-    else:
-        own = select(Member.user_id).where(
-            Member.project_id == project_id, Member.user_id == caller.user_id, Member.role.in_(least.and_above)
-        )
-        # A statement may look for another member as well: this one is the caller's own.
-        allowed = own.correlate_except(Member).exists()
-    if caller.project_id is not None:
-        allowed &= project_id == caller.project_id
-    return allowed
-
-
-async def refusal(
-    database: Database, caller: Caller, least: Role, role_of: Select[Any], missing: type[AppError]
-) -> AppError:
-    """Why a statement found nothing: `missing`, unless `role_of` finds that the caller may see what is there."""
-    row = await database.row(role_of)
-    if row is None or row["role"] in least.and_above or (row["role"] is None and not caller.is_superuser):
-        return missing()
-    return RoleRequiredError(least.value)
-
-
 @dataclass(frozen=True, slots=True)
-class ProjectScope:
+class Permission:
+    """What has to hold for a caller of this kind, with the caller's ids left open: the one definition of who may do what."""
+
+    least: Role
+    is_superuser: bool
+    is_bound: bool
+    """Whether the caller is an API key that reaches one project only."""
+
+    def on(self, project_id: UuidColumn) -> ColumnElement[bool]:
+        """Holds for a row whose project the caller may touch in this role."""
+        if self.is_superuser:
+            allowed: ColumnElement[bool] = true()
+        else:
+            own = select(Member.user_id).where(
+                Member.project_id == project_id,
+                Member.user_id == given("caller_id", Uuid),
+                Member.role.in_(self.least.and_above),
+            )
+            # A statement may look for another member as well: this one is the caller's own.
+            allowed = own.correlate_except(Member).exists()
+        if self.is_bound:
+            allowed &= project_id == given("bound_project_id", Uuid)
+        return allowed
+
+
+@cache
+def permission_of(least: Role, is_superuser: bool, is_bound: bool) -> Permission:
+    """There are a dozen of these, made once each."""
+    return Permission(least, is_superuser, is_bound)
+
+
+def role_in(project_id: UuidColumn) -> Any:
+    """The caller's own role in a project, as a column; null for an administrator who is not a member."""
+    role = select(Member.role).where(Member.project_id == project_id, Member.user_id == given("caller_id", Uuid))
+    return role.correlate_except(Member).scalar_subquery().label("role")
+
+
+class CallersScope:
+    """What every scope has: a caller, the least role that is asked for, and the parameters of the condition."""
+
+    __slots__ = ("caller", "least", "parameters", "permission")
+
+    def __init__(self, caller: Caller, least: Role, **ids: UUID) -> None:
+        self.caller = caller
+        self.least = least
+        self.permission = permission_of(least, caller.is_superuser, caller.project_id is not None)
+        self.parameters: Mapping[str, Any] = {
+            "caller_id": caller.user_id,
+            "bound_project_id": caller.project_id,
+            **ids,
+        }
+
+    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - some scopes ask it
+        """Why a statement that starts here found nothing: lists always answer, so the caller is gone."""
+        return InvalidTokenError()
+
+    async def refusal_by_role(
+        self, database: Database, role: Callable[[Permission], Executable], missing: type[AppError]
+    ) -> AppError:
+        """`missing`, unless the caller may see what is there: then the role is too weak."""
+        seen = permission_of(Role.VIEWER, self.caller.is_superuser, self.caller.project_id is not None)
+        row = await database.row(prepared(role, seen), self.parameters)
+        if row is None or row["role"] in self.least.and_above or self.caller.is_superuser:
+            return missing()
+        return RoleRequiredError(self.least.value)
+
+
+class ProjectsScope(CallersScope):
+    """All projects that this caller may see."""
+
+    __slots__ = ()
+
+
+class ProjectScope(CallersScope):
     """One project as far as this caller may touch it. Not looked up yet: the statement that uses it does both."""
 
-    project_id: UUID
-    caller: Caller
-    least: Role
+    __slots__ = ("project_id",)
 
-    def condition(self) -> ColumnElement[bool]:
-        """Holds for the project's row if the caller is permitted."""
-        return (Project.id == self.project_id) & permitted(Project.id, self.caller, self.least)
+    def __init__(self, project_id: UUID, caller: Caller, least: Role) -> None:
+        super().__init__(caller, least, project_id=project_id)
+        self.project_id = project_id
 
     async def refusal(self, database: Database) -> AppError:
         """Why a statement with this condition found nothing."""
-        seen = (Project.id == self.project_id) & permitted(Project.id, self.caller, Role.VIEWER)
-        role_of = select(role_in(Project.id, self.caller).label("role")).where(seen)
-        return await refusal(database, self.caller, self.least, role_of, ProjectNotFoundError)
+        return await self.refusal_by_role(database, role_in_project, ProjectNotFoundError)
 
-    async def member_refusal(self, database: Database) -> AppError:
-        """Why a statement with this condition found no member: the project is not to be seen, or there is no such."""
-        seen = (Project.id == self.project_id) & permitted(Project.id, self.caller, Role.VIEWER)
-        found = await database.row(select(Project.id).where(seen))
+
+class MemberScope(CallersScope):
+    """One member of a project as far as this caller may see them."""
+
+    __slots__ = ()
+
+    def __init__(self, project: ProjectScope, user_id: UUID) -> None:
+        super().__init__(project.caller, project.least, project_id=project.project_id, user_id=user_id)
+
+    async def refusal(self, database: Database) -> AppError:
+        """Why a statement with this condition found nothing: the project is not to be seen, or has no such member."""
+        found = await database.row(prepared(role_in_project, self.permission), self.parameters)
         return ProjectNotFoundError() if found is None else MemberNotFoundError()
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectsScope:
-    """All projects that this caller may see."""
+def this_project(permission: Permission) -> ColumnElement[bool]:
+    """Holds for the project's row if the caller is permitted."""
+    return (Project.id == given("project_id", Uuid)) & permission.on(Project.id)
 
-    caller: Caller
 
-    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - as every scope's
-        """Why a statement that starts here found nothing: the caller is gone."""
-        return InvalidTokenError()
+def role_in_project(permission: Permission) -> Rows:
+    """The caller's role in a project that they may see."""
+    return select(role_in(Project.id)).where(this_project(permission))

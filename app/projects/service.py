@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, insert, literal, literal_column, select, true
+from sqlalchemy import Boolean, Executable, Uuid, insert, literal, literal_column, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.auth.errors import UserNotFoundError
 from app.core.database import Database
 from app.core.ids import uuid7
+from app.core.statements import Rows, given, given_columns, prefixed
 from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,
@@ -23,42 +24,47 @@ from app.projects.errors import (
 )
 from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectUpdate
-from app.projects.scopes import ProjectScope, ProjectsScope
+from app.projects.scopes import Permission, ProjectScope, ProjectsScope, this_project
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
 
 
 async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> dict[str, Any]:
-    """Create a project that the caller owns: both rows in one statement."""
-    project_id = uuid7()
-    project = insert(Project).values(id=project_id, **new.model_dump()).returning(*queries.COLUMNS).cte("project")
-    owner = (
-        insert(Member)
-        .from_select(
-            ["project_id", "user_id", "role"],
-            select(project.c.id, literal(scope.caller.user_id), literal(Role.OWNER.value)),
-        )
-        .returning(Member.role)
-        .cte("owner")
-    )
-    rows = await database.rows(select(project, owner.c.role).select_from(project.join(owner, true())))
-    return rows[0]
+    """Create a project that the caller owns."""
+    values = {"id": uuid7(), **new.model_dump()}
+    return await database.one(_creation, scope, tuple(values), **prefixed(values))
 
 
 async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> dict[str, Any]:
     """Set what the client sent, and nothing else."""
     values = changes.values()
     if not values:
-        return await database.one(queries.project(scope), otherwise=scope.refusal)
-    statement = update_in(Project).where(scope.condition()).values(values).returning(*queries.columns(scope.caller))
-    return await database.one(statement, otherwise=scope.refusal)
+        return await database.one(queries.project, scope)
+    return await database.one(_change, scope, tuple(values), **prefixed(values))
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
     """Delete a project; the database takes its tasks and members along."""
-    statement = delete_from(Project).where(scope.condition()).returning(Project.id)
-    await database.one(statement, otherwise=scope.refusal)
+    await database.one(_deletion, scope)
+
+
+def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
+    """Both rows in one statement: the project and its owner."""
+    project = insert(Project).values(given_columns(Project, names)).returning(*queries.COLUMNS).cte("project")
+    row = select(project.c.id, given("caller_id", Uuid), literal(Role.OWNER.value))
+    member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
+    owner = member.cte("owner")
+    return select(project, owner.c.role).select_from(project.join(owner, true()))
+
+
+def _change(permission: Permission, names: tuple[str, ...]) -> Executable:
+    values = given_columns(Project, names)
+    return update_in(Project).where(this_project(permission)).values(values).returning(*queries.SEEN)
+
+
+def _deletion(permission: Permission) -> Executable:
+    return delete_from(Project).where(this_project(permission)).returning(Project.id)
 
 
 async def set_member(
@@ -113,7 +119,7 @@ async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) 
     """Let changes of a project's members wait for each other, and check the permission under that lock."""
     if await session.scalar(queries.project_locked(scope.project_id)) is None:
         raise ProjectNotFoundError
-    if await session.scalar(queries.permission(scope)) is None:
+    if await session.scalar(queries.permitted(scope.permission), dict(scope.parameters)) is None:
         raise await scope.refusal(database)
 
 

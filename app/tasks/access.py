@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
-from sqlalchemy import select
 
 from app.auth.access import CallerGuard
 from app.auth.scopes import Scope
@@ -14,8 +13,8 @@ from app.projects.access import ProjectGuard
 from app.projects.errors import RoleRequiredError
 from app.projects.models import Role
 from app.projects.scopes import ProjectScope
+from app.tasks import queries
 from app.tasks.errors import TaskNotFoundError
-from app.tasks.models import Task
 from app.tasks.scopes import TaskScope, TasksScope
 
 
@@ -39,8 +38,7 @@ class TaskGuard(CallerGuard):
         caller = await self.caller(request)
         if (task_id := path_id(request, "task_id")) is None:
             return
-        scope, database = TaskScope(task_id, caller, self.least), get_database(request)
-        await database.one(select(Task.id).where(scope.condition()), otherwise=scope.refusal)
+        await get_database(request).one(queries.permitted, TaskScope(task_id, caller, self.least))
 
 
 class TasksGuard(CallerGuard):
@@ -48,7 +46,7 @@ class TasksGuard(CallerGuard):
 
     async def __call__(self, request: Request) -> TasksScope:
         """The scope of all their tasks."""
-        return TasksScope(await self.caller(request))
+        return TasksScope(await self.caller(request), Role.VIEWER)
 
 
 ProjectWithTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.TASKS_READ))]

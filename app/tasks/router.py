@@ -17,7 +17,7 @@ router = FeatureRouter(tag="tasks")
 @router.get("/projects/{project_id}/tasks/", summary="List a project's tasks", response_model=Page[TaskRead])
 async def list_tasks(project: ProjectWithTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """A project's tasks, the highest priority first and the newest first among equals, page by page."""
-    return await fetch_page(database, queries.tasks_by_priority(project, page), page, otherwise=project.refusal)
+    return await fetch_page(database, queries.tasks_by_priority, project, page)
 
 
 @router.post(
@@ -35,13 +35,13 @@ async def create_task(
 @router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])
 async def list_visible_tasks(tasks: VisibleTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """The tasks of all projects that you may see, the highest priority first and the newest first among equals."""
-    return await fetch_page(database, queries.visible_tasks(tasks, page), page, otherwise=tasks.refusal)
+    return await fetch_page(database, queries.visible_tasks, tasks, page)
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
 async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]:
     """One task."""
-    return await database.one(queries.task(task), otherwise=task.refusal)
+    return await database.one(queries.task, task)
 
 
 @router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead)

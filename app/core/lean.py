@@ -1,0 +1,173 @@
+"""The short way through FastAPI for an operation of the ordinary kind; the long way is FastAPI's own.
+
+FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
+prepares for streams, forms and telemetry. For an operation whose dependencies are plain coroutines all of that is known
+when the route is made, so the walk is planned once. A request that does not fit the plan, because anything in it is
+malformed, is handed to FastAPI's handler, which finds and words every error: there is one set of rules, and one way that
+says no. docs/decisions/0011-the-short-way.md has the measurements.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import ResponseValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+Handler = Callable[[Request], Awaitable[Response]]
+Query = Mapping[str, str]
+
+
+class _Step:
+    """One call of a dependency, or of the handler itself: what it is given, by name."""
+
+    def __init__(self, dependant: Dependant) -> None:
+        self.call: Callable[..., Awaitable[Any]] = dependant.call  # type: ignore[assignment] # `_is_ordinary` checked it
+        self.request = dependant.request_param_name
+        self.response = dependant.response_param_name
+        self.results: list[tuple[str, int]] = []
+        """Arguments that are results of earlier steps, by their number."""
+
+        self.inputs: list[tuple[str, int]] = []
+        """Arguments that are inputs of the request, by their number."""
+
+
+class _Plan:
+    """The inputs that a request must have, and the steps that use them, each after those that it needs."""
+
+    def __init__(self, dependant: Dependant) -> None:
+        self.steps: list[_Step] = []
+        self.inputs: list[Callable[[Request, Query, bytes], Any]] = []
+        self.reads_body = False
+        self._known: dict[int, int] = {}
+        self.is_possible = self._add(dependant) is not None
+
+    def _add(self, node: Dependant) -> int | None:
+        if id(node.call) in self._known:
+            return self._known[id(node.call)]
+        if not _is_ordinary(node):
+            return None
+        step = _Step(node)
+        for dependency in node.dependencies:
+            number = self._add(dependency)
+            if number is None:
+                return None
+            if dependency.name is not None:
+                step.results.append((dependency.name, number))
+        inputs = [(field.name, _path_reader(field)) for field in node.path_params]
+        inputs += [(field.name, _query_reader(field.field_info.annotation)) for field in node.query_params]
+        inputs += [(field.name, _body_reader(field.field_info.annotation)) for field in node.body_params]
+        self.reads_body = self.reads_body or bool(node.body_params)
+        for name, reader in inputs:
+            step.inputs.append((name, len(self.inputs)))
+            self.inputs.append(reader)
+        self.steps.append(step)
+        self._known[id(node.call)] = len(self.steps) - 1
+        return len(self.steps) - 1
+
+
+class _MalformedError(Exception):
+    """Something in the request is not as it should be."""
+
+
+def short_way(route: APIRoute, long_way: Handler) -> Handler:
+    """A handler that does what `long_way` does in fewer steps; `long_way` itself if the route is out of the ordinary."""
+    plan = _Plan(route.dependant)
+    field = route.response_field
+    is_ordinary = isinstance(route.response_class, DefaultPlaceholder) or field is None
+    if not plan.is_possible or not is_ordinary or route.is_json_stream or route.is_sse_stream:
+        return long_way
+    if plan.reads_body and (route._embed_body_fields or route.body_field is None):  # noqa: SLF001 - it has no public name
+        return long_way
+    status_code = route.status_code or 200
+
+    async def handler(request: Request) -> Response:
+        try:
+            body = await request.body() if plan.reads_body else b""
+            query = request.query_params if request.scope["query_string"] else {}
+            inputs = [read(request, query, body) for read in plan.inputs]
+        except (ValidationError, _MalformedError):
+            return await long_way(request)
+        results: list[Any] = []
+        response: Response | None = None
+        for step in plan.steps:
+            arguments = {name: inputs[number] for name, number in step.inputs}
+            for name, number in step.results:
+                arguments[name] = results[number]
+            if step.request is not None:
+                arguments[step.request] = request
+            if step.response is not None:
+                response = response or Response()
+                arguments[step.response] = response
+            results.append(await step.call(**arguments))
+        answer = results[-1]
+        if isinstance(answer, Response):
+            return answer
+        content = b""
+        if field is not None:
+            answer, errors = field.validate(answer, {}, loc=("response",))
+            if errors:
+                raise ResponseValidationError(errors=errors, body=answer)
+            content = field.serialize_json(answer)
+        if response is None:
+            return Response(content, status_code, media_type="application/json" if field is not None else None)
+        headers = {name.decode(): value.decode("latin-1") for name, value in response.raw_headers if name != _LENGTH}
+        status = response.status_code if response.status_code != _UNSET_STATUS else status_code
+        return Response(content, status, headers, "application/json" if field is not None else None)
+
+    return handler
+
+
+_LENGTH = b"content-length"
+_UNSET_STATUS = 200
+"""What a new `Response` says; handlers only ever set another."""
+
+
+def _is_ordinary(node: Dependant) -> bool:
+    call = node.call
+    is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))
+    return (
+        is_coroutine
+        and not inspect.isasyncgenfunction(call)
+        and node.concurrency is None
+        and not (node.header_params or node.cookie_params)
+        and node.http_connection_param_name is None
+        and node.background_tasks_param_name is None
+        and node.security_scopes_param_name is None
+        and all(_is_model(field.field_info.annotation) for field in (*node.query_params, *node.body_params))
+    )
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _path_reader(field: Any) -> Callable[[Request, Query, bytes], Any]:
+    alias, location = field.alias, ("path", field.alias)
+
+    def read(request: Request, _query: Query, _body: bytes) -> Any:
+        value, errors = field.validate(request.scope["path_params"][alias], {}, loc=location)
+        if errors:
+            raise _MalformedError
+        return value
+
+    return read
+
+
+def _query_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:
+    # Which parameters there may be, and how often, was checked before (`app.core.routing`).
+    def read(_request: Request, query: Query, _body: bytes) -> Any:
+        return model.model_validate(dict(query))
+
+    return read
+
+
+def _body_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:
+    def read(_request: Request, _query: Query, body: bytes) -> Any:
+        return model.model_validate_json(body)
+
+    return read

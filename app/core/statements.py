@@ -1,0 +1,78 @@
+"""SQL that is written with SQLAlchemy and compiled once.
+
+Building and compiling a statement costs more than PostgreSQL needs to run it. So the hot ones are functions of what
+changes their text (the kind of caller, the columns that are set), with `given` in the place of every value; they are built
+once for each such shape.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, Executable, Select, bindparam
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+from app.core.models import Base
+
+Rows = Select[*tuple[Any, ...]]
+"""A statement that returns rows, whatever their columns."""
+
+MAX_PREPARED = 1_000
+"""Statements that are kept compiled; there are some dozens."""
+
+_DIALECT = PGDialect_asyncpg()
+_OPEN: Final = object()
+_PREFIX = "new_"
+
+
+def given(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
+    """A value that is given when the statement runs."""
+    return bindparam(name, _OPEN, type_)
+
+
+def given_columns(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
+    """Values for these columns of a row that is written, each given when the statement runs (see `prefixed`)."""
+    columns = model.__table__.c
+    return {name: given(_PREFIX + name, columns[name].type) for name in names}
+
+
+def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for `given_columns`. SQLAlchemy keeps the columns' own names to itself."""
+    return {_PREFIX + name: value for name, value in values.items()}
+
+
+class Statement:
+    """SQL with numbered parameters, and where each parameter's value comes from."""
+
+    __slots__ = ("_parameters", "sql")
+
+    def __init__(self, statement: Executable) -> None:
+        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined] # every statement compiles
+        assert isinstance(compiled, SQLCompiler)
+        if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
+            raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")
+        self.sql = str(compiled)
+        values = compiled.construct_params()
+        self._parameters = [
+            (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
+            if name in compiled.binds
+            # One element of an IN list, which is written out.
+            else (name, values[name], None)
+            for name in compiled.positiontup or ()
+        ]
+
+    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of their numbers. Raises `KeyError` for one that is not given."""
+        values = []
+        for name, fixed, process in self._parameters:
+            value = parameters[name] if fixed is _OPEN else fixed
+            values.append(value if process is None else process(value))
+        return values
+
+
+@lru_cache(MAX_PREPARED)
+def prepared(build: Callable[..., Executable], *shape: Hashable) -> Statement:
+    """The statement that `build` makes of this shape, built and compiled once."""
+    return Statement(build(*shape))
