@@ -82,7 +82,9 @@ async def test_the_case_of_a_username_does_not_matter(anonymous: Api, ada: User,
     assert (await sign_in(anonymous, username)).status_code == 200
 
 
-@pytest.mark.parametrize("username", ["ada@example.org", "Ada ", "Ad", "Ada%", "_da", "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"])
+@pytest.mark.parametrize(
+    "username", ["ada@example.org", "Ada ", "Ad", "Ada%", "_da", "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"]
+)
 async def test_nothing_but_the_username_is_a_username(anonymous: Api, ada: User, username: str) -> None:
     assert_problem(await sign_in(anonymous, username), 401, "invalid_credentials")
 
