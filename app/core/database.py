@@ -48,6 +48,8 @@ class Database:
             # Below the usual idle limits of proxies and firewalls; a ping on each checkout would cost every request.
             pool_recycle=1800,
             pool_use_lifo=True,
+            # Errors end up in the log: the statement may, what people sent may not.
+            hide_parameters=True,
             connect_args={
                 "timeout": settings.database_connect_timeout,
                 "prepared_statement_cache_size": 500,
