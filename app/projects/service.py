@@ -111,6 +111,8 @@ async def close_account(session: AsyncSession, user_id: UUID) -> None:
 
 async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission under that lock."""
+    # Before the session holds a connection, too: many who are refused at once would each wait for a second one.
+    await database.one(queries.permission(scope), otherwise=scope.refusal)
     if await session.scalar(queries.project_locked(scope.project_id)) is None:
         raise ProjectNotFoundError
     if await session.scalar(queries.permission(scope)) is None:
