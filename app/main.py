@@ -26,8 +26,6 @@ from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 logger = logging.getLogger(__name__)
 
 DESCRIPTION = """
-Projects and their tasks.
-
 **Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
 *Execute*.
 

@@ -71,16 +71,15 @@ async def caller_of(request: Request) -> Caller:
 
     Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
     """
-    token = None
+    bearer = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
             scheme, _, credentials = value.partition(b" ")
-            if scheme.lower() != b"bearer":
-                break
-            token = credentials.strip()
-            break
-        if name == b"x-api-key":
-            token = value
+            if scheme.lower() == b"bearer":
+                bearer = credentials.strip()
+        elif name == b"x-api-key":
+            key = value
+    token = bearer or key
     if not token:
         raise NotAuthenticatedError
     try:

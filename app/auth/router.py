@@ -30,6 +30,7 @@ from app.auth.errors import (
     InvalidRefreshTokenError,
     InvalidTokenError,
     LastAdminError,
+    OnlyOwnerError,
     RefreshTokenReusedError,
     RegistrationClosedError,
     SessionNotFoundError,
@@ -223,7 +224,7 @@ async def update_me(
     "/me",
     summary="Delete my account",
     status_code=204,
-    responses=problems(WrongPasswordError, LastAdminError, TooManyAttemptsError),
+    responses=problems(WrongPasswordError, LastAdminError, OnlyOwnerError, TooManyAttemptsError),
 )
 async def delete_me(
     caller: CurrentSession,

@@ -1,8 +1,9 @@
 """Statements that return projects and their members."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, select, true
+from sqlalchemy import func, literal, select, true
 
 from app.auth.models import User
 from app.auth.scopes import Caller
@@ -15,9 +16,9 @@ COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Pr
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-def columns(caller: Caller) -> tuple[ColumnElement[object], ...]:
+def columns(caller: Caller) -> tuple[Any, ...]:
     """A project's columns and the caller's role in it."""
-    return (*COLUMNS, role_in(Project.id, caller).label("role"))  # type: ignore[return-value] # columns all
+    return (*COLUMNS, role_in(Project.id, caller).label("role"))
 
 
 def project(scope: ProjectScope) -> Rows:

@@ -9,14 +9,13 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.errors import UserNotFoundError
+from app.auth.errors import OnlyOwnerError, UserNotFoundError
 from app.core.database import Database
 from app.core.ids import uuid7
 from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,
     MemberNotFoundError,
-    OnlyOwnerError,
     ProjectNotFoundError,
     RoleRequiredError,
     TooManyMembersError,
