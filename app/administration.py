@@ -21,7 +21,7 @@ from app.core import clock
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
-from app.core.pagination import PageParams
+from app.core.statements import prepared
 from app.features import PORTS
 
 Action = Callable[["Operator", Namespace], Awaitable[None]]
@@ -79,7 +79,9 @@ async def list_users(operator: "Operator", _: Namespace) -> None:
     page = 1
     while rows := [
         row
-        for row in await operator.database.rows(queries.users(PageParams(page=page, size=100)))
+        for row in await operator.database.rows(
+            prepared(queries.users, None), {"limit": 100, "offset": 100 * (page - 1)}
+        )
         if row["_present"] is not None
     ]:
         for row in rows:

@@ -17,7 +17,7 @@ from app.administration import AdministrationError, add_commands, administer
 from app.auth.manager import Authentication
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.config import Settings, get_settings
-from app.core.database import Database
+from app.core.database import Database, errors_translated
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
 from app.core.migrations import draft, upgrade
@@ -59,7 +59,7 @@ def dev(settings: Settings) -> None:
     """Serve on a database that is made ready first: the embedded one, unless TALLER_DATABASE_URL names another."""
     if not settings.is_development:
         raise CommandError("`taller dev` is for development; use `taller migrate` and `taller run`.")
-    if "TALLER_LOG_FORMAT" not in os.environ:
+    if "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "text"})
     with _terminated_as_exit(), _database_for_development(settings) as url:
         settings = settings.model_copy(update={"database_url": url})
@@ -104,7 +104,11 @@ def migrate(settings: Settings) -> None:
     """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
     if settings.database_url is None:
         raise CommandError("TALLER_DATABASE_URL is not set.")
-    upgrade(settings.database_url)
+    try:
+        with errors_translated():
+            upgrade(settings.database_url)
+    except UnavailableError as error:
+        raise CommandError(f"the database cannot be migrated now: {error.__cause__}") from error
     if settings.is_development:
         asyncio.run(_seed(settings))
 

@@ -44,12 +44,19 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, directory: Path, *, options: Mapping[str, str] | None = None, say: Callable[[str], None] = lambda _: None
+        self,
+        directory: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        socket_directory: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`socket_directory` keeps the address the same over restarts; without it each start makes a new one."""
         self.directory = directory.resolve()
         self.data = self.directory / "postgres"
         self.log_file = self.directory / "postgres.log"
         self._options = dict(options or {})
+        self._socket_directory = socket_directory
         self._say = say
         self._binaries = _binaries()
         self._user = _unprivileged_user()
@@ -83,9 +90,9 @@ class EmbeddedPostgres:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait()
         self._process = None
-        if self._sockets is not None:
+        if self._sockets is not None and self._sockets != self._socket_directory:
             shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = None
+        self._sockets = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -131,10 +138,8 @@ class EmbeddedPostgres:
         fresh.rename(self.data)
 
     def _spawn(self) -> None:
-        self._sockets = Path(tempfile.mkdtemp(prefix="taller-pg-"))
-        if len(str(self._sockets)) > _MAX_SOCKET_PATH:
-            shutil.rmtree(self._sockets)
-            self._sockets = Path(tempfile.mkdtemp(prefix="taller-pg-", dir="/tmp"))
+        self._sockets = self._socket_directory or _short_temporary_directory()
+        self._sockets.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
             os.chown(self._sockets, self._user.pw_uid, self._user.pw_gid)
         options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), **self._options}
@@ -199,6 +204,14 @@ class EmbeddedPostgres:
 
 def _url(sockets: str, database: str) -> str:
     return f"postgresql+asyncpg://{SUPERUSER}@/{database}?host={quote(sockets, safe='/')}"
+
+
+def _short_temporary_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="taller-pg-"))
+    if len(str(directory)) > _MAX_SOCKET_PATH:
+        directory.rmdir()
+        directory = Path(tempfile.mkdtemp(prefix="taller-pg-", dir="/tmp"))
+    return directory
 
 
 def _binaries() -> Path:

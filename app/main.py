@@ -26,8 +26,6 @@ from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 logger = logging.getLogger(__name__)
 
 DESCRIPTION = """
-Projects and their tasks.
-
 **Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
 *Execute*.
 
@@ -52,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.authentication = authentication = Authentication(settings, database)
         app.state.callers = callers = Callers(authentication, database)
         try:
-            await _refuse_old_schema(database)
+            await _warm_up(database)
             await callers.start()
             yield
         finally:
@@ -98,8 +96,9 @@ def serve() -> FastAPI:
     return create_app()
 
 
-async def _refuse_old_schema(database: Database) -> None:
+async def _warm_up(database: Database) -> None:
     try:
+        await database.start()
         state = await schema_state(database)
     except UnavailableError:
         # Not a reason to stop: the service answers 503 and recovers with the database.

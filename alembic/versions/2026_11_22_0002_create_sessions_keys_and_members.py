@@ -1,4 +1,6 @@
-"""Create sessions, API keys and project members; make the first administrator the owner of what exists.
+"""Create sessions, keys and members.
+
+The first administrator becomes the owner of the projects that exist.
 
 Revision: 0002
 Revises: 0001

@@ -9,14 +9,16 @@ from app.auth.callers import Callers
 from app.auth.errors import (
     AdminRequiredError,
     ApiKeyExpiredError,
+    ApiKeyNotFoundError,
     ApiKeyRevokedError,
     InsufficientScopeError,
     InvalidApiKeyError,
     InvalidTokenError,
     SessionRequiredError,
+    UserNotFoundError,
 )
 from app.auth.manager import Authentication
-from app.auth.scopes import Caller, Scope
+from app.auth.scopes import Caller, OwnScope, Scope
 from app.core.errors import AppError, NotAuthenticatedError
 from app.core.guards import Guard
 from app.core.routing import API_PREFIX
@@ -71,16 +73,15 @@ async def caller_of(request: Request) -> Caller:
 
     Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
     """
-    token = None
+    bearer = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
             scheme, _, credentials = value.partition(b" ")
-            if scheme.lower() != b"bearer":
-                break
-            token = credentials.strip()
-            break
-        if name == b"x-api-key":
-            token = value
+            if scheme.lower() == b"bearer":
+                bearer = credentials.strip()
+        elif name == b"x-api-key":
+            key = value
+    token = bearer or key
     if not token:
         raise NotAuthenticatedError
     try:
@@ -161,30 +162,62 @@ Administrator = Annotated[Caller, Depends(Admin())]
 """An administrator in a session; what administers accounts is not for keys."""
 
 
-async def _own_session(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:
-    return session_id
-
-
-async def _own_key(key_id: Annotated[UUID, Path(description="The API key's id.")]) -> UUID:
+async def _key_id(key_id: Annotated[UUID, Path(description="The API key's id.")]) -> UUID:
     return key_id
 
 
-async def _user(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
+async def _user_id(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
     return user_id
 
 
-async def _username(username: Annotated[str, Path(max_length=320, description="A username."), Storable]) -> str:
-    return username
+async def _session_id(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:
+    return session_id
 
 
-SessionId = Annotated[UUID, Depends(_own_session)]
+SessionId = Annotated[UUID, Depends(_session_id)]
 """A session that statements look for among the caller's own."""
 
-ApiKeyId = Annotated[UUID, Depends(_own_key)]
+ApiKeyId = Annotated[UUID, Depends(_key_id)]
 """An API key that statements look for among the caller's own."""
 
-UserId = Annotated[UUID, Depends(_user)]
+UserId = Annotated[UUID, Depends(_user_id)]
 """Any person's id: only for administrators, who may see and change everybody."""
 
-GivenUsername = Annotated[str, Depends(_username)]
-"""A username to look up."""
+
+async def _own(caller: CurrentCaller) -> OwnScope:
+    return OwnScope(caller)
+
+
+async def _own_key(caller: CurrentCaller, key_id: ApiKeyId) -> OwnScope:
+    return OwnScope(caller, ApiKeyNotFoundError, key_id=key_id)
+
+
+async def _everybody(caller: Administrator) -> OwnScope:
+    return OwnScope(caller)
+
+
+async def _anybody(caller: Administrator, user_id: UserId) -> OwnScope:
+    return OwnScope(caller, UserNotFoundError, user_id=user_id)
+
+
+async def _person(
+    caller: PeopleReader,
+    username: Annotated[str, Path(max_length=320, description="A username."), Storable],
+) -> OwnScope:
+    return OwnScope(caller, UserNotFoundError, username=username.lower())
+
+
+Own = Annotated[OwnScope, Depends(_own)]
+"""What is the caller's own: account, sessions, keys."""
+
+OwnKey = Annotated[OwnScope, Depends(_own_key)]
+"""One of the caller's own keys."""
+
+Everybody = Annotated[OwnScope, Depends(_everybody)]
+"""All accounts, for administrators."""
+
+Anybody = Annotated[OwnScope, Depends(_anybody)]
+"""Somebody's account, for administrators."""
+
+Person = Annotated[OwnScope, Depends(_person)]
+"""What everybody may know of the person with the username of the path."""

@@ -25,6 +25,7 @@ from app.auth.scopes import Caller, with_implied
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
 from app.core.database import Database
+from app.core.statements import prepared
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Callers:
         claims = self._authentication.access_tokens.claims(token)
         if claims is None:
             raise InvalidTokenError
-        row = await self._database.row(queries.live_session(claims.session_id))
+        row = await self._database.row(prepared(queries.live_session), {"session_id": claims.session_id})
         if row is None or row["user_id"] != claims.user_id:
             raise InvalidTokenError
         return Caller(
@@ -121,7 +122,7 @@ class Callers:
     async def _key(self, token: str) -> Caller:
         if not is_api_key(token):
             raise InvalidApiKeyError
-        row = await self._database.row(queries.api_key_by_hash(hashed(token)))
+        row = await self._database.row(prepared(queries.api_key_by_hash), {"secret_hash": hashed(token)})
         if row is None or not row["is_active"]:
             raise InvalidApiKeyError
         if row["revoked_at"] is not None:

@@ -148,6 +148,13 @@ class LastAdminError(ConflictError):
     title = "The last administrator"
 
 
+class OnlyOwnerError(ConflictError):
+    """You are the only owner of a project that has other members: make one of them an owner, or delete the project."""
+
+    code = "only_owner"
+    title = "The only owner of a shared project"
+
+
 class TooManyApiKeysError(ConflictError):
     """You have as many API keys as you may: revoke one first."""
 

@@ -19,7 +19,8 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, KeyRing, issue_access_token, read_access_token
 from app.core.config import Settings
-from app.core.database import Database, Rows
+from app.core.database import Database
+from app.core.statements import Rows
 
 
 @dataclass(slots=True)

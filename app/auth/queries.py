@@ -1,17 +1,17 @@
 """Statements that return people, sessions and keys."""
 
+from collections.abc import Hashable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, func, literal, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
-from app.auth.scopes import Caller
-from app.core.database import Rows
 from app.core.models import Base
-from app.core.pagination import PageParams, page_statement
+from app.core.pagination import page_statement
+from app.core.statements import Rows, given
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""
@@ -50,36 +50,52 @@ def login_by_id(user_id: UUID) -> Rows:
 
 def login_by_name(name: str) -> Rows:
     """The account with this username, whatever its case, with what is needed to check its password."""
-    return select(*LOGIN).where(func.lower(User.username) == func.lower(name))
+    # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
+    # more guesses for another way to write the same name.
+    return select(*LOGIN).where(func.lower(User.username) == name.lower())
 
 
-def person_by_username(name: str) -> Rows:
-    """What everybody may know of the active person with this username."""
-    return select(User.id, User.username).where(func.lower(User.username) == func.lower(name), User.is_active)
+def account(_: Hashable) -> Rows:
+    """The caller's own account."""
+    return select(*ACCOUNT).where(User.id == given("caller_id", Uuid))
 
 
-def users(params: PageParams) -> Rows:
+def user(_: Hashable) -> Rows:
+    """Somebody's account."""
+    return select(*ACCOUNT).where(User.id == given("user_id", Uuid))
+
+
+def person(_: Hashable) -> Rows:
+    """What everybody may know of the active person with a username, given in lower case (see `login_by_name`)."""
+    return select(User.id, User.username).where(func.lower(User.username) == given("username", Text), User.is_active)
+
+
+def users(_: Hashable) -> Rows:
     """A page of all accounts, the newest first."""
     return page_statement(
         anchor=select(literal(1)).subquery("everybody"),
         permitted=true(),
         items=select(*ACCOUNT).order_by(User.id.desc()),
         total=select(func.count().label("_total")).select_from(User),
-        params=params,
     )
 
 
-def live_session(session_id: UUID) -> Rows:
+def live_session() -> Rows:
     """The person of a session that has not ended, if active."""
     return (
         select(User.id.label("user_id"), User.is_superuser)
         .join(Session, Session.user_id == User.id)
-        .where(Session.id == session_id, Session.revoked_at.is_(None), Session.expires_at > func.now(), User.is_active)
+        .where(
+            Session.id == given("session_id", Uuid),
+            Session.revoked_at.is_(None),
+            Session.expires_at > func.now(),
+            User.is_active,
+        )
     )
 
 
-def api_key_by_hash(secret_hash: bytes) -> Rows:
-    """The key with this secret, whatever its state, and its person."""
+def api_key_by_hash() -> Rows:
+    """The key with a secret, whatever its state, and its person."""
     return (
         select(
             ApiKey.id,
@@ -92,39 +108,39 @@ def api_key_by_hash(secret_hash: bytes) -> Rows:
             User.is_superuser,
         )
         .join(User, User.id == ApiKey.user_id)
-        .where(ApiKey.secret_hash == secret_hash)
+        .where(ApiKey.secret_hash == given("secret_hash", LargeBinary))
     )
 
 
-def live_sessions(caller: Caller, params: PageParams) -> Rows:
+def live_sessions(_: Hashable) -> Rows:
     """A page of the caller's sessions, the newest first."""
-    live = (Session.user_id == caller.user_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now())
+    own = Session.user_id == given("caller_id", Uuid)
+    live = own & Session.revoked_at.is_(None) & (Session.expires_at > func.now())
     return page_statement(
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
-        items=select(*SESSION, (Session.id == caller.source_id).label("is_current"))
+        items=select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
         .where(live)
         .order_by(Session.id.desc()),
         total=select(func.count().label("_total")).select_from(Session).where(live),
-        params=params,
     )
 
 
-def api_keys(caller: Caller, params: PageParams) -> Rows:
+def api_keys(_: Hashable) -> Rows:
     """A page of the caller's keys, the newest first."""
-    own = (ApiKey.user_id == caller.user_id) & ApiKey.revoked_at.is_(None)
+    own = (ApiKey.user_id == given("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
     return page_statement(
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*API_KEY).where(own).order_by(ApiKey.id.desc()),
         total=select(func.count().label("_total")).select_from(ApiKey).where(own),
-        params=params,
     )
 
 
-def api_key(caller: Caller, key_id: UUID) -> Rows:
+def api_key(_: Hashable) -> Rows:
     """One of the caller's keys."""
-    return select(*API_KEY).where(ApiKey.id == key_id, ApiKey.user_id == caller.user_id, ApiKey.revoked_at.is_(None))
+    own = (ApiKey.user_id == given("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
+    return select(*API_KEY).where(ApiKey.id == given("key_id", Uuid), own)
 
 
 def changed_subjects(within: timedelta) -> Rows:

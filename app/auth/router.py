@@ -13,13 +13,15 @@ from app.auth import queries, service
 from app.auth.access import (
     AccountEditor,
     Administrator,
+    Anybody,
     ApiKeyId,
     AuthenticationDep,
     CallersDep,
-    CurrentCaller,
     CurrentSession,
-    GivenUsername,
-    PeopleReader,
+    Everybody,
+    Own,
+    OwnKey,
+    Person,
     SessionId,
     UserId,
 )
@@ -28,8 +30,8 @@ from app.auth.errors import (
     EmailTakenError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
-    InvalidTokenError,
     LastAdminError,
+    OnlyOwnerError,
     RefreshTokenReusedError,
     RegistrationClosedError,
     SessionNotFoundError,
@@ -60,8 +62,8 @@ from app.auth.schemas import (
 )
 from app.auth.scopes import Caller, Scope
 from app.auth.throttle import network_of
-from app.core.database import Database, DatabaseDep, SessionDep
-from app.core.errors import AppError, InvalidJsonError, InvalidRequestError
+from app.core.database import DatabaseDep, SessionDep
+from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.guards import Public
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, fetch_page
@@ -116,11 +118,6 @@ async def _ports(request: Request) -> Ports:
 NetworkDep = Annotated[str, Depends(_network)]
 OriginDep = Annotated[service.Origin, Depends(_origin)]
 PortsDep = Annotated[Ports, Depends(_ports)]
-
-
-async def _gone(_database: Database) -> AppError:
-    # Lists of one's own always answer; only a caller who was deleted a moment ago finds nothing.
-    return InvalidTokenError()
 
 
 @router.post(
@@ -190,10 +187,9 @@ async def logout(caller: CurrentSession, database: DatabaseDep, callers: Callers
 
 
 @router.get("/me", summary="Who am I?")
-async def read_me(caller: CurrentCaller, database: DatabaseDep) -> Me:
+async def read_me(own: Own, database: DatabaseDep) -> Me:
     """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
-    row = await database.one(queries.user_by_id(caller.user_id), otherwise=_gone)
-    return _me(row, caller)
+    return _me(await database.one(queries.account, own), own.caller)
 
 
 @router.patch(
@@ -223,7 +219,7 @@ async def update_me(
     "/me",
     summary="Delete my account",
     status_code=204,
-    responses=problems(WrongPasswordError, LastAdminError, TooManyAttemptsError),
+    responses=problems(WrongPasswordError, LastAdminError, OnlyOwnerError, TooManyAttemptsError),
 )
 async def delete_me(
     caller: CurrentSession,
@@ -245,9 +241,9 @@ async def delete_me(
 
 
 @router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
-async def list_sessions(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_sessions(own: Own, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """Where you are signed in, the newest first."""
-    return await fetch_page(database, queries.live_sessions(caller, page), page, otherwise=_gone)
+    return await fetch_page(database, queries.live_sessions, own, page)
 
 
 @router.delete("/sessions", summary="End my other sessions", status_code=204)
@@ -271,9 +267,9 @@ async def delete_session(
 
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
-async def list_api_keys(caller: CurrentCaller, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_api_keys(own: Own, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """Your API keys, the newest first, without their secrets."""
-    return await fetch_page(database, queries.api_keys(caller, page), page, otherwise=_gone)
+    return await fetch_page(database, queries.api_keys, own, page)
 
 
 @router.post(
@@ -307,9 +303,9 @@ async def create_api_key(
     response_model=ApiKeyRead,
     responses=problems(ApiKeyNotFoundError),
 )
-async def read_api_key(caller: CurrentCaller, key_id: ApiKeyId, database: DatabaseDep) -> dict[str, Any]:
+async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
     """One of your API keys, without its secret."""
-    return await database.one(queries.api_key(caller, key_id), otherwise=_no_key)
+    return await database.one(queries.api_key, key)
 
 
 @router.delete(
@@ -325,9 +321,9 @@ async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: Dat
 
 
 @users.get("/", summary="List users", response_model=Page[UserRead])
-async def list_users(_: Administrator, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_users(everybody: Everybody, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
     """All accounts, the newest first. For administrators."""
-    return await fetch_page(database, queries.users(page), page, otherwise=_gone)
+    return await fetch_page(database, queries.users, everybody, page)
 
 
 @users.post(
@@ -356,9 +352,9 @@ async def create_user(
     response_model=PersonRead,
     responses=problems(UserNotFoundError),
 )
-async def read_person(_: PeopleReader, username: GivenUsername, database: DatabaseDep) -> dict[str, Any]:
+async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
     """The person with exactly this username (in any letter case), to share a project with: id and username only."""
-    return await database.one(queries.person_by_username(username), otherwise=_no_user)
+    return await database.one(queries.person, person)
 
 
 @users.get(
@@ -367,9 +363,9 @@ async def read_person(_: PeopleReader, username: GivenUsername, database: Databa
     response_model=UserRead,
     responses=problems(UserNotFoundError),
 )
-async def read_user(_: Administrator, user_id: UserId, database: DatabaseDep) -> dict[str, Any]:
+async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
     """One account. For administrators."""
-    return await database.one(queries.user_by_id(user_id), otherwise=_no_user)
+    return await database.one(queries.user, user)
 
 
 @users.patch(
@@ -396,14 +392,6 @@ async def update_user(
 
 
 router.routes += users.routes
-
-
-async def _no_key(_database: Database) -> AppError:
-    return ApiKeyNotFoundError()
-
-
-async def _no_user(_database: Database) -> AppError:
-    return UserNotFoundError()
 
 
 def _tokens(authentication: AuthenticationDep, pair: service.TokenPair) -> Tokens:

@@ -1,10 +1,14 @@
 """Who a request is served for, and how far that reaches."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
+
+from app.auth.errors import InvalidTokenError
+from app.core.database import Database
+from app.core.errors import AppError
 
 
 class Scope(StrEnum):
@@ -65,3 +69,19 @@ class Caller:
     def has(self, scope: Scope) -> bool:
         """Whether this caller may do what needs the scope."""
         return self.scopes is None or scope in self.scopes
+
+
+class OwnScope:
+    """What a caller may see without having a role in anything: what is their own, or what everybody may see."""
+
+    __slots__ = ("caller", "missing", "parameters", "permission")
+
+    def __init__(self, caller: Caller, missing: type[AppError] = InvalidTokenError, **values: Any) -> None:
+        self.caller = caller
+        self.missing = missing
+        self.permission: Hashable = None
+        self.parameters: Mapping[str, Any] = {"caller_id": caller.user_id, "source_id": caller.source_id, **values}
+
+    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - other scopes ask it
+        """Why a statement that starts here found nothing. What always answers does not only if the caller is gone."""
+        return self.missing()

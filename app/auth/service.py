@@ -34,7 +34,7 @@ from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, 
 from app.auth.scopes import Caller
 from app.auth.tokens import hashed, issue_refresh_token, new_api_key, read_refresh_token
 from app.core.database import ConstraintError, Database, errors_translated
-from app.core.errors import AppError, FieldError, InvalidRequestError
+from app.core.errors import FieldError, InvalidRequestError
 from app.core.ids import uuid7
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
@@ -148,6 +148,8 @@ async def set_password(
 async def delete_account(session: AsyncSession, user_id: UUID, steps: Iterable[ClosingStep]) -> None:
     """Delete an account, with its sessions and keys, after what other features do about it."""
     await _refuse_last_admin(session, user_id)
+    # What would still refer to the account waits from here on, and then finds it gone.
+    await session.execute(queries.user_locked(user_id))
     for step in steps:
         await step(session, user_id)
     await session.execute(delete(User).where(User.id == user_id))
@@ -389,17 +391,15 @@ async def revoke_any_api_key(database: Database, secret_or_id: str) -> dict[str,
         which = ApiKey.id == UUID(secret_or_id)
     except ValueError:
         which = ApiKey.secret_hash == hashed(secret_or_id)
-    return await database.one(
+    row = await database.row(
         update(ApiKey)
         .where(which, ApiKey.revoked_at.is_(None))
         .values(revoked_at=func.now())
-        .returning(ApiKey.id, ApiKey.name),
-        otherwise=_no_key,
+        .returning(ApiKey.id, ApiKey.name)
     )
-
-
-async def _no_key(_database: Database) -> AppError:
-    return ApiKeyNotFoundError("There is no such API key, or it was revoked already.")
+    if row is None:
+        raise ApiKeyNotFoundError("There is no such API key, or it was revoked already.")
+    return row
 
 
 async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:

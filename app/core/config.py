@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections per worker for single statements; all pools of all workers must fit the server's `max_connections`."""
+    """Connections per worker for single statements; those of all workers must fit the server's `max_connections`."""
 
     database_transaction_pool_size: Annotated[int, Field(ge=1, le=200)] = 5
     """Connections per worker for the few operations that need a transaction of several statements."""

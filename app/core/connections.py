@@ -1,8 +1,8 @@
 """A pool of asyncpg connections for single statements.
 
-asyncpg's own pool spends 25 µs of processor time on lending a connection, three times what a short statement itself costs
-here: it wraps each connection, and readies it for whatever the borrower may have left behind. Our borrowers run one
-statement and leave nothing (docs/decisions/0012-statements-go-straight-to-asyncpg.md).
+asyncpg's own pool spends 25 µs of processor time on lending a connection, three times what a short statement itself
+costs here: it wraps each connection, and readies it for whatever the borrower may have left behind. Our borrowers run
+one statement and leave nothing (docs/decisions/0012-statements-go-straight-to-asyncpg.md).
 """
 
 import asyncio

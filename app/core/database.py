@@ -141,7 +141,7 @@ class Database:
     async def one(
         self, query: Callable[..., Executable], scope: Scope, *shape: Hashable, **values: Any
     ) -> dict[str, Any]:
-        """The row of a statement that carries the permission of a scope; where there is none, raise the scope's refusal.
+        """The row of a statement that carries a scope's permission; where there is none, raise the scope's refusal.
 
         `query` builds the statement from the scope's permission and `shape`, once for each; `values` are what it leaves
         open besides the scope's own.
@@ -210,7 +210,7 @@ def translated(error: Exception) -> Exception | None:
             return UnavailableError()
         case DBAPIError():
             driver = error.driver_exception
-            return translated(driver) if isinstance(driver, Exception) else None
+            return translated(driver) if driver is not error else None
     return None
 
 

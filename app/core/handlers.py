@@ -45,8 +45,9 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _respond(request: Request, error: AppError) -> Response:
     request.scope.setdefault("taller.log", {})["code"] = error.code
-    if error.status >= 500 and error.__cause__ is not None:
-        logger.warning("%s: %s", error.code, type(error.__cause__).__name__, exc_info=error.__cause__)
+    if error.status >= 500 and (cause := error.__cause__) is not None:
+        # One line and no trace: in an outage every request comes by here.
+        logger.warning("%s: %s: %s", error.code, type(cause).__name__, str(cause).partition("\n")[0])
     return problem_response(error, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
 
 

@@ -3,8 +3,8 @@
 FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
 prepares for streams, forms and telemetry. For an operation whose dependencies are plain coroutines all of that is known
 when the route is made, so the walk is planned once. A request that does not fit the plan, because anything in it is
-malformed, is handed to FastAPI's handler, which finds and words every error: there is one set of rules, and one way that
-says no. docs/decisions/0011-the-short-way.md has the measurements.
+malformed, is handed to FastAPI's handler, which finds and words every error: there is one set of rules, and one way
+that says no. docs/decisions/0011-the-short-way.md has the measurements.
 """
 
 import inspect
@@ -59,8 +59,8 @@ class _Plan:
             if dependency.name is not None:
                 step.results.append((dependency.name, number))
         inputs = [(field.name, _path_reader(field)) for field in node.path_params]
-        inputs += [(field.name, _query_reader(field.field_info.annotation)) for field in node.query_params]
-        inputs += [(field.name, _body_reader(field.field_info.annotation)) for field in node.body_params]
+        inputs += [(field.name, _query_reader(_model(field))) for field in node.query_params]
+        inputs += [(field.name, _body_reader(_model(field))) for field in node.body_params]
         self.reads_body = self.reads_body or bool(node.body_params)
         for name, reader in inputs:
             step.inputs.append((name, len(self.inputs)))
@@ -75,15 +75,11 @@ class _MalformedError(Exception):
 
 
 def short_way(route: APIRoute, long_way: Handler) -> Handler:
-    """A handler that does what `long_way` does in fewer steps; `long_way` itself if the route is out of the ordinary."""
+    """A handler that does what `long_way` does in fewer steps; `long_way` itself where the route is not ordinary."""
     plan = _Plan(route.dependant)
-    field = route.response_field
-    is_ordinary = isinstance(route.response_class, DefaultPlaceholder) or field is None
-    if not plan.is_possible or not is_ordinary or route.is_json_stream or route.is_sse_stream:
+    if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
         return long_way
-    if plan.reads_body and (route._embed_body_fields or route.body_field is None):  # noqa: SLF001 - it has no public name
-        return long_way
-    status_code = route.status_code or 200
+    answer = _answering(route)
 
     async def handler(request: Request) -> Response:
         try:
@@ -104,22 +100,40 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
                 response = response or Response()
                 arguments[step.response] = response
             results.append(await step.call(**arguments))
-        answer = results[-1]
-        if isinstance(answer, Response):
-            return answer
-        content = b""
-        if field is not None:
-            answer, errors = field.validate(answer, {}, loc=("response",))
-            if errors:
-                raise ResponseValidationError(errors=errors, body=answer)
-            content = field.serialize_json(answer)
-        if response is None:
-            return Response(content, status_code, media_type="application/json" if field is not None else None)
-        headers = {name.decode(): value.decode("latin-1") for name, value in response.raw_headers if name != _LENGTH}
-        status = response.status_code if response.status_code != _UNSET_STATUS else status_code
-        return Response(content, status, headers, "application/json" if field is not None else None)
+        return answer(results[-1], response)
 
     return handler
+
+
+def _answering(route: APIRoute) -> Callable[[Any, Response | None], Response]:
+    """What makes a response of the handler's result, and of the headers and the status that it may have set."""
+    field, status_code = route.response_field, route.status_code or 200
+    media_type = None if field is None else "application/json"
+
+    def answer(result: Any, response: Response | None) -> Response:
+        if isinstance(result, Response):
+            return result
+        content = b""
+        if field is not None:
+            value, errors = field.validate(result, {}, loc=("response",))
+            if errors:
+                raise ResponseValidationError(errors=errors, body=result)
+            content = field.serialize_json(value)
+        if response is None:
+            return Response(content, status_code, media_type=media_type)
+        headers = {name.decode(): value.decode("latin-1") for name, value in response.raw_headers if name != _LENGTH}
+        status = status_code if response.status_code == _UNSET_STATUS else response.status_code
+        return Response(content, status, headers, media_type)
+
+    return answer
+
+
+def _answers_ordinarily(route: APIRoute) -> bool:
+    return (
+        (isinstance(route.response_class, DefaultPlaceholder) or route.response_field is None)
+        and not route.is_json_stream
+        and not route.is_sse_stream
+    )
 
 
 _LENGTH = b"content-length"
@@ -129,7 +143,8 @@ _UNSET_STATUS = 200
 
 def _is_ordinary(node: Dependant) -> bool:
     call = node.call
-    is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))
+    # An instance is called by its class's `__call__`.
+    is_coroutine = any(inspect.iscoroutinefunction(kind) for kind in (call, type(call).__call__))
     return (
         is_coroutine
         and not inspect.isasyncgenfunction(call)
@@ -144,6 +159,11 @@ def _is_ordinary(node: Dependant) -> bool:
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _model(field: Any) -> type[BaseModel]:
+    model: type[BaseModel] = field.field_info.annotation
+    return model
 
 
 def _path_reader(field: Any) -> Callable[[Request, Query, bytes], Any]:

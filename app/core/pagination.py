@@ -84,8 +84,8 @@ else:
 def page_statement(anchor: FromClause, permitted: ColumnElement[bool], items: Rows, total: Rows) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
-    `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page without
-    items is one row whose `_present` is null.
+    `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page
+    without items is one row whose `_present` is null.
     """
     limit, offset = given("limit", BigInteger), given("offset", BigInteger)
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")

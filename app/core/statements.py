@@ -1,15 +1,15 @@
 """SQL that is written with SQLAlchemy and compiled once.
 
 Building and compiling a statement costs more than PostgreSQL needs to run it. So the hot ones are functions of what
-changes their text (the kind of caller, the columns that are set), with `given` in the place of every value; they are built
-once for each such shape.
+changes their text (the kind of caller, the columns that are set), with `given` in the place of every value; they are
+built once for each such shape.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Executable, Select, bindparam
+from sqlalchemy import BindParameter, Dialect, Executable, Select, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -22,7 +22,7 @@ Rows = Select[*tuple[Any, ...]]
 MAX_PREPARED = 1_000
 """Statements that are kept compiled; there are some dozens."""
 
-_DIALECT = PGDialect_asyncpg()
+_DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
 _OPEN: Final = object()
 _PREFIX = "new_"
 

@@ -42,13 +42,6 @@ class LastOwnerError(ConflictError):
     title = "The last owner"
 
 
-class OnlyOwnerError(ConflictError):
-    """You are the only owner of a project that has other members: make one of them an owner, or delete the project."""
-
-    code = "only_owner"
-    title = "The only owner of a shared project"
-
-
 class TooManyMembersError(ConflictError):
     """The project has as many members as it may."""
 

@@ -22,7 +22,7 @@ UuidColumn = InstrumentedAttribute[UUID]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What has to hold for a caller of this kind, with the caller's ids left open: the one definition of who may do what."""
+    """What has to hold for a caller of this kind, with their ids left open: the one definition of who may do what."""
 
     least: Role
     is_superuser: bool

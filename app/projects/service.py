@@ -9,15 +9,14 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.errors import UserNotFoundError
-from app.core.database import Database
+from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
+from app.core.database import ConstraintError, Database
 from app.core.ids import uuid7
 from app.core.statements import Rows, given, given_columns, prefixed
 from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,
     MemberNotFoundError,
-    OnlyOwnerError,
     ProjectNotFoundError,
     RoleRequiredError,
     TooManyMembersError,
@@ -33,7 +32,13 @@ MAX_MEMBERS = 1_000
 async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> dict[str, Any]:
     """Create a project that the caller owns."""
     values = {"id": uuid7(), **new.model_dump()}
-    return await database.one(_creation, scope, tuple(values), **prefixed(values))
+    try:
+        return await database.one(_creation, scope, tuple(values), **prefixed(values))
+    except ConstraintError as error:
+        if error.constraint == "project_members_user_id_fkey":
+            # The caller's account was deleted a moment ago.
+            raise InvalidTokenError from None
+        raise
 
 
 async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> dict[str, Any]:
@@ -117,10 +122,13 @@ async def close_account(session: AsyncSession, user_id: UUID) -> None:
 
 async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission under that lock."""
+    # Before the session holds a connection, too: many who are refused at once would each wait for a second one.
+    await database.one(queries.permitted, scope)
     if await session.scalar(queries.project_locked(scope.project_id)) is None:
         raise ProjectNotFoundError
     if await session.scalar(queries.permitted(scope.permission), dict(scope.parameters)) is None:
-        raise await scope.refusal(database)
+        # The role was lost while others had the lock.
+        raise ProjectNotFoundError
 
 
 async def _refuse_last_owner(session: AsyncSession, project_id: UUID, user_id: UUID) -> None:

@@ -35,7 +35,9 @@ def settings_out_of_step(root: Path, settings: type[Settings] = Settings) -> lis
     offences += [f".env.example: {name} is listed twice" for name in set(assigned) if assigned.count(name) > 1]
     for field, information in settings.model_fields.items():
         name, default = f"TALLER_{field.upper()}", information.default
-        shown = default.get_secret_value() if isinstance(default, SecretStr) else "" if default is None else default
+        shown = (
+            default.get_secret_value() if isinstance(default, SecretStr) else "" if default in (None, ()) else default
+        )
         if name not in written:
             offences.append(f".env.example: {name} is missing, or has no sentence above it")
         elif written[name] != (sentences.get(name), str(shown)):

@@ -14,8 +14,8 @@ DOORS = {"models", "access", "scopes", "schemas", "errors"}
 
 SELECTING_ROOMS = {"queries", "access", "scopes"}
 
-MAKERS = {"AuthUser": "manager"}
-"""Who makes a scope, where it is not its own feature's `access`: fastapi-users' store makes people."""
+MAKERS = {"Caller": "callers"}
+"""Who makes a scope, where it is not its own feature's `access`: callers are made where tokens are read."""
 
 
 def closed_doors(root: Path) -> list[str]:

@@ -63,8 +63,8 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
     ),
     (
         rules.scopes_made_elsewhere,
-        Offence(ROUTER, "from app.auth.scopes import AuthUser\nAuthUser()"),
-        "makes AuthUser: auth.manager does that",
+        Offence(ROUTER, "from app.auth.scopes import Caller\nCaller()"),
+        "makes Caller: auth.callers does that",
     ),
     (
         rules.scopes_made_elsewhere,

@@ -57,9 +57,9 @@ class Visit:
         dialog = self.page.locator(".dialog-ux")
         dialog.locator("#oauth_username").fill(SEED_USERNAME)
         dialog.locator("#oauth_password").fill(SEED_PASSWORD)
-        dialog.locator("button.authorize").click()
+        dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
         expect(dialog.get_by_role("heading", name="Authorized", exact=True)).to_be_visible()
-        dialog.locator("button.btn-done").click()
+        dialog.locator("button.btn-done").first.click()
         expect(dialog).to_have_count(0)
 
     def operation(self, tag: str, name: str) -> Locator:

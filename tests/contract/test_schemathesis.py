@@ -9,13 +9,23 @@ import pytest
 from app.core.migrations import ROOT
 from tests.support.process import running_service
 
+ENVIRONMENT = {
+    # The token is fetched once and has to outlive the run.
+    "TALLER_ACCESS_TOKEN_LIFETIME": "86400",
+    # Wrong passwords are part of what is tried.
+    "TALLER_LOGIN_FAILURES_PER_ACCOUNT": "100000",
+    "TALLER_LOGIN_FAILURES_PER_ADDRESS": "100000",
+    "TALLER_REGISTRATIONS_PER_ADDRESS": "100000",
+}
+
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
+# 10 seconds, but several times that where other tests want the processors too.
+@pytest.mark.timeout(120)
 def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) -> None:
-    # The token is fetched once and has to outlive the run.
-    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
-        found = subprocess.run(  # noqa: S603 - our own command
+    with running_service(server_url, environment=ENVIRONMENT) as service:
+        found = subprocess.run(  # noqa: S603 - our own program
             [
                 str(Path(sys.executable).with_name("schemathesis")),
                 f"--config-file={CONFIGURATION}",
@@ -28,7 +38,7 @@ def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) 
             capture_output=True,
             text=True,
             check=False,
-            timeout=55,
+            timeout=110,
         )
         if found.returncode != 0:
             pytest.fail(f"{found.stdout}\n{found.stderr}\n{service.log_tail()}", pytrace=False)

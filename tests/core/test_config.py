@@ -109,6 +109,6 @@ def test_the_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert GOOD_SECRET not in shown
 
 
-def test_settings_do_not_change_while_the_service_runs() -> None:
+def test_settings_do_not_change_while_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError):
-        settings().port = 1  # type: ignore[misc] # what is tested
+        monkeypatch.setattr(settings(), "port", 1)

@@ -62,8 +62,10 @@ def _logging_restored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_logging_restored")
 @pytest.mark.parametrize(("form", "formatter"), [("json", JsonFormatter), ("text", TextFormatter)])
-def test_all_lines_go_one_way_in_the_form_that_was_asked_for(form: str, formatter: type[logging.Formatter]) -> None:
-    configure_logging(Settings(_env_file=None, log_format=form, log_level="warning"))
+def test_all_lines_go_one_way_in_the_form_that_was_asked_for(
+    settings: Settings, form: str, formatter: type[logging.Formatter]
+) -> None:
+    configure_logging(settings.model_copy(update={"log_format": form, "log_level": "warning"}))
     (handler,) = logging.getLogger().handlers
     assert isinstance(handler.formatter, formatter)
     assert logging.getLogger().level == logging.WARNING

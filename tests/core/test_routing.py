@@ -110,7 +110,9 @@ ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(r
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{min(route.methods)} {route.path}")
 async def test_no_address_redirects(anonymous: Api, route: APIRoute) -> None:
     """Every operation, at every form of its address, with or without a token: never a 3xx."""
-    canonical = route.path.format(**dict.fromkeys(["project_id", "task_id", "code", "asset"], "x")).rstrip("/")
+    canonical = route.path.format(
+        **dict.fromkeys(["project_id", "task_id", "user_id", "session_id", "key_id", "username", "code", "asset"], "x")
+    ).rstrip("/")
     forms = {canonical, canonical + "/", canonical.removeprefix("/api/v1"), canonical.removeprefix("/api/v1") + "/"}
     answers = {
         (answer.status_code, answer.headers.get("location"))

@@ -113,7 +113,7 @@ def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(ser
         connection = await asyncpg.connect(plain(url))
         try:
             async with connection.transaction():
-                await connection.execute("SELECT count(*) FROM tasks")
+                await connection.execute("SELECT count(*) FROM users")
                 started = time.monotonic()
                 with pytest.raises(DBAPIError, match="lock timeout") as failure:
                     await asyncio.to_thread(command.downgrade, config, "base")

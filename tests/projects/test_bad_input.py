@@ -53,7 +53,7 @@ async def project(database: Database, user: User) -> Project:
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_changes(project: Project, database: Database) -> AsyncIterator[None]:
+async def _nothing_changes(project: Project, database: Database, api: Api) -> AsyncIterator[None]:
     before = await contents(database)
     yield
     assert await contents(database) == before

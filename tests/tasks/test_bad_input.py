@@ -103,7 +103,7 @@ async def task(database: Database, user: User) -> Task:
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_changes(task: Task, database: Database) -> AsyncIterator[None]:
+async def _nothing_changes(task: Task, database: Database, api: Api) -> AsyncIterator[None]:
     before = await contents(database)
     yield
     assert await contents(database) == before

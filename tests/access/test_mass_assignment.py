@@ -1,0 +1,69 @@
+"""What is only read cannot be written: every member of every answer, sent in every write, is refused by name."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.core.database import Database
+from app.main import create_app
+from tests.access.table import BODIES
+from tests.access.world import Operation, fingerprint, new_world, operations_of, resolved
+from tests.support.client import Api, assert_problem
+
+DOCUMENT = create_app().openapi()
+WRITES = {name: operation for name, operation in operations_of(DOCUMENT).items() if operation.body}
+
+
+def answered(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Every member of what the API answers with success, at any depth, with an example value."""
+    found: dict[str, Any] = {}
+
+    def collect(schema: Mapping[str, Any]) -> None:
+        schema = resolved(document, schema)
+        for example in schema.get("examples", ()):
+            found.update({name: value for name, value in example.items() if name in schema["properties"]})
+        for name, property_ in schema.get("properties", {}).items():
+            found.setdefault(name, True)
+            collect(property_)
+        for part in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):
+            collect(part)
+
+    for schema in _answers(document):
+        collect(schema)
+    return found
+
+
+def _answers(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status.startswith("2"):
+                    yield from (content.get("schema", {}) for content in response.get("content", {}).values())
+
+
+READ = answered(DOCUMENT)
+
+
+def test_the_members_that_matter_are_among_those_that_are_tried() -> None:
+    assert {"id", "user_id", "project_id", "role", "created_at", "updated_at", "is_superuser", "is_active"} <= set(READ)
+    assert {"secret", "prefix", "last_used_at", "one_time_password", "signed_in_by", "method", "total"} <= set(READ)
+    assert {"create_project", "update_project", "patch_task", "update_me", "update_user", "set_member"} <= set(WRITES)
+
+
+@pytest.mark.parametrize("operation", WRITES.values(), ids=WRITES)
+async def test_what_is_only_read_is_refused_by_name(app: FastAPI, database: Database, operation: Operation) -> None:
+    world = await new_world(app, None)
+    before = await fingerprint(database)
+    ids = {"project_id": world.project.id, "task_id": world.task.id, "user_id": world.people["guest"].id}
+    # `hashed_password` and `password_state` are columns that no answer has.
+    members = {**READ, "hashed_password": "x", "password_state": "chosen", "owner_id": str(world.people["owner"].id)}
+    async with Api(app, world.headers["admin"]) as api:
+        for name in members.keys() - operation.body.keys():
+            body = {**BODIES[operation.name](world), name: members[name]}
+            problem = assert_problem(
+                await api.request(operation.method, operation.path.format_map(ids), json=body), 400, "invalid_request"
+            )
+            assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(f"/{name}", "unknown")]
+    assert await fingerprint(database) == before

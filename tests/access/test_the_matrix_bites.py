@@ -1,0 +1,169 @@
+"""The access matrix is shown to bite: each hole that is made in the rules of access turns it red."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI, Request
+from sqlalchemy import ColumnElement, Select, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+import app.auth.queries
+import app.auth.service
+import app.projects.queries
+import app.projects.scopes
+import app.tasks.scopes
+from app.auth.access import Admin, CallerGuard, SignedIn, caller_of
+from app.auth.errors import InsufficientScopeError
+from app.auth.models import ApiKey, Session, User
+from app.auth.ports import Ports
+from app.auth.scopes import Caller
+from app.core.config import Settings
+from app.core.database import Database, Rows
+from app.core.errors import AppError
+from app.main import create_app
+from app.projects.access import ProjectGuard
+from app.projects.errors import RoleRequiredError
+from app.projects.models import Project, Role
+from app.tasks.access import TaskGuard
+from tests.access.table import rows
+from tests.access.world import offences, operations_of
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+_permitted = app.projects.scopes.permitted
+
+
+def _permit(monkeypatch: pytest.MonkeyPatch, permitted: Callable[..., ColumnElement[bool]]) -> None:
+    for module in (app.projects.scopes, app.projects.queries, app.tasks.scopes):
+        monkeypatch.setattr(module, "permitted", permitted)
+
+
+def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    _permit(monkeypatch, lambda *_: true())
+
+
+def roles_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    _permit(monkeypatch, lambda project_id, caller, _: _permitted(project_id, caller, Role.VIEWER))
+
+
+def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    def permitted(project_id: Any, caller: Caller, least: Role) -> ColumnElement[bool]:
+        free = Caller(caller.user_id, caller.is_superuser, caller.method, caller.source_id, None, caller.scopes)
+        return _permitted(project_id, free, least)
+
+    _permit(monkeypatch, permitted)
+
+
+def scopes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def caller(_: CallerGuard, request: Request) -> Caller:
+        return await caller_of(request)
+
+    monkeypatch.setattr(CallerGuard, "caller", caller)
+
+
+def the_scope_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(self: InsufficientScopeError, _: str) -> None:
+        AppError.__init__(self)
+
+    monkeypatch.setattr(InsufficientScopeError, "__init__", nameless)
+
+
+def everybody_administers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Admin, "caller", SignedIn.caller)
+
+
+def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def admit(_: CallerGuard, request: Request) -> None:
+        await caller_of(request)
+
+    monkeypatch.setattr(ProjectGuard, "admit", admit)
+    monkeypatch.setattr(TaskGuard, "admit", admit)
+
+
+def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refusal(
+        database: Database, _: Caller, least: Role, role_of: Select[Any], missing: type[AppError]
+    ) -> AppError:
+        row = await database.row(role_of.with_only_columns(*role_of.selected_columns).where(true()))
+        return missing() if row is None else RoleRequiredError(least.value)
+
+    _permit(
+        monkeypatch,
+        lambda project_id, caller, least: true() if least is Role.VIEWER else _permitted(project_id, caller, least),
+    )
+    monkeypatch.setattr(app.projects.scopes, "refusal", refusal)
+    monkeypatch.setattr(app.tasks.scopes, "refusal", refusal)
+
+
+def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def live_session(session_id: UUID) -> Rows:
+        columns = (User.id.label("user_id"), User.is_superuser)
+        return select(*columns).join(Session, Session.user_id == User.id).where(Session.id == session_id)
+
+    monkeypatch.setattr(app.auth.queries, "live_session", live_session)
+
+
+def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def api_key(_: Caller, key_id: UUID) -> Rows:
+        return select(*app.auth.queries.API_KEY).where(ApiKey.id == key_id)
+
+    monkeypatch.setattr(app.auth.queries, "api_key", api_key)
+
+
+def everybodys_sessions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def end_session(database: Database, _: Caller, session_id: UUID) -> None:
+        await database.rows(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
+
+    monkeypatch.setattr(app.auth.service, "end_session", end_session)
+
+
+def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def visible(session: AsyncSession, user_id: UUID, project_id: UUID) -> bool:
+        return await session.get(Project, project_id) is not None
+
+    monkeypatch.setattr("app.main.PORTS", Ports(closing_steps=(), project_visible=visible))
+
+
+HOLES: list[tuple[Plant, str, str]] = [
+    (everything_is_permitted, "read_project", "stranger with nothing wrong: ok instead of 404 project_not_found"),
+    (everything_is_permitted, "delete_task", "stranger with nothing wrong: ok"),
+    (roles_do_not_matter, "update_task", "viewer with nothing wrong: ok instead of 403 role_required editor"),
+    (roles_do_not_matter, "set_member", "editor with nothing wrong: ok instead of 403 role_required owner"),
+    (keys_reach_every_project, "list_tasks", "key_elsewhere with nothing wrong: ok instead of 404 project_not_found"),
+    (scopes_do_not_matter, "create_task", "key_without with nothing wrong: ok instead of 403 insufficient_scope"),
+    (scopes_do_not_matter, "create_api_key", "key_with with nothing wrong: ok instead of 403 session_required"),
+    (the_scope_is_not_named, "read_me", "403 insufficient_scope instead of 403 insufficient_scope account:read"),
+    (everybody_administers, "update_user", "owner with nothing wrong: ok instead of 403 admin_required"),
+    (the_body_is_judged_first, "create_task", "stranger with broken JSON: 400 invalid_json instead of 404"),
+    (the_body_is_judged_first, "patch_task", "another media type: 415 unsupported_media_type instead of 403"),
+    (the_body_is_judged_first, "read_project", "an unknown parameter: 400 invalid_request instead of 404"),
+    (strangers_learn_what_exists, "delete_project", "stranger with nothing wrong can tell by project_id"),
+    (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
+    (everybodys_keys_are_read, "read_api_key", "owner with nothing wrong can tell by key_id: ok / 404"),
+    (everybodys_sessions_are_ended, "delete_session", "owner by session_id: ok instead of 404 session_not_found"),
+    (keys_are_bound_to_any_project, "create_api_key", "stranger with nothing wrong can tell by project_id: ok / 400"),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "name", "line"), HOLES, ids=[f"{getattr(plant, '__name__', '')}-{name}" for plant, name, _ in HOLES]
+)
+async def test_a_planted_hole_turns_the_matrix_red(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, plant: Plant, name: str, line: str
+) -> None:
+    operation, row = operations_of(create_app(settings).openapi())[name], rows()[name]
+    plant(monkeypatch)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        found = await offences(app, operation, row)
+    assert any(line in offence for offence in found), found
+
+
+async def test_a_row_that_knows_an_id_less_than_the_operation_turns_the_matrix_red(
+    app: FastAPI, database: Database
+) -> None:
+    operation, row = operations_of(app.openapi())["set_member"], rows()["set_member"]
+    short = type(row)(row.scope, row.answers, {"user_id": row.hidden["user_id"]}, row.body)
+    assert any("takes the ids" in offence for offence in await offences(app, operation, short))

@@ -1,0 +1,226 @@
+"""`taller users …` and `taller keys …`, as an operator runs them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.cli import main
+from app.core.migrations import ROOT
+from tests.support.process import Service, running_service
+
+PASSWORD = "correct horse battery"
+OTHER_PASSWORD = "staple staple staple"
+
+
+def taller(
+    environment: dict[str, str], *arguments: str, typed: str = "", cwd: Path = ROOT, fails: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run the command with nothing of the developer's own settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "app", *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=cwd,
+        env={
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "TALLER_ARGON2_TIME_COST": "1",
+            "TALLER_ARGON2_MEMORY_COST": "8",
+            **environment,
+        },
+    )
+    assert (done.returncode != 0) is fails, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def service(server_url: str) -> Iterator[Service]:
+    with running_service(server_url, admin=False, environment={"TALLER_REVOCATION_DELAY": "0.5"}) as service:
+        yield service
+
+
+@pytest.fixture
+def environment(service: Service, tmp_path: Path) -> dict[str, str]:
+    # A data directory that must not be touched, because an address is given.
+    return {"TALLER_DATABASE_URL": service.database_url, "TALLER_DATA_DIR": str(tmp_path / "untouched")}
+
+
+def sign_in(client: httpx2.Client, username: str, password: str) -> httpx2.Response:
+    return client.post("/auth/login", json={"username": username, "password": password})
+
+
+def me(client: httpx2.Client, headers: dict[str, str]) -> httpx2.Response:
+    return client.get("/auth/me", headers=headers)
+
+
+def refused_soon(client: httpx2.Client, headers: dict[str, str]) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if me(client, headers).status_code == 401:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def bearer(answer: httpx2.Response) -> dict[str, str]:
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_accounts_and_keys_from_the_command_line(service: Service, environment: dict[str, str], tmp_path: Path) -> None:
+    with service.client() as client:
+        done = taller(environment, "users", "create", "ada", "--email", "ada@example.org", typed=PASSWORD + "\n")
+        assert done.stdout.startswith("created ada (")
+        assert PASSWORD not in done.stdout + done.stderr
+        account = me(client, headers := bearer(sign_in(client, "ada", PASSWORD))).json()
+        assert (account["email"], account["is_superuser"]) == ("ada@example.org", False)
+
+        taller(environment, "users", "create", "root", "--admin", typed=PASSWORD)
+        listed = [line.split("\t") for line in taller(environment, "users", "list").stdout.splitlines()]
+        assert {(name, email, marks) for _, name, email, marks in listed} >= {
+            ("ada", "ada@example.org", "-"),
+            ("root", "-", "admin"),
+        }
+
+        taller(environment, "users", "promote", "ADA")
+        assert me(client, bearer(sign_in(client, "ada", PASSWORD))).json()["is_superuser"] is True
+
+        taller(environment, "users", "set-password", "ada", typed=OTHER_PASSWORD + "\n")
+        assert refused_soon(client, headers)
+        assert sign_in(client, "ada", PASSWORD).status_code == 401
+        headers = bearer(sign_in(client, "ada", OTHER_PASSWORD))
+
+        done = taller(environment, "keys", "create", "ada", "report", "--scope", "account:read", "--days", "1")
+        key_id, secret = done.stdout.strip().split("\t")
+        by_key = {"X-API-Key": secret}
+        signed_in_by = me(client, by_key).json()["signed_in_by"]
+        assert (signed_in_by["id"], signed_in_by["scopes"]) == (key_id, ["account:read"])
+        assert taller(environment, "keys", "revoke", secret).stdout == f"revoked report ({key_id})\n"
+        assert refused_soon(client, by_key)
+        assert me(client, by_key).json()["code"] == "api_key_revoked"
+        for again in (secret, key_id, "tlr_x"):
+            assert "no such API key" in taller(environment, "keys", "revoke", again, fails=True).stderr
+
+        taller(environment, "users", "deactivate", "ada")
+        assert refused_soon(client, headers)
+        assert sign_in(client, "ada", OTHER_PASSWORD).status_code == 401
+        assert "inactive" in taller(environment, "users", "list").stdout
+    assert not (tmp_path / "untouched").exists()
+
+
+def test_what_cannot_be_done_is_said_in_one_line(environment: dict[str, str]) -> None:
+    taller(environment, "users", "create", "Only.Admin", "--admin", typed=PASSWORD)
+    for arguments, typed, said in (
+        (("users", "create", "only.admin"), PASSWORD, "username"),
+        (("users", "create", "eve"), "short", "at least 8 characters"),
+        (("users", "create", "eve"), "password", "common"),
+        (("keys", "create", "nobody", "x", "--scope", "tasks:read"), "", "There is no nobody"),
+        (
+            (
+                "keys",
+                "create",
+                "Only.Admin",
+                "x",
+                "--scope",
+                "tasks:read",
+                "--project",
+                "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
+            ),
+            "",
+            "project",
+        ),
+    ):
+        done = taller(environment, *arguments, typed=typed, fails=True)
+        assert done.stdout == ""
+        assert done.stderr.startswith("taller: ")
+        assert said.lower() in done.stderr.lower(), (arguments, done.stderr)
+        assert not typed or f" {typed}" not in done.stderr.replace("common password", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("users", "create", "eve", "--password", PASSWORD),
+        ("users", "create", "eve", PASSWORD),
+        ("users", "set-password", "eve", PASSWORD),
+        ("users", "set-password", "eve", "--password", PASSWORD),
+        ("keys", "create", "eve", "x"),
+        ("keys", "create", "eve", "x", "--scope", "everything"),
+        ("users",),
+    ],
+)
+def test_a_password_is_no_argument(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: taller" in capsys.readouterr().err
+
+
+def test_a_database_that_is_away_is_said_in_one_line() -> None:
+    environment = {"TALLER_DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/none"}
+    done = taller(environment, "users", "list", fails=True)
+    assert done.stderr.startswith("taller: ")
+    assert "secret" not in done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tried(client: httpx2.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.mark.timeout(120)
+def test_the_commands_work_while_the_development_service_runs_and_after_it(tmp_path: Path) -> None:
+    port = _free_port()
+    environment: dict[str, str] = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TALLER_")},
+        "PYTHONPATH": str(ROOT),
+        "TALLER_DATA_DIR": str(tmp_path / "data"),
+        "TALLER_PORT": str(port),
+    }
+    options: dict[str, Any] = {"cwd": tmp_path, "env": environment, "stdin": subprocess.DEVNULL}
+    log = tmp_path / "service.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([sys.executable, "-m", "app", "dev"], stdout=output, stderr=output, **options) as process,
+    ):
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+                deadline = time.monotonic() + 60
+                while not _tried(client, "/health/ready"):
+                    assert process.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.1)
+                own = {"TALLER_DATA_DIR": str(tmp_path / "data")}
+                taller(own, "users", "create", "ada", typed=PASSWORD, cwd=tmp_path)
+                assert sign_in(client, "ada", PASSWORD).status_code == 200
+                done = taller(own, "users", "list", cwd=tmp_path)
+                assert "PostgreSQL" not in done.stderr
+                assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {"admin", "ada"}
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    # Nobody serves now: the command starts the database for itself.
+    assert "ada" in taller(own, "users", "list", cwd=tmp_path).stdout

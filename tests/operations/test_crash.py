@@ -1,0 +1,119 @@
+"""A crash loses nothing that was acknowledged, and the next start recovers by itself."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+
+from tests.operations.support import Dev, children_of, clean_environment, runs
+
+WRITERS = 4
+
+
+class Writers:
+    """Clients that add tasks as fast as they can until the service is gone, and remember what was acknowledged."""
+
+    def __init__(self, dev: Dev) -> None:
+        self.acknowledged: list[str] = []
+        self.refused: list[str] = []
+        self._client = dev.sign_in()
+        self.project: str = self._client.post("/projects/", json={"name": "Crash"}).json()["id"]
+        self._threads = [threading.Thread(target=self._write) for _ in range(WRITERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self) -> None:
+        for number in range(100_000):
+            try:
+                answer = self._client.post(f"/projects/{self.project}/tasks/", json={"title": f"Task {number}"})
+            except httpx2.TransportError:
+                return
+            if answer.status_code == 201:
+                self.acknowledged.append(answer.json()["id"])
+            else:
+                self.refused.append(answer.text)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+        self._client.close()
+
+
+def stored_tasks(dev: Dev, project: str) -> set[str]:
+    found: set[str] = set()
+    with dev.sign_in() as client:
+        page, pages = 1, 1
+        while page <= pages:
+            answer = client.get(f"/projects/{project}/tasks/?page={page}&size=100").json()
+            found |= {item["id"] for item in answer["items"]}
+            page, pages = page + 1, answer["pages"]
+    return found
+
+
+def test_killing_the_service_and_its_database_during_writes_loses_no_acknowledged_write(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        dev.start()
+        writers = Writers(dev)
+        time.sleep(0.7)
+        dev.kill_everything()
+        writers.join()
+        assert dev.postmaster_file.exists(), "PostgreSQL was stopped properly: that was no crash"
+        dev.start()
+        kept = stored_tasks(dev, writers.project)
+        assert len(writers.acknowledged) > 10
+        assert set(writers.acknowledged) <= kept
+        # A write under way may be kept although nobody was told; more than that nobody sent.
+        assert len(kept) <= len(writers.acknowledged) + WRITERS
+        assert writers.refused == []
+
+
+def test_a_service_killed_alone_takes_its_database_along_and_starts_again_at_once(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        dev.start()
+        writers = Writers(dev)
+        time.sleep(0.4)
+        database = list(children_of(dev.process.pid))
+        dev.process.kill()
+        dev.wait()
+        # Without a pause: the old PostgreSQL may still be stopping.
+        dev.start()
+        writers.join()
+        assert set(writers.acknowledged) <= stored_tasks(dev, writers.project)
+        assert not [pid for pid in database if runs(pid)]
+
+
+# Where the kernel cannot tell PostgreSQL of its parent's death (it can on Linux only), it goes on without one.
+ORPHAN = """
+import os, signal, sys
+from pathlib import Path
+from app.embedded import EmbeddedPostgres
+sys.platform = "darwin"
+postgres = EmbeddedPostgres(Path(sys.argv[1]))
+postgres.start()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_database_that_was_left_running_is_stopped_and_started_again(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        dev.start()
+        with dev.sign_in() as client:
+            project = client.post("/projects/", json={"name": "Kept"}).json()
+        dev.interrupt(signal.SIGTERM)
+        dev.wait()
+        left = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", ORPHAN, str(dev.data_dir)], env=clean_environment(), timeout=60, check=False
+        )
+        assert left.returncode == -signal.SIGKILL
+        orphan = int(dev.postmaster_file.read_text().splitlines()[0])
+        time.sleep(0.3)
+        assert runs(orphan)
+        dev.start()
+        assert int(dev.postmaster_file.read_text().splitlines()[0]) != orphan
+        assert not runs(orphan)
+        with dev.sign_in() as client:
+            assert client.get(f"/projects/{project['id']}").json() == project

@@ -1,0 +1,59 @@
+"""What the service says and does when it cannot start."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from app.core.config import DEVELOPMENT_SECRET
+from tests.operations.support import run_command
+
+PASSWORD = "q7zx-password"
+NOBODY_THERE = f"postgresql://taller:{PASSWORD}@127.0.0.1:1/taller"
+
+
+@pytest.mark.parametrize(
+    ("command", "secret"),
+    [("run", ""), ("run", DEVELOPMENT_SECRET), ("run", "q7zx" * 12), ("dev", "q7zx-short"), ("migrate", "q7zx-short")],
+)
+def test_production_refuses_a_secret_that_can_be_guessed(tmp_path: Path, command: str, secret: str) -> None:
+    done = run_command(
+        tmp_path, command, TALLER_ENV="production", TALLER_DATABASE_URL=NOBODY_THERE, TALLER_JWT_SECRET=secret
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "TALLER_JWT_SECRET" in said
+    assert "Traceback" not in said
+    assert PASSWORD not in said
+    assert not secret or secret not in said
+
+
+def test_production_has_no_embedded_database_and_no_development_command(tmp_path: Path) -> None:
+    secret = "Hq0zB5v7-wJx2eYk9nT_4uRm1cLd8fSg3aPo6iVtEbNhXyQz"
+    without = run_command(tmp_path, "run", TALLER_ENV="production", TALLER_JWT_SECRET=secret)
+    assert without.returncode == 1
+    assert "TALLER_DATABASE_URL" in without.stderr
+    dev = run_command(
+        tmp_path, "dev", TALLER_ENV="production", TALLER_JWT_SECRET=secret, TALLER_DATABASE_URL=NOBODY_THERE
+    )
+    assert dev.returncode == 1
+    assert "taller dev` is for development" in dev.stderr
+    for done in (without, dev):
+        assert secret not in done.stdout + done.stderr
+
+
+def test_migrating_without_a_database_says_so_and_shows_no_password(tmp_path: Path) -> None:
+    done = run_command(tmp_path, "migrate", TALLER_DATABASE_URL=NOBODY_THERE)
+    assert done.returncode != 0
+    assert PASSWORD not in done.stdout + done.stderr
+    assert "127.0.0.1" in done.stderr or "unavailable" in done.stderr.lower()
+
+
+def test_a_port_that_is_taken_is_named_and_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_command(tmp_path, "run", TALLER_DATABASE_URL=NOBODY_THERE, TALLER_PORT=str(port))
+    assert done.returncode != 0
+    assert str(port) in done.stderr
+    assert "address already in use" in done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
