@@ -68,7 +68,8 @@ def test_killing_the_service_and_its_database_during_writes_loses_no_acknowledge
         assert set(writers.acknowledged) <= kept
         # A write under way may be kept although nobody was told; more than that nobody sent.
         assert len(kept) <= len(writers.acknowledged) + WRITERS
-        assert writers.refused == []
+        # The database may have been gone a moment before the service.
+        assert all('"code":"unavailable"' in answer for answer in writers.refused)
 
 
 def test_a_service_killed_alone_takes_its_database_along_and_starts_again_at_once(tmp_path: Path) -> None:
