@@ -14,12 +14,16 @@ request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
+# Made once: `json.dumps` with options would make one for each line.
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
+
 class JsonFormatter(logging.Formatter):
     """Time, level, logger, message, request id, and whatever the call gave as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        return json.dumps(fields_of(record), default=str, ensure_ascii=False)
+        return _encode(fields_of(record))
 
 
 class TextFormatter(logging.Formatter):
@@ -47,6 +51,10 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if record.exc_info:
         fields["exception"] = logging.Formatter().formatException(record.exc_info)
     return fields
+
+
+# Nothing that is written shows them, and each costs a system call for every line.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
 
 
 def configure_logging(settings: Settings) -> None:
