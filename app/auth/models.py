@@ -22,11 +22,11 @@ class User(Identified, Timestamped, Base):
     hashed_password: Mapped[str] = mapped_column(Text)
     """Argon2id, with its parameters."""
 
-    password_state: Mapped[str] = mapped_column(Text, default="chosen", server_default=text("'chosen'"))
+    password_state: Mapped[str] = mapped_column(Text, server_default=text("'chosen'"))
     """`chosen` by the person; `one_time`, set by an administrator; `spent`: a one-time password that was used."""
 
-    is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
-    is_superuser: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("char_length(username) BETWEEN 1 AND 32", name="username_length"),
@@ -46,7 +46,7 @@ class Session(Identified, Base):
     refresh_hash: Mapped[bytes]
     """SHA-256 of the valid refresh token."""
 
-    generation: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
     """How often the session was refreshed."""
 
     user_agent: Mapped[str | None] = mapped_column(Text)

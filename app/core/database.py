@@ -95,8 +95,8 @@ class Database:
             connect_args={"timeout": settings.database_connect_timeout, "server_settings": server_settings},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self.observers: list[Callable[[str], None]] = []
-        """Called with the SQL of every statement; for tests that count."""
+        self.observers: list[Callable[[str, list[Any]], None]] = []
+        """Called with every statement and its parameters; for tests that count them or look at their plans."""
 
     async def start(self) -> None:
         """Open the connections, if the database is there."""
@@ -114,7 +114,7 @@ class Database:
             statement = Statement(statement)
         arguments = statement.arguments(parameters)
         for observe in self.observers:
-            observe(statement.sql)
+            observe(statement.sql, arguments)
         try:
             connection = self.statements.take_idle() or await self.statements.take()
             try:

@@ -54,7 +54,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 # Nothing that is written shows them, and each costs a system call for every line.
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def configure_logging(settings: Settings) -> None:

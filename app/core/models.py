@@ -1,4 +1,7 @@
-"""The declarative base of all tables, and the columns they share."""
+"""The declarative base of all tables, and the columns they share.
+
+Defaults are the database's (`server_default`): statements run without the part of SQLAlchemy that would fill in others.
+"""
 
 from datetime import datetime
 from uuid import UUID

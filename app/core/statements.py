@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Dialect, Executable, Select, bindparam
+from sqlalchemy import BindParameter, Dialect, Executable, Select, TextClause, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -49,12 +49,14 @@ class Statement:
     __slots__ = ("_parameters", "sql")
 
     def __init__(self, statement: Executable) -> None:
-        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined] # every statement compiles
+        # Written out: IN lists, whose length is part of the text. Literal SQL has none.
+        options = {} if isinstance(statement, TextClause) else {"render_postcompile": True}
+        compiled = statement.compile(dialect=_DIALECT, compile_kwargs=options)  # type: ignore[attr-defined] # every statement compiles
         assert isinstance(compiled, SQLCompiler)
         if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
             raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")
         self.sql = str(compiled)
-        values = compiled.construct_params()
+        values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
         self._parameters = [
             (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
             if name in compiled.binds

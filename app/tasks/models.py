@@ -21,8 +21,8 @@ class Task(Identified, Timestamped, Base):
     project_id: Mapped[UUID] = mapped_column(ForeignKey(Project.id, ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
-    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    completed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    completed: Mapped[bool] = mapped_column(server_default=text("false"))
     due_date: Mapped[date | None]
 
     __table_args__ = (

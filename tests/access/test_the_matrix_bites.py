@@ -1,59 +1,56 @@
 """The access matrix is shown to bite: each hole that is made in the rules of access turns it red."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import ColumnElement, Select, select, true, update
+from sqlalchemy import Uuid, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import app.auth.queries
 import app.auth.service
-import app.projects.queries
-import app.projects.scopes
-import app.tasks.scopes
 from app.auth.access import Admin, CallerGuard, SignedIn, caller_of
 from app.auth.errors import InsufficientScopeError
 from app.auth.models import ApiKey, Session, User
 from app.auth.ports import Ports
 from app.auth.scopes import Caller
 from app.core.config import Settings
-from app.core.database import Database, Rows
+from app.core.database import Database
 from app.core.errors import AppError
+from app.core.statements import Rows, given, prepared
 from app.main import create_app
 from app.projects.access import ProjectGuard
 from app.projects.errors import RoleRequiredError
 from app.projects.models import Project, Role
+from app.projects.scopes import CallersScope, Permission
 from app.tasks.access import TaskGuard
 from tests.access.table import rows
 from tests.access.world import offences, operations_of
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
-_permitted = app.projects.scopes.permitted
+_on = Permission.on
 
 
-def _permit(monkeypatch: pytest.MonkeyPatch, permitted: Callable[..., ColumnElement[bool]]) -> None:
-    for module in (app.projects.scopes, app.projects.queries, app.tasks.scopes):
-        monkeypatch.setattr(module, "permitted", permitted)
+@pytest.fixture(autouse=True)
+def _statements_are_built_anew() -> Iterator[None]:
+    prepared.cache_clear()
+    yield
+    prepared.cache_clear()
 
 
 def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    _permit(monkeypatch, lambda *_: true())
+    monkeypatch.setattr(Permission, "on", lambda *_: true())
 
 
 def roles_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    _permit(monkeypatch, lambda project_id, caller, _: _permitted(project_id, caller, Role.VIEWER))
+    monkeypatch.setattr(Permission, "on", lambda own, project_id: _on(replace(own, least=Role.VIEWER), project_id))
 
 
 def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    def permitted(project_id: Any, caller: Caller, least: Role) -> ColumnElement[bool]:
-        free = Caller(caller.user_id, caller.is_superuser, caller.method, caller.source_id, None, caller.scopes)
-        return _permitted(project_id, free, least)
-
-    _permit(monkeypatch, permitted)
+    monkeypatch.setattr(Permission, "on", lambda own, project_id: _on(replace(own, is_bound=False), project_id))
 
 
 def scopes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,31 +80,30 @@ def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refusal(
-        database: Database, _: Caller, least: Role, role_of: Select[Any], missing: type[AppError]
+    async def refusal_by_role(
+        self: CallersScope, database: Database, role: Callable[[Permission], Rows], missing: type[AppError]
     ) -> AppError:
-        row = await database.row(role_of.with_only_columns(*role_of.selected_columns).where(true()))
-        return missing() if row is None else RoleRequiredError(least.value)
+        row = await database.row(prepared(role, replace(self.permission, least=Role.VIEWER)), self.parameters)
+        return missing() if row is None else RoleRequiredError(self.least.value)
 
-    _permit(
-        monkeypatch,
-        lambda project_id, caller, least: true() if least is Role.VIEWER else _permitted(project_id, caller, least),
+    monkeypatch.setattr(
+        Permission, "on", lambda own, project_id: true() if own.least is Role.VIEWER else _on(own, project_id)
     )
-    monkeypatch.setattr(app.projects.scopes, "refusal", refusal)
-    monkeypatch.setattr(app.tasks.scopes, "refusal", refusal)
+    monkeypatch.setattr(CallersScope, "refusal_by_role", refusal_by_role)
 
 
 def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    def live_session(session_id: UUID) -> Rows:
+    def live_session() -> Rows:
         columns = (User.id.label("user_id"), User.is_superuser)
-        return select(*columns).join(Session, Session.user_id == User.id).where(Session.id == session_id)
+        of_session = Session.id == given("session_id", Uuid)
+        return select(*columns).join(Session, Session.user_id == User.id).where(of_session)
 
     monkeypatch.setattr(app.auth.queries, "live_session", live_session)
 
 
 def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    def api_key(_: Caller, key_id: UUID) -> Rows:
-        return select(*app.auth.queries.API_KEY).where(ApiKey.id == key_id)
+    def api_key(_: Hashable) -> Rows:
+        return select(*app.auth.queries.API_KEY).where(ApiKey.id == given("key_id", Uuid))
 
     monkeypatch.setattr(app.auth.queries, "api_key", api_key)
 

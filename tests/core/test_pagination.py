@@ -1,5 +1,8 @@
 """Pages: their parameters, their arithmetic, and the one statement that reads them."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import Integer, column, func, literal, select, true, values
@@ -7,6 +10,7 @@ from sqlalchemy import Integer, column, func, literal, select, true, values
 from app.core.database import Database
 from app.core.errors import AppError, NotFoundError
 from app.core.pagination import MAX_PAGE, MAX_SIZE, PageParams, fetch_page, page_statement
+from app.core.statements import Rows
 from tests.support.queries import query_budget
 
 
@@ -30,23 +34,42 @@ def test_what_is_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> No
         PageParams.model_validate(wrong)
 
 
-async def refusal(_: Database) -> AppError:
-    return NotFoundError()
+class AnyScope:
+    """A scope whose permission is no more than the shape of a statement."""
+
+    parameters: Mapping[str, Any] = {}
+
+    def __init__(self, permission: Hashable) -> None:
+        self.permission = permission
+
+    async def refusal(self, _: Database) -> AppError:
+        return NotFoundError()
+
+
+def numbers_to(rows: int) -> Rows:
+    numbers = func.generate_series(1, rows).table_valued("number").render_derived()
+    return page_statement(
+        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
+        permitted=true(),
+        items=select(numbers.c.number).order_by(numbers.c.number),
+        total=select(func.count().label("_total")).select_from(numbers),
+    )
+
+
+def nothing_permitted(_: Hashable) -> Rows:
+    return page_statement(
+        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
+        permitted=literal(value=False),
+        items=select(literal(1).label("number")),
+        total=select(literal(1).label("_total")),
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 1, 6, 7])
 @pytest.mark.parametrize("page", [1, 2, 3, 4])
 async def test_items_and_total_come_in_one_statement(database: Database, rows: int, page: int) -> None:
-    numbers = func.generate_series(1, rows).table_valued("number").render_derived()
-    statement = page_statement(
-        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
-        permitted=true(),
-        items=select(numbers.c.number).order_by(numbers.c.number),
-        total=select(func.count().label("_total")).select_from(numbers),
-        params=PageParams(page=page, size=3),
-    )
     with query_budget(database, 1):
-        answer = await fetch_page(database, statement, PageParams(page=page, size=3), otherwise=refusal)
+        answer = await fetch_page(database, numbers_to, AnyScope(rows), PageParams(page=page, size=3))
     expected = list(range(1, rows + 1))[3 * (page - 1) : 3 * page]
     assert [item["number"] for item in answer["items"]] == expected
     assert {name: answer[name] for name in ("total", "page", "size", "pages")} == {
@@ -58,12 +81,5 @@ async def test_items_and_total_come_in_one_statement(database: Database, rows: i
 
 
 async def test_without_permission_it_is_refused_and_not_empty(database: Database) -> None:
-    statement = page_statement(
-        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
-        permitted=literal(value=False),
-        items=select(literal(1).label("number")),
-        total=select(literal(1).label("_total")),
-        params=PageParams(),
-    )
     with pytest.raises(NotFoundError):
-        await fetch_page(database, statement, PageParams(), otherwise=refusal)
+        await fetch_page(database, nothing_permitted, AnyScope(None), PageParams())

@@ -15,7 +15,6 @@ import pytest
 from alembic import command
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database import sqlstate
 from app.core.migrations import ROOT, alembic_config, head_revision, upgrade
 from tests.migrations.history import downgrade, empty_database, fetch, migrations_of, plain, schema_of, tables_of
 from tests.support import server
@@ -117,7 +116,7 @@ def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(ser
                 started = time.monotonic()
                 with pytest.raises(DBAPIError, match="lock timeout") as failure:
                     await asyncio.to_thread(command.downgrade, config, "base")
-                assert sqlstate(failure.value) == "55P03"
+                assert getattr(failure.value.driver_exception, "sqlstate", None) == "55P03"
                 return time.monotonic() - started
         finally:
             await connection.close()

@@ -33,7 +33,7 @@ def old_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 async def _set_version(settings: Settings, url: str, version: str | None) -> None:
-    database = Database(settings, url)
+    database = Database(settings.model_copy(update={"database_url": url}))
     await database.rows(text("DELETE FROM alembic_version"))
     if version is not None:
         await database.rows(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})

@@ -16,18 +16,23 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     """Every statement that runs meanwhile."""
     statements: list[str] = []
 
-    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str, _: list[Any]) -> None:
         # The watcher of access changes runs in the background; requests are what is counted.
         task = asyncio.current_task()
         if task is None or task.get_name() != WATCHER:
             statements.append(statement)
 
+    def note_in_transaction(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        note(statement, [])
+
     engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", record)
+    event.listen(engine, "before_cursor_execute", note_in_transaction)
+    database.observers.append(note)
     try:
         yield statements
     finally:
-        event.remove(engine, "before_cursor_execute", record)
+        database.observers.remove(note)
+        event.remove(engine, "before_cursor_execute", note_in_transaction)
 
 
 @contextmanager

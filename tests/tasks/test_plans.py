@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
@@ -57,18 +57,18 @@ async def crowded(crowded_url: str, settings: Settings) -> AsyncIterator[FastAPI
 
 async def plan_of(app: FastAPI, url: str, path: str) -> dict[str, Any]:
     """The plan of the statement that lists tasks, taken as it leaves for PostgreSQL, with its parameters."""
-    sent: list[tuple[str, tuple[object, ...]]] = []
+    sent: list[tuple[str, list[Any]]] = []
 
-    def record(_connection: Any, _cursor: Any, statement: str, parameters: tuple[object, ...], *_: Any) -> None:
+    def record(statement: str, parameters: list[Any]) -> None:
         sent.append((statement, parameters))
 
-    engine = app.state.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", record)
+    database: Database = app.state.database
+    database.observers.append(record)
     try:
         async with await Api(app).as_(app.state.user) as api:
             answer = await api.get(path)
     finally:
-        event.remove(engine, "before_cursor_execute", record)
+        database.observers.remove(record)
     assert (answer.status_code, answer.json()["total"]) == (200, TASKS // PROJECTS)
     statement, parameters = next(one for one in sent if "FROM tasks" in one[0])
     connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
