@@ -26,7 +26,7 @@ class _Step:
     """One call of a dependency, or of the handler itself: what it is given, by name."""
 
     def __init__(self, dependant: Dependant) -> None:
-        self.call: Callable[..., Awaitable[Any]] = dependant.call  # type: ignore[assignment] # `_is_ordinary` checked it
+        self.call: Any = dependant.call
         self.request = dependant.request_param_name
         self.response = dependant.response_param_name
         self.results: list[tuple[str, int]] = []

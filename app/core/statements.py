@@ -49,9 +49,11 @@ class Statement:
     __slots__ = ("_parameters", "sql")
 
     def __init__(self, statement: Executable) -> None:
+        # SQLAlchemy's `Executable` does not say that it compiles, but every statement does.
+        element: Any = statement
         # Written out: IN lists, whose length is part of the text. Literal SQL has none.
-        options = {} if isinstance(statement, TextClause) else {"render_postcompile": True}
-        compiled = statement.compile(dialect=_DIALECT, compile_kwargs=options)  # type: ignore[attr-defined] # every statement compiles
+        options = {} if isinstance(element, TextClause) else {"render_postcompile": True}
+        compiled = element.compile(dialect=_DIALECT, compile_kwargs=options)
         assert isinstance(compiled, SQLCompiler)
         if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
             raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")

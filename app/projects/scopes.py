@@ -73,6 +73,11 @@ class CallersScope:
             **ids,
         }
 
+    @property
+    def to_see(self) -> Permission:
+        """The permission of the same caller to see, whatever this scope asks for."""
+        return permission_of(Role.VIEWER, self.permission.is_superuser, self.permission.is_bound)
+
     async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - some scopes ask it
         """Why a statement that starts here found nothing: lists always answer, so the caller is gone."""
         return InvalidTokenError()
@@ -81,8 +86,7 @@ class CallersScope:
         self, database: Database, role: Callable[[Permission], Executable], missing: type[AppError]
     ) -> AppError:
         """`missing`, unless the caller may see what is there: then the role is too weak."""
-        seen = permission_of(Role.VIEWER, self.caller.is_superuser, self.caller.project_id is not None)
-        row = await database.row(prepared(role, seen), self.parameters)
+        row = await database.row(prepared(role, self.to_see), self.parameters)
         if row is None or row["role"] in self.least.and_above or self.caller.is_superuser:
             return missing()
         return RoleRequiredError(self.least.value)

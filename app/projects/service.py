@@ -23,7 +23,7 @@ from app.projects.errors import (
 )
 from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectUpdate
-from app.projects.scopes import Permission, ProjectScope, ProjectsScope, this_project
+from app.projects.scopes import Permission, ProjectScope, ProjectsScope, role_in_project, this_project
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
@@ -128,7 +128,8 @@ async def _lock(session: AsyncSession, database: Database, scope: ProjectScope) 
         raise ProjectNotFoundError
     if await session.scalar(queries.permitted(scope.permission), dict(scope.parameters)) is None:
         # The role was lost while others had the lock.
-        raise ProjectNotFoundError
+        left = await session.scalar(role_in_project(scope.to_see), dict(scope.parameters))
+        raise ProjectNotFoundError if left is None else RoleRequiredError(scope.least.value)
 
 
 async def _refuse_last_owner(session: AsyncSession, project_id: UUID, user_id: UUID) -> None:

@@ -14,8 +14,9 @@ DOORS = {"models", "access", "scopes", "schemas", "errors"}
 
 SELECTING_ROOMS = {"queries", "access", "scopes"}
 
-MAKERS = {"Caller": "callers"}
-"""Who makes a scope, where it is not its own feature's `access`: callers are made where tokens are read."""
+MAKERS = {"Caller": "callers", "Permission": "scopes"}
+"""Who makes a scope, where it is not its own feature's `access`: callers are made where tokens are read; permissions
+hold nobody's ids."""
 
 
 def closed_doors(root: Path) -> list[str]:

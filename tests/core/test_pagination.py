@@ -42,7 +42,7 @@ class AnyScope:
     def __init__(self, permission: Hashable) -> None:
         self.permission = permission
 
-    async def refusal(self, _: Database) -> AppError:
+    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - as every scope's
         return NotFoundError()
 
 

@@ -1,0 +1,97 @@
+"""The pool of connections for single statements: its bounds, its patience, and what it does with broken connections."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.core.connections import Connections
+from app.core.database import Database
+from app.core.errors import UnavailableError
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Connections]:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(address)
+
+    pool = Connections(connect, size=2, patience=0.2)
+    yield pool
+    await pool.close()
+
+
+async def test_what_was_used_last_is_lent_first_and_no_more_than_there_may_be(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    with pytest.raises(UnavailableError):
+        await pool.take()
+    pool.give_back(one)
+    pool.give_back(two)
+    assert await pool.take() is two
+    assert await pool.take() is one
+    pool.give_back(one)
+    pool.give_back(two)
+
+
+async def test_whoever_waits_gets_what_is_given_back_in_turn(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    waiting = [asyncio.create_task(pool.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    for connection in held:
+        pool.give_back(connection)
+    assert await asyncio.gather(*waiting) == held
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_a_broken_connection_makes_room_for_another(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.discard(one)
+    fresh = await waiting
+    assert fresh is not one
+    assert await fresh.fetchval("SELECT 1") == 1
+    two.terminate()
+    await asyncio.sleep(0.05)
+    pool.give_back(two)
+    again = await pool.take()
+    assert again is not two
+    for connection in (fresh, again):
+        pool.give_back(connection)
+
+
+async def test_one_that_was_closed_while_it_was_free_is_replaced(pool: Connections) -> None:
+    connection = await pool.take()
+    pool.give_back(connection)
+    await connection.close()
+    other = await pool.take()
+    assert other is not connection
+    pool.give_back(other)
+
+
+async def test_who_gives_up_waiting_takes_nothing_along(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    pool.give_back(one)
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert await pool.take() is one
+    pool.give_back(one)
+    pool.give_back(two)
+
+
+async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_that_others_get(
+    database: Database,
+) -> None:
+    slow = asyncio.create_task(database.rows(text("SELECT pg_sleep(1)")))
+    await asyncio.sleep(0.1)
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    answers = await asyncio.gather(*(database.row(text("SELECT 1 AS one")) for _ in range(20)))
+    assert answers == [{"one": 1}] * 20
