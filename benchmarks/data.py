@@ -71,7 +71,7 @@ _TASK_COLUMNS = f"""
     'Task ' || k || ' of project ' || p,
     CASE WHEN k % 4 = 0 THEN NULL
          ELSE 'What has to be done before this is finished, in a sentence or two: ' || md5(p || '-' || k) END,
-    (k * 7919) % 10,
+    (k::bigint * 7919 % 10)::int,
     k % 3 = 0,
     CASE WHEN k % 5 = 0 THEN NULL ELSE date '2026-01-01' + k % 700 END,
     {_TIMES.format("k")}, {_TIMES.format("k")}
@@ -121,8 +121,10 @@ FROM generate_series(1, $1::int) AS n, generate_series(-$3::int, {OTHERS - 1}) A
 RESTORE = (
     # Tasks that were made come first: what follows then has less to look at.
     "DELETE FROM tasks WHERE title LIKE 'Benchmark task %'",
-    "UPDATE tasks SET title = seed.title, completed = seed.completed FROM benchmark_seed AS seed "
-    "WHERE tasks.id = seed.id AND (tasks.title, tasks.completed) IS DISTINCT FROM (seed.title, seed.completed)",
+    """
+    UPDATE tasks SET title = seed.title, completed = seed.completed FROM benchmark_seed AS seed
+    WHERE tasks.id = seed.id AND (tasks.title, tasks.completed) IS DISTINCT FROM (seed.title, seed.completed)
+    """,
 )
 
 VACUUMED = ("tasks", "projects", "users")

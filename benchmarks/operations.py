@@ -33,6 +33,9 @@ class Operation:
     x: int = 0
     """Where on the curve."""
 
+    least: float = 0.0
+    """Seconds that it has to be measured for at least, because it takes so long."""
+
     by_cursor: bool = False
     """Whether the page is asked for by cursor: only those who offer that take part."""
 
@@ -47,38 +50,52 @@ class Operation:
         return SIZE * (self.page - 1)
 
 
+def spaced(number: int) -> str:
+    """1 000 000, as people read it."""
+    return f"{number:,}".replace(",", " ")
+
+
 def operations(scale: Scale) -> list[Operation]:
     """All of them, in the order in which they are measured and reported."""
     largest = scale.larger[-1]
-    big, many, deep = scale.number_of(largest), f"{largest:,}".replace(",", " "), largest // 2
-    half = f"{deep:,}".replace(",", " ")
+    big, many, deep = scale.number_of(largest), spaced(largest), largest // 2
     listed = [
         Operation("read", "read a project", "read"),
-        Operation("list", f"list {SIZE} of {scale.tasks:,} tasks".replace(",", " "), "list"),
+        Operation("list", f"list {SIZE} of {spaced(scale.tasks)} tasks", "list"),
         Operation("list-largest", f"list {SIZE} of {many} tasks", "page", project=big),
-        Operation("deep", f"list at depth {half}", "page", 4, project=big, page=deep // SIZE + 1),
-        Operation("deep-cursor", f"the same by cursor", "page", 4, project=big, page=deep // SIZE + 1, by_cursor=True),
+        Operation("deep", f"list at depth {spaced(deep)}", "page", 4, project=big, page=deep // SIZE + 1),
+        Operation("deep-cursor", "the same by cursor", "page", 4, project=big, page=deep // SIZE + 1, by_cursor=True),
         Operation("create", "create a task", "create", writes=True),
         Operation("update", "update a task (title)", "update", writes=True),
         Operation("complete", "complete a task", "complete", writes=True),
         Operation("delete", "delete a task", "delete", writes=True),
-        Operation("login", "log in", "login", writes=True),
+        Operation("login", "log in", "login", 4, writes=True, least=2.0),
         Operation("one-project", "16 writers into one project", "one", writes=True),
         Operation("16-projects", "16 writers into 16 projects", "many", writes=True),
         Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
     ]
     for size in scale.sizes:
         project = scale.number_of(size)
-        listed.append(Operation(f"size-{size}", f"first page of {size}", "page", 4, False, project, 1, "size", size))
+        listed.append(
+            Operation(f"size-{size}", f"first page of {spaced(size)}", "page", 4, False, project, 1, "size", size)
+        )
     depths = [0, *(depth for depth in (1_000, 10_000, 100_000) if depth < deep), deep]
     for by_cursor in (False, True):
         for depth in depths:
             name, how = ("cursor" if by_cursor else "depth"), (" by cursor" if by_cursor else "")
             listed.append(
                 Operation(
-                    f"{name}-{depth}", f"at depth {depth} of {largest}{how}", "page", 4, False, big,
-                    depth // SIZE + 1, name, depth, by_cursor,
-                )  # fmt: skip
+                    f"{name}-{depth}",
+                    f"at depth {spaced(depth)} of {many}{how}",
+                    "page",
+                    4,
+                    False,
+                    big,
+                    depth // SIZE + 1,
+                    name,
+                    depth,
+                    by_cursor=by_cursor,
+                )
             )
     return listed
 
@@ -101,7 +118,9 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
     samples: dict[str, Callable[[], Sample]] = {
         "read": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}"),
         "list": lambda: Sample("GET", f"{tasks}?page=1&size={SIZE}"),
-        "page": lambda: Sample("GET", f"/api/v1/projects/{project_id(operation.project)}/tasks/{query or operation.query}"),
+        "page": lambda: Sample(
+            "GET", f"/api/v1/projects/{project_id(operation.project)}/tasks/{query or operation.query}"
+        ),
         "create": lambda: Sample("POST", tasks, {**new, "priority": 7}),
         "update": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", {"title": f"Updated task {number}"}),
         "complete": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 7)}", {"completed": True}),

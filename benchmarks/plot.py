@@ -5,6 +5,7 @@ import statistics
 from xml.sax.saxutils import escape
 
 from benchmarks.contender import BY_NAME
+from benchmarks.operations import spaced
 from benchmarks.run import Results
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 420, 300, 60, 50, 50, 70
@@ -31,18 +32,18 @@ def svg(results: Results) -> str | None:
     low, high = math.floor(math.log10(min(costs))), math.ceil(math.log10(max(costs)))
     names = [name for name in BY_NAME if any(key.startswith(name) for curves in panels.values() for key in curves)]
     width, height = 2 * (LEFT + WIDTH) + GAP, TOP + HEIGHT + BOTTOM + 30
+    look = 'font-family="sans-serif" font-size="12" fill="#333"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-        'font-size="12" fill="#333">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {look}>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
     for number, (title, curves) in enumerate(panels.items()):
         parts += _panel(title, curves, LEFT + number * (WIDTH + LEFT + GAP), low, max(high, low + 1))
-    x = LEFT
+    x = float(LEFT)
     for name in names:
         label = BY_NAME[name].title
-        parts.append(f'<rect x="{x}" y="{height - 20}" width="12" height="12" fill="{COLOURS[name]}"/>')
-        parts.append(f'<text x="{x + 17}" y="{height - 10}">{escape(label)}</text>')
+        parts.append(f'<rect x="{x:.0f}" y="{height - 20}" width="12" height="12" fill="{COLOURS[name]}"/>')
+        parts.append(f'<text x="{x + 17:.0f}" y="{height - 10}">{escape(label)}</text>')
         x += 40 + 6.4 * len(label)
     return "\n".join([*parts, "</svg>", ""])
 
@@ -80,18 +81,16 @@ def _panel(title: str, curves: dict[str, Curve], left: float, low: int, high: in
         label = f"{10.0 ** (exponent - 3):g} ms"
         parts.append(f'<line x1="{left}" x2="{left + WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for x in xs:
-        parts.append(
-            f'<text x="{across(x):.1f}" y="{TOP + HEIGHT + 20}" text-anchor="middle">{f"{x:,}".replace(",", " ")}</text>'
-        )
+    foot = TOP + HEIGHT + 20
+    parts += [f'<text x="{across(x):.1f}" y="{foot}" text-anchor="middle">{spaced(x)}</text>' for x in xs]
     for key, curve in curves.items():
         name, _, by_cursor = key.partition(" ")
         dashes = ' stroke-dasharray="6 4"' if by_cursor else ""
         points = " ".join(f"{across(x):.1f},{up(cost):.1f}" for x, cost in curve)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"{dashes}/>')
-        parts += [
-            f'<circle cx="{across(x):.1f}" cy="{up(cost):.1f}" r="3" fill="{COLOURS[name]}">'
-            f"<title>{escape(BY_NAME[name].title)}{' by cursor' if by_cursor else ''}, {x}: {cost:.0f} µs</title></circle>"
-            for x, cost in curve
-        ]
+        label = escape(BY_NAME[name].title) + (" by cursor" if by_cursor else "")
+        for x, cost in curve:
+            told = f"<title>{label}, {spaced(x)}: {cost:.0f} µs</title>"
+            spot = f'cx="{across(x):.1f}" cy="{up(cost):.1f}" r="3" fill="{COLOURS[name]}"'
+            parts.append(f"<circle {spot}>{told}</circle>")
     return parts

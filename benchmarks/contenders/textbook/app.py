@@ -208,9 +208,7 @@ async def read_project(project: Project = Depends(project_of_member)):
 
 
 @router.get("/projects/{project_id}/tasks/", response_model=Page[TaskRead])
-async def list_tasks(
-    project: Project = Depends(project_of_member), session: AsyncSession = Depends(get_async_session)
-):
+async def list_tasks(project: Project = Depends(project_of_member), session: AsyncSession = Depends(get_async_session)):
     return await apaginate(
         session, select(Task).where(Task.project_id == project.id).order_by(Task.priority.desc(), Task.id.desc())
     )
@@ -243,9 +241,7 @@ async def update_task(
 
 
 @router.delete("/tasks/{task_id}", status_code=204)
-async def delete_task(
-    task: Task = Depends(task_of_editor), session: AsyncSession = Depends(get_async_session)
-) -> None:
+async def delete_task(task: Task = Depends(task_of_editor), session: AsyncSession = Depends(get_async_session)) -> None:
     await session.delete(task)
     await session.commit()
 
