@@ -92,25 +92,24 @@ async def _examine(
         if operation.name in findings.absent or operation.script in COVERED:
             continue
         if operation.by_cursor:
-            await _count(running, proxy, operation, scale, findings, warming=0, counted=1)
+            await _count(running, proxy, operation, scale, findings)
             continue
-        is_page = operation.script == "page"
+        asked, waited = proxy.statements, proxy.round_trips
         answer = await asyncio.to_thread(send, running, sample(operation, scale, 0))
-        if is_page and answer[0] != 200:
-            # Too deep or too slow for it: that is a result.
-            code = answer[1].get("code") if isinstance(answer[1], dict) else None
-            findings.absent[operation.name] = f"answers {answer[0]} {code or ''}".strip()
-            continue
-        if operation.script != "login":
-            _compare(running.contender, operation, answer, expected)
-        if not operation.sweep:
-            # Pages differ from the first one by a number only, and deep ones take long.
-            await _count(
-                running, proxy, operation, scale, findings, warming=0 if is_page else WARMING,
-                counted=1 if is_page else COUNTED,
-            )  # fmt: skip
-        if is_page:
+        if operation.script == "page":
+            if answer[0] != 200:
+                # Too deep or too slow for it: that is a result.
+                code = answer[1].get("code") if isinstance(answer[1], dict) else None
+                findings.absent[operation.name] = f"answers {answer[0]} {code or ''}".strip()
+                continue
+            # These differ by a number only, and some take long: once is enough.
+            findings.statements[operation.name] = proxy.statements - asked
+            findings.round_trips[operation.name] = proxy.round_trips - waited
             findings.queries[operation.name] = operation.query
+        if operation.script != "login":
+            compare(running.contender, operation, answer, expected)
+        if operation.script != "page":
+            await _count(running, proxy, operation, scale, findings)
 
 
 async def _find_cursors(running: Running, operations: list[Operation], findings: Findings) -> None:
@@ -135,12 +134,9 @@ async def _count(
     operation: Operation,
     scale: Scale,
     findings: Findings,
-    *,
-    warming: int,
-    counted: int,
 ) -> None:
     statements, round_trips = [], []
-    for number in range(1, warming + counted + 1):
+    for number in range(1, WARMING + COUNTED + 1):
         asked, waited = proxy.statements, proxy.round_trips
         request = sample(operation, scale, number, findings.queries.get(operation.name))
         status, answer = await asyncio.to_thread(send, running, request)
@@ -148,7 +144,7 @@ async def _count(
             raise BenchmarkError(
                 f"{running.contender.name} answers {status} {answer} to {request}\n{running.log_tail()}"
             )
-        if number > warming:
+        if number > WARMING:
             statements.append(proxy.statements - asked)
             round_trips.append(proxy.round_trips - waited)
     # The median, because some have an eye on the database now and then between requests.
@@ -156,7 +152,11 @@ async def _count(
     findings.round_trips[operation.name] = statistics.median(round_trips)
 
 
-def _compare(contender: Contender, operation: Operation, answer: tuple[int, Any], expected: Answers) -> None:
+def compare(contender: Contender, operation: Operation, answer: tuple[int, Any], expected: Answers) -> None:
+    """Hold an answer against what the first contender answered, or let it be that.
+
+    Raises `BenchmarkError` where they differ.
+    """
     status, body = answer
     if operation.writes and isinstance(body, dict):
         body = _without_made_up(contender, operation, status, body)

@@ -82,3 +82,5 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()
+    # A client that says goodbye waits for the server to hang up.
+    writer.close()
