@@ -139,7 +139,6 @@ def build(address: Address, scale: Scale, logins: Mapping[str, str]) -> None:
 async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> None:
     connection = await asyncpg.connect(address.dsn)
     try:
-        await connection.execute("SET synchronous_commit = off")
         hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
         await connection.execute(INSERT_USERS, 0, USERS, "member-", hashed, 1)
         for number, (contender, own_hash) in enumerate(sorted(logins.items()), 1):

@@ -63,7 +63,7 @@ def operations(scale: Scale) -> list[Operation]:
         Operation("read", "read a project", "read"),
         Operation("list", f"list {SIZE} of {spaced(scale.tasks)} tasks", "list"),
         Operation("list-largest", f"list {SIZE} of {many} tasks", "page", project=big),
-        Operation("deep", f"list at depth {spaced(deep)}", "page", 4, project=big, page=deep // SIZE + 1),
+        Operation("deep", f"list at depth {spaced(deep)}", "page", 4, project=big, page=deep // SIZE + 1, least=2.0),
         Operation("deep-cursor", "the same by cursor", "page", 4, project=big, page=deep // SIZE + 1, by_cursor=True),
         Operation("create", "create a task", "create", writes=True),
         Operation("update", "update a task (title)", "update", writes=True),
@@ -94,6 +94,7 @@ def operations(scale: Scale) -> list[Operation]:
                     depth // SIZE + 1,
                     name,
                     depth,
+                    least=2.0,
                     by_cursor=by_cursor,
                 )
             )

@@ -112,7 +112,9 @@ def _table(results: Results, operation: Operation) -> list[str]:
             continue
         rounds = measured.get(name, [])
         if errors := sum(one.errors for one in rounds):
-            lines.append(f"| {title} | void: {errors} failed requests | | | | | |")
+            some = any(one.requests for one in rounds)
+            why = f"{errors} failed requests" if some else "no request was answered in time"
+            lines.append(f"| {title} | void: {why} | | | | | |")
             continue
         statements, trips = findings.statements.get(operation.name), findings.round_trips.get(operation.name)
         count = "" if statements is None else f"{statements:g} ({trips:g})"

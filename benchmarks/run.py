@@ -130,7 +130,7 @@ async def _measure(
     findings = results.findings[name]
     if operation.name in findings.absent:
         return
-    seconds = plan.seconds / 2 if operation.sweep else max(plan.seconds, operation.least)
+    seconds = max(plan.seconds / 2 if operation.sweep else plan.seconds, operation.least)
     warming = min(0.5, seconds / 4)
     query = findings.queries.get(operation.name, "")
 
