@@ -8,7 +8,7 @@ from benchmarks.contender import BY_NAME
 from benchmarks.operations import spaced
 from benchmarks.run import Results
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 420, 300, 60, 50, 50, 70
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, GAP = 420, 300, 60, 40, 50, 50, 70
 COLOURS = {
     "ceiling": "#555555",
     "taller": "#d1495b",
@@ -31,7 +31,7 @@ def svg(results: Results) -> str | None:
         return None
     low, high = math.floor(math.log10(min(costs))), math.ceil(math.log10(max(costs)))
     names = [name for name in BY_NAME if any(key.startswith(name) for curves in panels.values() for key in curves)]
-    width, height = 2 * (LEFT + WIDTH) + GAP, TOP + HEIGHT + BOTTOM + 30
+    width, height = 2 * (LEFT + WIDTH) + GAP + RIGHT, TOP + HEIGHT + BOTTOM + 30
     look = 'font-family="sans-serif" font-size="12" fill="#333"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {look}>',
