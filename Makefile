@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-SOURCES := app tests alembic requirements
+SOURCES := app tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock migration clean
+.PHONY: help install run test check bench format lock migration clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
@@ -41,6 +41,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date
 	@$(BIN)/ty check --quiet app tests
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python requirements/lock.py --check
+
+bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
+	@$(BIN)/python -m benchmarks $(options)
 
 format: $(STAMP) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format $(SOURCES)

@@ -1,0 +1,64 @@
+"""`python -m benchmarks`: see README.md."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.embedded import EmbeddedPostgresError
+from benchmarks import report
+from benchmarks.contender import ALL, BY_NAME
+from benchmarks.data import FULL, QUICK
+from benchmarks.operations import operations
+from benchmarks.run import Plan, run
+from benchmarks.server import BenchmarkError
+
+HERE = Path(__file__).resolve().parent
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print tables and store them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What Taller costs, against whom.")
+    parser.add_argument("--quick", action="store_true", help="little data, one short round: does it work?")
+    parser.add_argument("--operations", type=_names, help="only these, by comma: read,list,… or size, depth, cursor")
+    parser.add_argument("--contenders", type=_names, help="only these, by comma: " + ",".join(BY_NAME))
+    parser.add_argument("--rounds", type=int, help="how often everything is measured (5; quick: 1)")
+    parser.add_argument("--seconds", type=float, help="per measurement (4; quick: 0.3); half of it for the curves")
+    parser.add_argument("--directory", type=Path, default=HERE / ".data", help="for the embedded PostgreSQL and logs")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="where results are stored")
+    chosen = parser.parse_args(arguments)
+    scale = QUICK if chosen.quick else FULL
+    known = operations(scale)
+    wanted = chosen.operations or [operation.name for operation in known]
+    contenders = chosen.contenders or list(BY_NAME)
+    try:
+        _refuse_unknown("operation", wanted, [name for one in known for name in (one.name, one.sweep) if name])
+        _refuse_unknown("contender", contenders, list(BY_NAME))
+        plan = Plan(
+            contenders=[contender for contender in ALL if contender.name in contenders],
+            operations=[one for one in known if one.name in wanted or one.sweep in wanted],
+            scale=scale,
+            rounds=chosen.rounds or (1 if chosen.quick else 5),
+            seconds=chosen.seconds or (0.3 if chosen.quick else 4.0),
+            directory=chosen.directory,
+        )
+        results = run(plan)
+    except (BenchmarkError, EmbeddedPostgresError) as error:
+        sys.exit(f"benchmarks: {error}")
+    is_complete = not (chosen.quick or chosen.operations or chosen.contenders)
+    report.publish(results, chosen.output, HERE / "README.md" if is_complete else None)
+    if any(one.errors for by_name in results.measurements.values() for list_ in by_name.values() for one in list_):
+        sys.exit("benchmarks: some requests failed; those figures are void")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _refuse_unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise BenchmarkError(f"no such {kind}: {', '.join(unknown)} (there are {', '.join(dict.fromkeys(known))})")
+
+
+if __name__ == "__main__":
+    main()

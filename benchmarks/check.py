@@ -1,0 +1,187 @@
+"""Before anything is measured: whether everybody answers the same, and what each asks of the database for it."""
+
+import asyncio
+import re
+import statistics
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from benchmarks.contender import Contender, Running
+from benchmarks.data import Scale, add_disposable, restore
+from benchmarks.operations import Operation, cursors_at, offers_cursors, sample, send
+from benchmarks.proxy import CountingProxy
+from benchmarks.server import Address, BenchmarkError
+
+WARMING, COUNTED = 12, 5
+"""Requests before and while statements are counted: the first ones prepare statements on every connection."""
+
+COVERED = ("one", "many", "mix")
+"""Made of the requests of other operations, which are looked at."""
+
+MADE_UP = ("id", "created_at", "updated_at")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found out about one contender."""
+
+    statements: dict[str, float] = field(default_factory=dict)
+    """Per request, by operation."""
+
+    round_trips: dict[str, float] = field(default_factory=dict)
+    queries: dict[str, str] = field(default_factory=dict)
+    """For operations on pages: the query that asks for the page."""
+
+    absent: dict[str, str] = field(default_factory=dict)
+    """Operations that it does not take part in, and why."""
+
+
+Answers = dict[str, tuple[int, Any]]
+
+
+async def examine(
+    contender: Contender,
+    program: Path,
+    address: Address,
+    scale: Scale,
+    operations: list[Operation],
+    expected: Answers,
+    logs: Path,
+) -> Findings:
+    """Start it behind a counting proxy, compare its answers, count.
+
+    `expected` is filled by the first contender. Raises `BenchmarkError` where an answer differs.
+    """
+    findings = Findings()
+    connection = await asyncpg.connect(address.dsn)
+    try:
+        await restore(connection)
+        await add_disposable(connection, scale, WARMING + COUNTED + 1)
+        with tempfile.TemporaryDirectory(prefix="taller-bench-") as directory:
+            async with CountingProxy(Path(directory), address.host, address.port) as proxy:
+                running = Running(contender, program, address.at(directory), logs)
+                await asyncio.to_thread(running.start)
+                try:
+                    await _examine(running, proxy, scale, operations, expected, findings)
+                finally:
+                    await asyncio.to_thread(running.stop)
+        await restore(connection)
+    finally:
+        await connection.close()
+    return findings
+
+
+async def _examine(
+    running: Running,
+    proxy: CountingProxy,
+    scale: Scale,
+    operations: list[Operation],
+    expected: Answers,
+    findings: Findings,
+) -> None:
+    await _find_cursors(running, operations, findings)
+    # What only reads comes first, while all find the same data.
+    for operation in sorted(operations, key=lambda one: one.writes):
+        if operation.name in findings.absent or operation.script in COVERED:
+            continue
+        if operation.by_cursor:
+            await _count(running, proxy, operation, scale, findings)
+            continue
+        asked, waited = proxy.statements, proxy.round_trips
+        answer = await asyncio.to_thread(send, running, sample(operation, scale, 0))
+        if operation.script == "page":
+            if answer[0] != 200:
+                # Too deep or too slow for it: that is a result.
+                code = answer[1].get("code") if isinstance(answer[1], dict) else None
+                findings.absent[operation.name] = f"answers {answer[0]} {code or ''}".strip()
+                continue
+            # These differ by a number only, and some take long: once is enough.
+            findings.statements[operation.name] = proxy.statements - asked
+            findings.round_trips[operation.name] = proxy.round_trips - waited
+            findings.queries[operation.name] = operation.query
+        if operation.script != "login":
+            compare(running.contender, operation, answer, expected)
+        if operation.script != "page":
+            await _count(running, proxy, operation, scale, findings)
+
+
+async def _find_cursors(running: Running, operations: list[Operation], findings: Findings) -> None:
+    by_cursor = [operation for operation in operations if operation.by_cursor]
+    if not by_cursor:
+        return
+    if not await asyncio.to_thread(offers_cursors, running):
+        findings.absent |= {operation.name: "offers no cursors" for operation in by_cursor}
+        return
+    depths = sorted({operation.depth for operation in by_cursor})
+    found = await asyncio.to_thread(cursors_at, running, by_cursor[0].project, depths)
+    for operation in by_cursor:
+        if operation.depth in found:
+            findings.queries[operation.name] = found[operation.depth]
+        else:
+            raise BenchmarkError(f"{running.contender.name}: no cursor leads to depth {operation.depth}")
+
+
+async def _count(
+    running: Running,
+    proxy: CountingProxy,
+    operation: Operation,
+    scale: Scale,
+    findings: Findings,
+) -> None:
+    statements, round_trips = [], []
+    for number in range(1, WARMING + COUNTED + 1):
+        asked, waited = proxy.statements, proxy.round_trips
+        request = sample(operation, scale, number, findings.queries.get(operation.name))
+        status, answer = await asyncio.to_thread(send, running, request)
+        if not 200 <= status < 300:
+            raise BenchmarkError(
+                f"{running.contender.name} answers {status} {answer} to {request}\n{running.log_tail()}"
+            )
+        if number > WARMING:
+            statements.append(proxy.statements - asked)
+            round_trips.append(proxy.round_trips - waited)
+    # The median, because some have an eye on the database now and then between requests.
+    findings.statements[operation.name] = statistics.median(statements)
+    findings.round_trips[operation.name] = statistics.median(round_trips)
+
+
+def compare(contender: Contender, operation: Operation, answer: tuple[int, Any], expected: Answers) -> None:
+    """Hold an answer against what the first contender answered, or let it be that.
+
+    Raises `BenchmarkError` where they differ.
+    """
+    status, body = answer
+    if operation.writes and isinstance(body, dict):
+        body = _without_made_up(contender, operation, status, body)
+    wanted = expected.setdefault(operation.name, (status, body))
+    seen = _known_to_all(body, wanted[1]) if contender.kind == "taller" else body
+    if (status, seen) != wanted:
+        raise BenchmarkError(
+            f"{contender.name} does not answer as the others do ({operation.name}):\n"
+            f"  wanted {str(wanted)[:1500]}\n  got    {str((status, seen))[:1500]}"
+        )
+
+
+def _without_made_up(
+    contender: Contender, operation: Operation, status: int, body: Mapping[str, Any]
+) -> dict[str, Any]:
+    # What is different every time has to have the right form at least.
+    if not (UUID.fullmatch(str(body.get("id"))) and MOMENT.fullmatch(str(body.get("updated_at")))):
+        raise BenchmarkError(f"{contender.name}: unexpected form ({operation.name}): {status} {str(body)[:1500]}")
+    return {name: "made up" if name in MADE_UP else value for name, value in body.items()}
+
+
+def _known_to_all(body: Any, wanted: Any) -> Any:
+    """Without the members that Taller answers besides: they cost it something, and the others nothing."""
+    if isinstance(body, dict) and isinstance(wanted, dict):
+        return {name: _known_to_all(value, wanted[name]) for name, value in body.items() if name in wanted}
+    if isinstance(body, list) and isinstance(wanted, list) and len(body) == len(wanted):
+        return [_known_to_all(one, other) for one, other in zip(body, wanted, strict=True)]
+    return body

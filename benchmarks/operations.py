@@ -1,0 +1,167 @@
+"""What is measured: one request each, as wrk sends it, and once by hand to compare the answers and count statements."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.contender import Running
+from benchmarks.data import Scale, project_id, task_id
+
+SIZE = 50
+"""Tasks on a page."""
+
+CURSOR = "cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something to measure."""
+
+    name: str
+    title: str
+    script: str
+    """The name in lua/load.lua."""
+
+    connections: int = 16
+    writes: bool = False
+    """Whether the data have to be restored afterwards."""
+
+    project: int = 1
+    page: int = 1
+    sweep: str = ""
+    """`size` or `depth`, if it is a point of that curve: measured at half the time."""
+
+    x: int = 0
+    """Where on the curve."""
+
+    least: float = 0.0
+    """Seconds that it has to be measured for at least, because it takes so long."""
+
+    by_cursor: bool = False
+    """Whether the page is asked for by cursor: only those who offer that take part."""
+
+    @property
+    def query(self) -> str:
+        """What follows the address of a list."""
+        return f"?page={self.page}&size={SIZE}"
+
+    @property
+    def depth(self) -> int:
+        """Tasks before the page."""
+        return SIZE * (self.page - 1)
+
+
+def spaced(number: int) -> str:
+    """1 000 000, as people read it."""
+    return f"{number:,}".replace(",", " ")
+
+
+def operations(scale: Scale) -> list[Operation]:
+    """All of them, in the order in which they are measured and reported."""
+    largest = scale.larger[-1]
+    big, many, deep = scale.number_of(largest), spaced(largest), largest // 2
+    listed = [
+        Operation("read", "read a project", "read"),
+        Operation("list", f"list {SIZE} of {spaced(scale.tasks)} tasks", "list"),
+        Operation("list-largest", f"list {SIZE} of {many} tasks", "page", project=big),
+        Operation("deep", f"list at depth {spaced(deep)}", "page", 4, project=big, page=deep // SIZE + 1, least=2.0),
+        Operation("deep-cursor", "the same by cursor", "page", 4, project=big, page=deep // SIZE + 1, by_cursor=True),
+        Operation("create", "create a task", "create", writes=True),
+        Operation("update", "update a task (title)", "update", writes=True),
+        Operation("complete", "complete a task", "complete", writes=True),
+        Operation("delete", "delete a task", "delete", writes=True),
+        Operation("login", "log in", "login", 4, writes=True, least=2.0),
+        Operation("one-project", "16 writers into one project", "one", writes=True),
+        Operation("16-projects", "16 writers into 16 projects", "many", writes=True),
+        Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
+    ]
+    for size in scale.sizes:
+        project = scale.number_of(size)
+        listed.append(
+            Operation(f"size-{size}", f"first page of {spaced(size)}", "page", 4, False, project, 1, "size", size)
+        )
+    depths = [0, *(depth for depth in (1_000, 10_000, 100_000) if depth < deep), deep]
+    for by_cursor in (False, True):
+        for depth in depths:
+            name, how = ("cursor" if by_cursor else "depth"), (" by cursor" if by_cursor else "")
+            listed.append(
+                Operation(
+                    f"{name}-{depth}",
+                    f"at depth {spaced(depth)} of {many}{how}",
+                    "page",
+                    4,
+                    False,
+                    big,
+                    depth // SIZE + 1,
+                    name,
+                    depth,
+                    least=2.0,
+                    by_cursor=by_cursor,
+                )
+            )
+    return listed
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request of an operation, by hand."""
+
+    method: str
+    path: str
+    body: object = None
+    login: bool = False
+
+
+def sample(operation: Operation, scale: Scale, number: int, query: str | None = None) -> Sample:
+    """The `number`th request, counted from 0, that stands for an operation; `query` instead of its own for a page."""
+    project = number % scale.projects + 1
+    tasks = f"/api/v1/projects/{project_id(project)}/tasks/"
+    new = {"title": f"Benchmark task {number}", "description": "Made while measuring", "due_date": "2027-01-31"}
+    samples: dict[str, Callable[[], Sample]] = {
+        "read": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}"),
+        "list": lambda: Sample("GET", f"{tasks}?page=1&size={SIZE}"),
+        "page": lambda: Sample(
+            "GET", f"/api/v1/projects/{project_id(operation.project)}/tasks/{query or operation.query}"
+        ),
+        "create": lambda: Sample("POST", tasks, {**new, "priority": 7}),
+        "update": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", {"title": f"Updated task {number}"}),
+        "complete": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 7)}", {"completed": True}),
+        "delete": lambda: Sample("DELETE", f"/api/v1/tasks/019a0000-0000-7000-8000-{number + 1:012x}"),
+        "login": lambda: Sample("POST", "/api/v1/auth/login", login=True),
+    }
+    return samples[operation.script]()
+
+
+def send(running: Running, request: Sample) -> tuple[int, object]:
+    """Send it as the caller, or as somebody who signs in."""
+    if request.login:
+        bodies, content_type = running.login_bodies()
+        return running.request(request.method, request.path, bodies[0], {"Content-Type": content_type})
+    return running.call(request.method, request.path, request.body)
+
+
+def offers_cursors(running: Running) -> bool:
+    """Whether its OpenAPI document has a parameter `cursor` for the list of tasks."""
+    status, document = running.request("GET", "/openapi.json")
+    if status != 200 or not isinstance(document, dict):
+        return False
+    for path, methods in document.get("paths", {}).items():
+        if path.endswith("/tasks/") and "project_id" in path:
+            parameters = methods.get("get", {}).get("parameters", [])
+            return any(parameter.get("name") == CURSOR for parameter in parameters)
+    return False
+
+
+def cursors_at(running: Running, project: int, depths: list[int]) -> dict[int, str]:
+    """Walk through a list by cursor; the query that leads to each depth."""
+    path = f"/api/v1/projects/{project_id(project)}/tasks/"
+    step, position, found = 100, 0, {0: f"?size={SIZE}"}
+    _, answer = running.call("GET", f"{path}?page=1&size={step}")
+    if not answer.get("next_cursor"):
+        _, answer = running.call("GET", f"{path}?{CURSOR}=&size={step}")
+        found[0] = f"?{CURSOR}=&size={SIZE}"
+    while (cursor := answer.get("next_cursor")) and position < max(depths):
+        position += step
+        if position in depths:
+            found[position] = f"?{CURSOR}={cursor}&size={SIZE}"
+        _, answer = running.call("GET", f"{path}?{CURSOR}={cursor}&size={step}")
+    return found

@@ -1,0 +1,240 @@
+"""Tables and files from results."""
+
+import json
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plot
+from benchmarks.contender import BY_NAME
+from benchmarks.load import Measurement
+from benchmarks.operations import Operation, spaced
+from benchmarks.run import Results
+
+CEILING = "ceiling"
+BEGIN, END = "<!-- last run: begin -->", "<!-- last run: end -->"
+Figure = Callable[[Measurement], float]
+
+
+def publish(results: Results, directory: Path, readme: Path | None) -> None:
+    """Print the tables; store them, the raw figures and the plot; put the tables into the README if there is one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    name = str(results.machine["date"])[:10]
+    (directory / f"{name}.json").write_text(json.dumps(as_json(results), indent=1) + "\n")
+    curves = plot.svg(results)
+    if curves is not None:
+        (directory / f"{name}.svg").write_text(curves)
+    tables = markdown(results)
+    (directory / f"{name}.md").write_text(f"# Benchmark of {name}\n\n{tables}")
+    print(tables)
+    if readme is not None:
+        text = readme.read_text()
+        before, _, rest = text.partition(BEGIN)
+        _, _, after = rest.partition(END)
+        picture = f"![Cost against size and depth]({directory.name}/{name}.svg)\n\n" if curves is not None else ""
+        readme.write_text(f"{before}{BEGIN}\n\n{tables}\n{picture}{END}{after}")
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Everything, for programs."""
+    plan = results.plan
+    return {
+        "machine": results.machine,
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "data": {"projects": plan.scale.projects, "tasks": plan.scale.tasks, "larger": plan.scale.larger},
+        "skipped": results.skipped,
+        "peak_memory_bytes": results.memory,
+        "operations": {
+            operation.name: {
+                "title": operation.title,
+                "connections": operation.connections,
+                "contenders": {
+                    name: {
+                        "statements": results.findings[name].statements.get(operation.name),
+                        "round_trips": results.findings[name].round_trips.get(operation.name),
+                        "rounds": [one.as_json() for one in measured],
+                    }
+                    for name, measured in results.measurements.get(operation.name, {}).items()
+                },
+            }
+            for operation in plan.operations
+        },
+    }
+
+
+def markdown(results: Results) -> str:
+    """The tables, for people."""
+    plan, machine = results.plan, results.machine
+    larger = ", ".join(spaced(size) for size in plan.scale.larger)
+    before, after = machine["load_before"][0], machine["load_after"][0]
+    where = (
+        f"Run of {machine['date']}, revision {machine['revision']}: {plan.rounds} rounds of {plan.seconds:g} s. "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
+        f"Python {machine['python']}, PostgreSQL {machine.get('postgresql')} (fsync {machine.get('fsync')}), "
+        f"Node {machine['node']}, {machine['wrk']}. Data: {plan.scale.projects} projects × {plan.scale.tasks} tasks, "
+        f"and one each of {larger}. Load average before and after: {before:.1f} and {after:.1f}."
+    )
+    how = (
+        "Medians of the rounds, (lowest–highest), **× the ceiling** in the same round. *Cost* is processor time per "
+        "request, application and database together."
+    )
+    lines = [where, "", how, ""]
+    for name, reason in results.skipped.items():
+        lines += [f"**{BY_NAME[name].title} is missing**: {reason.splitlines()[0]}", ""]
+    lines += _targets(results)
+    for operation in plan.operations:
+        lines += _table(results, operation)
+    if results.memory:
+        lines += ["### Peak memory", "", "| | MiB |", "|---|---:|"]
+        lines += [f"| {BY_NAME[name].title} | {size / 2**20:.0f} |" for name, size in results.memory.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _table(results: Results, operation: Operation) -> list[str]:
+    measured = results.measurements.get(operation.name)
+    if not measured:
+        return []
+    title = f"{operation.title[0].upper()}{operation.title[1:]}"
+    lines = [
+        f"### {title} (`{operation.name}`, {operation.connections} connections)",
+        "",
+        "| | requests/s | p50 ms | p99 ms | cost µs | of which database | statements (round trips) |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, findings in results.findings.items():
+        title = BY_NAME[name].title
+        if reason := findings.absent.get(operation.name):
+            lines.append(f"| {title} | {reason} | | | | | |")
+            continue
+        rounds = measured.get(name, [])
+        if errors := sum(one.errors for one in rounds):
+            some = any(one.requests for one in rounds)
+            why = f"{errors} failed requests" if some else "no request was answered in time"
+            lines.append(f"| {title} | void: {why} | | | | | |")
+            continue
+        statements, trips = findings.statements.get(operation.name), findings.round_trips.get(operation.name)
+        count = "" if statements is None else f"{statements:g} ({trips:g})"
+        cells = [
+            _cell(results, operation, name, figure, digits)
+            for figure, digits in ((_speed, 0), (_p50, 2), (_p99, 2), (_cost, 0))
+        ]
+        there = "not here" if rounds[0].database is None else f"{statistics.median(_databases(rounds)):.0f}"
+        lines.append(f"| {title} | {' | '.join(cells)} | {there} | {count} |")
+    return [*lines, ""]
+
+
+def _cell(results: Results, operation: Operation, name: str, figure: Figure, digits: int) -> str:
+    values = [figure(one) for one in results.measurements[operation.name][name]]
+    text = f"{statistics.median(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ({min(values):.{digits}f}–{max(values):.{digits}f})"
+    against = ratio(results, operation.name, name, CEILING, figure)
+    return text if against is None or name == CEILING else f"{text} **{against:.2f}×**"
+
+
+def ratio(results: Results, operation: str, name: str, other: str, figure: Figure) -> float | None:
+    """The median over the rounds of one contender's figure divided by another's of the same round."""
+    measured = results.measurements.get(operation, {})
+    mine, theirs = measured.get(name, []), measured.get(other, [])
+    pairs = [
+        (figure(one), figure(two))
+        for one, two in zip(mine, theirs, strict=False)
+        if not one.errors and not two.errors and figure(two)
+    ]
+    return statistics.median(one / two for one, two in pairs) if pairs else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    text: str
+    value: float | None
+    limit: float
+    at_most: bool = True
+
+    @property
+    def is_reached(self) -> bool:
+        assert self.value is not None
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    @property
+    def row(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        return f"| {self.text} | {self.value:.2f} | {sign} {self.limit:g} | {'yes' if self.is_reached else '**no**'} |"
+
+
+RIVALS = ("textbook", "drf", "litestar")
+AGAINST = (("list", 2.0, 4.0), ("read", 2.5, 3.5), ("create", 2.5, 2.5), ("update", 2.5, 2.5))
+"""Operation, cost against the ceiling's at most, and how many times less than the textbook's at least."""
+
+
+def _targets(results: Results) -> list[str]:
+    """What Taller set out to reach, and whether it does; against the rivals, where it does not."""
+    targets = [target for target in _wanted(results) if target.value is not None]
+    lost = [target for target in _rivalry(results) if target.value is not None and not target.is_reached]
+    if not targets:
+        return []
+    head = ["### What Taller set out to reach", "", "| figure | measured | wanted | reached |", "|---|---:|---:|---|"]
+    note = "Requests/s and p99 against the textbook, Django REST Framework and Litestar are listed where Taller loses."
+    return [*head, *(target.row for target in (*targets, *lost)), "", note, ""]
+
+
+def _wanted(results: Results) -> Iterator[_Target]:
+    for operation, ceiling, textbook in AGAINST:
+        yield _Target(
+            f"{operation}: cost × the ceiling's", ratio(results, operation, "taller", CEILING, _cost), ceiling
+        )
+        less = ratio(results, operation, "textbook", "taller", _cost)
+        yield _Target(f"{operation}: the textbook's cost × ours", less, textbook, at_most=False)
+    largest = _own_ratio(results, "list-largest", "list", _p50)
+    yield _Target("p50 of the largest project's first page × that of a small one", largest, 1.25)
+    cursors = [operation.name for operation in results.plan.operations if operation.sweep == "cursor"]
+    if cursors:
+        deepest = _own_ratio(results, cursors[-1], cursors[0], _p50)
+        yield _Target("p50 by cursor at the greatest depth × that of the first page", deepest, 1.25)
+    writers = _own_ratio(results, "one-project", "16-projects", _speed)
+    yield _Target("requests/s of 16 writers into one project × into 16", writers, 0.6, at_most=False)
+    memory = results.memory.get("taller")
+    yield _Target("peak memory, MiB", None if memory is None else memory / 2**20, 120)
+
+
+def _rivalry(results: Results) -> Iterator[_Target]:
+    for operation in results.plan.operations:
+        if operation.sweep:
+            continue
+        for rival in RIVALS:
+            speed = ratio(results, operation.name, "taller", rival, _speed)
+            yield _Target(f"{operation.name}: requests/s × {rival}'s", speed, 1, at_most=False)
+            late = ratio(results, operation.name, "taller", rival, _p99)
+            yield _Target(f"{operation.name}: p99 × {rival}'s", late, 1)
+
+
+def _own_ratio(results: Results, one: str, other: str, figure: Figure) -> float | None:
+    """Taller in one operation against Taller in another, in the same round."""
+    mine = results.measurements.get(one, {}).get("taller", [])
+    theirs = results.measurements.get(other, {}).get("taller", [])
+    pairs = [(figure(a), figure(b)) for a, b in zip(mine, theirs, strict=False) if not a.errors and not b.errors]
+    return statistics.median(a / b for a, b in pairs if b) if pairs else None
+
+
+def _databases(rounds: Sequence[Measurement]) -> list[float]:
+    return [one.database or 0.0 for one in rounds]
+
+
+def _speed(one: Measurement) -> float:
+    return one.per_second
+
+
+def _p50(one: Measurement) -> float:
+    return one.p50
+
+
+def _p99(one: Measurement) -> float:
+    return one.p99
+
+
+def _cost(one: Measurement) -> float:
+    return one.cost

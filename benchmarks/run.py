@@ -1,0 +1,203 @@
+"""The run: install, build the data, compare the answers, measure in interleaved rounds."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from benchmarks import data, processes
+from benchmarks.check import Answers, Findings, examine
+from benchmarks.contender import CONTENDERS, POOL_SIZE, ROOT, Contender, Running
+from benchmarks.data import Scale
+from benchmarks.load import Measurement, measure, wrk_program
+from benchmarks.operations import Operation
+from benchmarks.server import Address, BenchmarkError, fresh_database
+
+DELETES_PER_SECOND = 30_000
+"""More than anybody manages; tasks to delete are made ready for that while warming up."""
+
+ROUND_STEP = 1_000_003
+"""By which the counter of ids moves on from round to round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured, and for how long."""
+
+    contenders: Sequence[Contender]
+    operations: Sequence[Operation]
+    scale: Scale
+    rounds: int
+    seconds: float
+    directory: Path
+    """Of the embedded PostgreSQL and of logs."""
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything that was found out."""
+
+    plan: Plan
+    machine: dict[str, Any]
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Contenders that could not be installed or started, and why."""
+
+    findings: dict[str, Findings] = field(default_factory=dict)
+    measurements: dict[str, dict[str, list[Measurement]]] = field(default_factory=dict)
+    """By operation and contender, one for each round."""
+
+    memory: dict[str, int] = field(default_factory=dict)
+    """Peak, in bytes."""
+
+
+def run(plan: Plan) -> Results:
+    """All of it."""
+    wrk_program()
+    results = Results(plan, machine())
+    programs: dict[str, Path] = {}
+    for contender in plan.contenders:
+        try:
+            programs[contender.name] = contender.install()
+        except BenchmarkError as error:
+            results.skipped[contender.name] = str(error)
+            say(f"goes on without {contender.name}: {error}")
+    contenders = [contender for contender in plan.contenders if contender.name in programs]
+    logs = plan.directory / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with fresh_database(plan.directory) as address:
+        say(f"building the data: {plan.scale.projects} × {plan.scale.tasks} tasks, and {plan.scale.larger}")
+        started = time.monotonic()
+        data.build(address, plan.scale, {contender.name: contender.password_hash() for contender in contenders})
+        say(f"built in {time.monotonic() - started:.1f} s")
+        asyncio.run(_run(results, contenders, programs, address, logs))
+    results.machine["load_after"] = os.getloadavg()
+    return results
+
+
+async def _run(
+    results: Results, contenders: list[Contender], programs: dict[str, Path], address: Address, logs: Path
+) -> None:
+    plan = results.plan
+    expected: Answers = {}
+    for contender in contenders:
+        say(f"comparing answers, counting statements: {contender.name}")
+        results.findings[contender.name] = await examine(
+            contender, programs[contender.name], address, plan.scale, list(plan.operations), expected, logs
+        )
+    connection = await asyncpg.connect(address.dsn)
+    try:
+        results.machine["postgresql"] = await connection.fetchval("SHOW server_version")
+        results.machine["fsync"] = await connection.fetchval("SHOW fsync")
+        postmaster = processes.postmaster_of(await connection.fetchval("SELECT pg_backend_pid()"))
+        if postmaster is None:
+            say("the database runs elsewhere: its processor time is not counted")
+        with contextlib.ExitStack() as stack:
+            running = [Running(contender, programs[contender.name], address, logs) for contender in contenders]
+            for one in running:
+                stack.callback(one.stop)
+                one.start()
+            for number in range(plan.rounds):
+                say(f"round {number + 1} of {plan.rounds}")
+                for operation in plan.operations:
+                    # Everybody starts once.
+                    turn = number % len(running)
+                    for one in running[turn:] + running[:turn]:
+                        await _measure(results, one, operation, connection, postmaster, number)
+            for one in running:
+                results.memory[one.contender.name] = processes.peak_memory(one.pid)
+    finally:
+        await connection.close()
+
+
+async def _measure(
+    results: Results,
+    running: Running,
+    operation: Operation,
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    postmaster: int | None,
+    number: int,
+) -> None:
+    plan, name = results.plan, running.contender.name
+    findings = results.findings[name]
+    if operation.name in findings.absent:
+        return
+    seconds = max(plan.seconds / 2 if operation.sweep else plan.seconds, operation.least)
+    warming = min(0.5, seconds / 4)
+    query = findings.queries.get(operation.name, "")
+
+    async def once(length: float, first: int) -> Measurement:
+        return await measure(
+            running, operation, plan.scale, connection, postmaster, seconds=length, start=first, query=query
+        )
+
+    if operation.script == "delete":
+        await data.add_disposable(connection, plan.scale, int(warming * DELETES_PER_SECOND) + 1_000)
+        rate = (await once(warming, 0)).per_second
+        await data.restore(connection)
+        await data.add_disposable(connection, plan.scale, int(seconds * min(2 * rate, DELETES_PER_SECOND)) + 1_000)
+        result = await once(seconds, 0)
+    else:
+        await once(warming, number * ROUND_STEP + ROUND_STEP // 2)
+        result = await once(seconds, number * ROUND_STEP)
+    if running.has_ended:
+        raise BenchmarkError(f"{name} ended during {operation.name}:\n{running.log_tail()}")
+    results.measurements.setdefault(operation.name, {}).setdefault(name, []).append(result)
+    void = f"  VOID: {result.errors} errors" if result.errors else ""
+    say(
+        f"  {operation.name:<14} {name:<9} {result.per_second:9.1f}/s  p50 {result.p50:8.2f} ms  "
+        f"p99 {result.p99:8.2f} ms  {result.application:7.0f} + {result.database or 0:7.0f} µs{void}"
+    )
+    if operation.writes:
+        await data.restore(connection)
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what."""
+    model = "unknown"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": _output("git", "describe", "--always", "--dirty"),
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "kernel": os.uname().release,
+        "python": sys.version.split()[0],
+        "node": _output("node", "--version"),
+        "wrk": _output("wrk", "--version").split(" [")[0].split("\n")[0],
+        "pool_size": POOL_SIZE,
+        "load_before": os.getloadavg(),
+        "versions": {path.parent.name: _pins(path) for path in sorted(CONTENDERS.glob("*/requirements.txt"))},
+    }
+
+
+def _pins(requirements: Path) -> dict[str, str]:
+    lines = (line.split(" ")[0] for line in requirements.read_text().splitlines() if "==" in line and line[0] != " ")
+    return {name: version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return (done.stdout or done.stderr).strip()
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    print(text, file=sys.stderr, flush=True)
