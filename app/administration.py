@@ -1,4 +1,4 @@
-"""What an operator does to accounts and keys from the command line: `taller users …` and `taller keys …`."""
+"""What an operator does from the command line: `taller users …`, `taller keys …`, `taller doctor`."""
 
 import asyncio
 import getpass
@@ -21,8 +21,10 @@ from app.core import clock
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
+from app.core.migrations import schema_state
 from app.core.statements import prepared
 from app.features import PORTS
+from app.tasks.queries import wrong_counts
 
 Action = Callable[["Operator", Namespace], Awaitable[None]]
 
@@ -32,7 +34,7 @@ class AdministrationError(Exception):
 
 
 def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Add `users` and `keys` to the command line."""
+    """Add `users`, `keys` and `doctor` to the command line."""
     users = _group(commands, "users", "create, list and change accounts")
     create = _command(users, "create", create_user, "create an account; its password is asked for or read from input")
     create.add_argument("username")
@@ -45,6 +47,8 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
         ("set-password", set_password, "set a password, asked for or read from input, and end the sessions"),
     ):
         _command(users, name, action, summary).add_argument("username")
+
+    _command(commands, "doctor", examine, "check the schema and the kept counts; exit status 1 if something is wrong")
 
     keys = _group(commands, "keys", "create and revoke API keys")
     create = _command(keys, "create", create_key, "create an API key and print its secret, this once")
@@ -133,6 +137,20 @@ async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
     """`taller keys revoke`."""
     key = await service.revoke_any_api_key(operator.database, arguments.secret_or_id)
     print(f"revoked {key['name']} ({key['id']})")
+
+
+async def examine(operator: "Operator", _: Namespace) -> None:
+    """`taller doctor`."""
+    state = await schema_state(operator.database)
+    print(f"schema: {state}")
+    if state == "behind":
+        raise AdministrationError("the schema is behind: run `taller migrate`")
+    wrong = await operator.database.rows(wrong_counts())
+    for row in wrong:
+        print("\t".join(f"{name}={value}" for name, value in row.items()))
+    if wrong:
+        raise AdministrationError(f"the task counts of {len(wrong)} projects are wrong")
+    print("task counts: right")
 
 
 class Operator:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import User
@@ -39,6 +39,21 @@ class Project(Identified, Timestamped, Base):
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
     )
+
+
+class TaskCount(Base):
+    """How many tasks a project has, spread over slots of which only the sum means something.
+
+    Kept by triggers on the tasks, so that nothing can make it wrong, raw SQL included
+    (docs/decisions/0013-the-database-counts.md). Stands here, because projects show it and do not know tasks.
+    """
+
+    __tablename__ = "project_task_counts"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey(Project.id, ondelete="CASCADE"), primary_key=True)
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    total: Mapped[int] = mapped_column(BigInteger)
+    completed: Mapped[int] = mapped_column(BigInteger)
 
 
 class Member(Timestamped, Base):

@@ -2,20 +2,32 @@
 
 from uuid import UUID
 
-from sqlalchemy import Uuid, func, literal, select, true
+from sqlalchemy import BigInteger, ScalarSelect, Uuid, cast, func, literal, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import User
 from app.core.pagination import page_statement
 from app.core.statements import Rows, given
-from app.projects.models import Member, Project, Role
+from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, role_in, this_project
 
 COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Project.updated_at)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-SEEN = (*COLUMNS, role_in(Project.id))
-"""A project's columns and the caller's role in it."""
+def counted(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """How many tasks a project has, or of these are completed: the sum over its slots."""
+    kept = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
+    return kept.correlate(Project).scalar_subquery()
+
+
+SEEN = (
+    *COLUMNS,
+    counted(TaskCount.total).label("tasks_total"),
+    counted(TaskCount.completed).label("tasks_completed"),
+    role_in(Project.id),
+)
+"""A project's columns, its counts, and the caller's role in it."""
 
 
 def permitted(permission: Permission) -> Rows:

@@ -46,6 +46,8 @@ class ProjectRead(Schema):
                 "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                 "name": "Workshop",
                 "description": "Everything for the new workshop",
+                "tasks_total": 12,
+                "tasks_completed": 5,
                 "role": "owner",
                 "created_at": "2026-11-22T09:00:00Z",
                 "updated_at": "2026-11-22T09:00:00Z",
@@ -56,6 +58,8 @@ class ProjectRead(Schema):
     id: Id
     name: str
     description: str | None
+    tasks_total: int = Field(description="How many tasks it has.")
+    tasks_completed: int = Field(description="How many of them are completed.")
     role: Role | None = Field(description="Your own role; null for an administrator who is no member.")
     created_at: CreatedAt
     updated_at: UpdatedAt

@@ -60,7 +60,8 @@ def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
     row = select(project.c.id, given("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
-    return select(project, owner.c.role).select_from(project.join(owner, true()))
+    no_tasks = (literal(0).label("tasks_total"), literal(0).label("tasks_completed"))
+    return select(project, *no_tasks, owner.c.role).select_from(project.join(owner, true()))
 
 
 def _change(permission: Permission, names: tuple[str, ...]) -> Executable:

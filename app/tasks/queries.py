@@ -1,10 +1,10 @@
 """Statements that return tasks."""
 
-from sqlalchemy import func, literal, select, true
+from sqlalchemy import BigInteger, cast, func, literal, or_, select, true
 
 from app.core.pagination import page_statement
 from app.core.statements import Rows
-from app.projects.models import Project
+from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task
 from app.tasks.scopes import this_task
@@ -20,6 +20,10 @@ COLUMNS = (
     Task.created_at,
     Task.updated_at,
 )
+
+
+kept = func.coalesce(cast(func.sum(TaskCount.total), BigInteger), 0).label("_total")
+"""How many tasks there are, without counting them: the database keeps the sums."""
 
 
 def permitted(permission: Permission) -> Rows:
@@ -39,7 +43,7 @@ def tasks_by_priority(permission: Permission) -> Rows:
         anchor=Project.__table__,
         permitted=this_project(permission),
         items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
-        total=select(func.count().label("_total")).select_from(Task).where(of_project).correlate(Project),
+        total=select(kept).where(TaskCount.project_id == Project.id).correlate(Project),
     )
 
 
@@ -50,5 +54,41 @@ def visible_tasks(permission: Permission) -> Rows:
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*COLUMNS).where(seen).order_by(Task.priority.desc(), Task.id.desc()),
-        total=select(func.count().label("_total")).select_from(Task).where(seen),
+        total=select(kept).where(permission.on(TaskCount.project_id)),
+    )
+
+
+def wrong_counts() -> Rows:
+    """The projects whose kept counts are not the truth, both seen at the same moment: there should be none."""
+    kept_counts = (
+        select(
+            TaskCount.project_id,
+            func.sum(TaskCount.total).label("total"),
+            func.sum(TaskCount.completed).label("completed"),
+        )
+        .group_by(TaskCount.project_id)
+        .subquery("kept")
+    )
+    true_counts = (
+        select(
+            Task.project_id,
+            func.count().label("total"),
+            func.count().filter(Task.completed).label("completed"),
+        )
+        .group_by(Task.project_id)
+        .subquery("there")
+    )
+    pairs = [
+        (name, cast(func.coalesce(kept_counts.c[name], 0), BigInteger), func.coalesce(true_counts.c[name], 0))
+        for name in ("total", "completed")
+    ]
+    return (
+        select(
+            Project.id.label("project_id"),
+            *(column.label(f"kept_{name}") for name, column, _ in pairs),
+            *(column.label(f"true_{name}") for name, _, column in pairs),
+        )
+        .outerjoin(kept_counts, kept_counts.c.project_id == Project.id)
+        .outerjoin(true_counts, true_counts.c.project_id == Project.id)
+        .where(or_(*(kept_column != true_column for _, kept_column, true_column in pairs)))
     )

@@ -2,7 +2,7 @@
 
 from app.auth.models import User
 from app.core.database import Database
-from app.projects.models import Member, Project, Role
+from app.projects.models import Member, Project, Role, TaskCount
 from tests.support.factories import RowFactory, store
 
 
@@ -17,6 +17,12 @@ class MemberFactory(RowFactory[Member]):
 
     __model__ = Member
     role = Role.OWNER.value
+
+
+class TaskCountFactory(RowFactory[TaskCount]):
+    """A slot of a count, as the triggers keep them."""
+
+    __model__ = TaskCount
 
 
 async def project_of(database: Database, owner: User, **values: object) -> Project:

@@ -23,7 +23,16 @@ async def test_a_project_lives_from_post_to_delete(api: Api, form: str) -> None:
     created = await api.post(form.format("/projects"), json={"name": "Workshop", "description": "All of it"})
     assert created.status_code == 201
     project = created.json()
-    assert list(project) == ["id", "name", "description", "role", "created_at", "updated_at"]
+    assert list(project) == [
+        "id",
+        "name",
+        "description",
+        "tasks_total",
+        "tasks_completed",
+        "role",
+        "created_at",
+        "updated_at",
+    ]
     assert (project["name"], project["description"]) == ("Workshop", "All of it")
     assert created.headers["location"] == f"/api/v1/projects/{project['id']}"
     assert (await api.get(created.headers["location"])).json() == project
