@@ -31,6 +31,11 @@ PASSING_CLASSES = ("08", "53", "57P")
 PASSING_STATES = frozenset({"25006", "40001", "40P01", "55P03"})
 """SQLSTATEs that a later try may not meet: read-only standby, serialization failure, deadlock, lock timeout."""
 
+BY_INDEX = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
+"""Every single statement finds its rows by an index and in its order, whatever the values. Left to choose, PostgreSQL
+plans each page anew, which takes longer than the page; and a plan for any values must not be one that reads the whole
+table, as it might be where one project has most of the tasks, because nothing tells the planner how small a page is."""
+
 STATEMENT_CANCELLED = "57014"
 
 
@@ -78,7 +83,7 @@ class Database:
             # The server ends long statements; this is for a server that has gone without a word.
             command_timeout=settings.statement_timeout + 2,
             statement_cache_size=500,
-            server_settings=server_settings,
+            server_settings={**server_settings, **BY_INDEX},
         )
         self.statements = Connections(
             self._connect, size=settings.database_pool_size, patience=settings.database_pool_timeout

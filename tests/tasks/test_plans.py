@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database import BY_INDEX, Database
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
@@ -55,7 +55,7 @@ async def crowded(crowded_url: str, settings: Settings) -> AsyncIterator[FastAPI
         yield app
 
 
-async def plan_of(app: FastAPI, url: str, path: str) -> dict[str, Any]:
+async def plan_of(app: FastAPI, url: str, path: str, *, total: int = TASKS // PROJECTS) -> dict[str, Any]:
     """The plan of the statement that lists tasks, taken as it leaves for PostgreSQL, with its parameters."""
     sent: list[tuple[str, list[Any]]] = []
 
@@ -69,11 +69,16 @@ async def plan_of(app: FastAPI, url: str, path: str) -> dict[str, Any]:
             answer = await api.get(path)
     finally:
         database.observers.remove(record)
-    assert (answer.status_code, answer.json()["total"]) == (200, TASKS // PROJECTS)
+    assert (answer.status_code, answer.json()["total"]) == (200, total)
     statement, parameters = next(one for one in sent if "FROM tasks" in one[0])
     connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
     try:
-        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)
+        # The plan that serves any values, as in the service: what is given here does not matter.
+        for name, value in BY_INDEX.items():
+            await connection.execute(f"SET {name} = {value}")
+        await connection.execute(f"PREPARE page AS {statement}")
+        given = ", ".join("NULL" for _ in parameters)
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE page ({given})")
     finally:
         await connection.close()
     plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
@@ -108,3 +113,18 @@ async def test_without_that_index_the_same_statement_sorts(crowded: FastAPI, cro
     finally:
         await database.rows(text("CREATE INDEX tasks_by_priority_idx ON tasks (project_id, priority DESC, id DESC)"))
     assert any("Sort" in node["Node Type"] for node in nodes(plan))
+
+
+async def test_where_one_project_has_all_the_tasks_its_pages_are_read_off_the_index_too(
+    crowded: FastAPI, crowded_url: str
+) -> None:
+    """The one plan for any values must not be made for the average project. (The last test here: it moves the tasks.)"""
+    database: Database = crowded.state.database
+    largest = crowded.state.project
+    await database.rows(text("UPDATE tasks SET project_id = :id"), {"id": largest.id})
+    await database.rows(text("ANALYZE"))
+    async with await Api(crowded).as_(crowded.state.user) as api:
+        assert (await api.get(f"/projects/{largest.id}/tasks/")).json()["total"] == TASKS
+    plan = await plan_of(crowded, crowded_url, f"/projects/{largest.id}/tasks/", total=TASKS)
+    found = list(nodes(plan))
+    assert not [node["Node Type"] for node in found if "Sort" in node["Node Type"] or node["Node Type"] == "Seq Scan"]
