@@ -102,8 +102,8 @@ def _exists(root: Path, document: Path, mention: str) -> bool:
     if made := re.match(r"make ([a-z-]+)", mention):
         return _says(root / "Makefile", rf"^{made[1]}:")
     if command := re.match(r"taller ([a-z-]+)", mention):
-        # Each command is the function of its name.
-        return _says(root / "app/cli.py", rf"^def {command[1].replace('-', '_')}\(")
+        # Each command stands by its name where the parser is made.
+        return any(_says(root / "app" / name, rf'"{command[1]}"') for name in ("cli.py", "administration.py"))
     if _DOTTED.fullmatch(mention):
         return _is_module_or_member(root, mention)
     if _PATH.fullmatch(mention) and not _MEDIA_TYPE.fullmatch(mention):

@@ -118,7 +118,7 @@ async def test_without_that_index_the_same_statement_sorts(crowded: FastAPI, cro
 async def test_where_one_project_has_all_the_tasks_its_pages_are_read_off_the_index_too(
     crowded: FastAPI, crowded_url: str
 ) -> None:
-    """The one plan for any values must not be made for the average project. (The last test here: it moves the tasks.)"""
+    """The one plan for any values must not be made for the average project. (The last test: it moves the tasks.)"""
     database: Database = crowded.state.database
     largest = crowded.state.project
     await database.rows(text("UPDATE tasks SET project_id = :id"), {"id": largest.id})
