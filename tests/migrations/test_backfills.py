@@ -1,0 +1,85 @@
+"""What a migration makes of rows that are already there, while others write."""
+
+import asyncio
+
+import asyncpg
+
+from app.core.ids import uuid7
+from app.core.migrations import upgrade
+from tests.migrations.history import empty_database, fetch, plain
+from tests.support import server
+
+
+def test_projects_that_are_there_belong_to_the_first_administrator(server_url: str) -> None:
+    first, second, nobody = uuid7(), uuid7(), uuid7()
+    project = uuid7()
+    with empty_database(server_url) as url:
+        upgrade(url, "0001")
+        server.execute(
+            url,
+            "INSERT INTO users (id, username, hashed_password, is_superuser, created_at) VALUES "
+            f"('{second}', 'second', 'x', true, '2026-02-01'), ('{first}', 'first', 'x', true, '2026-01-01'), "
+            f"('{nobody}', 'nobody', 'x', false, '2025-01-01')",
+            f"INSERT INTO projects (id, name) VALUES ('{project}', 'Workshop')",
+        )
+        upgrade(url)
+        assert fetch(url, "SELECT project_id || ' ' || user_id || ' ' || role FROM project_members") == [
+            f"{project} {first} owner"
+        ]
+
+
+def test_without_an_administrator_projects_belong_to_nobody_and_nothing_fails(server_url: str) -> None:
+    with empty_database(server_url) as url:
+        upgrade(url, "0001")
+        server.execute(url, f"INSERT INTO projects (id, name) VALUES ('{uuid7()}', 'Workshop')")
+        upgrade(url)
+        assert fetch(url, "SELECT role FROM project_members") == []
+
+
+def test_tasks_that_are_there_are_counted_exactly_while_others_write(server_url: str) -> None:
+    """Writers go on between the triggers and the backfill, and during it."""
+
+    async def write(url: str, stop: asyncio.Event) -> None:
+        connection = await asyncpg.connect(plain(url))
+        try:
+            while not stop.is_set():
+                await connection.execute(
+                    "INSERT INTO tasks (id, project_id, title, completed) "
+                    "SELECT gen_random_uuid(), id, 'x', random() < 0.5 FROM projects"
+                )
+                await connection.execute("UPDATE tasks SET completed = NOT completed WHERE random() < 0.05")
+                await connection.execute("DELETE FROM tasks WHERE random() < 0.01")
+        finally:
+            await connection.close()
+
+    async def migrate_while_others_write(url: str) -> None:
+        stop = asyncio.Event()
+        writers = [asyncio.create_task(write(url, stop)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(upgrade, url, "0003")
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(upgrade, url)
+        await asyncio.sleep(0.1)
+        stop.set()
+        # Deadlocks among the writers of this test are theirs; what they did is rolled back and not counted.
+        await asyncio.gather(*writers, return_exceptions=True)
+
+    with empty_database(server_url) as url:
+        upgrade(url, "0002")
+        server.execute(
+            url,
+            "INSERT INTO projects (id, name) SELECT gen_random_uuid(), 'Workshop' FROM generate_series(1, 5)",
+            "INSERT INTO tasks (id, project_id, title) "
+            "SELECT gen_random_uuid(), id, 'x' FROM projects, generate_series(1, 200)",
+        )
+        asyncio.run(migrate_while_others_write(url))
+        kept = (
+            "SELECT project_id || ' ' || sum(total) || ' ' || sum(completed) FROM project_task_counts "
+            "GROUP BY project_id"
+        )
+        true = (
+            "SELECT project_id || ' ' || count(*) || ' ' || count(*) FILTER (WHERE completed) FROM tasks "
+            "GROUP BY project_id"
+        )
+        assert sorted(fetch(url, kept)) == sorted(fetch(url, true))
+        assert len(fetch(url, true)) == 5
