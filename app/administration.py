@@ -55,7 +55,9 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     create.add_argument("username", help="whose rights it has")
     create.add_argument("name", help="what it is for")
     create.add_argument("--scope", action="append", required=True, choices=[scope.value for scope in Scope])
-    create.add_argument("--days", type=int, help="how long it lasts; for ever unless given")
+    create.add_argument(
+        "--days", type=int, choices=range(1, 36501), metavar="DAYS", help="how long it lasts; for ever unless given"
+    )
     create.add_argument("--project", type=UUID, help="the id of the only project that it reaches")
     _command(keys, "revoke", revoke_key, "revoke an API key").add_argument("secret_or_id")
 

@@ -21,6 +21,7 @@ from app.core.database import Database, errors_translated
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
 from app.core.migrations import draft, upgrade
+from app.core.protocol import BoundedHttp
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 
@@ -96,7 +97,7 @@ def run(settings: Settings) -> None:
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=settings.shutdown_timeout,
             loop="uvloop",
-            http="httptools",
+            http=BoundedHttp,
         )
 
 

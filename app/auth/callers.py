@@ -174,4 +174,7 @@ class Callers:
         for model, key, expired in queries.expired(
             keep_changes=10 * OVERLAP, keep_ended=KEEP_ENDED, at_most=PURGE_STEP
         ):
-            await self._database.rows(delete(model).where(key.in_(expired)))
+            statement = delete(model).where(key.in_(expired)).returning(key)
+            deleted = PURGE_STEP
+            while deleted == PURGE_STEP:
+                deleted = len(await self._database.rows(statement))

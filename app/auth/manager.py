@@ -63,9 +63,11 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
 
     async def update(self, user: AuthUser, update_dict: dict[str, Any]) -> AuthUser:
         """Change columns of a person; one statement, so committed when this returns."""
-        await self.database.rows(update(User).where(User.id == user.id).values(update_dict))
-        for name, value in update_dict.items():
-            setattr(user, name, value)
+        # Only what was read may be replaced: somebody may have set another password since.
+        unchanged = (User.id == user.id) & (User.hashed_password == user.hashed_password)
+        if await self.database.row(update(User).where(unchanged).values(update_dict).returning(User.id)) is not None:
+            for name, value in update_dict.items():
+                setattr(user, name, value)
         return user
 
     async def _one(self, statement: Rows) -> AuthUser | None:

@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.auth import queries, service
 from app.auth.access import (
@@ -91,7 +92,7 @@ async def _credentials(request: Request) -> Credentials:
         if error.status_code != HTTPStatus.BAD_REQUEST:
             raise
         raise InvalidRequestError("The form cannot be read, or has too many fields.") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, ClientDisconnect) as error:
         # Python gives up on arrays in arrays in arrays by a RecursionError.
         raise InvalidJsonError from error
     try:

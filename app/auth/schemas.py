@@ -1,6 +1,6 @@
 """What signing in, accounts, sessions and keys take and give."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -24,9 +24,15 @@ def _bare_address(value: object) -> object:
     return value
 
 
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
 def _future(value: datetime) -> datetime:
     if value <= clock.now():
         raise PydanticCustomError("not_in_future", "must lie in the future")
+    if value >= _END_OF_TIME:
+        # Near the end of the calendar, asyncpg takes it for infinity or cannot write it in UTC.
+        raise PydanticCustomError("too_far", "must lie before the year 9999")
     return value
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from fastapi_users.exceptions import UserNotExists
-from sqlalchemy import Executable, delete, func, update
+from sqlalchemy import Executable, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -114,8 +114,11 @@ async def update_own(
         refuse_weak(values["password"], login.username)
         values["hashed_password"] = await authentication.passwords.hash(values.pop("password"))
         values["password_state"] = "chosen"
+    row = await _update_user(session, caller.user_id, values)
+    if "hashed_password" in values:
+        # Behind the change, whose lock a login under way waits for.
         await _end_sessions(session, caller.user_id, besides=caller.source_id)
-    return await _update_user(session, caller.user_id, values)
+    return row
 
 
 async def update_user(
@@ -285,7 +288,11 @@ async def _spend(database: Database, user: AuthUser) -> None:
     # The condition lets one of two simultaneous logins through.
     spent = (
         update(User)
-        .where(User.id == user.id, User.password_state == "one_time")
+        .where(
+            User.id == user.id,
+            User.password_state == "one_time",
+            User.hashed_password == user.hashed_password,
+        )
         .values(password_state="spent")
         .returning(User.id)
     )
@@ -299,21 +306,34 @@ async def _begin_session(
     settings = authentication.settings
     session_id = uuid7()
     refresh_token = issue_refresh_token(authentication.ring, session_id, 0)
+    values = {
+        "id": session_id,
+        "refresh_hash": hashed(refresh_token),
+        "user_agent": origin.user_agent,
+        "address": origin.network,
+    }
+    columns = Session.__table__.c
+    row = (
+        select(
+            User.id,
+            *(literal(value, columns[name].type) for name, value in values.items()),
+            func.now() + timedelta(seconds=settings.refresh_token_lifetime),
+        )
+        # The password was checked a while ago. The lock waits for a change of it under way, and then finds it changed.
+        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
+        .with_for_update(read=True)
+    )
     begun = (
         insert(Session)
-        .values(
-            id=session_id,
-            user_id=user.id,
-            refresh_hash=hashed(refresh_token),
-            user_agent=origin.user_agent,
-            address=origin.network,
-            expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
-        )
+        .from_select(["user_id", *values, "expires_at"], row, include_defaults=False)
+        .returning(Session.id)
         .cte("begun")
     )
     # Both see what was there before, so one place is kept for the new session.
     kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
-    await database.rows(_ending(user.id).where(Session.id.not_in(kept)).add_cte(begun))
+    ended = _ending(user.id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
+    if await database.row(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
+        raise InvalidCredentialsError
     return _tokens(authentication, user.id, session_id, refresh_token)
 
 
@@ -358,7 +378,9 @@ async def create_api_key(
             errors=[FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")]
         )
     # Creations by one person wait for each other, so that the limit holds.
-    await session.execute(queries.user_locked(user_id))
+    if await session.scalar(queries.user_locked(user_id)) is None:
+        # The caller's account was deleted a moment ago.
+        raise InvalidTokenError
     if (await session.scalars(queries.live_api_key_count(user_id))).one() >= limit:
         raise TooManyApiKeysError
     secret = new_api_key()

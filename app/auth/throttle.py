@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 
 from fastapi import Request
-from sqlalchemy import case, extract, func, literal, update
+from sqlalchemy import case, extract, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth.errors import TooManyAttemptsError
@@ -58,8 +58,10 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
 
 async def forgive(database: Database, *, cleared: str, eased: str) -> None:
     """After a success: forget the attempts under one key, and take this one off the other."""
+    # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
+    locked = select(Attempt.key).where(Attempt.key.in_([cleared, eased])).order_by(Attempt.key).with_for_update()
     await database.rows(
         update(Attempt)
-        .where(Attempt.key.in_([cleared, eased]))
+        .where(Attempt.key.in_(locked))
         .values(count=case((Attempt.key == literal(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
     )

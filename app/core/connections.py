@@ -35,10 +35,12 @@ class Connections:
     async def warm_up(self) -> None:
         """Open all connections, so that no request waits for one. Raises what connecting raises."""
         opened = await asyncio.gather(*(self._open() for _ in range(self._size)), return_exceptions=True)
-        for connection in opened:
-            if isinstance(connection, BaseException):
-                raise connection
-            self.give_back(connection)
+        failures = [outcome for outcome in opened if isinstance(outcome, BaseException)]
+        for outcome in opened:
+            if not isinstance(outcome, BaseException):
+                self.give_back(outcome)
+        if failures:
+            raise failures[0]
 
     def take_idle(self) -> "asyncpg.Connection | None":
         """A connection that is open and free, or None."""
@@ -62,17 +64,16 @@ class Connections:
             async with asyncio.timeout(self._patience):
                 given = await turn
         except TimeoutError:
+            self._pass_on(turn)
             raise UnavailableError("The service is overloaded: no database connection became free in time.") from None
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and (given := turn.result()) is not None:
-                # It was handed to a request that has gone meanwhile.
-                self.give_back(given)
+            self._pass_on(turn)
             raise
         return given if given is not None else await self.take()
 
     def give_back(self, connection: "asyncpg.Connection") -> None:
         """Let somebody else have this connection."""
-        if connection.is_closed():
+        if connection.is_closed() or self._size == 0:
             self.discard(connection)
         elif (turn := self._next_in_line()) is not None:
             turn.set_result(connection)
@@ -107,6 +108,15 @@ class Connections:
             connection, _ = self._idle.pop()
             self._opened_at.pop(connection, None)
             await connection.close(timeout=5)
+
+    def _pass_on(self, turn: "asyncio.Future[asyncpg.Connection | None]") -> None:
+        """What was handed to a request in the moment in which it gave up goes to the next."""
+        if not turn.done() or turn.cancelled():
+            return
+        if (given := turn.result()) is not None:
+            self.give_back(given)
+        elif (following := self._next_in_line()) is not None:
+            following.set_result(None)
 
     def _next_in_line(self) -> "asyncio.Future[asyncpg.Connection | None] | None":
         while self._waiting:

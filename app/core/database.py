@@ -97,7 +97,11 @@ class Database:
             pool_use_lifo=True,
             # Errors end up in the log: the statement may, what people sent may not.
             hide_parameters=True,
-            connect_args={"timeout": settings.database_connect_timeout, "server_settings": server_settings},
+            connect_args={
+                "timeout": settings.database_connect_timeout,
+                "command_timeout": settings.statement_timeout + 2,
+                "server_settings": server_settings,
+            },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.observers: list[Callable[[str, list[Any]], None]] = []

@@ -9,14 +9,16 @@ that says no. docs/decisions/0011-the-short-way.md has the measurements.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import ResponseValidationError
+from fastapi.exceptions import HTTPException, ResponseValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 Handler = Callable[[Request], Awaitable[Response]]
 Query = Mapping[str, str]
@@ -86,6 +88,9 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
             body = await request.body() if plan.reads_body else b""
             query = request.query_params if request.scope["query_string"] else {}
             inputs = [read(request, query, body) for read in plan.inputs]
+        except ClientDisconnect as error:
+            # As FastAPI's own handler: nobody reads the answer, and it is no mistake of the service.
+            raise HTTPException(HTTPStatus.BAD_REQUEST) from error
         except (ValidationError, _MalformedError):
             return await long_way(request)
         results: list[Any] = []

@@ -77,6 +77,8 @@ async def project_visible(session: AsyncSession, user_id: UUID, project_id: UUID
     member = select(Member.role).where(Member.user_id == user_id, Member.project_id == Project.id)
     admin = select(User.id).where(User.id == user_id, User.is_superuser)
     seen = select(Project.id).where(Project.id == project_id, or_(member.exists(), admin.exists()))
+    # It stays until the key that refers to it is there.
+    seen = seen.with_for_update(read=True, key_share=True)
     return await session.scalar(seen) is not None
 
 

@@ -105,7 +105,7 @@ def member_count(project_id: UUID) -> Rows:
 
 def active_user(user_id: UUID) -> Rows:
     """A person who can be made a member."""
-    return select(User.id).where(User.id == user_id, User.is_active)
+    return select(User.id).where(User.id == user_id, User.is_active).with_for_update(read=True, key_share=True)
 
 
 def owned_projects_locked(user_id: UUID) -> Rows:

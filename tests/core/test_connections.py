@@ -1,6 +1,7 @@
 """The pool of connections for single statements: its bounds, its patience, and what it does with broken connections."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -95,3 +96,53 @@ async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_th
     await asyncio.gather(slow, return_exceptions=True)
     answers = await asyncio.gather(*(database.row(text("SELECT 1 AS one")) for _ in range(20)))
     assert answers == [{"one": 1}] * 20
+
+
+async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    # The loop is busy for a moment, so that the hand-over and the end of patience (0.2 s) are due together.
+    loop.call_later(0.19, pool.give_back, held.pop())
+    loop.call_later(0.1, time.sleep, 0.2)
+    await asyncio.gather(waiting, return_exceptions=True)
+    if waiting.exception() is None:
+        held.append(waiting.result())
+    else:
+        held.append(await pool.take())
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_room_that_a_leaving_request_was_told_of_goes_to_the_next(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    first, second = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.discard(one)
+    first.cancel()
+    fresh = (await asyncio.gather(first, second, return_exceptions=True))[1]
+    assert isinstance(fresh, asyncpg.Connection)
+    pool.give_back(fresh)
+    pool.give_back(two)
+
+
+async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> None:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    attempts = 0
+
+    async def connect() -> asyncpg.Connection:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ConnectionRefusedError
+        return await asyncpg.connect(address)
+
+    pool = Connections(connect, size=4, patience=0.2)
+    with pytest.raises(ConnectionRefusedError):
+        await pool.warm_up()
+    taken = [await pool.take() for _ in range(4)]
+    await pool.close()
+    for connection in taken:
+        pool.give_back(connection)
+        assert connection.is_closed(), "what comes back after the end is closed"
