@@ -197,3 +197,10 @@ def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, withi
         Session.refresh_hash == refresh_hash,
         Session.refreshed_at > func.now() - within,
     )
+
+
+def attempts_locked(*keys: str) -> Rows:
+    """These counts, locked in the order in which they are counted: the other one would let two logins wait for each
+    other.
+    """
+    return select(Attempt.key).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()

@@ -11,9 +11,10 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 
 from fastapi import Request
-from sqlalchemy import case, extract, func, literal, select, update
+from sqlalchemy import case, extract, func, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app.auth import queries
 from app.auth.errors import TooManyAttemptsError
 from app.auth.models import Attempt
 from app.core.database import Database
@@ -59,9 +60,8 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
 async def forgive(database: Database, *, cleared: str, eased: str) -> None:
     """After a success: forget the attempts under one key, and take this one off the other."""
     # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
-    locked = select(Attempt.key).where(Attempt.key.in_([cleared, eased])).order_by(Attempt.key).with_for_update()
     await database.rows(
         update(Attempt)
-        .where(Attempt.key.in_(locked))
+        .where(Attempt.key.in_(queries.attempts_locked(cleared, eased)))
         .values(count=case((Attempt.key == literal(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
     )
