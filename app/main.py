@@ -1,5 +1,6 @@
 """The application: features, error handlers, middleware, and what has to hold before it serves."""
 
+import gc
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -94,7 +95,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def serve() -> FastAPI:
     """The application of a server process, with its logs set up."""
     configure_logging(get_settings())
-    return create_app()
+    app = create_app()
+    # What is there now stays. Left among what the collector looks through, it would make each full collection stop all
+    # requests for 50 to 80 ms, several times a second under load.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 async def _warm_up(database: Database) -> None:
