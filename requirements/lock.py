@@ -14,7 +14,7 @@ LOCKS = {
     "requirements/runtime.txt": [],
     "requirements/dev.txt": ["--extra", "dev", "--constraint", "requirements/runtime.txt"],
 }
-ADDRESS = re.compile(r"https?://|file://|--(extra-)?index-url|--find-links")
+ADDRESS = re.compile(r"\w+:[/]{2}|--(extra-)?index-url|--find-links")
 
 
 def compile_lock(name: str, target: Path) -> None:
