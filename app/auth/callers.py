@@ -1,9 +1,9 @@
 """From a token to a caller, without a statement in the common case.
 
-Each process remembers the callers whom it has seen. Triggers record in `access_changes` every
-session, key and account whose rights change; a watcher in each process reads that table every second or two and forgets
-those callers, so that what was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds. While
-the watcher cannot read the table, nobody is remembered and every request asks the database.
+Each process remembers the callers whom it has seen. Triggers record in `access_changes` every session, key and account
+whose rights change; a watcher in each process reads that table every second or two and forgets those callers, so that
+what was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds. While the watcher cannot read
+the table, nobody is remembered and every request asks the database.
 """
 
 import asyncio
@@ -144,7 +144,7 @@ class Callers:
         while True:
             try:
                 started = monotonic()
-                rows = await self._database.rows(queries.changed_subjects(OVERLAP))
+                rows = await self._database.rows(prepared(queries.changed_subjects, OVERLAP))
                 self.forget(*(row["subject"] for row in rows))
                 self._watched_at = started
                 await self._record_use()

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from fastapi_users.exceptions import UserNotExists
-from sqlalchemy import Executable, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Executable, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -413,24 +413,17 @@ async def revoke_any_api_key(database: Database, secret_or_id: str) -> dict[str,
         which = ApiKey.id == UUID(secret_or_id)
     except ValueError:
         which = ApiKey.secret_hash == hashed(secret_or_id)
-    row = await database.row(
-        update(ApiKey)
-        .where(which, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-        .returning(ApiKey.id, ApiKey.name)
-    )
-    if row is None:
-        raise ApiKeyNotFoundError("There is no such API key, or it was revoked already.")
-    return row
+    return await _revoke(database, which, "There is no such API key, or it was revoked already.")
 
 
 async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:
     """Revoke a key of this person."""
-    revoked = await database.row(
-        update(ApiKey)
-        .where(ApiKey.id == key_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-        .returning(ApiKey.id)
-    )
-    if revoked is None:
-        raise ApiKeyNotFoundError
+    await _revoke(database, (ApiKey.id == key_id) & (ApiKey.user_id == user_id))
+
+
+async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> dict[str, Any]:
+    statement = update(ApiKey).where(which, ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
+    row = await database.row(statement.returning(ApiKey.id, ApiKey.name))
+    if row is None:
+        raise ApiKeyNotFoundError(detail)
+    return row

@@ -76,7 +76,7 @@ class Database:
             "idle_in_transaction_session_timeout": "30000",
         }
         url = make_url(settings.database_url)
-        self._connect = partial(
+        connect = partial(
             asyncpg.connect,
             url.set(drivername="postgresql").render_as_string(hide_password=False),
             timeout=settings.database_connect_timeout,
@@ -86,7 +86,7 @@ class Database:
             server_settings={**server_settings, **BY_INDEX},
         )
         self.statements = Connections(
-            self._connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
+            connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
         )
         self.engine: AsyncEngine = create_async_engine(
             url,

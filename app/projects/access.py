@@ -11,6 +11,7 @@ from app.auth.access import CallerGuard
 from app.auth.models import User
 from app.auth.scopes import Scope
 from app.core.database import get_database
+from app.core.errors import AppError
 from app.core.guards import path_id
 from app.projects import queries
 from app.projects.errors import KeyBoundToProjectError, ProjectNotFoundError, RoleRequiredError
@@ -18,14 +19,21 @@ from app.projects.models import Member, Project, Role
 from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
 
 
-class ProjectGuard(CallerGuard):
-    """Admits to the project of the path those who have the role there."""
+class RoleGuard(CallerGuard):
+    """Admits to something in a project those who have the role there; to others it is `missing`."""
 
-    def __init__(self, least: Role, scope: Scope) -> None:
+    def __init__(self, least: Role, scope: Scope, missing: type[AppError]) -> None:
         super().__init__(scope)
         self.least = least
         too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
-        self.errors = (*self.errors, ProjectNotFoundError, *too_weak)
+        self.errors = (*self.errors, missing, *too_weak)
+
+
+class ProjectGuard(RoleGuard):
+    """Admits to the project of the path those who have the role there."""
+
+    def __init__(self, least: Role, scope: Scope) -> None:
+        super().__init__(least, scope, ProjectNotFoundError)
 
     async def __call__(
         self, request: Request, project_id: Annotated[UUID, Path(description="The project's id.")]

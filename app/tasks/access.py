@@ -9,8 +9,7 @@ from app.auth.access import CallerGuard
 from app.auth.scopes import Scope
 from app.core.database import get_database
 from app.core.guards import path_id
-from app.projects.access import ProjectGuard
-from app.projects.errors import RoleRequiredError
+from app.projects.access import ProjectGuard, RoleGuard
 from app.projects.models import Role
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
@@ -18,14 +17,11 @@ from app.tasks.errors import TaskNotFoundError
 from app.tasks.scopes import TaskScope, TasksScope
 
 
-class TaskGuard(CallerGuard):
+class TaskGuard(RoleGuard):
     """Admits to the task of the path those who have the role in its project."""
 
     def __init__(self, least: Role, scope: Scope) -> None:
-        super().__init__(scope)
-        self.least = least
-        too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
-        self.errors = (*self.errors, TaskNotFoundError, *too_weak)
+        super().__init__(least, scope, TaskNotFoundError)
 
     async def __call__(
         self, request: Request, task_id: Annotated[UUID, Path(description="The task's id.")]
