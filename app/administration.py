@@ -21,6 +21,7 @@ from app.core import clock
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
+from app.core.listing import Shape
 from app.core.migrations import schema_state
 from app.core.statements import prepared
 from app.features import PORTS
@@ -86,7 +87,7 @@ async def list_users(operator: "Operator", _: Namespace) -> None:
     while rows := [
         row
         for row in await operator.database.rows(
-            prepared(queries.users, None), {"limit": 100, "offset": 100 * (page - 1)}
+            prepared(queries.users.query, None, Shape(queries.users.order)), {"limit": 100, "offset": 100 * (page - 1)}
         )
         if row["_present"] is not None
     ]:

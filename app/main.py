@@ -49,6 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database(settings)
         app.state.database = database
         app.state.authentication = authentication = Authentication(settings, database)
+        app.state.ring = authentication.ring
         app.state.callers = callers = Callers(authentication, database)
         try:
             await _warm_up(database)
@@ -86,7 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+            expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     return app

@@ -17,9 +17,10 @@ from sqlalchemy import update
 from app.auth import queries
 from app.auth.models import User
 from app.auth.passwords import Passwords
-from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, KeyRing, issue_access_token, read_access_token
+from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, issue_access_token, read_access_token
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.keyring import KeyRing
 from app.core.statements import Rows
 
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
+from app.core.listing import Shape, listing, page_of
 from app.core.models import Base
-from app.core.pagination import page_statement
+from app.core.sorting import Key
 from app.core.statements import Rows, given
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
@@ -70,14 +71,10 @@ def person(_: Hashable) -> Rows:
     return select(User.id, User.username).where(func.lower(User.username) == given("username", Text), User.is_active)
 
 
-def users(_: Hashable) -> Rows:
+@listing({"id": Key(User.id)}, "-id")
+def users(_: Hashable, shape: Shape) -> Rows:
     """A page of all accounts, the newest first."""
-    return page_statement(
-        anchor=select(literal(1)).subquery("everybody"),
-        permitted=true(),
-        items=select(*ACCOUNT).order_by(User.id.desc()),
-        total=select(func.count().label("_total")).select_from(User),
-    )
+    return page_of(shape, User.id, select(*ACCOUNT))
 
 
 def live_session() -> Rows:
@@ -112,29 +109,20 @@ def api_key_by_hash() -> Rows:
     )
 
 
-def live_sessions(_: Hashable) -> Rows:
+@listing({"id": Key(Session.id)}, "-id")
+def live_sessions(_: Hashable, shape: Shape) -> Rows:
     """A page of the caller's sessions, the newest first."""
     own = Session.user_id == given("caller_id", Uuid)
-    live = own & Session.revoked_at.is_(None) & (Session.expires_at > func.now())
-    return page_statement(
-        anchor=select(literal(1)).subquery("caller"),
-        permitted=true(),
-        items=select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
-        .where(live)
-        .order_by(Session.id.desc()),
-        total=select(func.count().label("_total")).select_from(Session).where(live),
-    )
+    shown = select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
+    live = Session.revoked_at.is_(None) & (Session.expires_at > func.now())
+    return page_of(shape, Session.id, shown.where(own, live))
 
 
-def api_keys(_: Hashable) -> Rows:
+@listing({"id": Key(ApiKey.id)}, "-id")
+def api_keys(_: Hashable, shape: Shape) -> Rows:
     """A page of the caller's keys, the newest first."""
-    own = (ApiKey.user_id == given("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
-    return page_statement(
-        anchor=select(literal(1)).subquery("caller"),
-        permitted=true(),
-        items=select(*API_KEY).where(own).order_by(ApiKey.id.desc()),
-        total=select(func.count().label("_total")).select_from(ApiKey).where(own),
-    )
+    own = ApiKey.user_id == given("caller_id", Uuid)
+    return page_of(shape, ApiKey.id, select(*API_KEY).where(own, ApiKey.revoked_at.is_(None)))
 
 
 def api_key(_: Hashable) -> Rows:

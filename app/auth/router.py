@@ -67,7 +67,7 @@ from app.core.database import DatabaseDep, SessionDep
 from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.guards import Public
 from app.core.openapi import problems
-from app.core.pagination import Page, PageParamsDep, fetch_page
+from app.core.pagination import Page, PageParamsDep, PagesDep
 from app.core.routing import API_PREFIX, FORM, JSON, FeatureRouter
 
 router = FeatureRouter(prefix="/auth", tag="auth")
@@ -242,9 +242,9 @@ async def delete_me(
 
 
 @router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
-async def list_sessions(own: Own, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
     """Where you are signed in, the newest first."""
-    return await fetch_page(database, queries.live_sessions, own, page)
+    return await pages.read(queries.live_sessions, own, params)
 
 
 @router.delete("/sessions", summary="End my other sessions", status_code=204)
@@ -268,9 +268,9 @@ async def delete_session(
 
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
-async def list_api_keys(own: Own, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
     """Your API keys, the newest first, without their secrets."""
-    return await fetch_page(database, queries.api_keys, own, page)
+    return await pages.read(queries.api_keys, own, params)
 
 
 @router.post(
@@ -322,9 +322,9 @@ async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: Dat
 
 
 @users.get("/", summary="List users", response_model=Page[UserRead])
-async def list_users(everybody: Everybody, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
     """All accounts, the newest first. For administrators."""
-    return await fetch_page(database, queries.users, everybody, page)
+    return await pages.read(queries.users, everybody, params)
 
 
 @users.post(

@@ -13,7 +13,6 @@ import string
 import struct
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,8 +21,8 @@ from uuid import UUID
 import jwt
 
 from app.core import clock
-from app.core.config import Settings
 from app.core.ids import uuid7
+from app.core.keyring import KeyRing
 
 ALGORITHM = "HS256"
 AUDIENCE = "taller"
@@ -42,32 +41,6 @@ _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 REFRESH_PREFIX = "tlrr_"
 _REFRESH_BODY = struct.Struct(">16sI")
 _MAC_BYTES = 32
-
-
-class KeyRing:
-    """The secrets that sign, the newest first. Old ones still verify, so that rotating logs nobody out."""
-
-    def __init__(self, settings: Settings) -> None:
-        values = [secret.get_secret_value() for secret in (settings.jwt_secret, *settings.jwt_previous_secrets)]
-        self._by_id = {_key_id(value): value for value in values}
-        self.current_id = _key_id(values[0])
-
-    @property
-    def current(self) -> str:
-        """The secret that signs."""
-        return self._by_id[self.current_id]
-
-    def get(self, key_id: object) -> str | None:
-        """The secret of this id, if it is still in the ring."""
-        return self._by_id.get(key_id) if isinstance(key_id, str) else None
-
-    def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
-        """The MAC of a message under each secret, the newest first."""
-        return [hmac.digest(value.encode(), purpose + b"\0" + message, "sha256") for value in self._by_id.values()]
-
-
-def _key_id(secret: str) -> str:
-    return hashlib.sha256(b"kid\0" + secret.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +98,7 @@ class RefreshClaims:
 def issue_refresh_token(ring: KeyRing, session_id: UUID, generation: int) -> str:
     """The one refresh token of this session and generation."""
     body = _REFRESH_BODY.pack(session_id.bytes, generation)
-    return REFRESH_PREFIX + urlsafe_b64encode(body + ring.macs(b"refresh", body)[0]).decode().rstrip("=")
+    return REFRESH_PREFIX + urlsafe_b64encode(body + ring.mac(b"refresh", body)).decode().rstrip("=")
 
 
 def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:

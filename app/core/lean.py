@@ -10,7 +10,7 @@ that says no. docs/decisions/0011-the-short-way.md has the measurements.
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_origin
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
@@ -18,10 +18,12 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import HTTPException, ResponseValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 
 Handler = Callable[[Request], Awaitable[Response]]
-Query = Mapping[str, str]
+Query = QueryParams | Mapping[str, str]
 
 
 class _Step:
@@ -184,11 +186,22 @@ def _path_reader(field: Any) -> Callable[[Request, Query, bytes], Any]:
 
 
 def _query_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:
+    repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
+
     # Which parameters there may be, and how often, was checked before (`app.core.routing`).
     def read(_request: Request, query: Query, _body: bytes) -> Any:
-        return model.model_validate(dict(query))
+        values: dict[str, Any] = dict(query)
+        for name in repeatable:
+            if isinstance(query, QueryParams) and name in values:
+                values[name] = query.getlist(name)
+        return model.model_validate(values)
 
     return read
+
+
+def is_collection(field: FieldInfo) -> bool:
+    """Whether a parameter may be repeated."""
+    return get_origin(field.annotation) in {list, set, tuple}
 
 
 def _body_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
 
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -60,6 +61,13 @@ _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
     "429": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
     "503": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
+}
+
+
+_LINK = {
+    "description": "Where the `first`, `prev` and `next` page are, as far as there are such (RFC 8288).",
+    "required": True,
+    "schema": {"type": "string"},
 }
 
 
@@ -138,6 +146,7 @@ def _document(
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _finish(operation, path)
+            _describe_list(operation, schemas)
             if method == "patch":
                 # RFC 7396's own type, next to plain JSON.
                 content = operation["requestBody"]["content"]
@@ -153,6 +162,37 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
 
+def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say that a list links to its other pages, and what it looks like where `fields` trims its items."""
+    parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "cursor" not in parameters:
+        return
+    answer = operation["responses"]["200"]
+    answer.setdefault("headers", {})["Link"] = _LINK
+    if "fields" in parameters:
+        content = answer["content"]["application/json"]
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        trimmed = {"$ref": f"#/components/schemas/{_trimmed(name, schemas)}"}
+        content["schema"] = {"anyOf": [content["schema"], trimmed], "examples": schemas[name]["examples"]}
+
+
+def _trimmed(name: str, schemas: dict[str, Any]) -> str:
+    """Add a page's schema anew, with items of which all members may be missing; its name."""
+    page = copy.deepcopy(schemas[name])
+    item = page["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
+    schemas["Trimmed" + item] = {
+        **{key: value for key, value in copy.deepcopy(schemas[item]).items() if key not in {"required", "examples"}},
+        "title": "Trimmed" + item,
+        "description": "Those members that `fields` names.",
+        "additionalProperties": False,
+    }
+    page["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/Trimmed{item}"}
+    page["title"] = "Trimmed" + page["title"]
+    page.pop("examples", None)
+    schemas["Trimmed" + name] = page
+    return "Trimmed" + name
+
+
 def _order_examples(schema: dict[str, Any]) -> None:
     # pydantic sorts the members of examples by name; the schema's own order reads better.
     for example in schema.get("examples", ()):
@@ -161,6 +201,10 @@ def _order_examples(schema: dict[str, Any]) -> None:
 
 
 def _finish(operation: dict[str, Any], path: str) -> None:
+    for parameter in operation.get("parameters", ()):
+        # null is how a parameter is not given, and nothing that can be sent.
+        kinds = [kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}]
+        parameter["schema"].update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
     for content in operation.get("requestBody", {}).get("content", {}).values():
         _order_examples(content["schema"])
     responses: dict[str, Any] = operation["responses"]

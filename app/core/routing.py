@@ -7,14 +7,13 @@ directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, get_origin
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import guards_of
-from app.core.lean import short_way
+from app.core.lean import is_collection, short_way
 from app.core.openapi import merged, problems
 
 API_PREFIX = "/api/v1"
@@ -85,15 +84,11 @@ def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
         model = parameter.field_info.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
             for name, field in model.model_fields.items():
-                yield field.alias or name, _is_collection(field)
+                yield field.alias or name, is_collection(field)
         else:
-            yield parameter.alias, _is_collection(parameter.field_info)
+            yield parameter.alias, is_collection(parameter.field_info)
     for dependency in dependant.dependencies:
         yield from _query_parameters(dependency)
-
-
-def _is_collection(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) in {list, set, tuple}
 
 
 def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:

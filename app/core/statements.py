@@ -9,12 +9,16 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Dialect, Executable, Select, TextClause, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Dialect, Executable, Select, TextClause, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from app.core.models import Base
+
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
+"""A column, as Core or as a mapped class knows it."""
 
 Rows = Select[*tuple[Any, ...]]
 """A statement that returns rows, whatever their columns."""

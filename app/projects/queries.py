@@ -2,11 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ScalarSelect, Uuid, cast, func, literal, select, true
+from sqlalchemy import BigInteger, ScalarSelect, Text, Uuid, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import User
-from app.core.pagination import page_statement
+from app.core.filters import RELEVANCE, comparisons
+from app.core.listing import Shape, computed, counted, listing, page_statement
+from app.core.search import document, found, relevance
+from app.core.sorting import Key, Keys
 from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, role_in, this_project
@@ -15,16 +18,16 @@ COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Pr
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-def counted(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+def kept(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
     """How many tasks a project has, or of these are completed: the sum over its slots."""
-    kept = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
-    return kept.correlate(Project).scalar_subquery()
+    total = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
+    return total.correlate(Project).scalar_subquery()
 
 
 SEEN = (
     *COLUMNS,
-    counted(TaskCount.total).label("tasks_total"),
-    counted(TaskCount.completed).label("tasks_completed"),
+    kept(TaskCount.total).label("tasks_total"),
+    kept(TaskCount.completed).label("tasks_completed"),
     role_in(Project.id),
 )
 """A project's columns, its counts, and the caller's role in it."""
@@ -40,29 +43,53 @@ def project(permission: Permission) -> Rows:
     return select(*SEEN).where(this_project(permission))
 
 
-def projects(permission: Permission) -> Rows:
-    """A page of the caller's projects, the newest first."""
-    seen = permission.on(Project.id)
+DOCUMENT = document(Project.name, Project.description)
+
+KEYS: Keys = {
+    **{column.key: Key(column) for column in (Project.id, Project.name, Project.created_at, Project.updated_at)},
+    RELEVANCE: Key(relevance(DOCUMENT)),
+}
+"""What projects can be sorted by."""
+
+_OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user_id == given("caller_id", Uuid))
+
+CONDITIONS = {
+    **comparisons("created_at", Project.created_at),
+    "role": _OWN.where(Member.role == given("role", Text)).correlate_except(Member).exists(),
+    "q": found(DOCUMENT),
+}
+"""What the filters of `ProjectParams` ask for."""
+
+
+@listing(KEYS, "-id")
+def projects(permission: Permission, shape: Shape) -> Rows:
+    """A page of the caller's projects, the newest first unless told otherwise."""
+    shown = select(*SEEN, *computed(shape, KEYS, SEEN)).where(permission.on(Project.id))
+    seen = shown.where(*(CONDITIONS[name] for name in shape.filters))
+    all_of_them = select(func.count().label("_total")).select_from(Project).where(permission.on(Project.id))
     return page_statement(
-        anchor=select(literal(1)).subquery("caller"),
-        permitted=true(),
-        items=select(*SEEN).where(seen).order_by(Project.id.desc()),
-        total=select(func.count().label("_total")).select_from(Project).where(seen),
+        shape,
+        KEYS,
+        items=lambda part: seen.where(*part.conditions).order_by(*part.ordering()),
+        total=counted(seen) if shape.filters else all_of_them,
     )
 
 
-def members(permission: Permission) -> Rows:
+MEMBER_KEYS: Keys = {"created_at": Key(Member.created_at), "user_id": Key(Member.user_id)}
+
+
+@listing(MEMBER_KEYS, "created_at", tie="user_id")
+def members(permission: Permission, shape: Shape) -> Rows:
     """A page of a project's members, in the order in which they joined."""
-    of_project = Member.project_id == Project.id
+    of_project = Member.project_id == given("project_id", Uuid)
+    shown = select(*MEMBER_COLUMNS).join(User, User.id == Member.user_id).where(of_project)
     return page_statement(
+        shape,
+        MEMBER_KEYS,
         anchor=Project.__table__,
         permitted=this_project(permission),
-        items=select(*MEMBER_COLUMNS)
-        .join(User, User.id == Member.user_id)
-        .where(of_project)
-        .order_by(Member.created_at, Member.user_id)
-        .correlate(Project),
-        total=select(func.count().label("_total")).select_from(Member).where(of_project).correlate(Project),
+        items=lambda part: shown.where(*part.conditions).order_by(*part.ordering()),
+        total=select(func.count().label("_total")).select_from(Member).where(of_project),
     )
 
 

@@ -1,13 +1,13 @@
 """`/projects/` and `/projects/{project_id}/members/`."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from app.auth.errors import UserNotFoundError
 from app.core.database import DatabaseDep, SessionDep
 from app.core.openapi import problems
-from app.core.pagination import Page, PageParamsDep, fetch_page
+from app.core.pagination import Page, PageParamsDep, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
 from app.projects import queries, service
 from app.projects.access import (
@@ -23,15 +23,17 @@ from app.projects.access import (
     VisibleProjects,
 )
 from app.projects.errors import LastOwnerError, MemberNotFoundError, RoleRequiredError, TooManyMembersError
-from app.projects.schemas import MemberRead, MemberSet, ProjectCreate, ProjectRead, ProjectUpdate
+from app.projects.schemas import MemberRead, MemberSet, ProjectCreate, ProjectParams, ProjectRead, ProjectUpdate
 
 router = FeatureRouter(prefix="/projects", tag="projects")
 
 
 @router.get("/", summary="List projects", response_model=Page[ProjectRead])
-async def list_projects(projects: VisibleProjects, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_projects(
+    projects: VisibleProjects, params: Annotated[ProjectParams, Query()], pages: PagesDep
+) -> dict[str, Any] | Response:
     """The projects that you may see, the newest first, page by page."""
-    return await fetch_page(database, queries.projects, projects, page)
+    return await pages.read(queries.projects, projects, params)
 
 
 @router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead)
@@ -71,9 +73,11 @@ async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
 
 
 @router.get("/{project_id}/members/", summary="List a project's members", response_model=Page[MemberRead])
-async def list_members(project: ProjectWithMembers, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_members(
+    project: ProjectWithMembers, params: PageParamsDep, pages: PagesDep
+) -> dict[str, Any] | Response:
     """Who works in the project and in which role, in the order in which they joined."""
-    return await fetch_page(database, queries.members, project, page)
+    return await pages.read(queries.members, project, params)
 
 
 @router.get(

@@ -4,15 +4,30 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.schemas import Changes, CreatedAt, Id, Input, Schema, Storable, UpdatedAt, Visible, left_out, with_example
+from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, sorted_by, trimmed_to
+from app.core.schemas import (
+    Changes,
+    CreatedAt,
+    Id,
+    Input,
+    Schema,
+    Storable,
+    UpdatedAt,
+    Visible,
+    left_out,
+    with_example,
+)
 from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, Role
 
 Name = Annotated[
     str, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called."), Storable, Visible
 ]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
+
+SORTABLE = ("name", "created_at", "updated_at", RELEVANCE)
 
 _DESCRIPTION = "What it is about; null for nothing."
 
@@ -63,6 +78,23 @@ class ProjectRead(Schema):
     role: Role | None = Field(description="Your own role; null for an administrator who is no member.")
     created_at: CreatedAt
     updated_at: UpdatedAt
+
+
+class ProjectParams(ListParams):
+    """Which projects a list is to show, and how."""
+
+    q: Words | None = Query(
+        None,
+        description="Words in name or description, the last one may be a beginning. In quotes: in this order; `or`: "
+        "either; `-` in front: without.",
+    )
+    role: Role | None = Query(None, description="Only those in which this is your own role.")
+    created_at_gte: QueryMoment | None = bound("created_at", "gte")
+    created_at_gt: QueryMoment | None = bound("created_at", "gt")
+    created_at_lte: QueryMoment | None = bound("created_at", "lte")
+    created_at_lt: QueryMoment | None = bound("created_at", "lt")
+    sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-created_at")
+    fields: Annotated[str, NamesOf(tuple(ProjectRead.model_fields))] | None = trimmed_to("id,name")
 
 
 class MemberRead(Schema):

@@ -30,4 +30,7 @@ class Task(Identified, Timestamped, Base):
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
         # The list's own order, so that a page is read off the index; it serves the foreign key as well.
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
+        Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
+        Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
+        Index("tasks_search_idx", text("search_document(title, description, project_id)"), postgresql_using="gin"),
     )

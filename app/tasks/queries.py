@@ -1,9 +1,28 @@
 """Statements that return tasks."""
 
-from sqlalchemy import BigInteger, cast, func, literal, or_, select, true
+from uuid import UUID
 
-from app.core.pagination import page_statement
-from app.core.statements import Rows, given
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Uuid,
+    any_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.core.filters import RELEVANCE, comparisons
+from app.core.listing import Shape, computed, counted, listing, page_statement, reach
+from app.core.search import document, found, relevance
+from app.core.sorting import Key, Keys, Part
+from app.core.statements import Column, Rows, given
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task
@@ -22,10 +41,6 @@ COLUMNS = (
 )
 
 
-kept = func.coalesce(cast(func.sum(TaskCount.total), BigInteger), 0).label("_total")
-"""How many tasks there are, without counting them: the database keeps the sums."""
-
-
 def permitted(permission: Permission) -> Rows:
     """The task's id, if the caller is permitted."""
     return select(Task.id).where(this_task(permission))
@@ -36,38 +51,92 @@ def task(permission: Permission) -> Rows:
     return select(*COLUMNS).where(this_task(permission))
 
 
-def tasks_by_priority(permission: Permission) -> Rows:
-    """A page of a project's tasks, the most urgent first, the newest first among equals."""
-    of_project = Task.project_id == Project.id
+DOCUMENT = document(Task.title, Task.description, Task.project_id)
+
+KEYS: Keys = {
+    **{column.key: Key(column) for column in (Task.priority, Task.created_at, Task.updated_at, Task.title)},
+    "completed": Key(Task.completed),
+    "due_date": Key(Task.due_date, is_nullable=True),
+    "id": Key(Task.id),
+    RELEVANCE: Key(relevance(DOCUMENT)),
+}
+"""What tasks can be sorted by."""
+
+CONDITIONS = {
+    "completed": Task.completed == given("completed", Boolean),
+    **comparisons("priority", Task.priority),
+    **comparisons("due_date", Task.due_date),
+    "due_date_null": Task.due_date.is_(None),
+    **comparisons("created_at", Task.created_at),
+    **comparisons("updated_at", Task.updated_at),
+    "q": found(DOCUMENT, Task.project_id),
+}
+"""What the filters of `TaskParams` ask for."""
+
+PROJECT_IDS = "project_id"
+"""The filter that names projects."""
+
+
+@listing(KEYS, "-priority")
+def tasks_of_project(permission: Permission, shape: Shape) -> Rows:
+    """A page of a project's tasks: the most urgent first, the newest first among equals, unless told otherwise."""
+    matching = _matching(shape).where(Task.project_id == given("project_id", Uuid))
     return page_statement(
+        shape,
+        KEYS,
         anchor=Project.__table__,
         permitted=this_project(permission),
-        items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
-        total=select(kept).where(TaskCount.project_id == Project.id).correlate(Project),
+        items=lambda part: matching.where(*part.conditions).order_by(*part.ordering()),
+        total=_total(shape, matching, TaskCount.project_id == given("project_id", Uuid)),
     )
 
 
-def visible_tasks(permission: Permission) -> Rows:
+@listing(KEYS, "-priority")
+def visible_tasks(permission: Permission, shape: Shape) -> Rows:
     """A page of the tasks of all the caller's projects, in the same order.
 
-    No page holds more of one project than its first so many tasks, so no more are read of each, off the index.
+    No page holds more of one project than its first so many tasks, so no more are read of each.
     """
-    seen = select(Project.id).where(permission.on(Project.id)).subquery("seen")
-    first = (
-        select(*COLUMNS)
-        .where(Task.project_id == seen.c.id)
-        .order_by(Task.priority.desc(), Task.id.desc())
-        .limit(given("limit", BigInteger) + given("offset", BigInteger))
-        .lateral("first")
-    )
+    seen = select(Project.id).where(permission.on(Project.id), *_named(shape, Project.id)).subquery("seen")
+
+    def items(part: Part) -> Rows:
+        of_each = _matching(shape).where(Task.project_id == seen.c.id, *part.conditions)
+        first = of_each.order_by(*part.ordering()).limit(reach()).lateral("first")
+        return select(*first.c).select_from(seen.join(first, true())).order_by(*part.ordering(first.c))
+
     return page_statement(
-        anchor=select(literal(1)).subquery("caller"),
-        permitted=true(),
-        items=select(*first.c)
-        .select_from(seen.join(first, true()))
-        .order_by(first.c.priority.desc(), first.c.id.desc()),
-        total=select(kept).where(permission.on(TaskCount.project_id)),
+        shape,
+        KEYS,
+        items=items,
+        total=_total(
+            shape,
+            _matching(shape).join(seen, seen.c.id == Task.project_id),
+            permission.on(TaskCount.project_id),
+            *_named(shape, TaskCount.project_id),
+        ),
     )
+
+
+def _matching(shape: Shape) -> Rows:
+    """The tasks that the filters let through, with what they are sorted by."""
+    filters = (CONDITIONS[name] for name in shape.filters if name != PROJECT_IDS)
+    return select(*COLUMNS, *computed(shape, KEYS, COLUMNS)).where(*filters)
+
+
+def _named(shape: Shape, project_id: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
+    is_named = project_id == any_(given(PROJECT_IDS, ARRAY(Uuid)))
+    return [is_named] if PROJECT_IDS in shape.filters else []
+
+
+def _total(shape: Shape, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:
+    """How many tasks there are: what the database keeps where that tells it, else counted."""
+    filters = set(shape.filters) - {PROJECT_IDS}
+    if filters - {"completed"}:
+        return counted(matching)
+    kept: Column = TaskCount.total
+    if filters:
+        kept = case((given("completed", Boolean), TaskCount.completed), else_=TaskCount.total - TaskCount.completed)
+    return select(func.coalesce(cast(func.sum(kept), BigInteger), 0).label("_total")).where(*of_projects)
 
 
 def wrong_counts() -> Rows:

@@ -1,23 +1,25 @@
 """`/projects/{project_id}/tasks/` and `/tasks/`."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from app.core.database import DatabaseDep
-from app.core.pagination import Page, PageParamsDep, fetch_page
+from app.core.pagination import Page, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
 from app.tasks import queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
-from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
+from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskUpdate, VisibleTaskParams
 
 router = FeatureRouter(tag="tasks")
 
 
 @router.get("/projects/{project_id}/tasks/", summary="List a project's tasks", response_model=Page[TaskRead])
-async def list_tasks(project: ProjectWithTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_tasks(
+    project: ProjectWithTasks, params: Annotated[TaskParams, Query()], pages: PagesDep
+) -> dict[str, Any] | Response:
     """A project's tasks, the highest priority first and the newest first among equals, page by page."""
-    return await fetch_page(database, queries.tasks_by_priority, project, page)
+    return await pages.read(queries.tasks_of_project, project, params)
 
 
 @router.post(
@@ -33,9 +35,11 @@ async def create_task(
 
 
 @router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])
-async def list_visible_tasks(tasks: VisibleTasks, page: PageParamsDep, database: DatabaseDep) -> dict[str, Any]:
+async def list_visible_tasks(
+    tasks: VisibleTasks, params: Annotated[VisibleTaskParams, Query()], pages: PagesDep
+) -> dict[str, Any] | Response:
     """The tasks of all projects that you may see, the highest priority first and the newest first among equals."""
-    return await fetch_page(database, queries.visible_tasks, tasks, page)
+    return await pages.read(queries.visible_tasks, tasks, params)
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)

@@ -4,8 +4,22 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import ConfigDict, Field
 
+from app.core.filters import (
+    RELEVANCE,
+    ListParams,
+    NamesOf,
+    QueryDateOrNull,
+    QueryFlag,
+    QueryInt,
+    QueryMoment,
+    Words,
+    bound,
+    sorted_by,
+    trimmed_to,
+)
 from app.core.schemas import (
     Changes,
     CreatedAt,
@@ -27,6 +41,11 @@ Title = Annotated[
     str, Field(min_length=1, max_length=MAX_TITLE_LENGTH, description="What is to be done."), Storable, Visible
 ]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
+
+SORTABLE = ("priority", "due_date", "created_at", "updated_at", "title", "completed", RELEVANCE)
+
+MAX_PROJECTS = 100
+"""Projects that one list of tasks may be narrowed to by name."""
 
 _DESCRIPTION = "More about it; null for nothing."
 _PRIORITY = "The higher, the sooner."
@@ -95,3 +114,40 @@ class TaskRead(Schema):
     due_date: date | None
     created_at: CreatedAt
     updated_at: UpdatedAt
+
+
+class TaskParams(ListParams):
+    """Which tasks a list is to show, and how."""
+
+    q: Words | None = Query(
+        None,
+        description="Words in title or description, the last one may be a beginning. In quotes: in this order; `or`: "
+        "either; `-` in front: without.",
+    )
+    completed: QueryFlag | None = Query(None, description="Only those that are done, or only those that are not.")
+    priority: QueryInt | None = Query(None, description="Exactly this priority.")
+    priority_gte: QueryInt | None = bound("priority", "gte")
+    priority_gt: QueryInt | None = bound("priority", "gt")
+    priority_lte: QueryInt | None = bound("priority", "lte")
+    priority_lt: QueryInt | None = bound("priority", "lt")
+    due_date: QueryDateOrNull = Query(None, description="Due on exactly this day; `null`: without a due date.")
+    due_date_gte: IsoDate | None = bound("due_date", "gte")
+    due_date_gt: IsoDate | None = bound("due_date", "gt")
+    due_date_lte: IsoDate | None = bound("due_date", "lte")
+    due_date_lt: IsoDate | None = bound("due_date", "lt")
+    created_at_gte: QueryMoment | None = bound("created_at", "gte")
+    created_at_gt: QueryMoment | None = bound("created_at", "gt")
+    created_at_lte: QueryMoment | None = bound("created_at", "lte")
+    created_at_lt: QueryMoment | None = bound("created_at", "lt")
+    updated_at_gte: QueryMoment | None = bound("updated_at", "gte")
+    updated_at_gt: QueryMoment | None = bound("updated_at", "gt")
+    updated_at_lte: QueryMoment | None = bound("updated_at", "lte")
+    updated_at_lt: QueryMoment | None = bound("updated_at", "lt")
+    sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-priority")
+    fields: Annotated[str, NamesOf(tuple(TaskRead.model_fields))] | None = trimmed_to("id,title")
+
+
+class VisibleTaskParams(TaskParams):
+    """The same for the tasks of all projects."""
+
+    project_id: list[UUID] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")

@@ -12,10 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from app.auth.models import Session, User
-from app.auth.tokens import LEEWAY, KeyRing
+from app.auth.tokens import LEEWAY
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.ids import uuid7
+from app.core.keyring import KeyRing
 from tests.auth.factories import SessionFactory
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store

@@ -13,7 +13,6 @@ from app.auth.scopes import Scope, with_implied
 from app.auth.throttle import attempt_key
 from app.auth.tokens import (
     API_KEY_LENGTH,
-    KeyRing,
     is_api_key,
     issue_refresh_token,
     new_api_key,
@@ -22,6 +21,7 @@ from app.auth.tokens import (
 )
 from app.core.config import Settings
 from app.core.ids import uuid7
+from app.core.keyring import KeyRing
 
 RING = KeyRing(Settings(_env_file=None, jwt_secret="a secret for these tests only, 0123456789"))
 ALPHABET = string.digits + string.ascii_letters

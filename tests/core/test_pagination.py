@@ -1,67 +1,57 @@
-"""Pages: their parameters, their arithmetic, and the one statement that reads them."""
-
-from collections.abc import Hashable, Mapping
-from typing import Any
+"""Pages: their parameters, and the one statement that reads them."""
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Integer, column, func, literal, select, true, values
+from sqlalchemy import ColumnElement, column, func, literal, select
 
 from app.core.database import Database
-from app.core.errors import AppError, NotFoundError
-from app.core.pagination import MAX_PAGE, MAX_SIZE, PageParams, fetch_page, page_statement
+from app.core.errors import InvalidRequestError
+from app.core.listing import MAX_COUNTED, Shape, counted, page_statement
+from app.core.pagination import MAX_DEPTH, MAX_SIZE, PageParams, PageTooDeepError
+from app.core.sorting import Key, order_of
 from app.core.statements import Rows
 from tests.support.queries import query_budget
 
 
 @pytest.mark.parametrize(
-    ("page", "size", "limit_and_offset"),
-    [(1, 50, (50, 0)), (2, 50, (50, 50)), (3, 7, (7, 14)), (MAX_PAGE, MAX_SIZE, (100, (MAX_PAGE - 1) * 100))],
+    ("page", "size", "offset"),
+    [(1, 50, 0), (2, 50, 50), (3, 7, 14), (100, MAX_SIZE, MAX_DEPTH - 100), (MAX_DEPTH, 1, MAX_DEPTH - 1)],
 )
-def test_a_page_is_a_limit_and_an_offset(page: int, size: int, limit_and_offset: tuple[int, int]) -> None:
-    assert PageParams(page=page, size=size).limit_and_offset == limit_and_offset
+def test_a_page_is_a_size_and_an_offset(page: int, size: int, offset: int) -> None:
+    assert PageParams(page=page, size=size).offset == offset
 
 
-def test_the_last_page_ends_where_postgresql_can_no_longer_count() -> None:
-    limit, offset = PageParams(page=MAX_PAGE, size=MAX_SIZE).limit_and_offset
-    assert offset + limit <= 2**63 - 1
-    assert MAX_PAGE * MAX_SIZE + MAX_SIZE > 2**63 - 1, "a later page would do as well"
-
-
-@pytest.mark.parametrize("wrong", [{"page": 0}, {"page": MAX_PAGE + 1}, {"size": 0}, {"size": 101}, {"more": 1}])
+@pytest.mark.parametrize("wrong", [{"page": 0}, {"page": MAX_DEPTH + 1}, {"size": 0}, {"size": 101}, {"more": 1}])
 def test_what_is_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         PageParams.model_validate(wrong)
 
 
-class AnyScope:
-    """A scope whose permission is no more than the shape of a statement."""
+@pytest.mark.parametrize(("page", "size"), [(101, 100), (201, 50), (5001, 2)])
+def test_a_page_beyond_the_bound_points_to_the_cursor(page: int, size: int) -> None:
+    with pytest.raises(PageTooDeepError) as caught:
+        PageParams(page=page, size=size)
+    assert "?cursor=" in caught.value.detail
 
-    parameters: Mapping[str, Any] = {}
 
-    def __init__(self, permission: Hashable) -> None:
-        self.permission = permission
+@pytest.mark.parametrize("wrong", [{"cursor": "", "page": 1}, {"include_total": False}])
+def test_what_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequestError):
+        PageParams.model_validate(wrong)
 
-    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - as every scope's
-        return NotFoundError()
+
+NUMBER: ColumnElement[int] = column("number")
+KEYS = {"number": Key(NUMBER)}
+SHAPE = Shape(order_of("number", "number"))
 
 
 def numbers_to(rows: int) -> Rows:
     numbers = func.generate_series(1, rows).table_valued("number").render_derived()
     return page_statement(
-        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
-        permitted=true(),
-        items=select(numbers.c.number).order_by(numbers.c.number),
+        SHAPE,
+        KEYS,
+        items=lambda part: select(numbers.c.number).where(*part.conditions).order_by(*part.ordering()),
         total=select(func.count().label("_total")).select_from(numbers),
-    )
-
-
-def nothing_permitted(_: Hashable) -> Rows:
-    return page_statement(
-        anchor=values(column("here", Integer), name="anchor").data([(1,)]),
-        permitted=literal(value=False),
-        items=select(literal(1).label("number")),
-        total=select(literal(1).label("_total")),
     )
 
 
@@ -69,17 +59,26 @@ def nothing_permitted(_: Hashable) -> Rows:
 @pytest.mark.parametrize("page", [1, 2, 3, 4])
 async def test_items_and_total_come_in_one_statement(database: Database, rows: int, page: int) -> None:
     with query_budget(database, 1):
-        answer = await fetch_page(database, numbers_to, AnyScope(rows), PageParams(page=page, size=3))
+        found = await database.rows(numbers_to(rows), {"limit": 3, "offset": 3 * (page - 1)})
     expected = list(range(1, rows + 1))[3 * (page - 1) : 3 * page]
-    assert [item["number"] for item in answer["items"]] == expected
-    assert {name: answer[name] for name in ("total", "page", "size", "pages")} == {
-        "total": rows,
-        "page": page,
-        "size": 3,
-        "pages": -(-rows // 3),
-    }
+    assert [row["number"] for row in found if row["_present"]] == expected
+    assert {row["_total"] for row in found} == {rows}
 
 
-async def test_without_permission_it_is_refused_and_not_empty(database: Database) -> None:
-    with pytest.raises(NotFoundError):
-        await fetch_page(database, nothing_permitted, AnyScope(None), PageParams())
+async def test_without_permission_there_is_no_row(database: Database) -> None:
+    nothing = page_statement(
+        SHAPE,
+        KEYS,
+        permitted=literal(value=False),
+        items=lambda _: select(literal(1).label("number")),
+        total=select(literal(1).label("_total")),
+    )
+    assert await database.rows(nothing, {"limit": 3, "offset": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "total"), [(0, 0), (MAX_COUNTED, MAX_COUNTED), (MAX_COUNTED + 1, None), (10 * MAX_COUNTED, None)]
+)
+async def test_more_than_so_many_are_not_counted(database: Database, rows: int, total: int | None) -> None:
+    numbers = func.generate_series(1, rows).table_valued("number").render_derived()
+    assert await database.row(counted(select(numbers.c.number))) == {"_total": total}

@@ -27,8 +27,10 @@ def differences(url: str) -> list[Any]:
     return found
 
 
-def create_from_models(url: str) -> None:
-    """The tables as the models describe them, without any migration."""
+def create_from_models(url: str, migrated: str) -> None:
+    """The tables as the models describe them, without any migration but for the functions that their indexes use."""
+    functions = fetch(migrated, "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'search_document'")
+    server.execute(url, "CREATE TEXT SEARCH CONFIGURATION taller (COPY = pg_catalog.simple)", *functions)
     _run(url, Base.metadata.create_all)
 
 
@@ -48,7 +50,7 @@ def test_there_is_nothing_that_alembic_would_draft(database_url: str) -> None:
 def test_the_migrations_make_what_the_models_describe(server_url: str, database_url: str) -> None:
     # Alembic compares no check constraints; PostgreSQL's own reading of both schemas leaves nothing out.
     with empty_database(server_url) as url:
-        create_from_models(url)
+        create_from_models(url, database_url)
         assert tables_of(database_url) == tables_of(url)
 
 
@@ -84,7 +86,7 @@ def test_a_schema_that_differs_is_noticed(server_url: str, database_url: str, ch
 
 @pytest.mark.parametrize(
     "change",
-    ["ALTER TABLE tasks DROP COLUMN due_date", "DROP INDEX tasks_by_priority_idx", "CREATE TABLE forgotten ()"],
+    ["ALTER TABLE tasks DROP COLUMN completed", "DROP INDEX tasks_by_priority_idx", "CREATE TABLE forgotten ()"],
 )
 def test_alembic_would_draft_what_is_missing_or_too_much(server_url: str, change: str) -> None:
     with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:

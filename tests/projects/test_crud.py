@@ -84,6 +84,7 @@ async def test_without_projects_the_list_is_an_empty_page(api: Api, form: str) -
         "page": 1,
         "size": 50,
         "pages": 0,
+        "next_cursor": None,
     }
 
 

@@ -232,7 +232,7 @@ async def test_lists_hold_what_the_caller_may_see_and_nothing_else(
         assert (await admin.get("/projects/")).json()["total"] == 3
         for path in ("/tasks/", "/projects/"):
             answer = await stranger.get(path)
-            assert answer.json() == {"items": [], "total": 0, "page": 1, "size": 50, "pages": 0}
+            assert answer.json() == {"items": [], "total": 0, "page": 1, "size": 50, "pages": 0, "next_cursor": None}
 
 
 async def test_many_strangers_who_are_refused_at_once_do_not_exhaust_the_pool(

@@ -1,5 +1,7 @@
 """Listing tasks: the order, the pages, the cost."""
 
+import pytest
+
 from app.auth.models import User
 from app.core.database import Database
 from tests.projects.factories import project_of
@@ -28,8 +30,18 @@ async def test_the_highest_priority_comes_first_and_the_newest_among_equals(
 async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     await store(database, *TaskFactory.batch(3, project_id=project.id))
-    answer = (await api.get(f"/projects/{project.id}/tasks/?page=92233720368547758&size=2")).json()
-    assert answer == {"items": [], "total": 3, "page": 92233720368547758, "size": 2, "pages": 2}
+    answer = (await api.get(f"/projects/{project.id}/tasks/?page=5000&size=2")).json()
+    assert answer == {"items": [], "total": 3, "page": 5000, "size": 2, "pages": 2, "next_cursor": None}
+
+
+@pytest.mark.parametrize("query", ["page=5001&size=2", "page=201", "page=101&size=100"])
+async def test_beyond_the_bound_a_page_number_is_refused_with_the_way_on(
+    api: Api, user: User, database: Database, query: str
+) -> None:
+    project = await project_of(database, user)
+    problem = assert_problem(await api.get(f"/projects/{project.id}/tasks/?{query}"), 400, "page_too_deep")
+    assert [error["parameter"] for error in problem["errors"]] == ["page"]
+    assert "?cursor=" in problem["detail"]
 
 
 async def test_a_project_without_tasks_is_an_empty_page_and_no_project_is_a_404(

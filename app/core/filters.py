@@ -1,0 +1,195 @@
+"""What a list may be asked for beyond a page: filters, an order, and which members of its items to show.
+
+A feature declares its parameters one by one in a subclass of `ListParams`; `priority_gte`, written `priority[gte]`, is
+a bound on `priority`. Its statement has a condition of the same name for each (see `comparisons`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from operator import ge, gt, le, lt
+from typing import Annotated, Any, ClassVar, Self
+
+from fastapi import Query
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from sqlalchemy import ColumnElement
+
+from app.core.pagination import PageParams, contradiction, plain_flag, plain_integer
+from app.core.schemas import IsoDate, Storable, Visible
+from app.core.statements import Column, given
+
+MAX_QUERY_LENGTH = 200
+"""Characters of `q`."""
+
+RELEVANCE = "relevance"
+"""The key by which only what was searched can be sorted."""
+
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
+"""What may stand in brackets behind a parameter's name."""
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _moment(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not _MOMENT.fullmatch(value):
+        raise PydanticCustomError("datetime_format", "must be a time as in 2026-11-22T09:00:00Z (a + is written %2B)")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
+
+
+def _date_or_null(value: Any) -> Any:
+    return None if value == "null" else value
+
+
+QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plain_integer)]
+"""A 32-bit integer."""
+
+QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
+"""`true` or `false`."""
+
+QueryMoment = Annotated[datetime, BeforeValidator(_moment)]
+"""A moment (RFC 3339)."""
+
+QueryDateOrNull = Annotated[
+    IsoDate | None,
+    BeforeValidator(_date_or_null),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"const": "null", "type": "string"}]}),
+]
+"""A date, or `null` for none."""
+
+Words = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_LENGTH), Storable, Visible]
+"""What is searched for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOf:
+    """Text that lists some of these names, by comma; where it `is_signed`, each may have a `-` in front."""
+
+    allowed: tuple[str, ...]
+    is_signed: bool = False
+
+    def _check(self, text: str) -> str:
+        names = text.split(",")
+        plain = [name.removeprefix("-") if self.is_signed else name for name in names]
+        if not set(plain) <= set(self.allowed):
+            raise PydanticCustomError("unknown_name", "must be of these, by comma: {allowed}", self._context())
+        if len(set(plain)) < len(plain):
+            raise PydanticCustomError("repeated_name", "must not name anything twice")
+        return text
+
+    def _context(self) -> dict[str, Any]:
+        return {"allowed": ", ".join(self.allowed) + (" (- in front for descending)" if self.is_signed else "")}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        name = ("-?" if self.is_signed else "") + f"({'|'.join(self.allowed)})"
+        return {**handler(schema), "pattern": f"^{name}(,{name})*$"}
+
+
+_BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this", "lt": "Less than this"}
+_BOUNDS_IN_TIME = {"gte": "Then or later", "gt": "Later", "lte": "Then or earlier", "lt": "Earlier"}
+
+
+def bound(name: str, operator: str) -> Any:
+    """How a parameter that bounds another is declared."""
+    words = _BOUNDS_IN_TIME if name.endswith(("_at", "_date")) else _BOUNDS
+    return Query(None, alias=f"{name}[{operator}]", description=f"{words[operator]}.")
+
+
+def sorted_by(names: tuple[str, ...], default: str) -> Any:
+    """How `sort` is declared."""
+    needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
+    return Query(
+        None,
+        description=f"By what to sort, the most important first, `-` for descending: {', '.join(names)}. What is equal "
+        f"goes by id; what has no value comes last in either direction.{needs} Unless given: `{default}`.",
+    )
+
+
+def trimmed_to(example: str) -> Any:
+    """How `fields` is declared."""
+    return Query(None, description=f"Show only these members of each item, by comma, as in `{example}`.")
+
+
+def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
+    """The conditions of a parameter and of its bounds, each by the name of its field and of its value."""
+    conditions: dict[str, ColumnElement[bool]] = {name: column == given(name, column.type)}
+    for operator, compare in OPERATORS.items():
+        conditions[f"{name}_{operator}"] = compare(column, given(f"{name}_{operator}", column.type))
+    return conditions
+
+
+class ListParams(PageParams):
+    """The parameters of a list that can be filtered, sorted and trimmed."""
+
+    sort: str | None = None
+    fields: str | None = None
+
+    NULL: ClassVar[str] = "_null"
+    """What is added to a filter's name where it asks for rows without a value."""
+
+    @model_validator(mode="after")
+    def _refuse_empty_ranges(self) -> Self:
+        if self.model_fields_set:
+            conditions = self.conditions()
+            for name in dict.fromkeys(name.rpartition("_")[0] for name in conditions):
+                _refuse_empty_range(name, conditions)
+            if RELEVANCE in (self.sort or "") and "q" not in conditions:
+                raise contradiction("sort", "relevance is known only where q is given")
+        return self
+
+    @property
+    def sorted_by(self) -> str | None:
+        """The order that is asked for, as it is written."""
+        return self.sort
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The members that items are trimmed to; none for all of them."""
+        return tuple(self.fields.split(",")) if self.fields is not None else ()
+
+    def conditions(self) -> dict[str, Any]:
+        """The filters that are asked for, with their values, by name."""
+        found: dict[str, Any] = {}
+        for name in sorted(self.model_fields_set - ListParams.model_fields.keys()):
+            value = getattr(self, name)
+            found[name if value is not None else name + self.NULL] = value
+        return found
+
+
+def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
+    """Refuse bounds between which nothing lies, naming one of them."""
+    bounds = [(f"{name}_{operator}", operator) for operator in OPERATORS if f"{name}_{operator}" in conditions]
+    if not bounds:
+        return
+    if name + ListParams.NULL in conditions:
+        raise contradiction(f"{name}[{bounds[0][1]}]", f"nothing without a {name} lies in a range")
+    lowest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("g")]
+    highest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("l")]
+    if name in conditions:
+        lowest.append(conditions[name])
+        highest.append(conditions[name])
+    if None in (*lowest, *highest) or (lowest and highest and max(lowest) > min(highest)):
+        raise contradiction(f"{name}[{bounds[0][1]}]", "no value lies within these bounds")
+
+
+def _nearest(value: Any, operator: str) -> Any:
+    """The value next to an excluded bound; None where there is none."""
+    if operator in {"gte", "lte"}:
+        return value
+    step: Any = 1
+    if isinstance(value, date):
+        step = timedelta(microseconds=1) if isinstance(value, datetime) else timedelta(days=1)
+    try:
+        return value + step if operator == "gt" else value - step
+    except OverflowError:
+        return None

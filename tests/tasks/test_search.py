@@ -1,0 +1,119 @@
+"""Searching tasks by words."""
+
+from typing import Any
+
+import pytest
+
+from app.auth.models import User
+from app.core.database import Database
+from app.projects.models import Project
+from tests.auth.factories import UserFactory
+from tests.projects.factories import project_of
+from tests.support.client import Api
+from tests.support.factories import store
+from tests.tasks.factories import TaskFactory
+
+TASKS = {
+    "bench": ("Buy a workbench", "Beech, two metres long"),
+    "beech": ("Order beech", "For the workbench: it's heavy"),
+    "floor": ("Sweep the floor", None),
+    "saege": ("Säge schärfen", "und die Bandsäge ölen"),
+}
+
+CASES = {
+    "workbench": {"bench", "beech"},
+    "WORKBENCH": {"bench", "beech"},
+    "workb": {"bench", "beech"},
+    "buy work": {"bench"},
+    "wor buy": set(),
+    '"order beech"': {"beech"},
+    '"beech order"': set(),
+    '"order bee"': set(),
+    "beech -buy": {"beech"},
+    "floor or order": {"floor", "beech"},
+    "säge": {"saege"},
+    "band": {"saege"},
+    "it's": {"beech"},
+    "-floor": {"bench", "beech", "saege"},
+    "'": set(),
+    '"': set(),
+    "& | ! <-> :*": set(),
+    "#": set(),
+    "\\": set(),
+    '-"beech or': {"bench", "floor", "saege", "beech"},
+}
+
+
+async def searched(api: Api, path: str, words: str, **params: Any) -> list[str]:
+    answer = await api.get(path, params={"q": words, **params})
+    assert answer.status_code == 200, answer.text
+    return [item["title"] for item in answer.json()["items"]]
+
+
+@pytest.fixture
+async def project(user: User, database: Database) -> Project:
+    project = await project_of(database, user)
+    for title, description in TASKS.values():
+        await store(database, TaskFactory.build(project_id=project.id, title=title, description=description))
+    return project
+
+
+@pytest.mark.parametrize("words", CASES)
+async def test_words_find_what_has_them(api: Api, project: Project, words: str) -> None:
+    found = await searched(api, f"/projects/{project.id}/tasks/", words)
+    assert sorted(found) == sorted(TASKS[name][0] for name in CASES[words])
+    assert sorted(await searched(api, "/tasks/", words)) == sorted(found)
+
+
+async def test_a_search_stays_within_the_project_and_what_one_may_see(
+    api: Api, anonymous: Api, user: User, database: Database, project: Project
+) -> None:
+    other = await project_of(database, user)
+    await store(database, TaskFactory.build(project_id=other.id, title="Another workbench"))
+    ben = UserFactory.build()
+    await store(database, ben)
+    assert len(await searched(api, f"/projects/{project.id}/tasks/", "workbench")) == 2
+    assert len(await searched(api, "/tasks/", "workbench")) == 3
+    assert await searched(api, "/tasks/", f"#{other.id}") == []
+    async with await anonymous.as_(ben) as stranger:
+        assert await searched(stranger, "/tasks/", "workbench") == []
+
+
+async def test_the_title_weighs_more(api: Api, database: Database, project: Project) -> None:
+    path = f"/projects/{project.id}/tasks/"
+    assert await searched(api, path, "beech", sort="-relevance") == ["Order beech", "Buy a workbench"]
+    assert await searched(api, path, "beech", sort="relevance") == ["Buy a workbench", "Order beech"]
+    assert await searched(api, "/tasks/", "beech", sort="-relevance") == ["Order beech", "Buy a workbench"]
+    await store(database, *TaskFactory.batch(5, project_id=project.id, title="More beech", description="beech " * 3))
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await api.get(path, params={"q": "beech", "sort": "-relevance", "cursor": cursor, "size": 2})).json()
+        found += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    by_number = (await api.get(path, params={"q": "beech", "sort": "-relevance"})).json()["items"]
+    assert found == [item["id"] for item in by_number]
+    assert len(set(found)) == 7
+    assert "relevance" not in by_number[0]
+
+
+async def test_what_changes_is_found_by_its_new_words(api: Api, project: Project) -> None:
+    path = f"/projects/{project.id}/tasks/"
+    task = (await api.get(path, params={"q": "floor"})).json()["items"][0]
+    await api.patch(f"/tasks/{task['id']}", json={"description": "With the large broom"})
+    assert await searched(api, path, "broom") == ["Sweep the floor"]
+    await api.delete(f"/tasks/{task['id']}")
+    assert await searched(api, path, "broom") == []
+
+
+async def test_projects_are_found_by_name_role_and_time(api: Api, user: User, database: Database) -> None:
+    mine = (await api.post("/projects/", json={"name": "Workshop", "description": "With a bench"})).json()
+    await project_of(database, user, name="Garden", description=None)
+    found = (await api.get("/projects/?q=bench")).json()
+    assert ([item["id"] for item in found["items"]], found["total"]) == ([mine["id"]], 1)
+    assert (await api.get("/projects/?role=owner&sort=name")).json()["total"] == 2
+    assert (await api.get("/projects/?role=viewer")).json()["items"] == []
+    later = (await api.get(f"/projects/?created_at[gt]={mine['created_at']}")).json()["items"]
+    assert [item["name"] for item in later] == ["Garden"]
+    names = [item["name"] for item in (await api.get("/projects/?sort=name")).json()["items"]]
+    assert names == ["Garden", "Workshop"]
