@@ -173,7 +173,8 @@ def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         content = answer["content"]["application/json"]
         name = content["schema"]["$ref"].rpartition("/")[2]
         trimmed = {"$ref": f"#/components/schemas/{_trimmed(name, schemas)}"}
-        content["schema"] = {"anyOf": [content["schema"], trimmed], "examples": schemas[name]["examples"]}
+        content["schema"] = {"anyOf": [content["schema"], trimmed]}
+        content["examples"] = {"all members": {"value": schemas[name]["examples"][0]}}
 
 
 def _trimmed(name: str, schemas: dict[str, Any]) -> str:
