@@ -36,6 +36,9 @@ BY_INDEX = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "e
 plans each page anew, which takes longer than the page; and a plan for any values must not be one that reads the whole
 table, as it might be where one project has most of the tasks, because nothing tells the planner how small a page is."""
 
+BY_VALUE = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on"
+"""A statement with filters is planned for the values that it is given: they decide which index is best."""
+
 STATEMENT_CANCELLED = "57014"
 
 
@@ -113,9 +116,13 @@ class Database:
             await self.statements.warm_up()
 
     async def rows(
-        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+        self,
+        statement: Executable | Statement,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        by_value: bool = False,
     ) -> list[dict[str, Any]]:
-        """Run one statement as its own transaction; every row as a dict.
+        """Run one statement as its own transaction; every row as a dict. `by_value` has it planned for its values.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
         """
@@ -127,7 +134,12 @@ class Database:
         try:
             connection = self.statements.take_idle() or await self.statements.take()
             try:
-                records = await connection.fetch(statement.sql, *arguments)
+                if by_value:
+                    async with connection.transaction():
+                        await connection.execute(BY_VALUE)
+                        records = await connection.fetch(statement.sql, *arguments)
+                else:
+                    records = await connection.fetch(statement.sql, *arguments)
             except asyncpg.PostgresError:
                 self.statements.give_back(connection)
                 raise

@@ -241,7 +241,7 @@ async def _rows(
         values.update((f"after_{number}", value) for number, value in enumerate(position.values))
         order = reversed_order(order) if position.is_backwards else order
     shape = Shape(order, tuple(conditions), after, params.cursor is None or bool(params.include_total))
-    rows = await database.rows(prepared(listed.query, scope.permission, shape), values)
+    rows = await database.rows(prepared(listed.query, scope.permission, shape), values, by_value=bool(conditions))
     if not rows:
         raise await scope.refusal(database)
     return rows

@@ -106,9 +106,10 @@ def parts_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Par
     with_value = (key.column.is_not(None),)
     without = (key.column.is_(None),)
     rest = order[1:]
-    present, absent = [Part(with_value, order, some)], [Part(without, rest, keys)]
+    # Those without a value go by it too, though it is the same for all, because the index does.
+    present, absent = [Part(with_value, order, some)], [Part(without, order, some)]
     if position is not None and position[0] is None:
-        absent = [Part((*without, _beyond(rest, keys, position[1:])), rest, keys)]
+        absent = [Part((*without, _beyond(rest, keys, position[1:])), order, some)]
         present = present if first.has_nulls_first else []
     elif position is not None:
         present = [Part((*with_value, _beyond(order, some, position)), order, some)]

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     Uuid,
@@ -69,9 +70,8 @@ CONDITIONS = {
     "due_date_null": Task.due_date.is_(None),
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
-    "q": found(DOCUMENT, Task.project_id),
 }
-"""What the filters of `TaskParams` ask for."""
+"""What the filters of `TaskParams` ask for, but for `q`, which looks in one project at a time."""
 
 PROJECT_IDS = "project_id"
 """The filter that names projects."""
@@ -80,7 +80,7 @@ PROJECT_IDS = "project_id"
 @listing(KEYS, "-priority")
 def tasks_of_project(permission: Permission, shape: Shape) -> Rows:
     """A page of a project's tasks: the most urgent first, the newest first among equals, unless told otherwise."""
-    matching = _matching(shape).where(Task.project_id == given("project_id", Uuid))
+    matching = _matching(shape, given("project_id", Uuid))
     return page_statement(
         shape,
         KEYS,
@@ -100,7 +100,7 @@ def visible_tasks(permission: Permission, shape: Shape) -> Rows:
     seen = select(Project.id).where(permission.on(Project.id), *_named(shape, Project.id)).subquery("seen")
 
     def items(part: Part) -> Rows:
-        of_each = _matching(shape).where(Task.project_id == seen.c.id, *part.conditions)
+        of_each = _matching(shape, seen.c.id).where(*part.conditions)
         first = of_each.order_by(*part.ordering()).limit(reach()).lateral("first")
         return select(*first.c).select_from(seen.join(first, true())).order_by(*part.ordering(first.c))
 
@@ -110,17 +110,25 @@ def visible_tasks(permission: Permission, shape: Shape) -> Rows:
         items=items,
         total=_total(
             shape,
-            _matching(shape).join(seen, seen.c.id == Task.project_id),
+            _matching(shape, seen.c.id),
             permission.on(TaskCount.project_id),
             *_named(shape, TaskCount.project_id),
         ),
     )
 
 
-def _matching(shape: Shape) -> Rows:
-    """The tasks that the filters let through, with what they are sorted by."""
-    filters = (CONDITIONS[name] for name in shape.filters if name != PROJECT_IDS)
-    return select(*COLUMNS, *computed(shape, KEYS, COLUMNS)).where(*filters)
+def _matching(shape: Shape, project_id: ColumnElement[UUID]) -> Rows:
+    """The tasks of a project that the filters let through, with what they are sorted by."""
+    conditions = {**CONDITIONS, "q": found(DOCUMENT, project_id), PROJECT_IDS: true()}
+    filters = (conditions[name] for name in shape.filters)
+    return select(*COLUMNS, *computed(shape, KEYS, COLUMNS)).where(_is_in(shape, project_id), *filters)
+
+
+def _is_in(shape: Shape, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    if "q" in shape.filters and not isinstance(project_id, BindParameter):
+        # The search's own index is enough for each of several projects; the other would be read for all of its tasks.
+        return Task.project_id.is_not_distinct_from(project_id)
+    return Task.project_id == project_id
 
 
 def _named(shape: Shape, project_id: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:

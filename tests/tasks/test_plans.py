@@ -1,88 +1,127 @@
-"""How PostgreSQL runs the list of tasks where there are many: off the index, in order, without sorting."""
+"""How PostgreSQL reads lists where there are many tasks: off an index, in order, and no further than the page."""
 
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import pytest
-from fastapi import FastAPI
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
-from app.core.database import BY_INDEX, Database
-from app.main import create_app
+from app.core.cursors import Position
+from app.core.database import BY_INDEX, BY_VALUE, Database
+from app.core.listing import Listing, Shape
+from app.core.sorting import order_of, reversed_order
+from app.core.statements import Statement
+from app.projects.models import Role
+from app.projects.scopes import permission_of
+from app.tasks import queries
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
 from tests.support import server
-from tests.support.client import Api
 from tests.support.factories import store
 
-TASKS = 100_000
-PROJECTS = 20
+TASKS = 1_000_000
+OTHERS = 20
+"""Further projects, of 500 tasks each."""
 
-pytestmark = pytest.mark.xdist_group("plans")  # one worker fills the database
+SIZE = 50
+
+pytestmark = [
+    pytest.mark.xdist_group("plans"),  # one worker fills the database
+    pytest.mark.timeout(240),
+]
 
 FILL = """
-    INSERT INTO tasks (id, project_id, title, priority)
-    SELECT gen_random_uuid(), (SELECT id FROM projects ORDER BY id OFFSET project LIMIT 1), 'A task', number % 7
-    FROM generate_series(0, :projects - 1) AS project, generate_series(1, :tasks / :projects) AS number
+    INSERT INTO tasks (id, project_id, title, description, priority, completed, due_date, created_at, updated_at)
+    SELECT gen_random_uuid(), $1, 'Task ' || n || ': ' || (ARRAY['saw', 'plane', 'sand', 'oil'])[n % 4 + 1],
+        CASE WHEN n % 3 = 0 THEN 'More about it: ' || n % 1000 END, n % 7, n % 2 = 0,
+        CASE WHEN n % 5 > 0 THEN date '2026-01-01' + n % 700 END,
+        now() - n * interval '1 second', now() - (n::bigint * 7919 % 1000000) * interval '1 second'
+    FROM generate_series(1, $2::int) AS n
 """
+SEARCHED = "CREATE INDEX tasks_search_idx ON tasks USING gin (search_document(title, description, project_id))"
+
+
+class Crowd(NamedTuple):
+    """A database with a project of a million tasks among others, and a connection that is set as the service's are."""
+
+    connection: Any
+    largest: UUID
+    caller: UUID
+
+    def statement(
+        self, listed: Listing, sort: str, position: Position | None = None, **filters: Any
+    ) -> tuple[str, list[Any]]:
+        """A page by cursor as the service sends it: its text and its values."""
+        order = order_of(sort, listed.tie)
+        after = None if position is None else tuple(value is None for value in position.values)
+        shape = Shape(order, tuple(filters), after, is_counted=False)
+        statement = Statement(listed.query(permission_of(Role.VIEWER, False, False), shape))
+        values = {"caller_id": self.caller, "project_id": self.largest, "limit": SIZE + 1, "offset": 0, **filters}
+        values |= {f"after_{number}": value for number, value in enumerate(position.values if position else ())}
+        return statement.sql, statement.arguments(values)
+
+    async def plan(self, sql: str, values: list[Any]) -> dict[str, Any]:
+        """What the one plan for all values does with these."""
+        await self.connection.execute(f"PREPARE page AS {sql}")
+        try:
+            given = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
+            explained = await self.connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page ({given})")
+        finally:
+            await self.connection.execute("DEALLOCATE page")
+        plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
+        return plan
+
+    async def plan_by_value(self, sql: str, values: list[Any]) -> dict[str, Any]:
+        """The plan that is made for these values."""
+        async with self.connection.transaction():
+            await self.connection.execute(BY_VALUE)
+            explained = await self.connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *values)
+        plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
+        return plan
+
+    async def position_at(self, sort: str, depth: int) -> Position:
+        """Where a page at a depth begins."""
+        order = order_of(sort, "id")
+        by = ", ".join(
+            f"{key.name} {'DESC' if key.is_descending else 'ASC'} NULLS {'FIRST' if key.has_nulls_first else 'LAST'}"
+            for key in order
+        )
+        row = await self.connection.fetchrow(
+            f"SELECT * FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2", self.largest, depth
+        )
+        return Position.of(dict(row), order)
 
 
 @pytest.fixture(scope="module")
 def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
-    """A database of this module's own: 100 000 rows would slow down the cleaning after other tests."""
+    """A database of this module's own: a million rows would slow down the cleaning after other tests."""
     template = os.environ[server.TEMPLATE_VARIABLE]
     with server.database_copy(server_url, f"{server.PREFIX}plans_{worker_id}_{os.getpid()}", template) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-async def crowded(crowded_url: str, settings: Settings) -> AsyncIterator[FastAPI]:
-    """The application on twenty projects of 5 000 tasks each."""
-    app = create_app(settings.model_copy(update={"database_url": crowded_url, "statement_timeout": 60}))
-    async with app.router.lifespan_context(app):
-        database: Database = app.state.database
-        user = UserFactory.build()
-        await store(database, user)
-        app.state.project = [await project_of(database, user) for _ in range(PROJECTS)][PROJECTS // 2]
-        app.state.user = user
-        await database.rows(text(FILL), {"projects": PROJECTS, "tasks": TASKS})
-        await database.rows(text("ANALYZE"))
-        yield app
-
-
-async def plan_of(app: FastAPI, url: str, path: str, *, total: int = TASKS // PROJECTS) -> dict[str, Any]:
-    """The plan of the statement that lists tasks, taken as it leaves for PostgreSQL, with its parameters."""
-    sent: list[tuple[str, list[Any]]] = []
-
-    def record(statement: str, parameters: list[Any]) -> None:
-        sent.append((statement, parameters))
-
-    database: Database = app.state.database
-    database.observers.append(record)
-    try:
-        async with await Api(app).as_(app.state.user) as api:
-            answer = await api.get(path)
-    finally:
-        database.observers.remove(record)
-    assert (answer.status_code, answer.json()["total"]) == (200, total)
-    statement, parameters = next(one for one in sent if "FROM tasks" in one[0])
-    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
-    try:
-        # The plan that serves any values, as in the service: what is given here does not matter.
-        for name, value in BY_INDEX.items():
-            await connection.execute(f"SET {name} = {value}")
-        await connection.execute(f"PREPARE page AS {statement}")
-        given = ", ".join("NULL" for _ in parameters)
-        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE page ({given})")
-    finally:
-        await connection.close()
-    plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
-    return plan
+async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
+    database = Database(settings.model_copy(update={"database_url": crowded_url}))
+    user = UserFactory.build()
+    await store(database, user)
+    projects = [await project_of(database, user) for _ in range(OTHERS + 1)]
+    await database.close()
+    connection = await asyncpg.connect(make_url(crowded_url).set(drivername="postgresql").render_as_string(False))
+    await connection.execute("DROP INDEX tasks_search_idx")
+    for number, project in enumerate(projects):
+        await connection.execute(FILL, project.id, 500 if number else TASKS, timeout=200)
+    await connection.execute(SEARCHED, timeout=200)
+    await connection.execute("VACUUM ANALYZE", timeout=200)
+    for name, value in BY_INDEX.items():
+        await connection.execute(f"SET {name} = {value}")
+    yield Crowd(connection, projects[0].id, user.id)
+    await connection.close()
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -91,40 +130,137 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-@pytest.mark.parametrize("query", ["", "?page=2&size=100", "?page=20&size=100", "?page=1&size=1"])
-async def test_a_page_among_100_000_tasks_is_read_off_the_index_without_sort_or_sequential_scan(
-    crowded: FastAPI, crowded_url: str, query: str
+def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes that read tasks."""
+    return [node for node in nodes(plan) if "Scan" in node["Node Type"] and node.get("Relation Name") == "tasks"]
+
+
+def rows_read(plan: dict[str, Any]) -> int:
+    """Tasks that were read, shown or not."""
+    # Figures of nodes are means of their loops, rounded.
+    found = [
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans(plan)
+    ]
+    return round(sum(found))
+
+
+def indexes(plan: dict[str, Any]) -> set[str]:
+    return {
+        node["Index Name"] for node in nodes(plan) if "Index Name" in node and node["Index Name"].startswith("tasks")
+    }
+
+
+def sorts(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node for node in nodes(plan) if "Sort" in node["Node Type"]]
+
+
+INDEXED = {
+    "-priority": "tasks_by_priority_idx",
+    "priority": "tasks_by_priority_idx",
+    "due_date": "tasks_by_due_date_idx",
+    "-due_date": "tasks_by_due_date_idx",
+    "created_at": "tasks_by_created_at_idx",
+    "-created_at": "tasks_by_created_at_idx",
+}
+"""Sorts that an index answers, at any depth."""
+
+WITHIN_THE_PROJECT = ["title", "-title", "updated_at", "-updated_at", "completed", "-completed,title"]
+"""Sorts for which a page reads the whole project and keeps the best: at any depth the same, but the project's size."""
+
+BY_GROUPS = ["-priority,due_date", "priority,-created_at", "due_date,-priority", "-due_date,title"]
+"""Sorts whose first key an index gives: a page reads and sorts all that is equal in it."""
+
+
+@pytest.mark.parametrize("depth", [None, 0, 500_000, 850_000, TASKS - 2])
+@pytest.mark.parametrize("sort", INDEXED)
+async def test_an_indexed_sort_reads_no_more_than_the_page_at_any_depth(
+    crowd: Crowd, sort: str, depth: int | None
 ) -> None:
-    plan = await plan_of(crowded, crowded_url, f"/projects/{crowded.state.project.id}/tasks/{query}")
-    found = list(nodes(plan))
-    assert not [node["Node Type"] for node in found if "Sort" in node["Node Type"]]
-    assert not [node for node in found if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "tasks"]
-    items = next(node for node in found if node["Node Type"] == "Limit")
-    scan = next(node for node in nodes(items) if "Scan" in node["Node Type"] and node.get("Relation Name") == "tasks")
-    assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "tasks_by_priority_idx")
+    position = None if depth is None else await crowd.position_at(sort, depth)
+    plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, position))
+    assert indexes(plan) == {INDEXED[sort]}
+    assert all(node["Node Type"] in {"Index Scan", "Index Only Scan"} for node in scans(plan))
+    # Two parts, those with a date and those without, may each be read as far as the page.
+    assert rows_read(plan) <= (SIZE + 1) * (2 if "due_date" in sort else 1)
+    for node in sorts(plan):
+        assert node["Actual Rows"] <= SIZE + 1
+        assert "Limit" in {inner["Node Type"] for inner in nodes(node)}, "only what was already cut to the page"
+    assert "due_date" in sort or sorts(plan) == []
 
 
-async def test_without_that_index_the_same_statement_sorts(crowded: FastAPI, crowded_url: str) -> None:
-    database: Database = crowded.state.database
-    path = f"/projects/{crowded.state.project.id}/tasks/"
-    await database.rows(text("DROP INDEX tasks_by_priority_idx"))
-    try:
-        plan = await plan_of(crowded, crowded_url, path)
-    finally:
-        await database.rows(text("CREATE INDEX tasks_by_priority_idx ON tasks (project_id, priority DESC, id DESC)"))
-    assert any("Sort" in node["Node Type"] for node in nodes(plan))
+@pytest.mark.parametrize("sort", ["-priority", "due_date"])
+async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
+    order = order_of(sort, "id")
+    position = await crowd.position_at(sort, 500_000)
+    listed = queries.tasks_of_project
+    shape = Shape(reversed_order(order), (), (False, False), is_counted=False)
+    statement = Statement(listed.query(permission_of(Role.VIEWER, False, False), shape))
+    values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
+    values |= {f"after_{number}": value for number, value in enumerate(position.values)}
+    plan = await crowd.plan(statement.sql, statement.arguments(values))
+    assert indexes(plan) == {INDEXED[sort]}
+    assert rows_read(plan) <= 2 * (SIZE + 1)
 
 
-async def test_where_one_project_has_all_the_tasks_its_pages_are_read_off_the_index_too(
-    crowded: FastAPI, crowded_url: str
-) -> None:
-    """The one plan for any values must not be made for the average project. (The last test: it moves the tasks.)"""
-    database: Database = crowded.state.database
-    largest = crowded.state.project
-    await database.rows(text("UPDATE tasks SET project_id = :id"), {"id": largest.id})
-    await database.rows(text("ANALYZE"))
-    async with await Api(crowded).as_(crowded.state.user) as api:
-        assert (await api.get(f"/projects/{largest.id}/tasks/")).json()["total"] == TASKS
-    plan = await plan_of(crowded, crowded_url, f"/projects/{largest.id}/tasks/", total=TASKS)
-    found = list(nodes(plan))
-    assert not [node["Node Type"] for node in found if "Sort" in node["Node Type"] or node["Node Type"] == "Seq Scan"]
+@pytest.mark.parametrize("sort", ["-priority", "-due_date", "created_at"])
+async def test_all_projects_together_read_no_more_than_a_page_of_each(crowd: Crowd, sort: str) -> None:
+    for position in (None, await crowd.position_at(sort, 500_000)):
+        plan = await crowd.plan(*crowd.statement(queries.visible_tasks, sort, position))
+        assert indexes(plan) == {INDEXED[sort]}
+        assert rows_read(plan) <= (OTHERS + 1) * (SIZE + 1) * 2
+
+
+@pytest.mark.parametrize("sort", WITHIN_THE_PROJECT)
+async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd, sort: str) -> None:
+    for depth in (0, 900_000):
+        plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
+        assert len(scans(plan)) == 1
+        assert rows_read(plan) == TASKS
+        (found,) = sorts(plan)
+        assert found["Sort Method"] == "top-N heapsort", "in memory, and no more than the page is kept"
+
+
+@pytest.mark.parametrize("sort", BY_GROUPS)
+async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort: str) -> None:
+    index = INDEXED[sort.partition(",")[0]]
+    for depth in (10, 500_000):
+        plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
+        assert indexes(plan) == {index}
+        # Two groups at most: a seventh of all has one priority, and a fifth no date.
+        assert rows_read(plan) <= 2 * TASKS / 5
+
+
+@pytest.mark.parametrize(
+    ("words", "matches"), [("saw 12343", 1), ("nothing", 0), ("task 1234", 111), ('"more about it" 77', 3_000)]
+)
+async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: int) -> None:
+    for listed in (queries.tasks_of_project, queries.visible_tasks):
+        plan = await crowd.plan_by_value(*crowd.statement(listed, "-priority", q=words))
+        assert indexes(plan) == {"tasks_search_idx"}
+        assert rows_read(plan) <= 4 * matches + 100
+
+
+async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
+    day = (await crowd.position_at("due_date", 400_000)).values[0]
+    plan = await crowd.plan_by_value(
+        *crowd.statement(queries.tasks_of_project, "due_date", due_date_gte=day, due_date_lte=day)
+    )
+    assert indexes(plan) == {"tasks_by_due_date_idx"}
+    assert rows_read(plan) <= 2 * (SIZE + 1)
+
+
+async def test_the_total_of_a_million_is_not_counted(crowd: Crowd) -> None:
+    shape = Shape(queries.tasks_of_project.order)
+    statement = Statement(queries.tasks_of_project.query(permission_of(Role.VIEWER, False, False), shape))
+    values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
+    plan = await crowd.plan(statement.sql, statement.arguments(values))
+    assert rows_read(plan) <= SIZE + 1
+    assert plan["Actual Rows"] == SIZE + 1
+
+
+async def test_without_its_index_the_same_statement_reads_and_sorts_all(crowd: Crowd) -> None:
+    """The last test: what the others look for is there to be found."""
+    await crowd.connection.execute("DROP INDEX tasks_by_priority_idx")
+    plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, "-priority"))
+    assert sorts(plan)
+    assert rows_read(plan) > 0.99 * TASKS
