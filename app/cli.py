@@ -17,11 +17,12 @@ from app.administration import AdministrationError, add_commands, administer
 from app.auth.manager import Authentication
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.config import Settings, get_settings
-from app.core.database import Database, errors_translated
+from app.core.database import Database, errors_translated, plain_url
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
 from app.core.migrations import draft, upgrade
 from app.core.protocol import BoundedHttp
+from app.core.search import UnknownDictionaryError, use_dictionary
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 
@@ -110,6 +111,11 @@ def migrate(settings: Settings) -> None:
             upgrade(settings.database_url)
     except UnavailableError as error:
         raise CommandError(f"the database cannot be migrated now: {error.__cause__}") from error
+    try:
+        if asyncio.run(use_dictionary(plain_url(settings.database_url), settings.search_dictionary)):
+            _say(f"words are searched by {settings.search_dictionary} now")
+    except UnknownDictionaryError:
+        raise CommandError(f"the server has no dictionary {settings.search_dictionary} (see pg_ts_dict)") from None
     if settings.is_development:
         asyncio.run(_seed(settings))
 

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Seconds a single SQL statement may take before PostgreSQL cancels it and the request is answered 503."""
 
+    search_dictionary: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "simple"
+    """The PostgreSQL dictionary by which words are searched (`english_stem`, …); `taller migrate` applies a change."""
+
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     """Signs access tokens; at least 32 characters of randomness, required in production."""
 

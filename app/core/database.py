@@ -81,7 +81,7 @@ class Database:
         url = make_url(settings.database_url)
         connect = partial(
             asyncpg.connect,
-            url.set(drivername="postgresql").render_as_string(hide_password=False),
+            plain_url(settings.database_url),
             timeout=settings.database_connect_timeout,
             # The server ends long statements; this is for a server that has gone without a word.
             command_timeout=settings.statement_timeout + 2,
@@ -183,6 +183,11 @@ class Database:
         """Close every connection."""
         await self.statements.close()
         await self.engine.dispose()
+
+
+def plain_url(url: str) -> str:
+    """An address as asyncpg reads it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def get_database(request: Request) -> Database:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     ColumnElement,
+    Date,
     Uuid,
     any_,
     case,
@@ -72,6 +73,12 @@ CONDITIONS = {
     **comparisons("updated_at", Task.updated_at),
 }
 """What the filters of `TaskParams` ask for, but for `q`, which looks in one project at a time."""
+
+DUE_SOON = 7
+"""Days from today in which what is due counts as due soon."""
+
+MAX_PRIORITIES = 100
+"""Priorities that a summary lists: the highest."""
 
 PROJECT_IDS = "project_id"
 """The filter that names projects."""
@@ -145,6 +152,41 @@ def _total(shape: Shape, matching: Rows, *of_projects: ColumnElement[bool]) -> R
     if filters:
         kept = case((given("completed", Boolean), TaskCount.completed), else_=TaskCount.total - TaskCount.completed)
     return select(func.coalesce(cast(func.sum(kept), BigInteger), 0).label("_total")).where(*of_projects)
+
+
+def summary(permission: Permission) -> Rows:
+    """What a project's tasks amount to: one row for each of the highest priorities, each with the sums of all."""
+    today = cast(func.timezone("UTC", func.now()), Date)
+    is_open = ~Task.completed
+    number = func.count()
+    of_project = Task.project_id == given("project_id", Uuid)
+    by_priority = (
+        select(
+            Task.priority,
+            number.label("tasks_total"),
+            number.filter(Task.completed).label("tasks_completed"),
+            number.filter(is_open, Task.due_date < today).label("overdue"),
+            number.filter(is_open, Task.due_date.between(today, today + DUE_SOON)).label("due_soon"),
+        )
+        .where(of_project)
+        .group_by(Task.priority)
+        .subquery("by_priority")
+    )
+    sums = [
+        func.coalesce(func.sum(column).over(), 0).cast(BigInteger).label(f"{column.key}_in_all")
+        for column in by_priority.c
+        if column.key != "priority"
+    ]
+    highest = (
+        select(by_priority, *sums).order_by(by_priority.c.priority.desc()).limit(MAX_PRIORITIES).lateral("highest")
+    )
+    return (
+        select(highest)
+        .select_from(Project)
+        .outerjoin(highest, true())
+        .where(this_project(permission))
+        .order_by(highest.c.priority.desc())
+    )
 
 
 def wrong_counts() -> Rows:

@@ -9,7 +9,7 @@ from app.core.pagination import Page, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
 from app.tasks import queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
-from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskUpdate, VisibleTaskParams
+from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskSummary, TaskUpdate, VisibleTaskParams
 
 router = FeatureRouter(tag="tasks")
 
@@ -32,6 +32,12 @@ async def create_task(
     task = await service.create(database, project, new)
     response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
     return task
+
+
+@router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)
+async def read_summary(project: ProjectWithTasks, database: DatabaseDep) -> dict[str, Any]:
+    """How many tasks are completed, overdue and due within seven days, and how many there are of each priority."""
+    return await service.summary(database, project)
 
 
 @router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])

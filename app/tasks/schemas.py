@@ -151,3 +151,36 @@ class VisibleTaskParams(TaskParams):
     """The same for the tasks of all projects."""
 
     project_id: list[UUID] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
+
+
+class PrioritySummary(Schema):
+    """How many tasks have a priority."""
+
+    priority: int
+    tasks_total: int
+    tasks_completed: int
+
+
+class TaskSummary(Schema):
+    """What a project's tasks amount to. Days are counted in UTC."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "tasks_total": 12,
+                "tasks_completed": 5,
+                "overdue": 1,
+                "due_soon": 2,
+                "by_priority": [
+                    {"priority": 10, "tasks_total": 4, "tasks_completed": 1},
+                    {"priority": 0, "tasks_total": 8, "tasks_completed": 4},
+                ],
+            }
+        )
+    )
+
+    tasks_total: int = Field(description="How many tasks there are.")
+    tasks_completed: int = Field(description="How many of them are completed.")
+    overdue: int = Field(description="How many are not completed and were due before today.")
+    due_soon: int = Field(description="How many are not completed and due today or within the next seven days.")
+    by_priority: list[PrioritySummary] = Field(description="The 100 highest priorities that occur, the highest first.")

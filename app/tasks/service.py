@@ -1,4 +1,4 @@
-"""What changes tasks. Each of these is one statement."""
+"""What changes tasks, or makes something of many. Each of these is one statement."""
 
 from typing import Any
 
@@ -8,13 +8,25 @@ from sqlalchemy import update as update_in
 
 from app.core.database import Database
 from app.core.ids import uuid7
-from app.core.statements import given_columns, prefixed
+from app.core.statements import given_columns, prefixed, prepared
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, this_project
 from app.tasks import queries
 from app.tasks.models import Task
 from app.tasks.schemas import TaskCreate, TaskUpdate
 from app.tasks.scopes import TaskScope, this_task
+
+
+async def summary(database: Database, project: ProjectScope) -> dict[str, Any]:
+    """What a project's tasks amount to."""
+    rows = await database.rows(prepared(queries.summary, project.permission), project.parameters)
+    if not rows:
+        raise await project.refusal(database)
+    sums = ("tasks_total", "tasks_completed", "overdue", "due_soon")
+    return {
+        **{name: rows[0][f"{name}_in_all"] or 0 for name in sums},
+        "by_priority": [row for row in rows if row["priority"] is not None],
+    }
 
 
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> dict[str, Any]:

@@ -46,6 +46,7 @@ set_member              members:write   project   as_owner  as_owner  ok        
 remove_member           members:write   project   as_owner  as_owner  ok        ok        scope       ok       project
 list_tasks              tasks:read      project   ok        ok        ok        ok        scope       ok       project
 create_task             tasks:write     project   as_editor ok        ok        ok        scope       ok       project
+read_summary            tasks:read      project   ok        ok        ok        ok        scope       ok       project
 list_visible_tasks      tasks:read      ok        ok        ok        ok        ok        scope       ok       ok
 read_task               tasks:read      task      ok        ok        ok        ok        scope       ok       task
 update_task             tasks:write     task      as_editor ok        ok        ok        scope       ok       task
@@ -112,7 +113,7 @@ HIDDEN: dict[str, dict[str, Hidden]] = {
         name: {"project_id": _PROJECT}
         for name in (
             "read_project", "update_project", "patch_project", "delete_project",
-            "list_members", "list_tasks", "create_task",
+            "list_members", "list_tasks", "read_summary", "create_task",
         )
     },
     "read_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},

@@ -138,7 +138,7 @@ def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def rows_read(plan: dict[str, Any]) -> int:
     """Tasks that were read, shown or not."""
     # Figures of nodes are means of their loops, rounded.
-    found = [
+    found: list[float] = [
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans(plan)
     ]
     return round(sum(found))
