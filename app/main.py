@@ -12,6 +12,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
+from app.core.application import Application
 from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await callers.stop()
             await database.close()
 
-    app = FastAPI(
+    app = Application(
         title="Taller",
         summary="Projects and their tasks",
         description=DESCRIPTION,
