@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
@@ -77,8 +76,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
     install_error_handlers(app)
-    # Counts bodies that do not declare their length; inside ours, which answers the others with a problem document.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
