@@ -70,12 +70,11 @@ class RequestMiddleware:
             await response(scope, receive, send_with_headers)
 
         try:
-            if declared_length is None and scope["method"] not in _WITHOUT_BODY:
-                await self._counting(scope, receive, send_with_headers)
-            elif declared_length is not None and declared_length > self.max_body_bytes:
+            if declared_length is not None and declared_length > self.max_body_bytes:
                 await refuse(BodyTooLargeError(f"The body may have at most {self.max_body_bytes} bytes."))
             else:
-                await self.app(scope, receive, send_with_headers)
+                is_counted = declared_length is None and scope["method"] not in _WITHOUT_BODY
+                await (self._counting if is_counted else self.app)(scope, receive, send_with_headers)
         except Exception:
             logger.exception("unhandled error")
             if status:

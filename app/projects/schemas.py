@@ -2,11 +2,22 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core.schemas import Changes, CreatedAt, Id, Input, Schema, Storable, UpdatedAt, Visible, left_out, with_example
+from app.core.schemas import (
+    Changes,
+    CreatedAt,
+    Id,
+    Input,
+    Schema,
+    Storable,
+    UpdatedAt,
+    Uuid,
+    Visible,
+    left_out,
+    with_example,
+)
 from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, Role
 
 Name = Annotated[
@@ -80,7 +91,7 @@ class MemberRead(Schema):
         )
     )
 
-    user_id: UUID
+    user_id: Uuid
     username: str
     role: Role
     created_at: Annotated[datetime, Field(description="When this person joined (UTC).")]

@@ -2,7 +2,6 @@
 
 from datetime import date
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
@@ -17,6 +16,7 @@ from app.core.schemas import (
     Schema,
     Storable,
     UpdatedAt,
+    Uuid,
     Visible,
     left_out,
     with_example,
@@ -87,7 +87,7 @@ class TaskRead(Schema):
     )
 
     id: Id
-    project_id: UUID = Field(description="The project that it belongs to.")
+    project_id: Uuid = Field(description="The project that it belongs to.")
     title: str
     description: str | None
     priority: int
