@@ -133,7 +133,13 @@ def _wrk(
         "--timeout", "60s", "--script", str(SCRIPT), f"http://127.0.0.1:{running.port}/api/v1/projects/{project_id(1)}",
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=processes.end_with_harness,  # noqa: PLW1509 - it makes one system call
     )
     try:
         if seconds < whole:
