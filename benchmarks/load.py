@@ -14,7 +14,7 @@ import asyncpg
 from benchmarks import processes
 from benchmarks.contender import Running
 from benchmarks.data import Scale, project_id
-from benchmarks.operations import Operation
+from benchmarks.operations import BATCH, Operation
 from benchmarks.server import BenchmarkError
 
 SCRIPT = Path(__file__).resolve().parent / "lua" / "load.lua"
@@ -120,6 +120,7 @@ def _wrk(
         "START": str(start),
         "PROJECTS": str(scale.projects),
         "TASKS": str(scale.tasks),
+        "BATCH": str(BATCH),
         "PROJECT": str(operation.project),
         "TARGET": query,
         "AUTHORIZATION": running.authorization(),
