@@ -63,6 +63,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "data": {"projects": plan.scale.projects, "tasks": plan.scale.tasks, "larger": plan.scale.larger},
         "skipped": results.skipped,
         "peak_memory_bytes": results.memory,
+        "memory_at_the_end_bytes": results.resident,
         "targets": [target.as_json() for target in _targets(results)],
         "operations": {
             operation.name: {
@@ -103,11 +104,13 @@ def markdown(results: Results) -> str:
     for operation in plan.operations:
         lines += _table(results, operation)
     if results.memory:
-        lines += ["### Peak memory", "", "| | MiB |", "|---|---:|"]
+        lines += ["### Memory", "", "| | peak, MiB | at the end, MiB |", "|---|---:|---:|"]
         for name, size in results.memory.items():
             ceiling = results.memory.get(CEILING, 0)
             against = f" **{size / ceiling:.2f}×**" if ceiling and name != CEILING else ""
-            lines.append(f"| {BY_NAME[name].title} | {size / 2**20:.0f}{against} |")
+            lines.append(
+                f"| {BY_NAME[name].title} | {size / 2**20:.0f}{against} | {results.resident[name] / 2**20:.0f} |"
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -246,8 +249,9 @@ def _wanted(results: Results) -> Iterator[Target]:
     batch = _own_ratio(results, "create-alone", "batch-create", _p50)
     faster = None if batch is None else batch * BATCH
     yield Target(f"p50 of {BATCH} × `create-alone` × that of `batch-create`", faster, 20, at_most=False)
-    memory = results.memory.get("taller")
-    yield Target("peak memory, MiB", None if memory is None else memory / 2**20, MEMORY)
+    for text, sizes in (("memory at the end", results.resident), ("peak memory, passwords included", results.memory)):
+        size = sizes.get("taller")
+        yield Target(f"{text}, MiB", None if size is None else size / 2**20, MEMORY)
 
 
 def _rivalry(results: Results) -> Iterator[list[Target]]:
@@ -257,7 +261,7 @@ def _rivalry(results: Results) -> Iterator[list[Target]]:
         for figure, of, at_most in ((_speed, "requests/s", False), (_p99, "p99", True)):
             ratios = {name: ratio(results, name, "taller", rival, figure) for name in shared}
             yield [
-                Target(f"`{name}`: {of} × {BY_NAME[rival].title}'s", value, 1, at_most)
+                Target(f"`{name}`: {of} × that of {BY_NAME[rival].title}", value, 1, at_most)
                 for name, value in ratios.items()
                 if value is not None
             ]
