@@ -43,7 +43,7 @@ def project(permission: Permission) -> Rows:
     )
     counts = select(*sums).where(TaskCount.project_id == Project.id).correlate(Project).lateral("counts")
     columns = (*COLUMNS, *counts.c, role_in(Project.id))
-    return select(*columns).join(counts, true()).where(this_project(permission))
+    return select(*columns).where(this_project(permission))
 
 
 def projects(permission: Permission) -> Rows:
