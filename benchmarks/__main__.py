@@ -1,12 +1,13 @@
 """`python -m benchmarks`: see README.md."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.embedded import EmbeddedPostgresError
-from benchmarks import report
+from benchmarks import report, soak
 from benchmarks.contender import ALL, BY_NAME
 from benchmarks.data import FULL, QUICK
 from benchmarks.operations import operations
@@ -14,6 +15,9 @@ from benchmarks.run import Plan, run
 from benchmarks.server import BenchmarkError
 
 HERE = Path(__file__).resolve().parent
+README = HERE / "README.md"
+COMPLETE_ROUNDS, COMPLETE_SOAK = 5, 1_000_000
+"""What a run has to have at least for its figures to stand in the README."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,16 +26,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="little data, one short round: does it work?")
     parser.add_argument("--operations", type=_names, help="only these, by comma: read,list,… or size, depth, cursor")
     parser.add_argument("--contenders", type=_names, help="only these, by comma: " + ",".join(BY_NAME))
+    parser.add_argument(
+        "--soak",
+        type=int,
+        metavar="REQUESTS",
+        help="instead: so many requests to Taller alone, and its memory meanwhile",
+    )
     parser.add_argument("--rounds", type=int, help="how often everything is measured (5; quick: 1)")
     parser.add_argument("--seconds", type=float, help="per measurement (4; quick: 0.3); half of it for the curves")
     parser.add_argument("--directory", type=Path, default=HERE / ".data", help="for the embedded PostgreSQL and logs")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="where results are stored")
     chosen = parser.parse_args(arguments)
+    # So that what is under way is ended in order: contenders stopped, the database dropped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     scale = QUICK if chosen.quick else FULL
     known = operations(scale)
     wanted = chosen.operations or [operation.name for operation in known]
     contenders = chosen.contenders or list(BY_NAME)
     try:
+        if chosen.soak is not None:
+            found = soak.soak(chosen.soak, scale, chosen.directory)
+            soak.publish(found, chosen.output, README if chosen.soak >= COMPLETE_SOAK and not chosen.quick else None)
+            return
         _refuse_unknown("operation", wanted, [name for one in known for name in (one.name, one.sweep) if name])
         _refuse_unknown("contender", contenders, list(BY_NAME))
         plan = Plan(
@@ -45,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = run(plan)
     except (BenchmarkError, EmbeddedPostgresError) as error:
         sys.exit(f"benchmarks: {error}")
-    is_complete = not (chosen.quick or chosen.operations or chosen.contenders)
-    report.publish(results, chosen.output, HERE / "README.md" if is_complete else None)
+    is_complete = not (chosen.quick or chosen.operations or chosen.contenders) and plan.rounds >= COMPLETE_ROUNDS
+    report.publish(results, chosen.output, README if is_complete else None)
     if any(one.errors for by_name in results.measurements.values() for list_ in by_name.values() for one in list_):
         sys.exit("benchmarks: some requests failed; those figures are void")
 

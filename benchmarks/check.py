@@ -12,13 +12,16 @@ from typing import Any
 import asyncpg
 
 from benchmarks.contender import Contender, Running
-from benchmarks.data import Scale, add_disposable, restore
+from benchmarks.data import Scale, add_disposable, project_id, restore
 from benchmarks.operations import Operation, cursors_at, offers_cursors, sample, send
 from benchmarks.proxy import CountingProxy
 from benchmarks.server import Address, BenchmarkError
 
 WARMING, COUNTED = 12, 5
 """Requests before and while statements are counted: the first ones prepare statements on every connection."""
+
+TOO_DEEP = "page_too_deep"
+"""The code by which Taller refuses page numbers that it would have to count up to."""
 
 COVERED = ("one", "many", "mix")
 """Made of the requests of other operations, which are looked at."""
@@ -86,30 +89,43 @@ async def _examine(
     expected: Answers,
     findings: Findings,
 ) -> None:
+    # Signs in and is recognised, which are statements of no operation.
+    await asyncio.to_thread(running.call, "GET", f"/api/v1/projects/{project_id(1)}")
     await _find_cursors(running, operations, findings)
     # What only reads comes first, while all find the same data.
     for operation in sorted(operations, key=lambda one: one.writes):
-        if operation.name in findings.absent or operation.script in COVERED:
-            continue
-        if operation.by_cursor:
-            await _count(running, proxy, operation, scale, findings)
-            continue
-        asked, waited = proxy.statements, proxy.round_trips
-        answer = await asyncio.to_thread(send, running, sample(operation, scale, 0))
-        if operation.script == "page":
-            if answer[0] != 200:
-                # Too deep or too slow for it: that is a result.
-                code = answer[1].get("code") if isinstance(answer[1], dict) else None
-                findings.absent[operation.name] = f"answers {answer[0]} {code or ''}".strip()
-                continue
-            # These differ by a number only, and some take long: once is enough.
-            findings.statements[operation.name] = proxy.statements - asked
-            findings.round_trips[operation.name] = proxy.round_trips - waited
-            findings.queries[operation.name] = operation.query
-        if operation.script != "login":
-            compare(running.contender, operation, answer, expected)
-        if operation.script != "page":
-            await _count(running, proxy, operation, scale, findings)
+        if operation.only not in {"", running.contender.name}:
+            findings.absent[operation.name] = "does not take part"
+        elif operation.name not in findings.absent and operation.script not in COVERED:
+            await _look_at(running, proxy, operation, scale, expected, findings)
+
+
+async def _look_at(
+    running: Running, proxy: CountingProxy, operation: Operation, scale: Scale, expected: Answers, findings: Findings
+) -> None:
+    asked, waited = proxy.statements, proxy.round_trips
+    query = findings.queries.get(operation.name)
+    answer = await asyncio.to_thread(send, running, sample(operation, scale, 0, query))
+    if operation.by_cursor:
+        _compare_pages(running.contender, operation, answer, expected)
+    elif operation.script == "page":
+        if answer[0] != 200:
+            # Too deep or too slow for it: that is a result.
+            findings.absent[operation.name] = _refusal(*answer)
+            return
+        compare(running.contender, operation, answer, expected)
+        # These differ by a number only, and some take long: once is enough.
+        findings.statements[operation.name] = proxy.statements - asked
+        findings.round_trips[operation.name] = proxy.round_trips - waited
+        findings.queries[operation.name] = operation.query
+        return
+    elif operation.script == "batch":
+        if answer[0] in {404, 405}:
+            findings.absent[operation.name] = "is not offered"
+            return
+    elif operation.script != "login":
+        compare(running.contender, operation, answer, expected)
+    await _count(running, proxy, operation, scale, findings)
 
 
 async def _find_cursors(running: Running, operations: list[Operation], findings: Findings) -> None:
@@ -125,7 +141,14 @@ async def _find_cursors(running: Running, operations: list[Operation], findings:
         if operation.depth in found:
             findings.queries[operation.name] = found[operation.depth]
         else:
-            raise BenchmarkError(f"{running.contender.name}: no cursor leads to depth {operation.depth}")
+            findings.absent[operation.name] = "no cursor leads there"
+
+
+def _refusal(status: int, body: object) -> str:
+    code = body.get("code") if isinstance(body, dict) else None
+    if code == TOO_DEEP:
+        return f"refused: {code}; see the same by cursor"
+    return f"answers {status} {code or ''}".strip()
 
 
 async def _count(
@@ -166,6 +189,18 @@ def compare(contender: Contender, operation: Operation, answer: tuple[int, Any],
         raise BenchmarkError(
             f"{contender.name} does not answer as the others do ({operation.name}):\n"
             f"  wanted {str(wanted)[:1500]}\n  got    {str((status, seen))[:1500]}"
+        )
+
+
+def _compare_pages(contender: Contender, operation: Operation, answer: tuple[int, Any], expected: Answers) -> None:
+    """The page that a cursor leads to has to hold what the others find there by its number."""
+    status, body = answer
+    _, by_number = expected.get(operation.by_number, (200, body))
+    items, wanted = (page.get("items") if isinstance(page, dict) else page for page in (body, by_number))
+    if status != 200 or _known_to_all(items, wanted) != wanted:
+        raise BenchmarkError(
+            f"{contender.name}: the cursor leads elsewhere ({operation.name}):\n"
+            f"  wanted {str(wanted)[:1500]}\n  got    {status} {str(body)[:1500]}"
         )
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from argon2 import PasswordHasher
 
 from benchmarks.data import LOGIN_USERS, PASSWORD, email_of, login_name
+from benchmarks.processes import end_with_harness
 from benchmarks.server import Address, BenchmarkError
 
 HERE = Path(__file__).resolve().parent
@@ -205,6 +206,7 @@ class Running:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
+            preexec_fn=end_with_harness,  # noqa: PLW1509 - it makes one system call
         )
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and self._process.poll() is None:

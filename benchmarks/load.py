@@ -14,7 +14,7 @@ import asyncpg
 from benchmarks import processes
 from benchmarks.contender import Running
 from benchmarks.data import Scale, project_id
-from benchmarks.operations import Operation
+from benchmarks.operations import BATCH, Operation
 from benchmarks.server import BenchmarkError
 
 SCRIPT = Path(__file__).resolve().parent / "lua" / "load.lua"
@@ -120,6 +120,7 @@ def _wrk(
         "START": str(start),
         "PROJECTS": str(scale.projects),
         "TASKS": str(scale.tasks),
+        "BATCH": str(BATCH),
         "PROJECT": str(operation.project),
         "TARGET": query,
         "AUTHORIZATION": running.authorization(),
@@ -133,7 +134,13 @@ def _wrk(
         "--timeout", "60s", "--script", str(SCRIPT), f"http://127.0.0.1:{running.port}/api/v1/projects/{project_id(1)}",
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=processes.end_with_harness,  # noqa: PLW1509 - it makes one system call
     )
     try:
         if seconds < whole:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from benchmarks.contender import Running
 from benchmarks.data import Scale, project_id, task_id
 
 SIZE = 50
 """Tasks on a page."""
+
+BATCH = 500
+"""Tasks that are made by one request."""
 
 CURSOR = "cursor"
 
@@ -39,6 +43,9 @@ class Operation:
     by_cursor: bool = False
     """Whether the page is asked for by cursor: only those who offer that take part."""
 
+    only: str = ""
+    """The one contender that takes part, if not all do."""
+
     @property
     def query(self) -> str:
         """What follows the address of a list."""
@@ -48,6 +55,11 @@ class Operation:
     def depth(self) -> int:
         """Tasks before the page."""
         return SIZE * (self.page - 1)
+
+    @property
+    def by_number(self) -> str:
+        """For an operation by cursor: the name of the one that asks for the same page by its number."""
+        return "deep" if self.name == "deep-cursor" else self.name.replace(CURSOR, "depth")
 
 
 def spaced(number: int) -> str:
@@ -73,6 +85,8 @@ def operations(scale: Scale) -> list[Operation]:
         Operation("one-project", "16 writers into one project", "one", writes=True),
         Operation("16-projects", "16 writers into 16 projects", "many", writes=True),
         Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
+        Operation("create-alone", "create a task, one at a time", "create", 1, writes=True, only="taller"),
+        Operation("batch-create", f"create {BATCH} tasks in one request", "batch", 1, writes=True, only="taller"),
     ]
     for size in scale.sizes:
         project = scale.number_of(size)
@@ -123,6 +137,11 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
             "GET", f"/api/v1/projects/{project_id(operation.project)}/tasks/{query or operation.query}"
         ),
         "create": lambda: Sample("POST", tasks, {**new, "priority": 7}),
+        "batch": lambda: Sample(
+            "POST",
+            f"{tasks}batch",
+            {"operations": [{"op": "create", "task": {**new, "priority": n % 10}} for n in range(BATCH)]},
+        ),
         "update": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", {"title": f"Updated task {number}"}),
         "complete": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 7)}", {"completed": True}),
         "delete": lambda: Sample("DELETE", f"/api/v1/tasks/019a0000-0000-7000-8000-{number + 1:012x}"),
@@ -152,16 +171,17 @@ def offers_cursors(running: Running) -> bool:
 
 
 def cursors_at(running: Running, project: int, depths: list[int]) -> dict[int, str]:
-    """Walk through a list by cursor; the query that leads to each depth."""
+    """Walk through a list by cursor, from its first page on; the query that leads to each depth, as far as it goes."""
     path = f"/api/v1/projects/{project_id(project)}/tasks/"
     step, position, found = 100, 0, {0: f"?size={SIZE}"}
-    _, answer = running.call("GET", f"{path}?page=1&size={step}")
-    if not answer.get("next_cursor"):
-        _, answer = running.call("GET", f"{path}?{CURSOR}=&size={step}")
-        found[0] = f"?{CURSOR}=&size={SIZE}"
-    while (cursor := answer.get("next_cursor")) and position < max(depths):
+    query = f"?page=1&size={step}"
+    while position < max(depths):
+        status, answer = running.call("GET", path + query)
+        if status != 200 or not (cursor := answer.get("next_cursor")):
+            break
         position += step
+        cursor = quote(cursor, safe="")
         if position in depths:
             found[position] = f"?{CURSOR}={cursor}&size={SIZE}"
-        _, answer = running.call("GET", f"{path}?{CURSOR}={cursor}&size={step}")
+        query = f"?{CURSOR}={cursor}&size={step}"
     return found

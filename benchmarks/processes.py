@@ -1,12 +1,25 @@
 """What processes spent, read from /proc: children that have ended count, through those that waited for them."""
 
+import ctypes
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds; the resolution of processor times."""
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_harness() -> None:
+    """For `preexec_fn`: let the process that is started be asked to stop when the thread that starts it is no more.
+
+    So nothing goes on after the harness, even if that is killed. The harness starts what is to stay in its main thread.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,15 @@ def processor_seconds(root: int) -> float:
 
 def peak_memory(root: int) -> int:
     """The largest resident sizes that a process and its descendants ever had, added up, in bytes."""
+    return _memory(root, "VmHWM:")
+
+
+def resident_memory(root: int) -> int:
+    """The resident sizes of a process and its descendants now, added up, in bytes."""
+    return _memory(root, "VmRSS:")
+
+
+def _memory(root: int, figure: str) -> int:
     total = 0
     for pid in tree(root):
         try:
@@ -58,7 +80,7 @@ def peak_memory(root: int) -> int:
         except (FileNotFoundError, ProcessLookupError):
             continue
         for line in status.splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(figure):
                 total += int(line.split()[1]) * 1024
     return total
 

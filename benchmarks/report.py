@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks import plot
 from benchmarks.contender import BY_NAME
 from benchmarks.load import Measurement
-from benchmarks.operations import Operation, spaced
+from benchmarks.operations import BATCH, Operation, spaced
 from benchmarks.run import Results
 
 CEILING = "ceiling"
-BEGIN, END = "<!-- last run: begin -->", "<!-- last run: end -->"
+MARKER = "last run"
 Figure = Callable[[Measurement], float]
 
 
@@ -30,11 +30,27 @@ def publish(results: Results, directory: Path, readme: Path | None) -> None:
     (directory / f"{name}.md").write_text(f"# Benchmark of {name}\n\n{tables}")
     print(tables)
     if readme is not None:
-        text = readme.read_text()
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        picture = f"![Cost against size and depth]({directory.name}/{name}.svg)\n\n" if curves is not None else ""
-        readme.write_text(f"{before}{BEGIN}\n\n{tables}\n{picture}{END}{after}")
+        picture = f"\n![Cost against size and depth]({directory.name}/{name}.svg)\n" if curves is not None else ""
+        replace_in_readme(readme, MARKER, tables + picture)
+
+
+def replace_in_readme(readme: Path, marker: str, text: str) -> None:
+    """Put a text between the two comments that bear the marker."""
+    begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+    before, found, rest = readme.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    assert found
+    assert ended
+    readme.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+
+
+def heading(machine: Mapping[str, Any]) -> str:
+    """When, of what and on what."""
+    return (
+        f"Run of {machine['date']}, revision {machine['revision']}. {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB, Linux {machine['kernel']}; Python {machine['python']}, "
+        f"PostgreSQL {machine.get('postgresql')}, Node {machine['node']}, {machine['wrk']}."
+    )
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -47,6 +63,8 @@ def as_json(results: Results) -> dict[str, Any]:
         "data": {"projects": plan.scale.projects, "tasks": plan.scale.tasks, "larger": plan.scale.larger},
         "skipped": results.skipped,
         "peak_memory_bytes": results.memory,
+        "memory_at_the_end_bytes": results.resident,
+        "targets": [target.as_json() for target in _targets(results)],
         "operations": {
             operation.name: {
                 "title": operation.title,
@@ -71,11 +89,9 @@ def markdown(results: Results) -> str:
     larger = ", ".join(spaced(size) for size in plan.scale.larger)
     before, after = machine["load_before"][0], machine["load_after"][0]
     where = (
-        f"Run of {machine['date']}, revision {machine['revision']}: {plan.rounds} rounds of {plan.seconds:g} s. "
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
-        f"Python {machine['python']}, PostgreSQL {machine.get('postgresql')} (fsync {machine.get('fsync')}), "
-        f"Node {machine['node']}, {machine['wrk']}. Data: {plan.scale.projects} projects × {plan.scale.tasks} tasks, "
-        f"and one each of {larger}. Load average before and after: {before:.1f} and {after:.1f}."
+        f"{heading(machine)} {plan.rounds} rounds of {plan.seconds:g} s, fsync {machine.get('fsync')}. "
+        f"Data: {plan.scale.projects} projects × {plan.scale.tasks} tasks, and one each of {larger}. "
+        f"Load average before and after: {before:.1f} and {after:.1f}."
     )
     how = (
         "Medians of the rounds, (lowest–highest), **× the ceiling** in the same round. *Cost* is processor time per "
@@ -84,12 +100,17 @@ def markdown(results: Results) -> str:
     lines = [where, "", how, ""]
     for name, reason in results.skipped.items():
         lines += [f"**{BY_NAME[name].title} is missing**: {reason.splitlines()[0]}", ""]
-    lines += _targets(results)
+    lines += _target_table(results)
     for operation in plan.operations:
         lines += _table(results, operation)
     if results.memory:
-        lines += ["### Peak memory", "", "| | MiB |", "|---|---:|"]
-        lines += [f"| {BY_NAME[name].title} | {size / 2**20:.0f} |" for name, size in results.memory.items()]
+        lines += ["### Memory", "", "| | peak, MiB | at the end, MiB |", "|---|---:|---:|"]
+        for name, size in results.memory.items():
+            ceiling = results.memory.get(CEILING, 0)
+            against = f" **{size / ceiling:.2f}×**" if ceiling and name != CEILING else ""
+            lines.append(
+                f"| {BY_NAME[name].title} | {size / 2**20:.0f}{against} | {results.resident[name] / 2**20:.0f} |"
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -107,6 +128,8 @@ def _table(results: Results, operation: Operation) -> list[str]:
     ]
     for name, findings in results.findings.items():
         title = BY_NAME[name].title
+        if operation.only not in {"", name}:
+            continue
         if reason := findings.absent.get(operation.name):
             lines.append(f"| {title} | {reason} | | | | | |")
             continue
@@ -149,67 +172,99 @@ def ratio(results: Results, operation: str, name: str, other: str, figure: Figur
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
+    """Something that Taller set out to reach."""
+
     text: str
     value: float | None
+    """What was measured; None where it was not, or where a figure that it needs is void."""
+
     limit: float
     at_most: bool = True
 
     @property
-    def is_reached(self) -> bool:
-        assert self.value is not None
+    def is_reached(self) -> bool | None:
+        """Whether it is; None where nobody knows."""
+        if self.value is None:
+            return None
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     @property
     def row(self) -> str:
+        """In the table."""
         sign = "≤" if self.at_most else "≥"
-        return f"| {self.text} | {self.value:.2f} | {sign} {self.limit:g} | {'yes' if self.is_reached else '**no**'} |"
+        measured = "–" if self.value is None else f"{self.value:.2f}"
+        reached = {True: "yes", False: "**no**", None: "not measured"}[self.is_reached]
+        return f"| {self.text} | {measured} | {sign} {self.limit:g} | {reached} |"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "figure": self.text,
+            "measured": None if self.value is None else round(self.value, 4),
+            "at_most" if self.at_most else "at_least": self.limit,
+            "reached": self.is_reached,
+        }
 
 
 RIVALS = ("textbook", "drf", "litestar")
 AGAINST = (("list", 2.0, 4.0), ("read", 2.5, 3.5), ("create", 2.5, 2.5), ("update", 2.5, 2.5))
 """Operation, cost against the ceiling's at most, and how many times less than the textbook's at least."""
 
+MEMORY = 120
+"""MiB that a worker may take."""
 
-def _targets(results: Results) -> list[str]:
-    """What Taller set out to reach, and whether it does; against the rivals, where it does not."""
-    targets = [target for target in _wanted(results) if target.value is not None]
-    lost = [target for target in _rivalry(results) if target.value is not None and not target.is_reached]
-    if not targets:
+
+def _target_table(results: Results) -> list[str]:
+    targets = _targets(results)
+    if all(target.value is None for target in targets):
         return []
     head = ["### What Taller set out to reach", "", "| figure | measured | wanted | reached |", "|---|---:|---:|---|"]
-    note = "Requests/s and p99 against the textbook, Django REST Framework and Litestar are listed where Taller loses."
-    return [*head, *(target.row for target in (*targets, *lost)), "", note, ""]
+    return [*head, *(target.row for target in targets), ""]
 
 
-def _wanted(results: Results) -> Iterator[_Target]:
+def _targets(results: Results) -> list[Target]:
+    """What Taller set out to reach; against the rivals, the worst of all operations, and each where it loses."""
+    rivalry = list(_rivalry(results))
+    worst = [(max if group[0].at_most else min)(group, key=lambda one: one.value or 0.0) for group in rivalry if group]
+    lost = [target for group in rivalry for target in group if not target.is_reached and target not in worst]
+    return [*_wanted(results), *worst, *lost]
+
+
+def _wanted(results: Results) -> Iterator[Target]:
     for operation, ceiling, textbook in AGAINST:
-        yield _Target(
-            f"{operation}: cost × the ceiling's", ratio(results, operation, "taller", CEILING, _cost), ceiling
+        yield Target(
+            f"`{operation}`: cost × the ceiling's", ratio(results, operation, "taller", CEILING, _cost), ceiling
         )
         less = ratio(results, operation, "textbook", "taller", _cost)
-        yield _Target(f"{operation}: the textbook's cost × ours", less, textbook, at_most=False)
+        yield Target(f"`{operation}`: the textbook's cost × ours", less, textbook, at_most=False)
     largest = _own_ratio(results, "list-largest", "list", _p50)
-    yield _Target("p50 of the largest project's first page × that of a small one", largest, 1.25)
+    yield Target("p50 of `list-largest` × that of `list`", largest, 1.25)
     cursors = [operation.name for operation in results.plan.operations if operation.sweep == "cursor"]
-    if cursors:
-        deepest = _own_ratio(results, cursors[-1], cursors[0], _p50)
-        yield _Target("p50 by cursor at the greatest depth × that of the first page", deepest, 1.25)
+    deepest = _own_ratio(results, cursors[-1], cursors[0], _p50) if cursors else None
+    name = cursors[-1] if cursors else "deep-cursor"
+    yield Target(f"p50 of `{name}` × that of the first page", deepest, 1.25)
     writers = _own_ratio(results, "one-project", "16-projects", _speed)
-    yield _Target("requests/s of 16 writers into one project × into 16", writers, 0.6, at_most=False)
-    memory = results.memory.get("taller")
-    yield _Target("peak memory, MiB", None if memory is None else memory / 2**20, 120)
+    yield Target("requests/s of `one-project` × those of `16-projects`", writers, 0.6, at_most=False)
+    batch = _own_ratio(results, "create-alone", "batch-create", _p50)
+    faster = None if batch is None else batch * BATCH
+    yield Target(f"p50 of {BATCH} × `create-alone` × that of `batch-create`", faster, 20, at_most=False)
+    for text, sizes in (("memory at the end", results.resident), ("peak memory, passwords included", results.memory)):
+        size = sizes.get("taller")
+        yield Target(f"{text}, MiB", None if size is None else size / 2**20, MEMORY)
 
 
-def _rivalry(results: Results) -> Iterator[_Target]:
-    for operation in results.plan.operations:
-        if operation.sweep:
-            continue
-        for rival in RIVALS:
-            speed = ratio(results, operation.name, "taller", rival, _speed)
-            yield _Target(f"{operation.name}: requests/s × {rival}'s", speed, 1, at_most=False)
-            late = ratio(results, operation.name, "taller", rival, _p99)
-            yield _Target(f"{operation.name}: p99 × {rival}'s", late, 1)
+def _rivalry(results: Results) -> Iterator[list[Target]]:
+    """For each rival and figure, the targets of all operations on which both have one."""
+    shared = [one.name for one in results.plan.operations if not (one.sweep or one.only or one.by_cursor)]
+    for rival in RIVALS:
+        for figure, of, at_most in ((_speed, "requests/s", False), (_p99, "p99", True)):
+            ratios = {name: ratio(results, name, "taller", rival, figure) for name in shared}
+            yield [
+                Target(f"`{name}`: {of} × that of {BY_NAME[rival].title}", value, 1, at_most)
+                for name, value in ratios.items()
+                if value is not None
+            ]
 
 
 def _own_ratio(results: Results, one: str, other: str, figure: Figure) -> float | None:

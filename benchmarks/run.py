@@ -58,6 +58,9 @@ class Results:
     memory: dict[str, int] = field(default_factory=dict)
     """Peak, in bytes."""
 
+    resident: dict[str, int] = field(default_factory=dict)
+    """What was held at the end, in bytes."""
+
 
 def run(plan: Plan) -> Results:
     """All of it."""
@@ -114,6 +117,7 @@ async def _run(
                         await _measure(results, one, operation, connection, postmaster, number)
             for one in running:
                 results.memory[one.contender.name] = processes.peak_memory(one.pid)
+                results.resident[one.contender.name] = processes.resident_memory(one.pid)
     finally:
         await connection.close()
 

@@ -9,6 +9,7 @@ that says no. docs/decisions/0011-the-short-way.md has the measurements.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any, get_origin
 
@@ -79,10 +80,11 @@ class _MalformedError(Exception):
 
 
 def short_way(route: APIRoute, long_way: Handler) -> Handler:
-    """A handler that does what `long_way` does in fewer steps; `long_way` itself where the route is not ordinary."""
+    """A handler that does what `long_way` does in fewer steps; only those where the route is not ordinary."""
     plan = _Plan(route.dependant)
+    stacked = _with_exit_stacks(long_way)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
-        return long_way
+        return stacked
     answer = _answering(route)
 
     async def handler(request: Request) -> Response:
@@ -94,7 +96,7 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
             # As FastAPI's own handler: nobody reads the answer, and it is no mistake of the service.
             raise HTTPException(HTTPStatus.BAD_REQUEST) from error
         except (ValidationError, _MalformedError):
-            return await long_way(request)
+            return await stacked(request)
         results: list[Any] = []
         response: Response | None = None
         for step in plan.steps:
@@ -108,6 +110,17 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
                 arguments[step.response] = response
             results.append(await step.call(**arguments))
         return answer(results[-1], response)
+
+    return handler
+
+
+def _with_exit_stacks(long_way: Handler) -> Handler:
+    """FastAPI's handler with the exit stacks that it asks for: one for all, left before the response is sent."""
+
+    async def handler(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            request.scope.update(dict.fromkeys(_EXIT_STACKS, stack))
+            return await long_way(request)
 
     return handler
 
@@ -143,6 +156,7 @@ def _answers_ordinarily(route: APIRoute) -> bool:
     )
 
 
+_EXIT_STACKS = ("fastapi_middleware_astack", "fastapi_inner_astack", "fastapi_function_astack")
 _LENGTH = b"content-length"
 _UNSET_STATUS = 200
 """What a new `Response` says; handlers only ever set another."""

@@ -7,6 +7,7 @@ import logging
 import re
 from time import perf_counter
 
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError, BodyTooLargeError, InternalError
@@ -18,6 +19,9 @@ access_log = logging.getLogger("taller.access")
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods whose body, should there be one, nobody reads."""
 
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -32,6 +36,8 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        # For bodies that do not declare their length; the server holds the others to what they declare.
+        self._counting = RequestBodyLimitMiddleware(app, max_body_size=max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,10 +70,11 @@ class RequestMiddleware:
             await response(scope, receive, send_with_headers)
 
         try:
-            if declared_length > self.max_body_bytes:
+            if declared_length is not None and declared_length > self.max_body_bytes:
                 await refuse(BodyTooLargeError(f"The body may have at most {self.max_body_bytes} bytes."))
             else:
-                await self.app(scope, receive, send_with_headers)
+                is_counted = declared_length is None and scope["method"] not in _WITHOUT_BODY
+                await (self._counting if is_counted else self.app)(scope, receive, send_with_headers)
         except Exception:
             logger.exception("unhandled error")
             if status:
@@ -87,12 +94,16 @@ class RequestMiddleware:
             request_id_var.reset(token)
 
 
-def _read_headers(scope: Scope) -> tuple[str, int]:
-    """The client's request id, if it is one that can be logged safely, else a new one; and the declared length."""
-    request_id, length = "", 0
+def _read_headers(scope: Scope) -> tuple[str, int | None]:
+    """The client's request id, if it is one that can be logged safely, else a new one; and the body's length, if it is
+    declared and binds.
+    """
+    request_id, length, is_chunked = "", None, False
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
         elif name == b"content-length" and value.isdigit():
             length = int(value)
-    return request_id or str(uuid7()), length
+        elif name == b"transfer-encoding":
+            is_chunked = True
+    return request_id or str(uuid7()), None if is_chunked else length

@@ -5,7 +5,7 @@ canonical address (`/api/v1/projects/`), at the bare one (`/projects/`), and wit
 directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.core.errors import (
     InvalidJsonError,
     InvalidRequestError,
     MethodNotAllowedError,
+    NotFoundError,
     UnsupportedMediaTypeError,
 )
 from app.core.guards import guards_of
@@ -41,6 +42,9 @@ class Operation(APIRoute):
 
     accepts: tuple[str, ...]
     """The media types of the body; empty where no body is read."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+    """Makes the response to a request, or raises its refusal."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         extra = dict(options.pop("openapi_extra", None) or {})
@@ -75,6 +79,7 @@ class Operation(APIRoute):
                 raise
             return response
 
+        self.answer = handler
         return handler
 
 
@@ -206,7 +211,16 @@ class Dispatcher(BaseRoute):
         """Run the operation that `matches` found."""
         if "taller.allowed" in scope:
             raise MethodNotAllowedError(scope["taller.allowed"])
-        await scope["route"].app(scope, receive, send)
+        response = await scope["route"].answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the operation and run it, or raise that there is none."""
+        match, found = self.matches(scope)
+        if match is Match.NONE:
+            raise NotFoundError
+        scope.update(found)
+        await self.handle(scope, receive, send)
 
 
 def _segments(path: str) -> list[str]:

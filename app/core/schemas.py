@@ -78,7 +78,24 @@ IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 """A calendar date, `YYYY-MM-DD`."""
 
 
-Id = Annotated[UUID, Field(description="Assigned by the service; ids sort by creation.")]
+class _AsText:
+    """Writes a UUID as `str` does. pydantic's own way asks it for its number, which takes six times as long with those
+    of asyncpg: as long as everything else of a task together.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = core_schema.uuid_schema()
+        schema["serialization"] = core_schema.to_string_ser_schema()
+        return schema
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "uuid"}
+
+
+Uuid = Annotated[UUID, _AsText()]
+"""The id of something."""
+
+Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]
 CreatedAt = Annotated[datetime, Field(description="When it was created (UTC).")]
 UpdatedAt = Annotated[datetime, Field(description="When one of its values last changed (UTC).")]
 

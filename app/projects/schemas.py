@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Query
 from pydantic import ConfigDict, Field
@@ -16,6 +15,7 @@ from app.core.schemas import (
     Schema,
     Storable,
     UpdatedAt,
+    Uuid,
     Visible,
     left_out,
     with_example,
@@ -112,7 +112,7 @@ class MemberRead(Schema):
         )
     )
 
-    user_id: UUID
+    user_id: Uuid
     username: str
     role: Role
     created_at: Annotated[datetime, Field(description="When this person joined (UTC).")]

@@ -2,7 +2,6 @@
 
 from datetime import date
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Query
 from pydantic import ConfigDict, Field
@@ -31,6 +30,7 @@ from app.core.schemas import (
     Schema,
     Storable,
     UpdatedAt,
+    Uuid,
     Visible,
     left_out,
     with_example,
@@ -106,7 +106,7 @@ class TaskRead(Schema):
     )
 
     id: Id
-    project_id: UUID = Field(description="The project that it belongs to.")
+    project_id: Uuid = Field(description="The project that it belongs to.")
     title: str
     description: str | None
     priority: int
@@ -150,7 +150,7 @@ class TaskParams(ListParams):
 class VisibleTaskParams(TaskParams):
     """The same for the tasks of all projects."""
 
-    project_id: list[UUID] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
+    project_id: list[Uuid] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
 
 
 class PrioritySummary(Schema):

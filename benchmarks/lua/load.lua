@@ -41,6 +41,15 @@ local function create(id, n)
     '{"title":"Benchmark task %d","description":"Made while measuring","priority":%d,"due_date":"2027-01-31"}', n, n % 10)
   return wrk.format("POST", "/api/v1/projects/" .. id .. "/tasks/", writing, body)
 end
+local function batch(id)
+  local parts = {}
+  for n = 1, number("BATCH") do
+    parts[n] = string.format('{"op":"create","task":{"title":"Benchmark task %d","description":"Made while measuring",' ..
+      '"priority":%d,"due_date":"2027-01-31"}}', n, n % 10)
+  end
+  local body = '{"operations":[' .. table.concat(parts, ",") .. "]}"
+  return wrk.format("POST", "/api/v1/projects/" .. id .. "/tasks/batch", writing, body)
+end
 local function patch(id, body) return wrk.format("PATCH", "/api/v1/tasks/" .. id, writing, body) end
 
 local make = {
@@ -48,6 +57,7 @@ local make = {
   list = function(n) return list(small_project(n), "?page=1&size=50") end,
   page = function() return list(project(number("PROJECT")), target) end,
   create = function(n) return create(small_project(n), n) end,
+  batch = function(n) return batch(small_project(n)) end,
   update = function(n) return patch(small_task(n), string.format('{"title":"Updated task %d"}', n)) end,
   complete = function(n) return patch(open_task(n), '{"completed":true}') end,
   delete = function(n)

@@ -1,16 +1,20 @@
 """The benchmark works: a short run of it, and what it promises about databases, answers and counts."""
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from app.core.migrations import ROOT
+from benchmarks import processes
 from benchmarks.check import Answers, compare
 from benchmarks.contender import BY_NAME, ENVIRONMENTS
 from benchmarks.data import QUICK
@@ -89,3 +93,62 @@ async def test_the_proxy_counts_what_is_executed_and_waited_for(server_url: str,
             assert (proxy.statements - asked, proxy.round_trips - waited) == (1, 1)
         finally:
             await connection.close()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # Ended, and perhaps nobody asks any more how.
+    return state not in "ZX"
+
+
+async def _dropped(server_url: str, name: str) -> bool:
+    """Whether the database was there."""
+    server = address_of(with_database(server_url, name))
+    connection = await asyncpg.connect(host=server.host, port=server.port, user=server.user, database="postgres")
+    try:
+        was_there = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name)
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
+    return bool(was_there)
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (Debian: apt-get install wrk)")
+# Asked to stop, it waits for the end of the measurement.
+@pytest.mark.parametrize(("killed_by", "seconds"), [(signal.SIGTERM, "3"), (signal.SIGKILL, "30")])
+def test_nothing_goes_on_after_a_harness_that_is_killed(
+    server_url: str, worker_id: str, tmp_path: Path, killed_by: signal.Signals, seconds: str
+) -> None:
+    name = f"taller_bench_{worker_id}_{os.getpid()}_killed"
+    harness = subprocess.Popen(
+        [
+            sys.executable, "-m", "benchmarks", "--quick", "--operations", "list", "--contenders", "taller",
+            "--seconds", seconds, "--directory", str(tmp_path / "work"), "--output", str(tmp_path / "results"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: with_database(server_url, name)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert harness.stderr is not None
+    try:
+        for line in harness.stderr:
+            if line.startswith("round 1"):
+                break
+        deadline = time.monotonic() + 20
+        while len(started := set(processes.tree(harness.pid)) - {harness.pid}) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(started) == 2, "the service and wrk"
+    finally:
+        harness.send_signal(killed_by)
+        harness.wait(40)
+        harness.stderr.close()
+    deadline = time.monotonic() + 15
+    while (left := [pid for pid in started if _is_running(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+    # Who is killed outright cannot clean up; the next run does.
+    assert asyncio.run(_dropped(server_url, name)) == (killed_by is signal.SIGKILL)

@@ -25,6 +25,12 @@ def test_a_line_is_one_json_object_whatever_is_said() -> None:
     assert datetime.fromisoformat(fields["time"]).tzinfo is not None
 
 
+def test_a_line_is_written_even_where_text_has_no_utf_8() -> None:
+    line = JsonFormatter().format(record("half of a pair: \ud83d", what=object))
+    assert json.loads(line)["message"] == "half of a pair: \ud83d"
+    assert line.isascii()
+
+
 def test_a_line_names_the_request_that_it_belongs_to() -> None:
     token = request_id_var.set("r-1")
     try:

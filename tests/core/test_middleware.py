@@ -27,7 +27,7 @@ class Lines:
     @property
     def text(self) -> str:
         # The test's own client logs, too.
-        return "".join(line for line in self.stream.getvalue().splitlines(True) if '"logger": "httpx' not in line)
+        return "".join(line for line in self.stream.getvalue().splitlines(True) if '"logger":"httpx' not in line)
 
     def access(self) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.text.splitlines()]
