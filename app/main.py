@@ -17,12 +17,13 @@ from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.handlers import install_error_handlers
+from app.core.housekeeping import Housekeeping
 from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
 from app.core.routing import Dispatcher
-from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
+from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +51,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.database = database
         app.state.authentication = authentication = Authentication(settings, database)
         app.state.callers = callers = Callers(authentication, database)
+        app.state.housekeeping = housekeeping = Housekeeping(database, EXPIRED)
         try:
             await _warm_up(database)
             await callers.start()
+            await housekeeping.start()
             yield
         finally:
+            await housekeeping.stop()
             await callers.stop()
             await database.close()
 
