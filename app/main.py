@@ -12,12 +12,15 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
+from app.core.answers import KeptAnswers
+from app.core.answers import expired as expired_answers
 from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.handlers import install_error_handlers
 from app.core.housekeeping import Housekeeping
+from app.core.idempotency import HEADER, REPLAYED
 from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
@@ -51,7 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.database = database
         app.state.authentication = authentication = Authentication(settings, database)
         app.state.callers = callers = Callers(authentication, database)
-        app.state.housekeeping = housekeeping = Housekeeping(database, EXPIRED)
+        app.state.kept_answers = KeptAnswers(settings)
+        app.state.housekeeping = housekeeping = Housekeeping(database, (*EXPIRED, expired_answers(settings)))
         try:
             await _warm_up(database)
             await callers.start()
@@ -89,8 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", HEADER, "X-API-Key", "X-Request-ID"],
+            expose_headers=[REPLAYED, "Location", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     return app

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError, BodyTooLargeError, InternalError
 from app.core.handlers import problem_response
+from app.core.idempotency import NOTED
 from app.core.ids import uuid7
 from app.core.logging import request_id_var
 
@@ -88,11 +89,15 @@ class RequestMiddleware:
 
 
 def _read_headers(scope: Scope) -> tuple[str, int]:
-    """The client's request id, if it is one that can be logged safely, else a new one; and the declared length."""
+    """The client's request id, if it is one that can be logged safely, else a new one; and the declared length.
+    Idempotency keys are noted on the way, for the operations that know them.
+    """
     request_id, length = "", 0
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
         elif name == b"content-length" and value.isdigit():
             length = int(value)
+        elif name == b"idempotency-key":
+            scope.setdefault(NOTED, []).append(value)
     return request_id or str(uuid7()), length

@@ -1,8 +1,12 @@
 """Where the document and Schemathesis misunderstand each other, this translates."""
 
+import re
 from typing import Any
 
 import schemathesis
+
+from app.core.idempotency import PARAMETER
+from app.core.ids import uuid7
 
 
 @schemathesis.hook
@@ -27,3 +31,14 @@ def _with_plain_integers(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_plain_integers(item) for name, item in value.items()}
     return value
+
+
+@schemathesis.hook
+def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    """Make every well-formed idempotency key a new one. The same ones are made up again and again, and would only ever
+    tell that they belong to another request.
+    """
+    headers: Any = case.headers or {}
+    key = headers.get("Idempotency-Key")
+    if isinstance(key, str) and re.fullmatch(PARAMETER["schema"]["pattern"], key):
+        headers["Idempotency-Key"] = str(uuid7())
