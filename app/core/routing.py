@@ -63,7 +63,7 @@ class Operation(APIRoute):
         key_errors = idempotency.ERRORS if self.takes_key else ()
         self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors, *key_errors), self.responses)
         if self.takes_key:
-            self.openapi_extra = {**extra, "parameters": [idempotency.PARAMETER]}
+            self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """FastAPI's handler, behind the checks that hold for every operation."""
