@@ -36,7 +36,8 @@ DESCRIPTION = """
 
 Every operation also answers without the `/api/v1` in front, and with or without the slash at the end. Whatever is not
 fulfilled is answered with a problem document (RFC 9457), whose `code` is made for programs and whose `detail` is made
-for people. `PUT` and `PATCH` change what the body names and leave everything else as it is.
+for people. `PUT` and `PATCH` change what the body names and leave everything else as it is. A `POST` or `PATCH` that is
+sent again with the same `Idempotency-Key` is carried out once.
 """
 
 

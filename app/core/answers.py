@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Uuid,
+    case,
     func,
     literal,
     select,
@@ -176,13 +177,14 @@ def expired(settings: Settings) -> Expired:
 
 
 def _is_live(key: Any) -> ColumnElement[bool]:
-    live: ColumnElement[bool] = key.created_at > func.now() - given("lifetime", Interval)
+    # In this form no index serves it: the rows of one caller are few, those of a day are not.
+    live: ColumnElement[bool] = key.created_at + given("lifetime", Interval) > func.now()
     return live
 
 
 def _found() -> Rows:
-    """One row: the kept answer if there is one, whether the lock was free (and now is taken), and how many keys of the
-    caller there are, as far as they are counted.
+    """One row: the kept answer if there is one; else whether the lock was free (and now is taken), and how many keys of
+    the caller there are, as far as they are counted.
     """
     kept, other = IdempotencyKey, aliased(IdempotencyKey)
     this_one = (
@@ -199,7 +201,8 @@ def _found() -> Rows:
     )
     return select(
         func.pg_try_advisory_xact_lock(given("lock", BigInteger)).label("is_free"),
-        select(func.count()).select_from(others).scalar_subquery().label("counted"),
+        # Evaluated only where it is needed.
+        case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
         kept.fingerprint,
         kept.status,
         kept.headers,
