@@ -4,6 +4,7 @@ Importing a router imports its models, so this list also completes the metadata 
 """
 
 from app.auth.access import SECURITY_SCHEMES
+from app.auth.callers import EXPIRED as EXPIRED_ACCESS
 from app.auth.ports import Ports
 from app.auth.router import router as auth
 from app.core.documentation import router as documentation
@@ -16,6 +17,9 @@ from app.tasks.router import router as tasks
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 """What the features above `auth` do for it."""
 
+EXPIRED = EXPIRED_ACCESS
+"""What housekeeping deletes for the features."""
+
 ROUTERS = (health, auth, projects, tasks, documentation)
 
 TAGS = [
@@ -27,4 +31,4 @@ TAGS = [
     {"name": "documentation", "description": "What problem codes mean."},
 ]
 
-__all__ = ["PORTS", "ROUTERS", "SECURITY_SCHEMES", "TAGS"]
+__all__ = ["EXPIRED", "PORTS", "ROUTERS", "SECURITY_SCHEMES", "TAGS"]

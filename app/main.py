@@ -13,18 +13,22 @@ from fastapi.routing import APIRoute
 
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
+from app.core.answers import KeptAnswers
+from app.core.answers import expired as expired_answers
 from app.core.application import Application
 from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.handlers import install_error_handlers
+from app.core.housekeeping import Housekeeping
+from app.core.idempotency import HEADER, REPLAYED
 from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
 from app.core.routing import Dispatcher
-from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
+from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +40,8 @@ DESCRIPTION = """
 
 Every operation also answers without the `/api/v1` in front, and with or without the slash at the end. Whatever is not
 fulfilled is answered with a problem document (RFC 9457), whose `code` is made for programs and whose `detail` is made
-for people. `PUT` and `PATCH` change what the body names and leave everything else as it is.
+for people. `PUT` and `PATCH` change what the body names and leave everything else as it is. A `POST` or `PATCH` that is
+sent again with the same `Idempotency-Key` is carried out once.
 """
 
 
@@ -55,11 +60,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.authentication = authentication = Authentication(settings, database)
         app.state.ring = authentication.ring
         app.state.callers = callers = Callers(authentication, database)
+        app.state.kept_answers = KeptAnswers(settings)
+        app.state.housekeeping = housekeeping = Housekeeping(database, (*EXPIRED, expired_answers(settings)))
         try:
             await _warm_up(database)
             await callers.start()
+            await housekeeping.start()
             yield
         finally:
+            await housekeeping.stop()
             await callers.stop()
             await database.close()
 
@@ -88,8 +97,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", HEADER, "X-API-Key", "X-Request-ID"],
+            expose_headers=["Link", REPLAYED, "Location", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     return app

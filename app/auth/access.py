@@ -73,6 +73,9 @@ async def caller_of(request: Request) -> Caller:
 
     Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
     """
+    if (known := request.scope.get("taller.caller")) is not None:
+        caller: Caller = known
+        return caller
     bearer = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
@@ -117,6 +120,10 @@ class CallerGuard(Guard):
             if self.scope not in caller.scopes:
                 raise InsufficientScopeError(self.scope)
         return caller
+
+    async def identify(self, request: Request) -> UUID:
+        """The caller's principal."""
+        return (await self.caller(request)).principal
 
     async def admit(self, request: Request) -> None:
         """Refuse those who are not signed in well enough."""

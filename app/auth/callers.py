@@ -13,7 +13,7 @@ from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, or_, update
+from sqlalchemy import bindparam, func, or_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
@@ -38,14 +38,11 @@ MAX_REMEMBERED = 10_000
 OVERLAP = timedelta(seconds=60)
 """How far back the watcher reads each time: longer than any transaction may take to commit what it recorded."""
 
-PURGE_EVERY = 600.0
-"""Seconds between two purges of what has expired."""
-
-PURGE_STEP = 1_000
-"""Rows that one statement of the purge deletes at most."""
-
 KEEP_ENDED = timedelta(days=30)
 """How long an ended session or key is kept, so that its holder can be told what happened to it."""
+
+EXPIRED = queries.expired(keep_changes=10 * OVERLAP, keep_ended=KEEP_ENDED)
+"""What housekeeping deletes."""
 
 
 class Callers:
@@ -58,7 +55,6 @@ class Callers:
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
         self._used_keys: set[UUID] = set()
         self._watched_at = float("-inf")
-        self._purged_at = monotonic()
         self._watcher: asyncio.Task[None] | None = None
 
     async def identify(self, token: str) -> Caller:
@@ -148,9 +144,6 @@ class Callers:
                 self.forget(*(row["subject"] for row in rows))
                 self._watched_at = started
                 await self._record_use()
-                if started - self._purged_at > PURGE_EVERY:
-                    self._purged_at = started
-                    await self._purge()
             except Exception as error:  # noqa: BLE001 - whatever it is, watching must go on
                 logger.warning("cannot read access changes: %s", error)
             await asyncio.sleep(self._delay * 0.4)
@@ -168,13 +161,3 @@ class Callers:
             .values(last_used_at=func.now())
         )
         await self._database.rows(statement)
-
-    async def _purge(self) -> None:
-        """Delete what has expired, a bounded number of rows in a statement."""
-        for model, key, expired in queries.expired(
-            keep_changes=10 * OVERLAP, keep_ended=KEEP_ENDED, at_most=PURGE_STEP
-        ):
-            statement = delete(model).where(key.in_(expired)).returning(key)
-            deleted = PURGE_STEP
-            while deleted == PURGE_STEP:
-                deleted = len(await self._database.rows(statement))

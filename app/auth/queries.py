@@ -2,15 +2,13 @@
 
 from collections.abc import Hashable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
+from app.core.housekeeping import Expired
 from app.core.listing import Shape, listing, page_of
-from app.core.models import Base
 from app.core.sorting import Key
 from app.core.statements import Rows, given
 
@@ -136,18 +134,15 @@ def changed_subjects(within: timedelta) -> Rows:
     return select(AccessChange.subject).where(AccessChange.changed_at > func.now() - within).distinct()
 
 
-def expired(
-    *, keep_changes: timedelta, keep_ended: timedelta, at_most: int
-) -> list[tuple[type[Base], InstrumentedAttribute[Any], Rows]]:
-    """What can be deleted: each table, its key, and the keys of a bounded number of rows."""
+def expired(*, keep_changes: timedelta, keep_ended: timedelta) -> tuple[Expired, ...]:
+    """What nobody needs any longer."""
     ended = func.now() - keep_ended
-    conditions: list[tuple[type[Base], InstrumentedAttribute[Any], ColumnElement[bool]]] = [
-        (Attempt, Attempt.key, Attempt.resets_at < func.now()),
-        (AccessChange, AccessChange.id, AccessChange.changed_at < func.now() - keep_changes),
-        (Session, Session.id, or_(Session.expires_at < ended, Session.revoked_at < ended)),
-        (ApiKey, ApiKey.id, ApiKey.revoked_at < ended),
-    ]
-    return [(model, key, select(key).where(condition).limit(at_most)) for model, key, condition in conditions]
+    return (
+        Expired(Attempt, Attempt.resets_at < func.now()),
+        Expired(AccessChange, AccessChange.changed_at < func.now() - keep_changes),
+        Expired(Session, or_(Session.expires_at < ended, Session.revoked_at < ended)),
+        Expired(ApiKey, ApiKey.revoked_at < ended),
+    )
 
 
 def active_admins_locked() -> Rows:

@@ -68,10 +68,10 @@ from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.guards import Public
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep
-from app.core.routing import API_PREFIX, FORM, JSON, FeatureRouter
+from app.core.routing import API_PREFIX, FORM, JSON, ConfidentialOperation, FeatureRouter
 
-router = FeatureRouter(prefix="/auth", tag="auth")
-users = FeatureRouter(prefix="/users", tag="users")
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+users = FeatureRouter(prefix="/users", tag="users", route_class=ConfidentialOperation)
 
 _CREDENTIALS = {"schema": Credentials.model_json_schema()}
 _OAUTH_FIELDS = {"grant_type", "scope", "client_id", "client_secret"}

@@ -66,6 +66,11 @@ class Caller:
     project_id: UUID | None = None
     """The only project that a key reaches; None: every project of the person."""
 
+    @property
+    def principal(self) -> UUID:
+        """What stays the same from request to request: the API key, or the person, whose sessions come and go."""
+        return self.source_id if self.method == "api_key" else self.user_id
+
     def has(self, scope: Scope) -> bool:
         """Whether this caller may do what needs the scope."""
         return self.scopes is None or scope in self.scopes

@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     max_api_keys: Annotated[int, Field(ge=1, le=1000)] = 50
     """API keys that one person may have; one more is answered 409."""
 
+    idempotency_lifetime: Annotated[int, Field(ge=1, le=2592000)] = 86400
+    """Seconds for which an Idempotency-Key and the answer that belongs to it are kept."""
+
+    max_idempotency_keys: Annotated[int, Field(ge=1, le=1000000)] = 20000
+    """Idempotency keys kept for one caller, roughly; a request with one more is answered 409."""
+
     trusted_proxies: str = ""
     """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
 

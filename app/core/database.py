@@ -2,8 +2,9 @@
 
 - `DatabaseDep` runs single statements. PostgreSQL makes each of them a transaction of its own, committed when the call
   returns and so before the response leaves; there are no BEGIN and COMMIT round trips to pay for.
-- `SessionDep` is a unit of work for requests that need several statements: one transaction, committed after the handler
-  and before the response. Nothing else in the application commits.
+- `async with database.unit() as unit` makes several such statements one transaction.
+- `SessionDep` is a unit of work for requests that need SQLAlchemy's session: one transaction, committed after the
+  handler and before the response. Nothing else in the application commits.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
@@ -132,25 +133,30 @@ class Database:
         for observe in self.observers:
             observe(statement.sql, arguments)
         try:
-            connection = self.statements.take_idle() or await self.statements.take()
-            try:
-                if by_value:
-                    async with connection.transaction():
-                        await connection.execute(BY_VALUE)
-                        records = await connection.fetch(statement.sql, *arguments)
-                else:
-                    records = await connection.fetch(statement.sql, *arguments)
-            except asyncpg.PostgresError:
-                self.statements.give_back(connection)
-                raise
-            except BaseException:
-                # Cancelled, or cut off: nobody knows what is still under way on it.
-                self.statements.discard(connection)
-                raise
-            self.statements.give_back(connection)
+            records = await self._records(statement.sql, arguments, by_value=by_value)
         except Exception as error:
             raise translated(error) or error from error
         return [dict(record) for record in records]
+
+    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool) -> "list[asyncpg.Record]":
+        connection = self.statements.take_idle() or await self.statements.take()
+        records: list[asyncpg.Record]
+        try:
+            if by_value:
+                async with connection.transaction():
+                    await connection.execute(BY_VALUE)
+                    records = await connection.fetch(sql, *arguments)
+            else:
+                records = await connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError:
+            self.statements.give_back(connection)
+            raise
+        except BaseException:
+            # Cancelled, or cut off: nobody knows what is still under way on it.
+            self.statements.discard(connection)
+            raise
+        self.statements.give_back(connection)
+        return records
 
     async def row(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
@@ -173,6 +179,32 @@ class Database:
         return rows[0]
 
     @asynccontextmanager
+    async def unit(self) -> AsyncGenerator["Unit"]:
+        """This database for several statements that are one transaction: `async with database.unit() as unit`.
+
+        They are kept together when the block ends, and any exception undoes them all. Inside a unit, `unit.unit()` is a
+        part of it: undone alone if its exception is caught in between, and kept if the whole is kept.
+        """
+        with errors_translated():
+            connection = self.statements.take_idle() or await self.statements.take()
+        is_clean = False
+        try:
+            unit = Unit(self, connection)
+            await unit.command("BEGIN")
+            try:
+                yield unit
+            except Exception:
+                if not unit.is_cut_off:
+                    await unit.command("ROLLBACK")
+                    is_clean = True
+                raise
+            await unit.command("COMMIT")
+            is_clean = True
+        finally:
+            # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
+            (self.statements.give_back if is_clean else self.statements.discard)(connection)
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back by any exception."""
         with errors_translated():
@@ -190,10 +222,65 @@ def plain_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+class Unit(Database):
+    """The database within one transaction (`Database.unit`): all statements share it, one after the other."""
+
+    def __init__(self, outer: Database, connection: "asyncpg.Connection") -> None:
+        # Not the constructor's work again: the pools are those of the outer one.
+        vars(self).update(vars(outer))
+        self._connection = connection
+        self.is_cut_off = False
+        """Whether nobody knows what is still under way on the connection."""
+
+    async def command(self, sql: str) -> None:
+        """Begin or end the transaction, or a part of it."""
+        with errors_translated():
+            done = await self._connection.execute(sql)
+        if sql == "COMMIT" and done != "COMMIT":
+            # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
+            raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
+
+    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool) -> "list[asyncpg.Record]":  # noqa: ARG002 - a unit's statements find by ids
+        try:
+            records: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            self.is_cut_off = True
+            raise
+        return records
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncGenerator["Unit"]:
+        """A part of this unit."""
+        await self.command("SAVEPOINT part")
+        try:
+            yield self
+        except Exception:
+            if not self.is_cut_off:
+                await self.command("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+            raise
+        await self.command("RELEASE SAVEPOINT part")
+
+
+_UNIT = "taller.unit"
+
+
 def get_database(request: Request) -> Database:
-    """The application's database."""
-    database: Database = request.app.state.database
+    """The application's database, or the unit in which this request is answered (`unit_of`)."""
+    database: Database = request.scope.get(_UNIT) or request.app.state.database
     return database
+
+
+@asynccontextmanager
+async def unit_of(request: Request) -> AsyncGenerator[Unit]:
+    """A unit that takes in every statement which this request runs meanwhile by `DatabaseDep` or `get_database`."""
+    async with get_database(request).unit() as unit:
+        request.scope[_UNIT] = unit
+        try:
+            yield unit
+        finally:
+            del request.scope[_UNIT]
 
 
 async def _database(request: Request) -> Database:
@@ -201,16 +288,17 @@ async def _database(request: Request) -> Database:
     return get_database(request)
 
 
-async def _session(request: Request) -> AsyncIterator[AsyncSession]:
+async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """The session of `SessionDep`."""
     async with get_database(request).transaction() as session:
         yield session
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
-"""For handlers whose work is one statement."""
+"""For handlers whose work is one statement, or a unit of several."""
 
-SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
-"""For handlers whose work is several statements. `scope="function"` commits before the response is sent, so that a
+SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
+"""For handlers whose work needs SQLAlchemy's session. `scope="function"` commits before the response is sent, so that a
 client never holds a 2xx for work that was not kept."""
 
 

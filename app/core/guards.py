@@ -27,6 +27,10 @@ class Guard:
     needs: str = ""
     """What the caller needs, in one sentence for the documentation."""
 
+    async def identify(self, request: Request) -> UUID | None:  # noqa: ARG002 - subclasses look
+        """By whom requests are told apart, where this guard asks who is calling; refuses those who are nobody."""
+        return None
+
     async def admit(self, request: Request) -> None:
         """Raise what the caller is to be refused with; return if the request may be answered in detail."""
         raise NotImplementedError

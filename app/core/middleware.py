@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import AppError, BodyTooLargeError, InternalError
 from app.core.handlers import problem_response
+from app.core.idempotency import NOTED
 from app.core.ids import uuid7
 from app.core.logging import request_id_var
 
@@ -96,7 +97,7 @@ class RequestMiddleware:
 
 def _read_headers(scope: Scope) -> tuple[str, int | None]:
     """The client's request id, if it is one that can be logged safely, else a new one; and the body's length, if it is
-    declared and binds.
+    declared and binds. Idempotency keys are noted on the way, for the operations that know them.
     """
     request_id, length, is_chunked = "", None, False
     for name, value in scope["headers"]:
@@ -106,4 +107,6 @@ def _read_headers(scope: Scope) -> tuple[str, int | None]:
             length = int(value)
         elif name == b"transfer-encoding":
             is_chunked = True
+        elif name == b"idempotency-key":
+            scope.setdefault(NOTED, []).append(value)
     return request_id or str(uuid7()), None if is_chunked else length

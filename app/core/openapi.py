@@ -19,6 +19,7 @@ from app.core.errors import (
     problem_document,
 )
 from app.core.guards import Guard, guards_of
+from app.core.idempotency import HEADER, REPLAYED, REPLAYED_HEADER
 
 _EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
@@ -56,11 +57,12 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
 }
 
 # What comes with every answer of a status, beside its body.
+_RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
 _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
     "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
-    "429": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
-    "503": ("Retry-After", {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}),
+    "429": ("Retry-After", _RETRY_AFTER),
+    "503": ("Retry-After", _RETRY_AFTER),
 }
 
 
@@ -209,17 +211,25 @@ def _finish(operation: dict[str, Any], path: str) -> None:
     for content in operation.get("requestBody", {}).get("content", {}).values():
         _order_examples(content["schema"])
     responses: dict[str, Any] = operation["responses"]
-    # FastAPI adds its own 422 to operations with parameters; this service answers 400.
-    responses.pop("422", None)
+    if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
+        # FastAPI adds its own to operations with parameters; this service answers 400.
+        responses.pop("422", None)
+    takes_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
     for status, response in problems(InternalError, UnavailableError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
     example_path = re.sub(r"\{\w+\}", _EXAMPLE_ID, path)
     for status, response in responses.items():
         for example in response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", {}).values():
             example["value"]["instance"] = example_path
+        headers = response.setdefault("headers", {})
         if status in _HEADERS:
             name, header = _HEADERS[status]
-            response["headers"] = {name: {"required": True, **header}}
+            headers[name] = {"required": True, **header}
+        if takes_key and status.startswith("2"):
+            headers[REPLAYED] = REPLAYED_HEADER
+        if takes_key and status == "409":
+            # Where waiting helps.
+            headers["Retry-After"] = _RETRY_AFTER
     operation["responses"] = {
         status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
         for status, response in sorted(responses.items())

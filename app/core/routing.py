@@ -7,7 +7,7 @@ directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from app.core import idempotency
+from app.core.database import open_session
 from app.core.errors import (
     BodyTooLargeError,
     FieldError,
@@ -46,6 +48,12 @@ class Operation(APIRoute):
     answer: Callable[[Request], Awaitable[Response]]
     """Makes the response to a request, or raises its refusal."""
 
+    keeps_answers: ClassVar[bool] = True
+    """Whether its answers may be kept at rest."""
+
+    takes_key: bool
+    """Whether a request may have an idempotency key."""
+
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         extra = dict(options.pop("openapi_extra", None) or {})
         self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
@@ -55,7 +63,10 @@ class Operation(APIRoute):
         super().__init__(path, endpoint, openapi_extra=extra or None, **options)
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards_of(self) for error in guard.errors)
-        self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors), self.responses)
+        key_errors = idempotency.ERRORS if self.takes_key else ()
+        self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors, *key_errors), self.responses)
+        if self.takes_key:
+            self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """FastAPI's handler, behind the checks that hold for every operation."""
@@ -64,6 +75,14 @@ class Operation(APIRoute):
         handle = short_way(self, super().get_route_handler())
         accepts = frozenset(self.accepts)
         guards = guards_of(self)
+        self.takes_key = False
+        # The other methods are safe to repeat as they are; there the header says nothing new.
+        if {"POST", "PATCH"} & (self.methods or set()):
+            # Kept for callers who are known, in the one transaction that does the work.
+            self.takes_key = (
+                self.keeps_answers and any(guard.security for guard in guards) and not _opens_session(self.dependant)
+            )
+            handle = idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
         repeatable = dict(_query_parameters(self.dependant))
 
         async def handler(request: Request) -> Response:
@@ -81,6 +100,16 @@ class Operation(APIRoute):
 
         self.answer = handler
         return handler
+
+
+class ConfidentialOperation(Operation):
+    """An operation that may answer with a secret, which must be nowhere but in that answer."""
+
+    keeps_answers = False
+
+
+def _opens_session(dependant: Dependant) -> bool:
+    return dependant.call is open_session or any(_opens_session(dependency) for dependency in dependant.dependencies)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
@@ -126,12 +155,19 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
 class FeatureRouter(APIRouter):
     """The router of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
 
-    def __init__(self, *, prefix: str = "", tag: str, dependencies: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        tag: str,
+        dependencies: Sequence[Any] = (),
+        route_class: type[Operation] = Operation,
+    ) -> None:
         super().__init__(
             prefix=API_PREFIX + prefix,
             tags=[tag],
             dependencies=dependencies,
-            route_class=Operation,
+            route_class=route_class,
             generate_unique_id_function=lambda route: route.name,
         )
 

@@ -240,7 +240,7 @@ async def _not_understood(api: Api, operation: Operation, row: Row, world: World
     found = []
     for caller in (caller for caller, answer in row.answers.items() if answer == "ok" or caller in row.late):
         for name, options in _requests(operation, row, world)[1:]:
-            answer = await _ask(api, operation, world, caller, options)
+            answer = await ask(api, operation, world, caller, options)
             if answer.status_code not in {400, 415}:
                 found.append(f"{operation.name}: {caller} with {name}: {said(answer)} instead of a complaint")
     return found
@@ -255,7 +255,7 @@ async def _compared(
     name: str = "nothing wrong",
     options: dict[str, Any] | None = None,
 ) -> list[str]:
-    answer = await _ask(api, operation, world, caller, _whole(row, world) if options is None else options)
+    answer = await ask(api, operation, world, caller, _whole(row, world) if options is None else options)
     if (was := said(answer)) == row.answers[caller]:
         return []
     return [f"{operation.name}: {caller} with {name}: {was} instead of {row.answers[caller]}"]
@@ -295,7 +295,7 @@ async def _tells(api: Api, operation: Operation, row: Row, world: World, name: s
                 request = dict(options)
                 if f"{{{name}}}" not in operation.path and "json" in request:
                     request["json"] = request["json"] | {name: str(value)}
-                answers.append(await _ask(api, operation, world, caller, request, {name: value}))
+                answers.append(await ask(api, operation, world, caller, request, {name: value}))
             there, missing = answers
             if (there.status_code, stripped(there)) != (missing.status_code, stripped(missing)):
                 found.append(
@@ -306,7 +306,7 @@ async def _tells(api: Api, operation: Operation, row: Row, world: World, name: s
     return found
 
 
-async def _ask(
+async def ask(
     api: Api,
     operation: Operation,
     world: World,
@@ -314,6 +314,7 @@ async def _ask(
     options: dict[str, Any],
     ids: Mapping[str, object] | None = None,
 ) -> Response:
+    """The answer to a request by this caller, about what is in the world unless `ids` name other things."""
     person = caller if caller in PEOPLE else "owner"
     values: dict[str, object] = {
         "project_id": world.project.id,

@@ -7,6 +7,7 @@ from httpx2 import Response
 
 from app.auth.models import ApiKey, User
 from app.auth.tokens import hashed, new_api_key
+from app.core.database import Database
 from tests.auth.factories import ApiKeyFactory, UserFactory
 from tests.support.client import Api
 from tests.support.factories import store
@@ -20,6 +21,13 @@ async def person(app: FastAPI, username: str, **values: Any) -> User:
     hashed_password = await app.state.authentication.passwords.hash(values.pop("password", PASSWORD))
     user = UserFactory.build(username=username, hashed_password=hashed_password, **values)
     await store(app.state.database, user)
+    return user
+
+
+async def somebody(database: Database) -> User:
+    """A stored person whom nobody knows."""
+    user = UserFactory.build()
+    await store(database, user)
     return user
 
 

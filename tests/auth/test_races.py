@@ -80,7 +80,7 @@ async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
 async def test_whatever_has_expired_is_deleted_however_much_it_is(app: FastAPI, database: Database) -> None:
     fill = "INSERT INTO attempts SELECT 'key-' || g, 1, now() - interval '1 hour' FROM generate_series(1, 2500) AS g"
     await database.rows(text(fill))
-    await app.state.callers._purge()  # noqa: SLF001 - what the watcher does every ten minutes
+    await app.state.housekeeping.purge()
     assert await database.row(text("SELECT count(*) AS left FROM attempts")) == {"left": 0}
 
 

@@ -1,8 +1,12 @@
 """Where the document and Schemathesis misunderstand each other, this translates."""
 
+import re
 from typing import Any
 
 import schemathesis
+
+from app.core.idempotency import PARAMETER
+from app.core.ids import uuid7
 
 
 @schemathesis.hook
@@ -17,13 +21,6 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
 def map_body(context: Any, body: Any) -> Any:
     """Write 589.0 as 589: JSON Schema calls both an integer, this service only the second."""
     return _with_plain_integers(body)
-
-
-@schemathesis.hook
-def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Leave out what contradicts the rest, which OpenAPI cannot say, where the request is meant to be valid."""
-    if case.query and case.meta is not None and case.meta.generation.mode.is_positive:
-        case.query = _consistent(dict(case.query))
 
 
 def _consistent(query: dict[str, Any]) -> dict[str, Any]:
@@ -60,3 +57,16 @@ def _with_plain_integers(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_plain_integers(item) for name, item in value.items()}
     return value
+
+
+@schemathesis.hook
+def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    """Make every well-formed idempotency key a new one, as the same ones are made up again and again; and in what is meant
+    to be valid, leave out parameters that contradict each other, which OpenAPI cannot say.
+    """
+    headers: Any = case.headers or {}
+    key = headers.get("Idempotency-Key")
+    if isinstance(key, str) and re.fullmatch(PARAMETER["schema"]["pattern"], key):
+        headers["Idempotency-Key"] = str(uuid7())
+    if case.query and case.meta is not None and case.meta.generation.mode.is_positive:
+        case.query = _consistent(dict(case.query))

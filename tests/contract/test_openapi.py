@@ -130,8 +130,17 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
     assert references == {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
 
 
-def test_no_422_is_promised_anywhere() -> None:
-    assert [operation.name for operation in OPERATIONS if "422" in operation.said["responses"]] == []
+def takes_key(operation: Operation) -> bool:
+    """Whether it documents the header `Idempotency-Key`."""
+    return any(parameter["name"] == "Idempotency-Key" for parameter in operation.said.get("parameters", ()))
+
+
+def test_no_422_is_promised_but_for_idempotency_keys() -> None:
+    for operation in OPERATIONS:
+        assert ("422" in operation.said["responses"]) == takes_key(operation)
+        if takes_key(operation):
+            assert problem_codes(operation, "422") == {"idempotency_key_reused"}
+            assert {"idempotency_key_in_use", "too_many_idempotency_keys"} <= problem_codes(operation, "409")
     assert [name for name in DOCUMENT["components"]["schemas"] if "ValidationError" in name] == []
 
 
@@ -253,7 +262,35 @@ def test_headers_that_always_come_are_documented(operation: Operation) -> None:
     headers = {status: set(said.get("headers", ())) for status, said in operation.said["responses"].items()}
     assert headers["503"] == {"Retry-After"}
     assert headers.get("401", {"WWW-Authenticate"}) == {"WWW-Authenticate"}
-    assert headers.get("201", {"Location"}) == {"Location"}
+    assert headers.get("201", {"Location"}) - {"Idempotent-Replayed"} == {"Location"}
+    replayed = {status for status, names in headers.items() if "Idempotent-Replayed" in names}
+    assert replayed == ({status for status in headers if status < "300"} if takes_key(operation) else set())
+    assert ("Retry-After" in headers.get("409", ())) == takes_key(operation)
+
+
+def test_the_idempotency_key_is_documented_as_it_is_read() -> None:
+    parameters = [
+        parameter
+        for operation in OPERATIONS
+        for parameter in operation.said.get("parameters", ())
+        if parameter["name"] == "Idempotency-Key"
+    ]
+    parameter = parameters[0]
+    assert parameters == [parameter] * len(parameters)
+    assert (parameter["in"], parameter["required"]) == ("header", False)
+    for key in (
+        *parameter["schema"]["examples"],
+        "k",
+        '"k"',
+        "x" * 255,
+        f'"{"x" * 255}"',
+        '"a, b; c"',
+        r'"\"\\"',
+        r"a\b",
+    ):
+        assert complaints(parameter["schema"], key) == []
+    for key in ("", '""', "a b", "a,b", "a;b", '"a', 'a"', "x" * 256, f'"{"x" * 256}"', r'"a\b"', "ä", "\x7f"):
+        assert complaints(parameter["schema"], key) != []
 
 
 def test_a_patch_takes_merge_patches_and_plain_json() -> None:

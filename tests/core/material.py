@@ -93,3 +93,11 @@ async def contents(database: Database) -> dict[str, list[Any]]:
         ]
         for table in Base.metadata.sorted_tables
     }
+
+
+async def number_of(database: Database, table: str) -> int:
+    """How many rows a table has."""
+    row = await database.row(text(f'SELECT count(*) AS count FROM "{table}"'))
+    assert row is not None
+    number: int = row["count"]
+    return number

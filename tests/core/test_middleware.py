@@ -14,6 +14,7 @@ from app.core.database import Database
 from app.core.logging import JsonFormatter
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
+from tests.support.keys import keyed
 
 SECRET = "q7zx-secret"
 
@@ -148,3 +149,10 @@ async def test_a_refused_size_has_them_too(anonymous: Api) -> None:
     answer = await anonymous.post("/auth/login", content=b"x" * ((1 << 20) + 1))
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-request-id"] == assert_problem(answer, 413, "body_too_large")["request_id"]
+
+
+async def test_a_replay_is_told_apart_in_the_log_and_its_key_is_not_told(api: Api, lines: Lines) -> None:
+    for _ in range(2):
+        assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed(SECRET))).status_code == 201
+    assert [line.get("replayed") for line in lines.access()] == [None, True]
+    assert SECRET not in lines.text

@@ -62,6 +62,7 @@ def test_the_service_outlives_its_database_and_recovers_with_it(tmp_path: Path, 
             for request in (
                 client.build_request("GET", "/projects/"),
                 client.build_request("POST", "/projects/", json={"name": "Lost"}),
+                client.build_request("POST", "/projects/", json={"name": "Lost"}, headers={"Idempotency-Key": "k"}),
                 client.build_request("GET", f"/projects/{project['id']}/tasks/"),
                 client.build_request("DELETE", f"/projects/{project['id']}"),
                 client.build_request("POST", "/auth/login", json={"username": "admin", "password": "1234"}),

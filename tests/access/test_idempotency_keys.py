@@ -1,0 +1,66 @@
+"""Every operation and idempotency keys: it takes them or refuses them by name, and nobody gets further by one."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.core.database import Database
+from app.main import create_app
+from tests.access.table import rows
+from tests.access.world import Operation, Row, World, ask, new_world, operations_of, said
+from tests.support.client import Api, assert_problem
+
+ROWS = rows()
+DOCUMENT = create_app().openapi()
+UNSAFE = {name: it for name, it in operations_of(DOCUMENT).items() if it.method in {"POST", "PATCH"}}
+TAKING = {
+    operation["operationId"]
+    for methods in DOCUMENT["paths"].values()
+    for operation in methods.values()
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+}
+each = pytest.mark.parametrize("name", sorted(UNSAFE))
+
+
+def request_of(row: Row, world: World, key: str) -> dict[str, Any]:
+    """What the operation is asked for, with a key."""
+    body = {} if row.body is None else {"json": row.body(world)}
+    return {**body, "headers": {"Idempotency-Key": key}}
+
+
+def test_what_takes_keys_is_what_answers_with_no_secret() -> None:
+    assert {"create_project", "patch_project", "create_task", "patch_task"} <= TAKING <= UNSAFE.keys()
+    refusing = UNSAFE.keys() - TAKING
+    assert {path.split("/")[3] for path in (UNSAFE[name].path for name in refusing)} == {"auth", "users"}
+
+
+@each
+async def test_it_is_done_once_or_not_at_all(app: FastAPI, database: Database, name: str) -> None:
+    operation: Operation = UNSAFE[name]
+    world = await new_world(app, ROWS[name].scope)
+    async with Api(app) as api:
+        # The same body each time: some are made up anew.
+        options = request_of(ROWS[name], world, "k-1")
+        first, second = [await ask(api, operation, world, "admin", options) for _ in range(2)]
+    if name in TAKING:
+        assert first.is_success
+        assert (second.status_code, second.content) == (first.status_code, first.content)
+        assert (first.headers.get("idempotent-replayed"), second.headers["idempotent-replayed"]) == (None, "true")
+    else:
+        for answer in (first, second):
+            (error,) = assert_problem(answer, 400, "invalid_request")["errors"]
+            assert (error["parameter"], error["code"]) == ("Idempotency-Key", "unsupported")
+
+
+@each
+async def test_whoever_is_refused_is_refused_with_any_key_in_the_same_way(
+    app: FastAPI, database: Database, name: str
+) -> None:
+    operation, row = UNSAFE[name], ROWS[name]
+    world = await new_world(app, row.scope)
+    async with Api(app) as api:
+        for caller in (caller for caller, answer in row.answers.items() if answer != "ok"):
+            for key in ("k-1", "k-1", "not a key"):
+                answer = await ask(api, operation, world, caller, request_of(row, world, key))
+                assert said(answer) == row.answers[caller], (caller, key)

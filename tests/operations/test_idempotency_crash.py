@@ -1,0 +1,107 @@
+"""Idempotency keys where they are needed: several processes, and one of them killed in the very moment."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.keys import REPLAYED, assert_replay, keyed
+from tests.support.process import Service, running_service
+from tests.support.wire import Wire
+
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
+"""What is said on the wire: the question, and the answer when it is done."""
+
+
+@pytest.fixture(scope="module")
+def service(server_url: str) -> Iterator[Service]:
+    """A service that stays."""
+    with running_service(server_url) as service:
+        yield service
+
+
+def signed_in(service: Service) -> httpx2.Client:
+    """The seed's admin."""
+    with service.client() as client:
+        answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
+    return service.client(headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
+
+
+def new_project(client: httpx2.Client) -> str:
+    """The address of its tasks."""
+    return f"/projects/{client.post('/projects/', json={'name': 'Workshop'}).json()['id']}/tasks/"
+
+
+def patiently(client: httpx2.Client, path: str) -> httpx2.Response:
+    """The answer to a task whose key is the path, as a client gets it that waits when it is told to."""
+    deadline = time.monotonic() + 10
+    while (answer := client.post(path, json={"title": "Sweep"}, **keyed(path))).status_code == 409:
+        assert answer.json()["code"] == "idempotency_key_in_use"
+        assert time.monotonic() < deadline
+        # As long as it is told to would be a second.
+        time.sleep(0.05)
+    return answer
+
+
+def sent(client: httpx2.Client, path: str) -> httpx2.Response | httpx2.TransportError:
+    """The answer to the same task with the same key, or how none came."""
+    try:
+        return client.post(path, json={"title": "Sweep"}, **keyed(path))
+    except httpx2.TransportError as error:
+        return error
+
+
+@pytest.mark.parametrize("was_committed", [True, False], ids=["right after the commit", "right before the commit"])
+def test_a_retry_after_a_crash_is_answered_once_and_for_all(service: Service, was_committed: bool) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
+        Wire(service.database_url) as wire,
+        Service(wire.url, Path(directory)) as doomed,
+        signed_in(service) as client,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        path = new_project(client)
+        doomed.start()
+        with signed_in(doomed) as lost:
+            came = wire.hold_back(answer=COMMITTED) if was_committed else wire.hold_back(query=COMMIT)
+            sending = thread.submit(sent, lost, path)
+            assert came.wait(20)
+            doomed.kill()
+            assert isinstance(sending.result(20), httpx2.TransportError), "it was answered: that was no crash"
+        assert client.get(path).json()["total"] == was_committed
+
+        answer = patiently(client, path)
+        assert (answer.status_code, REPLAYED in answer.headers) == (201, was_committed)
+        tasks = client.get(path).json()
+        assert (tasks["total"], tasks["items"]) == (1, [answer.json()])
+        if not was_committed:
+            assert_replay(patiently(client, path), answer)
+
+
+def test_fifty_at_once_over_two_processes_are_one(service: Service) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
+        Service(service.database_url, Path(directory)) as other,
+        signed_in(service) as here,
+        ThreadPoolExecutor(50) as threads,
+    ):
+        other.start()
+        path = new_project(here)
+        with signed_in(other) as there:
+            answers = list(threads.map(lambda client: sent(client, path), (here, there) * 25))
+            replies = [answer for answer in answers if isinstance(answer, httpx2.Response)]
+            assert len(replies) == 50
+            (first,) = [reply for reply in replies if reply.status_code == 201 and REPLAYED not in reply.headers]
+            for reply in replies:
+                if reply.status_code == 409:
+                    assert reply.json()["code"] == "idempotency_key_in_use"
+                elif reply is not first:
+                    assert_replay(reply, first)
+            for client in (here, there):
+                assert_replay(patiently(client, path), first)
+        assert here.get(path).json()["total"] == 1
