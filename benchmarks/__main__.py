@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="instead: so many requests to Taller alone, and its memory meanwhile",
     )
     parser.add_argument("--rounds", type=int, help="how often everything is measured (5; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="per measurement (4; quick: 0.3); half of it for the curves")
+    parser.add_argument("--seconds", type=float, help="per measurement (2; quick: 0.3); half of it for the curves")
     parser.add_argument("--directory", type=Path, default=HERE / ".data", help="for the embedded PostgreSQL and logs")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="where results are stored")
     chosen = parser.parse_args(arguments)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             operations=[one for one in known if one.name in wanted or one.sweep in wanted],
             scale=scale,
             rounds=chosen.rounds or (1 if chosen.quick else 5),
-            seconds=chosen.seconds or (0.3 if chosen.quick else 4.0),
+            seconds=chosen.seconds or (0.3 if chosen.quick else 2.0),
             directory=chosen.directory,
         )
         results = run(plan)

@@ -127,7 +127,7 @@ RESTORE = (
     """,
 )
 
-VACUUMED = ("tasks", "projects", "users")
+VACUUMED = ("tasks", "projects", "users", "project_task_counts")
 
 
 def build(address: Address, scale: Scale, logins: Mapping[str, str]) -> None:

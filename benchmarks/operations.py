@@ -81,7 +81,7 @@ def operations(scale: Scale) -> list[Operation]:
         Operation("update", "update a task (title)", "update", writes=True),
         Operation("complete", "complete a task", "complete", writes=True),
         Operation("delete", "delete a task", "delete", writes=True),
-        Operation("login", "log in", "login", 4, writes=True, least=2.0),
+        Operation("login", "log in", "login", 4, writes=True, least=4.0),
         Operation("one-project", "16 writers into one project", "one", writes=True),
         Operation("16-projects", "16 writers into 16 projects", "many", writes=True),
         Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
