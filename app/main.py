@@ -21,6 +21,7 @@ from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
+from app.core.ratelimit import RateLimits
 from app.core.routing import Dispatcher
 from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
@@ -43,6 +44,7 @@ class SchemaBehindError(RuntimeError):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application. Nothing is connected until it starts."""
     settings = settings or get_settings()
+    limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -53,8 +55,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             await _warm_up(database)
             await callers.start()
+            if limits is not None:
+                await limits.start(database)
             yield
         finally:
+            if limits is not None:
+                await limits.stop(database)
             await callers.stop()
             await database.close()
 
@@ -78,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     # Counts bodies that do not declare their length; inside ours, which answers the others with a problem document.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
-    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes, limits=limits)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
         app.add_middleware(
@@ -86,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+            expose_headers=["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     return app
