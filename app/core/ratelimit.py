@@ -99,7 +99,7 @@ class _Counter:
                 f"The policy {self._name} allows {self._requests} requests in {self._seconds} seconds: "
                 f"try again in {left} seconds.",
             )
-        self.add(key, 1)
+        self._count(key, 1)
         return self._window
 
     def is_spent(self, key: Key) -> bool:
@@ -107,20 +107,16 @@ class _Counter:
         self._left()
         return self._used.get(key, 0) >= self._requests
 
-    def add(self, key: Key, number: int) -> None:
-        """Count requests, whether or not there is one left."""
-        self._set(key, self._used.get(key, 0) + number)
-        unshared = self._unshared
-        if key in unshared or len(unshared) < MAX_CALLERS:
-            unshared[key] = waiting = unshared.get(key, 0) + number
-            if waiting == self._hurry_at:
-                self._hurry.set()
+    def add(self, key: Key) -> None:
+        """Count one request, whether or not there is one left."""
+        self._left()
+        self._count(key, 1)
 
     def give_back(self, key: Key, window: int) -> None:
         """Take back one that was counted in a window, unless that is over."""
         self._left()
         if window == self._window:
-            self.add(key, -1)
+            self._count(key, -1)
 
     def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
         """The policy, and what is left of it for how long."""
@@ -159,6 +155,14 @@ class _Counter:
             self._used.clear()
             self._unshared.clear()
         return ceil((window + 1) * self._seconds - now)
+
+    def _count(self, key: Key, number: int) -> None:
+        self._set(key, self._used.get(key, 0) + number)
+        unshared = self._unshared
+        if key in unshared or len(unshared) < MAX_CALLERS:
+            unshared[key] = waiting = unshared.get(key, 0) + number
+            if waiting == self._hurry_at:
+                self._hurry.set()
 
     def _set(self, key: Key, number: int) -> None:
         self._used[key] = number
@@ -202,7 +206,7 @@ class Allowance:
             # Refused before anybody asked who it is, or by a mistake of ours, which costs nothing.
             self._settle(self._limits.counters.get(DEFAULT), network_of(self._scope))
             if self._counter is not None and status < 500:
-                self._counter.add(self._key, 1)
+                self._counter.add(self._key)
         if self._counter is None:
             return ()
         if status == 304 and self._window is not None:
@@ -304,9 +308,8 @@ class RateLimits:
 
 def _adding() -> Executable:
     """What one process has counted, added to what is there."""
-    counted = func.unnest(
-        given("callers", ARRAY(Text)), given("ends", ARRAY(Moment)), given("counts", ARRAY(Integer))
-    ).table_valued("caller", "ends_at", "count", name="counted")
+    arrays = (given("callers", ARRAY(Text)), given("ends", ARRAY(Moment)), given("counts", ARRAY(Integer)))
+    counted = func.unnest(*arrays).table_valued("caller", "ends_at", "count").render_derived(name="counted")
     # In one order, or two processes could wait for each other.
     added = insert(RateCount).from_select(
         ["ends_at", "caller", "count"],

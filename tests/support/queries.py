@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from app.auth.callers import WATCHER
 from app.core.database import Database
+from app.core.ratelimit import SHARER
 
 
 @contextmanager
@@ -17,9 +18,9 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     statements: list[str] = []
 
     def note(statement: str, _: list[Any]) -> None:
-        # The watcher of access changes runs in the background; requests are what is counted.
+        # These run in the background; requests are what is counted.
         task = asyncio.current_task()
-        if task is None or task.get_name() != WATCHER:
+        if task is None or task.get_name() not in {WATCHER, SHARER}:
             statements.append(statement)
 
     def note_in_transaction(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
