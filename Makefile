@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SOURCES := app tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench format lock migration clean
+.PHONY: help install run test check bench format lock migration docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
@@ -54,6 +54,9 @@ lock: $(STAMP) ## Rewrite requirements/ after a change of dependencies
 
 migration: $(STAMP) ## Draft a migration from the models: make migration name="add labels"
 	@$(BIN)/taller migration "$(name)"
+
+docs: $(STAMP) ## Rewrite docs/api/errors.md after a change of the errors
+	@$(BIN)/taller errors > docs/api/errors.md
 
 clean: ## Remove .venv and caches (the data in .taller stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,6 +18,7 @@ from app.auth.manager import Authentication
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.config import Settings, get_settings
 from app.core.database import Database, errors_translated, plain_url
+from app.core.documentation import errors_page
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
 from app.core.migrations import draft, upgrade
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("run", run, "serve; the database must be migrated"),
         ("migrate", migrate, "bring the database schema to the newest revision"),
         ("openapi", openapi, "print the OpenAPI document"),
+        ("errors", errors, "print the page that says what every error code means"),
     ):
         commands.add_parser(name, help=summary, description=summary).set_defaults(function=function)
     summary = "draft a migration from the models"
@@ -148,6 +150,11 @@ def openapi(_: Settings) -> None:
 
     json.dump(create_app().openapi(), sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def errors(_: Settings) -> None:
+    """Print `docs/api/errors.md`, as the classes of the errors have it."""
+    sys.stdout.write(errors_page())
 
 
 async def _seed(settings: Settings) -> None:

@@ -27,6 +27,8 @@ from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
+from app.core.ratelimit import EXPIRED as EXPIRED_COUNTS
+from app.core.ratelimit import RateLimits
 from app.core.routing import Dispatcher
 from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
@@ -45,6 +47,10 @@ sent again with the same `Idempotency-Key` is carried out once.
 """
 
 
+_EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+"""Headers of answers that pages of other origins may read."""
+
+
 class SchemaBehindError(RuntimeError):
     """The database lacks migrations that this version needs."""
 
@@ -52,6 +58,7 @@ class SchemaBehindError(RuntimeError):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application. Nothing is connected until it starts."""
     settings = settings or get_settings()
+    limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -61,13 +68,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.ring = authentication.ring
         app.state.callers = callers = Callers(authentication, database)
         app.state.kept_answers = KeptAnswers(settings)
-        app.state.housekeeping = housekeeping = Housekeeping(database, (*EXPIRED, expired_answers(settings)))
+        expired = (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings))
+        app.state.housekeeping = housekeeping = Housekeeping(database, expired)
         try:
             await _warm_up(database)
             await callers.start()
             await housekeeping.start()
+            if limits is not None:
+                await limits.start(database)
             yield
         finally:
+            if limits is not None:
+                await limits.stop(database)
             await housekeeping.stop()
             await callers.stop()
             await database.close()
@@ -90,7 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
     install_error_handlers(app)
-    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes, limits=limits)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
         app.add_middleware(
@@ -98,7 +110,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", HEADER, "X-API-Key", "X-Request-ID"],
-            expose_headers=["Link", REPLAYED, "Location", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "Link",
+                REPLAYED,
+                "Location",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-ID",
+            ],
             max_age=600,
         )
     return app

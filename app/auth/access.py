@@ -19,8 +19,9 @@ from app.auth.errors import (
 )
 from app.auth.manager import Authentication
 from app.auth.scopes import Caller, OwnScope, Scope
-from app.core.errors import AppError, NotAuthenticatedError
+from app.core.errors import AppError, NotAuthenticatedError, TooManyRequestsError
 from app.core.guards import Guard
+from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
 from app.core.routing import API_PREFIX
 from app.core.schemas import Storable
 
@@ -30,7 +31,9 @@ SIGNING_IN: tuple[type[AppError], ...] = (
     InvalidApiKeyError,
     ApiKeyExpiredError,
     ApiKeyRevokedError,
+    TooManyRequestsError,
 )
+"""How asking who is calling can fail."""
 
 
 SECURITY_SCHEMES = {
@@ -69,13 +72,28 @@ CallersDep = Annotated[Callers, Depends(_callers)]
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who sent this request: `Authorization: Bearer` with an access token or API key, or `X-API-Key`.
+    """Who sent this request, counted for them where the rate of requests is limited.
 
-    Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
+    Raises `NotAuthenticatedError` without a token and a kind of `InvalidTokenError` with a bad one, counted for the
+    network address; `TooManyRequestsError` where the caller, or the address, has no request left.
     """
     if (known := request.scope.get("taller.caller")) is not None:
         caller: Caller = known
         return caller
+    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    if allowance is None:
+        return await _identified(request, None)
+    try:
+        caller = await _identified(request, allowance)
+    except NotAuthenticatedError:
+        allowance.take_for_address(DEFAULT)
+        raise
+    allowance.take(caller.user_id if caller.method == "session" else caller.source_id)
+    return caller
+
+
+async def _identified(request: Request, allowance: Allowance | None) -> Caller:
+    """The caller by `Authorization: Bearer` with an access token or API key, or by `X-API-Key`."""
     bearer = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
@@ -92,6 +110,8 @@ async def caller_of(request: Request) -> Caller:
     except UnicodeDecodeError:
         raise InvalidTokenError from None
     callers: Callers = request.app.state.callers
+    if allowance is not None and not callers.remembers(text):
+        allowance.refuse_spent_address()
     caller = await callers.identify(text)
     request.scope["taller.caller"] = caller
     return caller

@@ -57,6 +57,11 @@ class Callers:
         self._watched_at = float("-inf")
         self._watcher: asyncio.Task[None] | None = None
 
+    def remembers(self, token: str) -> bool:
+        """Whether the caller behind a token is known without a statement."""
+        caller = self._remembered.get(token)
+        return caller is not None and self._is_current(caller)
+
     async def identify(self, token: str) -> Caller:
         """The caller behind an access token or API key.
 

@@ -1,6 +1,6 @@
 """How signing in, and what it leads to, can fail."""
 
-from app.core.errors import AppError, NotAuthenticatedError, NotFoundError
+from app.core.errors import AppError, NotAuthenticatedError, NotFoundError, TooManyRequestsError
 
 
 class InvalidCredentialsError(NotAuthenticatedError):
@@ -105,17 +105,15 @@ class RegistrationClosedError(ForbiddenError):
     title = "Registration is closed"
 
 
-class TooManyAttemptsError(AppError):
+class TooManyAttemptsError(TooManyRequestsError):
     """There were too many attempts from this network address: try again after `Retry-After` seconds."""
 
-    status = 429
     code = "too_many_attempts"
     title = "Too many attempts"
 
     def __init__(self, retry_after: int = 60) -> None:
         super().__init__(
-            f"There were too many attempts from this network address: try again in {retry_after} seconds.",
-            headers={"Retry-After": str(retry_after)},
+            retry_after, f"There were too many attempts from this network address: try again in {retry_after} seconds."
         )
 
 

@@ -62,10 +62,10 @@ from app.auth.schemas import (
     UserUpdate,
 )
 from app.auth.scopes import Caller, Scope
-from app.auth.throttle import network_of
 from app.core.database import DatabaseDep, SessionDep
 from app.core.errors import InvalidJsonError, InvalidRequestError
-from app.core.guards import Public
+from app.core.guards import Guessable
+from app.core.network import network_of
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep
 from app.core.routing import API_PREFIX, FORM, JSON, ConfidentialOperation, FeatureRouter
@@ -103,12 +103,12 @@ async def _credentials(request: Request) -> Credentials:
 
 
 async def _network(request: Request) -> str:
-    return network_of(request)
+    return network_of(request.scope)
 
 
 async def _origin(request: Request) -> service.Origin:
     agent = request.headers.get("user-agent")
-    return service.Origin(network_of(request), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None)
+    return service.Origin(network_of(request.scope), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None)
 
 
 async def _ports(request: Request) -> Ports:
@@ -125,7 +125,7 @@ PortsDep = Annotated[Ports, Depends(_ports)]
     "/register",
     summary="Register",
     status_code=201,
-    dependencies=[Public],
+    dependencies=[Guessable],
     response_model=UserRead,
     responses=problems(RegistrationClosedError, UsernameTakenError, EmailTakenError, TooManyAttemptsError),
 )
@@ -146,7 +146,7 @@ async def register(
 @router.post(
     "/login",
     summary="Sign in",
-    dependencies=[Public],
+    dependencies=[Guessable],
     openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
     responses=problems(InvalidCredentialsError, TooManyAttemptsError),
 )
@@ -168,7 +168,7 @@ async def login(
 @router.post(
     "/refresh",
     summary="Refresh the tokens",
-    dependencies=[Public],
+    dependencies=[Guessable],
     responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
 )
 async def refresh_tokens(refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep) -> Tokens:

@@ -7,10 +7,8 @@ what is counted for one network address never locks out another, so nobody can l
 import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
 from math import ceil
 
-from fastapi import Request
 from sqlalchemy import case, extract, func, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -18,20 +16,6 @@ from app.auth import queries
 from app.auth.errors import TooManyAttemptsError
 from app.auth.models import Attempt
 from app.core.database import Database
-
-
-def network_of(request: Request) -> str:
-    """Where a request comes from: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(IPv6Address(int(address) >> 64 << 64)) + "/64"
-    return str(address)
 
 
 def attempt_key(kind: str, *parts: str) -> str:

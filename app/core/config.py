@@ -35,6 +35,7 @@ def _split(value: object) -> object:
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+RateLimit = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4})$")]
 DatabaseUrl = Annotated[str, AfterValidator(_asyncpg_url)]
 
 
@@ -120,6 +121,12 @@ class Settings(BaseSettings):
     login_failure_window: Annotated[int, Field(ge=1, le=86400)] = 300
     """Seconds after the first failed login until its count is forgotten."""
 
+    rate_limit: RateLimit | None = None
+    """Requests of one caller in so many seconds (1200/60), or off; empty means 1200/60, and off in development."""
+
+    rate_limit_login: RateLimit | None = None
+    """Sign-ins, refreshes and registrations of one address, likewise; empty means 120/60, and off in development."""
+
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 50
     """Sessions that one person may have; signing in once more ends the oldest."""
 
@@ -144,7 +151,7 @@ class Settings(BaseSettings):
     argon2_memory_cost: Annotated[int, Field(ge=8, le=1048576)] = 19456
     """Argon2id memory in KiB when a password is hashed."""
 
-    password_hash_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    password_hash_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Passwords hashed at the same time per worker; further logins wait, other requests do not."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
@@ -183,6 +190,14 @@ class Settings(BaseSettings):
     def registration_is_open(self) -> bool:
         """Whether people may register themselves."""
         return self.is_development if self.registration is None else self.registration == "open"
+
+    @property
+    def rate_limits(self) -> dict[str, tuple[int, int]]:
+        """The requests and the seconds of each policy that is on, by its name."""
+        ours = ("off", "off") if self.is_development else ("1200/60", "120/60")
+        chosen = {"default": self.rate_limit or ours[0], "login": self.rate_limit_login or ours[1]}
+        parts = {name: rate.partition("/") for name, rate in chosen.items() if rate != "off"}
+        return {name: (int(requests), int(seconds)) for name, (requests, _, seconds) in parts.items()}
 
 
 @lru_cache

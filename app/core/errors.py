@@ -129,6 +129,17 @@ class UnsupportedMediaTypeError(AppError):
     title = "Unsupported media type"
 
 
+class TooManyRequestsError(AppError):
+    """You have sent as many requests as `RateLimit-Policy` allows: try again after `Retry-After` seconds."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+    def __init__(self, retry_after: int = 60, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
 class InternalError(AppError):
     """The service made a mistake; it is logged under the `request_id`. Nothing was changed."""
 

@@ -12,7 +12,8 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.core.errors import AppError
+from app.core.errors import AppError, TooManyRequestsError
+from app.core.ratelimit import DEFAULT, FREE, LOGIN
 
 
 class Guard:
@@ -26,6 +27,10 @@ class Guard:
 
     needs: str = ""
     """What the caller needs, in one sentence for the documentation."""
+
+    limited_by: str | None = None
+    """The policy by which requests are counted for the network address that sends them; None where the guard identifies
+    the caller, for whom they are counted then."""
 
     async def identify(self, request: Request) -> UUID | None:  # noqa: ARG002 - subclasses look
         """By whom requests are told apart, where this guard asks who is calling; refuses those who are nobody."""
@@ -45,6 +50,10 @@ def path_id(request: Request, name: str) -> UUID | None:
 
 
 class _Public(Guard):
+    def __init__(self, limited_by: str = DEFAULT) -> None:
+        self.limited_by = limited_by
+        self.errors = () if limited_by == FREE else (TooManyRequestsError,)
+
     async def __call__(self) -> None:
         return None
 
@@ -54,6 +63,12 @@ class _Public(Guard):
 
 Public = Depends(_Public())
 """Marks an operation that anybody may call: `dependencies=[Public]`. Being public is a decision, never an omission."""
+
+Guessable = Depends(_Public(LOGIN))
+"""As `Public`, for what somebody could try until it fits: under a stricter policy."""
+
+Probe = Depends(_Public(FREE))
+"""As `Public`, for what tells whether the service works: answered however often it is asked."""
 
 
 def guards_of(route: APIRoute) -> list[Guard]:

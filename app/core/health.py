@@ -7,7 +7,7 @@ from pydantic import ConfigDict
 
 from app.core.database import DatabaseDep
 from app.core.errors import UnavailableError
-from app.core.guards import Public
+from app.core.guards import Probe
 from app.core.migrations import schema_state
 from app.core.openapi import problems
 from app.core.routing import Operation
@@ -42,7 +42,7 @@ class Ready(Schema):
 router = APIRouter(
     prefix="/health",
     tags=["health"],
-    dependencies=[Public],
+    dependencies=[Probe],
     route_class=Operation,
     generate_unique_id_function=lambda route: route.name,
 )

@@ -15,6 +15,7 @@ from app.core.handlers import problem_response
 from app.core.idempotency import NOTED
 from app.core.ids import uuid7
 from app.core.logging import request_id_var
+from app.core.ratelimit import ALLOWANCE, Allowance, RateLimits
 
 access_log = logging.getLogger("taller.access")
 logger = logging.getLogger(__name__)
@@ -34,11 +35,12 @@ _SECURITY_HEADERS = [
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, limits: RateLimits | None) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
         # For bodies that do not declare their length; the server holds the others to what they declare.
         self._counting = RequestBodyLimitMiddleware(app, max_body_size=max_body_bytes)
+        self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -48,6 +50,9 @@ class RequestMiddleware:
         started = perf_counter()
         request_id, declared_length = _read_headers(scope)
         scope["taller.request_id"] = request_id
+        allowance = None
+        if self.limits is not None:
+            scope[ALLOWANCE] = allowance = self.limits.allowance(scope)
         token = request_id_var.set(request_id)
         status = 0
 
@@ -55,14 +60,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if not any(name == b"cache-control" for name, _ in message["headers"]):
-                    # Nearly every answer is somebody's own; what may be kept says so itself.
-                    message["headers"].append((b"cache-control", b"no-store"))
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                    *_SECURITY_HEADERS,
-                ]
+                _add_headers(message, request_id, allowance)
             await send(message)
 
         async def refuse(error: AppError) -> None:
@@ -93,6 +91,16 @@ class RequestMiddleware:
                 record.__dict__.update(scope.get("taller.log", ()))
                 access_log.handle(record)
             request_id_var.reset(token)
+
+
+def _add_headers(message: Message, request_id: str, allowance: Allowance | None) -> None:
+    """What every answer says, whatever it answers."""
+    if not any(name == b"cache-control" for name, _ in message["headers"]):
+        # Nearly every answer is somebody's own; what may be kept says so itself.
+        message["headers"].append((b"cache-control", b"no-store"))
+    message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
+    if allowance is not None:
+        message["headers"] += allowance.headers(message["status"])
 
 
 def _read_headers(scope: Scope) -> tuple[str, int | None]:

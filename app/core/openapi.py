@@ -72,6 +72,22 @@ _LINK = {
     "schema": {"type": "string"},
 }
 
+# What comes with every answer, where requests are limited.
+_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
+    "RateLimit-Policy": {
+        "description": "The policy by which this request was counted: it allows `q` requests in `w` seconds. Absent "
+        "where requests are not limited.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=[0-9]+;w=[0-9]+$'},
+        "example": '"default";q=1200;w=60',
+    },
+    "RateLimit": {
+        "description": "`r` requests are left; in `t` seconds it will be all of them again. Absent where requests are "
+        "not limited.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
+        "example": '"default";r=1193;t=41',
+    },
+}
+
 
 def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of these errors: by status, one example for each code."""
@@ -230,6 +246,7 @@ def _finish(operation: dict[str, Any], path: str) -> None:
         if takes_key and status == "409":
             # Where waiting helps.
             headers["Retry-After"] = _RETRY_AFTER
+        headers.update(_LIMIT_HEADERS)
     operation["responses"] = {
         status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
         for status, response in sorted(responses.items())

@@ -31,6 +31,7 @@ from app.core.errors import (
 from app.core.guards import guards_of
 from app.core.lean import is_collection, short_way
 from app.core.openapi import merged, problems
+from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
 
 API_PREFIX = "/api/v1"
 
@@ -84,8 +85,11 @@ class Operation(APIRoute):
             )
             handle = idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
         repeatable = dict(_query_parameters(self.dependant))
+        limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
 
         async def handler(request: Request) -> Response:
+            if limited_by is not None:
+                _count_address(request.scope, limited_by)
             try:
                 if request.scope["query_string"]:
                     _refuse_unknown_parameters(request, repeatable)
@@ -221,7 +225,9 @@ class Dispatcher(BaseRoute):
                 self._root.add(route, _segments(route.path))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Find the operation, or the address under another method (answered 405 with all that it allows)."""
+        """Find the operation, or the address under another method (answered 405 with all that it allows), or neither
+        (answered 404 here, so that it is counted).
+        """
         if scope["type"] != "http":
             return Match.NONE, {}
         path: str = scope["path"]
@@ -231,7 +237,7 @@ class Dispatcher(BaseRoute):
             segments = _segments(path)
             found = self._root.find(segments) or self._api.find(segments)
         if found is None:
-            return Match.NONE, {}
+            return Match.FULL, {"taller.allowed": None}
         node, values = found
         operation = node.operations.get(scope["method"])
         if operation is None:
@@ -246,17 +252,25 @@ class Dispatcher(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the operation that `matches` found."""
         if "taller.allowed" in scope:
-            raise MethodNotAllowedError(scope["taller.allowed"])
+            _count_address(scope, DEFAULT)
+            if (allowed := scope["taller.allowed"]) is None:
+                raise NotFoundError
+            raise MethodNotAllowedError(allowed)
         response = await scope["route"].answer(Request(scope, receive, send))
         await response(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the operation and run it, or raise that there is none."""
-        match, found = self.matches(scope)
-        if match is Match.NONE:
-            raise NotFoundError
+        _, found = self.matches(scope)
         scope.update(found)
         await self.handle(scope, receive, send)
+
+
+def _count_address(scope: Scope, policy: str) -> None:
+    """Count a request for which nobody has to be identified. Raises `TooManyRequestsError`."""
+    allowance: Allowance | None = scope.get(ALLOWANCE)
+    if allowance is not None:
+        allowance.take_for_address(policy)
 
 
 def _segments(path: str) -> list[str]:

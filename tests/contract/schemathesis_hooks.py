@@ -61,8 +61,8 @@ def _with_plain_integers(value: Any) -> Any:
 
 @schemathesis.hook
 def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    """Make every well-formed idempotency key a new one, as the same ones are made up again and again; and in what is meant
-    to be valid, leave out parameters that contradict each other, which OpenAPI cannot say.
+    """Make every well-formed idempotency key a new one, as the same ones are made up again and again; and in requests
+    that are meant to be valid, leave out parameters that contradict each other, which OpenAPI cannot say.
     """
     headers: Any = case.headers or {}
     key = headers.get("Idempotency-Key")

@@ -259,7 +259,10 @@ def test_every_parameter_is_described(operation: Operation) -> None:
 
 @each_operation
 def test_headers_that_always_come_are_documented(operation: Operation) -> None:
-    headers = {status: set(said.get("headers", ())) for status, said in operation.said["responses"].items()}
+    headers = {
+        status: {name for name, header in said["headers"].items() if header.get("required")}
+        for status, said in operation.said["responses"].items()
+    }
     assert headers["503"] == {"Retry-After"}
     assert headers.get("401", {"WWW-Authenticate"}) == {"WWW-Authenticate"}
     assert headers.get("201", {"Location"}) - {"Idempotent-Replayed"} == {"Location"}
@@ -291,6 +294,24 @@ def test_the_idempotency_key_is_documented_as_it_is_read() -> None:
         assert complaints(parameter["schema"], key) == []
     for key in ("", '""', "a b", "a,b", "a;b", '"a', 'a"', "x" * 256, f'"{"x" * 256}"', r'"a\b"', "ä", "\x7f"):
         assert complaints(parameter["schema"], key) != []
+
+
+@each_operation
+def test_headers_that_come_where_requests_are_limited_are_documented_as_such(operation: Operation) -> None:
+    for said in operation.said["responses"].values():
+        for name in ("RateLimit-Policy", "RateLimit"):
+            header = said["headers"][name]
+            assert not header.get("required")
+            assert complaints(header["schema"], header["example"]) == []
+
+
+@each_operation
+def test_whatever_is_limited_documents_that(operation: Operation) -> None:
+    probes = {"read_liveness", "read_readiness"}
+    assert ("429" not in operation.said["responses"]) == (operation.said["operationId"] in probes)
+    if "429" in operation.said["responses"]:
+        assert "too_many_requests" in problem_codes(operation, "429")
+        assert "Retry-After" in operation.said["responses"]["429"]["headers"]
 
 
 def test_a_patch_takes_merge_patches_and_plain_json() -> None:

@@ -97,6 +97,19 @@ def test_values_out_of_range_are_refused_at_the_start(name: str, value: object) 
     assert name in refusal(**{name: value})
 
 
+def test_requests_are_limited_in_production_and_not_in_development() -> None:
+    production = {"env": "production", "database_url": ADDRESS, "jwt_secret": GOOD_SECRET}
+    assert settings().rate_limits == {}
+    assert settings(**production).rate_limits == {"default": (1200, 60), "login": (120, 60)}
+    assert settings(**production, rate_limit="off", rate_limit_login="7/3600").rate_limits == {"login": (7, 3600)}
+    assert settings(rate_limit="600/60").rate_limits == {"default": (600, 60)}
+
+
+@pytest.mark.parametrize("value", ["600", "600/", "/60", "0/60", "600/0", "-1/60", "600/minute", "on", "6.5/60"])
+def test_a_limit_that_is_none_is_refused_at_the_start(value: str) -> None:
+    assert "rate_limit" in refusal(rate_limit=value)
+
+
 def test_variables_are_read_with_their_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "1")
     monkeypatch.setenv("TALLER_PORT", "8123")

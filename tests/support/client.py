@@ -22,10 +22,12 @@ async def bearer_of(app: FastAPI, user: User, *, expires_in: int = 3600) -> dict
 class Api:
     """An HTTP client of the application, without a network, as one caller."""
 
-    def __init__(self, app: FastAPI, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, app: FastAPI, headers: dict[str, str] | None = None, *, address: str = "127.0.0.1") -> None:
         self._app = app
         self._client = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://taller.test", headers=headers or {}
+            transport=httpx2.ASGITransport(app=app, client=(address, 1234)),
+            base_url="http://taller.test",
+            headers=headers or {},
         )
 
     async def as_(self, user: User) -> "Api":

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from app.auth.callers import WATCHER
 from app.core.database import Database
 from app.core.housekeeping import HOUSEKEEPING
+from app.core.ratelimit import SHARER
 
 
 @contextmanager
@@ -18,9 +19,9 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     statements: list[str] = []
 
     def note(statement: str, _: list[Any]) -> None:
-        # The watcher of access changes and the housekeeping run in the background; requests are what is counted.
+        # These run in the background; requests are what is counted.
         task = asyncio.current_task()
-        if task is None or task.get_name() not in {WATCHER, HOUSEKEEPING}:
+        if task is None or task.get_name() not in {WATCHER, HOUSEKEEPING, SHARER}:
             statements.append(statement)
 
     def note_in_transaction(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

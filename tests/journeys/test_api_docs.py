@@ -1,0 +1,55 @@
+"""The pages of docs/api/ are true: their examples are run, and answer what the page shows.
+
+To write a page, write it: `docs/api/<page>.md` is found by this test. What holds for its fenced blocks:
+
+- `sh` is pasted, block by block, into one bash that has `curl`, `python3` and nothing else. The service is at
+  `http://localhost:8000`, on an empty database of the page's own in which only the seed's admin exists, and the first
+  block of the README was pasted before: `api` calls as admin, `field` takes a member from JSON, `$TOKEN` and `$REFRESH`
+  are the admin's.
+- `json` or `text` right behind a `sh` block is all that this wrote. `…` stands for what differs each time (within a
+  line, and up to the next quotation mark). A `sh` block without one writes nothing.
+- There are no other kinds of block.
+- `<!-- served with TALLER_RATE_LIMIT=10/5 TALLER_… -->` on a line of its own sets what the service is started with.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.core.migrations import ROOT
+from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, steps
+from tests.support.process import running_service
+
+PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
+SIGNING_IN = steps((ROOT / "README.md").read_text())[0][0]
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def settings_of(page: str) -> dict[str, str]:
+    """What the page says that the service is started with."""
+    said = re.findall(r"^<!-- served with (.+) -->$", page, re.MULTILINE)
+    return dict(setting.split("=", 1) for line in said for setting in line.split())
+
+
+@each_page
+def test_a_page_shows_what_is_answered(path: Path, server_url: str, tmp_path: Path) -> None:
+    page = path.read_text()
+    with running_service(server_url, environment=settings_of(page)) as service:
+        assert_answers_as_shown(page, service, tmp_path, before=SIGNING_IN)
+
+
+@each_page
+def test_a_page_has_examples_and_nothing_that_is_not_run(path: Path) -> None:
+    page = path.read_text()
+    assert {kind for kind, _ in blocks(page)} <= RUN | SHOWN
+    assert any("curl" in text or "api " in text for text, _ in steps(page))
+
+
+def test_there_are_pages() -> None:
+    assert {path.stem for path in PAGES} >= {"errors", "limits"}
+
+
+def test_settings_are_read_from_the_page() -> None:
+    page = "# Page\n\n<!-- served with TALLER_RATE_LIMIT=10/5 TALLER_MAX_SESSIONS=2 -->\n"
+    assert settings_of(page) == {"TALLER_RATE_LIMIT": "10/5", "TALLER_MAX_SESSIONS": "2"}

@@ -1,0 +1,173 @@
+"""The tables of docs/api/limits.md: the numbers are those of the code, and one more is refused as they say."""
+
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from app.auth.models import User
+from app.auth.scopes import Scope
+from app.core.config import Settings
+from app.core.cursors import MAX_CURSOR_LENGTH
+from app.core.database import Database
+from app.core.errors import AppError
+from app.core.filters import MAX_QUERY_LENGTH
+from app.core.ids import uuid7
+from app.core.migrations import ROOT
+from app.core.pagination import MAX_DEPTH, MAX_SIZE
+from app.core.protocol import MAX_HEAD_BYTES
+from app.projects.service import MAX_MEMBERS
+from app.tasks.schemas import MAX_PROJECTS
+from tests.projects.factories import project_of
+from tests.support.client import Api, assert_problem
+
+PAGE = (ROOT / "docs" / "api" / "limits.md").read_text()
+
+
+class Row(NamedTuple):
+    """A line of a table."""
+
+    what: str
+    limit: str
+    beyond: str
+
+
+ROWS = {
+    cells[0]: Row(*cells)
+    for line in PAGE.splitlines()
+    if line.startswith("| ")
+    for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
+    if cells[0] != "what"
+}
+INPUT = PAGE[PAGE.index("## What a request may hold") : PAGE.index("## What one may have")]
+
+TOO_LONG, TOO_SHORT, TOO_MUCH = "string_too_long", "string_too_short", "less_than_equal"
+PASSWORD = "correct horse battery"
+LONG_ADDRESS = "x" * 64 + "@" + ("x" * 60 + ".") * 3 + "abc.org"
+
+BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
+    "a project's name": [
+        ("POST", "/projects/", {"name": "x" * 201}, TOO_LONG),
+        ("POST", "/projects/", {"name": ""}, TOO_SHORT),
+        ("POST", "/projects/", {"name": " "}, "blank"),
+    ],
+    "a project's description": [("POST", "/projects/", {"name": "x", "description": "x" * 10_001}, TOO_LONG)],
+    "a task's title": [
+        ("POST", "/projects/{project}/tasks/", {"title": "x" * 501}, TOO_LONG),
+        ("POST", "/projects/{project}/tasks/", {"title": ""}, TOO_SHORT),
+        ("POST", "/projects/{project}/tasks/", {"title": "\n"}, "blank"),
+    ],
+    "a task's description": [
+        ("POST", "/projects/{project}/tasks/", {"title": "x", "description": "x" * 10_001}, TOO_LONG)
+    ],
+    "a task's priority": [
+        ("POST", "/projects/{project}/tasks/", {"title": "x", "priority": 2147483648}, TOO_MUCH),
+        ("POST", "/projects/{project}/tasks/", {"title": "x", "priority": -2147483649}, "greater_than_equal"),
+    ],
+    "a username": [
+        ("POST", "/auth/register", {"username": "x" * 33, "password": PASSWORD}, TOO_LONG),
+        ("POST", "/auth/register", {"username": "xx", "password": PASSWORD}, TOO_SHORT),
+        ("POST", "/auth/register", {"username": "x y", "password": PASSWORD}, "string_pattern_mismatch"),
+    ],
+    "an e-mail address": [
+        (
+            "POST",
+            "/auth/register",
+            {"username": "xyz", "password": PASSWORD, "email": f"{'x' * 321}@x.org"},
+            "value_error",
+        )
+    ],
+    "a new password": [
+        ("POST", "/auth/register", {"username": "xyz", "password": "x" * 257}, TOO_LONG),
+        ("POST", "/auth/register", {"username": "xyz", "password": "x" * 7}, TOO_SHORT),
+        ("POST", "/auth/register", {"username": "xyzxyzxyz", "password": "xyzxyzxyz"}, "password_is_username"),
+        ("POST", "/auth/register", {"username": "xyz", "password": "password1"}, "password_common"),
+    ],
+    "a password to sign in with": [("POST", "/auth/login", {"username": "x", "password": "x" * 257}, TOO_LONG)],
+    "a refresh token": [("POST", "/auth/refresh", {"refresh_token": "x" * 201}, TOO_LONG)],
+    "an API key's name": [
+        ("POST", "/auth/api-keys", {"name": "x" * 101, "scopes": ["tasks:read"]}, TOO_LONG),
+        ("POST", "/auth/api-keys", {"name": "", "scopes": ["tasks:read"]}, TOO_SHORT),
+    ],
+    "an API key's scopes": [
+        ("POST", "/auth/api-keys", {"name": "x", "scopes": ["tasks:read"] * 9}, "too_long"),
+        ("POST", "/auth/api-keys", {"name": "x", "scopes": []}, "too_short"),
+    ],
+    "a page of a list": [
+        ("GET", "/projects/?size=101", None, TOO_MUCH),
+        ("GET", "/projects/?size=0", None, "greater_than_equal"),
+    ],
+    "a page's number": [
+        ("GET", f"/projects/?page={MAX_DEPTH + 1}", None, TOO_MUCH),
+        ("GET", "/projects/?page=0", None, "greater_than_equal"),
+    ],
+    "the last row of a page by number": [("GET", "/projects/?page=201&size=50", None, "page_too_deep")],
+    "a cursor": [("GET", "/projects/?cursor=" + "x" * 4097, None, TOO_LONG)],
+    "what is searched for": [
+        ("GET", "/tasks/?q=" + "x" * 201, None, TOO_LONG),
+        ("GET", "/tasks/?q=", None, TOO_SHORT),
+        ("GET", "/tasks/?q=%20", None, "blank"),
+    ],
+    "projects that a list of tasks is narrowed to": [
+        ("GET", "/tasks/?" + "&".join([f"project_id={uuid7()}"] * 101), None, "too_long")
+    ],
+    "the body": [("POST", "/projects/", {"name": "x" * 1_048_576}, "")],
+}
+
+ELSEWHERE = {"the request line and the headers"}
+"""What only a real connection can try (`tests.operations.test_heads`)."""
+
+
+def test_every_row_about_what_a_request_may_hold_is_tried() -> None:
+    assert {what for what in ROWS if f"| {what} |" in INPUT} == set(BEYOND) | ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("what", "method", "path", "body", "code"),
+    [(what, *case) for what, cases in BEYOND.items() for case in cases],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",
+)
+async def test_one_more_is_refused_as_the_page_says(
+    api: Api, user: User, database: Database, what: str, method: str, path: str, body: Any, code: str
+) -> None:
+    project = await project_of(database, user)
+    answer = await api.request(method, path.format(project=project.id), json=body)
+    status, kind = re.fullmatch(r"(\d+) `(\w+)`", ROWS[what].beyond).groups()  # type: ignore[union-attr] # or it fails
+    problem = assert_problem(answer, int(status), kind)
+    assert [error["code"] for error in problem.get("errors", [])] == ([code] if code else [])
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    numbers = {
+        "members of a project": MAX_MEMBERS,
+        "a page of a list": MAX_SIZE,
+        "a page's number": MAX_DEPTH,
+        "the last row of a page by number": MAX_DEPTH,
+        "a cursor": MAX_CURSOR_LENGTH,
+        "what is searched for": MAX_QUERY_LENGTH,
+        "projects that a list of tasks is narrowed to": MAX_PROJECTS,
+        "an API key's scopes": len(Scope),
+        "the request line and the headers": MAX_HEAD_BYTES,
+    }
+    for what, number in numbers.items():
+        assert str(number) in re.findall(r"\d+", ROWS[what].limit), what
+
+
+def test_the_settings_have_these_defaults() -> None:
+    rates = Settings.model_construct(env="production").rate_limits
+    defaults = {f"TALLER_{name.upper()}": [field.default] for name, field in Settings.model_fields.items()}
+    defaults |= {"TALLER_RATE_LIMIT": [*rates["default"]], "TALLER_RATE_LIMIT_LOGIN": [*rates["login"]]}
+    named = 0
+    for row in ROWS.values():
+        # What stands before each setting that the cell names.
+        for said, name in re.findall(r"(.*?)\(`(TALLER_\w+)`\)", row.limit):
+            assert [int(number) for number in re.findall(r"\d+", said)] == defaults[name], row
+            named += 1
+    assert named == PAGE.count("(`TALLER_") > 10
+
+
+def test_every_code_exists_and_has_that_status() -> None:
+    for row in ROWS.values():
+        for status, code in re.findall(r"(\d{3}) `(\w+)`", row.beyond):
+            assert AppError.catalogue[code].status == int(status), row
+    assert all("`" in row.beyond or row.what in ELSEWHERE or row.limit == "none" for row in ROWS.values())

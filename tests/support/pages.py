@@ -1,0 +1,72 @@
+"""Documents whose examples are run: what is pasted from a page, and whether it answers what the page shows."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.process import Service
+
+ADDRESS = "http://localhost:8000"
+"""Where examples find the service."""
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SEPARATOR = "-- end of block --"
+RUN, SHOWN = {"sh"}, {"text", "json"}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The kind and the text of every fenced block, in order."""
+    found: list[tuple[str, str]] = BLOCK.findall(page)
+    assert page.count("\n```") == 2 * len(found), "a fence is not closed, or has no kind"
+    return found
+
+
+def steps(page: str) -> list[tuple[str, str]]:
+    """What is pasted, each with the output that is shown for it: nothing, where no other block follows."""
+    found: list[tuple[str, str]] = []
+    for kind, text in blocks(page):
+        if kind in RUN:
+            found.append((text, ""))
+        elif kind in SHOWN:
+            found[-1] = (found[-1][0], text)
+    return found
+
+
+def paste(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Run in a bash that finds curl and python3, and no other program."""
+    curl, bash = shutil.which("curl"), shutil.which("bash")
+    assert curl is not None
+    assert bash is not None
+    (directory / "curl").symlink_to(curl)
+    # What the environment's links lead to: version managers put scripts in the PATH that need more programs.
+    (directory / "python3").symlink_to(Path(sys.executable).resolve())
+    return subprocess.run(
+        [bash, "--noprofile", "--norc", "-c", script],
+        cwd=directory,
+        # A home without a .curlrc, and no proxy.
+        env={"PATH": str(directory), "HOME": str(directory)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def pattern_of(shown: str) -> str:
+    """Text in which `…` stands for what differs each time: an id, a moment."""
+    return re.escape(shown).replace(re.escape("…"), r'[^"\n]+')
+
+
+def assert_answers_as_shown(page: str, service: Service, directory: Path, *, before: str = "") -> None:
+    """Paste a page's blocks into one shell, after `before`: each writes what the page shows for it."""
+    pasted = [(before, ""), *steps(page)]
+    script = "set -euo pipefail\n" + f"echo '{SEPARATOR}'\n".join(text for text, _ in pasted)
+    done = paste(script.replace(ADDRESS, service.url), directory)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    outputs = done.stdout.split(f"{SEPARATOR}\n")
+    assert len(outputs) == len(pasted)
+    for (text, shown), output in zip(pasted, outputs, strict=True):
+        assert re.fullmatch(pattern_of(shown), output), f"after\n{text}\nthe page shows\n{shown}\nbut it is\n{output}"
