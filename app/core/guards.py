@@ -27,6 +27,9 @@ class Guard:
     needs: str = ""
     """What the caller needs, in one sentence for the documentation."""
 
+    is_conditional: bool = False
+    """Whether what it admits to depends on the request's `Preconditions`, if it has any."""
+
     async def admit(self, request: Request) -> None:
         """Raise what the caller is to be refused with; return if the request may be answered in detail."""
         raise NotImplementedError

@@ -81,17 +81,25 @@ else:
     ]
 
 
-def page_statement(anchor: FromClause, permitted: ColumnElement[bool], items: Rows, total: Rows) -> Rows:
+def page_statement(
+    anchor: FromClause,
+    permitted: ColumnElement[bool],
+    items: Rows,
+    total: Rows,
+    computed: Callable[[FromClause], ColumnElement[Any]] | None = None,
+) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
     `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page
-    without items is one row whose `_present` is null.
+    without items is one row whose `_present` is null. `computed` makes one more column of the page's: for what costs
+    more than to look it up, since `items` is also run for the rows that are skipped.
     """
     limit, offset = given("limit", BigInteger), given("offset", BigInteger)
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")
     # A join and not a column: as a column it would be counted anew for each row of the page.
     counted = total.lateral("counted")
-    return select(counted, page).select_from(anchor.join(counted, true()).outerjoin(page, true())).where(permitted)
+    columns = [page] if computed is None else [page, computed(page)]
+    return select(counted, *columns).select_from(anchor.join(counted, true()).outerjoin(page, true())).where(permitted)
 
 
 async def fetch_page(

@@ -2,24 +2,25 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ScalarSelect, Uuid, cast, func, literal, select, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, FromClause, Uuid, func, literal, select, true
 
 from app.auth.models import User
+from app.core.conditional import Shape
 from app.core.pagination import page_statement
 from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
-from app.projects.scopes import Permission, role_in, this_project
+from app.projects.scopes import Permission, counted, role_in, tag, this_project
 
-COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Project.updated_at)
+COLUMNS = (
+    Project.id,
+    Project.name,
+    Project.description,
+    Project.require_if_match,
+    Project.created_at,
+    Project.updated_at,
+    Project.version,
+)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
-
-
-def counted(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
-    """How many tasks a project has, or of these are completed: the sum over its slots."""
-    kept = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
-    return kept.correlate(Project).scalar_subquery()
-
 
 SEEN = (
     *COLUMNS,
@@ -27,7 +28,17 @@ SEEN = (
     counted(TaskCount.completed).label("tasks_completed"),
     role_in(Project.id),
 )
-"""A project's columns, its counts, and the caller's role in it."""
+"""A project's columns, its counts, and the caller's role in it: what its tag is made of."""
+
+
+def etag(seen: FromClause) -> ColumnElement[str]:
+    """The tag of a row that has been read. There, because counts and role would be looked up again for the tag."""
+    return tag(seen.c.version, seen.c.tasks_total, seen.c.tasks_completed, seen.c.role).label("etag")
+
+
+def tagged(seen: FromClause) -> Rows:
+    """A project that has been read or written, with its tag."""
+    return select(seen, etag(seen))
 
 
 def permitted(permission: Permission) -> Rows:
@@ -35,9 +46,10 @@ def permitted(permission: Permission) -> Rows:
     return select(Project.id).where(this_project(permission))
 
 
-def project(permission: Permission) -> Rows:
+def project(permission: Permission, shape: Shape | None = None) -> Rows:
     """One project."""
-    return select(*SEEN).where(this_project(permission))
+    # The limit keeps PostgreSQL from merging the two, and so from looking everything up twice.
+    return tagged(select(*SEEN).where(this_project(permission, shape)).limit(1).subquery("seen"))
 
 
 def projects(permission: Permission) -> Rows:
@@ -47,6 +59,7 @@ def projects(permission: Permission) -> Rows:
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
         items=select(*SEEN).where(seen).order_by(Project.id.desc()),
+        computed=etag,
         total=select(func.count().label("_total")).select_from(Project).where(seen),
     )
 

@@ -1,13 +1,14 @@
 """Statements that return tasks."""
 
-from sqlalchemy import BigInteger, cast, func, literal, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, FromClause, cast, func, literal, or_, select, true
 
+from app.core.conditional import Shape
 from app.core.pagination import page_statement
 from app.core.statements import Rows, given
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task
-from app.tasks.scopes import this_task
+from app.tasks.scopes import tag, this_task
 
 COLUMNS = (
     Task.id,
@@ -19,7 +20,15 @@ COLUMNS = (
     Task.due_date,
     Task.created_at,
     Task.updated_at,
+    Task.version,
 )
+SEEN = (*COLUMNS, tag(Task.version).label("etag"))
+"""A task's columns and its tag."""
+
+
+def etag(seen: FromClause) -> ColumnElement[str]:
+    """The tag of a row that has been read."""
+    return tag(seen.c.version).label("etag")
 
 
 kept = func.coalesce(cast(func.sum(TaskCount.total), BigInteger), 0).label("_total")
@@ -31,9 +40,9 @@ def permitted(permission: Permission) -> Rows:
     return select(Task.id).where(this_task(permission))
 
 
-def task(permission: Permission) -> Rows:
+def task(permission: Permission, shape: Shape | None = None) -> Rows:
     """One task."""
-    return select(*COLUMNS).where(this_task(permission))
+    return select(*SEEN).where(this_task(permission, shape))
 
 
 def tasks_by_priority(permission: Permission) -> Rows:
@@ -43,6 +52,7 @@ def tasks_by_priority(permission: Permission) -> Rows:
         anchor=Project.__table__,
         permitted=this_project(permission),
         items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
+        computed=etag,
         total=select(kept).where(TaskCount.project_id == Project.id).correlate(Project),
     )
 
@@ -66,6 +76,7 @@ def visible_tasks(permission: Permission) -> Rows:
         items=select(*first.c)
         .select_from(seen.join(first, true()))
         .order_by(first.c.priority.desc(), first.c.id.desc()),
+        computed=etag,
         total=select(kept).where(permission.on(TaskCount.project_id)),
     )
 

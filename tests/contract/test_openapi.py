@@ -196,6 +196,9 @@ def test_its_problems_are_the_ones_that_leave_with_an_example_for_each_code(oper
     for status, response in operation.said["responses"].items():
         if status.startswith("2"):
             continue
+        if status == "304":
+            assert set(response) == {"description", "headers"}
+            continue
         assert set(response["content"]) == {PROBLEM_MEDIA_TYPE}
         content = response["content"][PROBLEM_MEDIA_TYPE]
         assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
@@ -251,7 +254,33 @@ def test_headers_that_always_come_are_documented(operation: Operation) -> None:
     headers = {status: set(said.get("headers", ())) for status, said in operation.said["responses"].items()}
     assert headers["503"] == {"Retry-After"}
     assert headers.get("401", {"WWW-Authenticate"}) == {"WWW-Authenticate"}
-    assert headers.get("201", {"Location"}) == {"Location"}
+    assert headers.get("201", {"Location"}) - {"ETag"} == {"Location"}
+    assert {status for status in ("304", "412") if headers.get(status, {"ETag"}) != {"ETag"}} == set()
+    is_tagged = any("ETag" in headers[status] for status in headers if status.startswith("2"))
+    assert is_tagged == (operation.said["operationId"] in TAGGED)
+
+
+TAGGED = {
+    *("create_project", "read_project", "update_project", "patch_project"),
+    *("create_task", "read_task", "update_task", "patch_task"),
+    *("list_projects", "list_tasks", "list_visible_tasks", "list_members"),
+    *("list_users", "list_sessions", "list_api_keys"),
+}
+CONDITIONAL_WRITES = {
+    *("update_project", "patch_project", "delete_project"),
+    *("update_task", "patch_task", "delete_task"),
+}
+
+
+@each_operation
+def test_what_can_depend_on_a_tag_says_so(operation: Operation) -> None:
+    name, responses = operation.said["operationId"], operation.said["responses"]
+    is_tagged_read = operation.method == "get" and name in TAGGED
+    sent = {item["name"] for item in operation.said.get("parameters", ()) if item["in"] == "header"}
+    assert sent == ({"If-Match", "If-None-Match"} if is_tagged_read or name in CONDITIONAL_WRITES else set())
+    assert ("304" in responses) == is_tagged_read
+    assert ("412" in responses) == bool(sent)
+    assert ("428" in responses) == (name in CONDITIONAL_WRITES)
 
 
 def test_a_patch_takes_merge_patches_and_plain_json() -> None:

@@ -62,8 +62,8 @@ def test_every_table_with_updated_at_has_the_trigger_that_moves_it(database_url:
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE tasks DROP COLUMN due_date",
-        "ALTER TABLE tasks ALTER due_date TYPE timestamptz",
+        "ALTER TABLE tasks DROP COLUMN due_date CASCADE",
+        "ALTER TABLE attempts ALTER resets_at TYPE timestamp",
         "ALTER TABLE tasks ALTER priority DROP NOT NULL",
         "ALTER TABLE tasks ALTER priority SET DEFAULT 1",
         "ALTER TABLE tasks DROP CONSTRAINT tasks_title_length_check",
@@ -84,7 +84,7 @@ def test_a_schema_that_differs_is_noticed(server_url: str, database_url: str, ch
 
 @pytest.mark.parametrize(
     "change",
-    ["ALTER TABLE tasks DROP COLUMN due_date", "DROP INDEX tasks_by_priority_idx", "CREATE TABLE forgotten ()"],
+    ["ALTER TABLE tasks DROP COLUMN due_date CASCADE", "DROP INDEX tasks_by_priority_idx", "CREATE TABLE forgotten ()"],
 )
 def test_alembic_would_draft_what_is_missing_or_too_much(server_url: str, change: str) -> None:
     with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:
