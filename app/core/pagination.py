@@ -91,8 +91,8 @@ def page_statement(
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
     `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page
-    without items is one row whose `_present` is null. `computed` makes one more column of the page's: for what costs
-    more than to look it up, since `items` is also run for the rows that are skipped.
+    without items is one row whose `_present` is null. `computed` makes one more column of the page's, for the rows that
+    are shown and not, as in `items`, for those that are skipped as well.
     """
     limit, offset = given("limit", BigInteger), given("offset", BigInteger)
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")

@@ -20,10 +20,12 @@ COLUMNS = (
     Task.due_date,
     Task.created_at,
     Task.updated_at,
-    Task.version,
 )
 SEEN = (*COLUMNS, tag(Task.version).label("etag"))
 """A task's columns and its tag."""
+
+LISTED = (*COLUMNS, Task.version)
+"""A task's columns and what its tag is made of, when it is known which tasks are on the page."""
 
 
 def etag(seen: FromClause) -> ColumnElement[str]:
@@ -51,7 +53,7 @@ def tasks_by_priority(permission: Permission) -> Rows:
     return page_statement(
         anchor=Project.__table__,
         permitted=this_project(permission),
-        items=select(*COLUMNS).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
+        items=select(*LISTED).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
         computed=etag,
         total=select(kept).where(TaskCount.project_id == Project.id).correlate(Project),
     )
@@ -64,7 +66,7 @@ def visible_tasks(permission: Permission) -> Rows:
     """
     seen = select(Project.id).where(permission.on(Project.id)).subquery("seen")
     first = (
-        select(*COLUMNS)
+        select(*LISTED)
         .where(Task.project_id == seen.c.id)
         .order_by(Task.priority.desc(), Task.id.desc())
         .limit(given("limit", BigInteger) + given("offset", BigInteger))
