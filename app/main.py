@@ -47,7 +47,10 @@ sent again with the same `Idempotency-Key` is carried out once.
 """
 
 
-_EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_ALLOWED = ("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-API-Key", "X-Request-ID")
+"""Headers that pages of other origins may send."""
+
+_EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 """Headers of answers that pages of other origins may read."""
 
 
@@ -109,16 +112,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", HEADER, "X-API-Key", "X-Request-ID"],
-            expose_headers=[
-                "Link",
-                REPLAYED,
-                "Location",
-                "RateLimit",
-                "RateLimit-Policy",
-                "Retry-After",
-                "X-Request-ID",
-            ],
+            allow_headers=[*_ALLOWED, HEADER],
+            expose_headers=[*_EXPOSED, REPLAYED],
             max_age=600,
         )
     return app

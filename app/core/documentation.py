@@ -1,6 +1,5 @@
 """`/docs`, `/openapi.json` and `/problems/{code}`: served from here alone, nothing is loaded from elsewhere."""
 
-import hashlib
 import json
 from http import HTTPStatus
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import ConfigDict
 
+from app.core.conditional import answered, tag_of_bytes
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError
 from app.core.guards import Public
 from app.core.openapi import problems
@@ -145,8 +145,4 @@ def errors_page() -> str:
 
 
 def _cacheable(request: Request, content: bytes, media_type: str) -> Response:
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type=media_type, headers=headers)
+    return answered(request, Response(content, media_type=media_type), tag_of_bytes(content), kept=b"no-cache")

@@ -28,6 +28,9 @@ class Guard:
     needs: str = ""
     """What the caller needs, in one sentence for the documentation."""
 
+    is_conditional: bool = False
+    """Whether what it admits to depends on the request's `Preconditions`, if it has any."""
+
     limited_by: str | None = None
     """The policy by which requests are counted for the network address that sends them; None where the guard identifies
     the caller, for whom they are counted then."""

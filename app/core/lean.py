@@ -23,6 +23,8 @@ from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 
+from app.core.conditional import answered, tagger
+
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
 
@@ -109,7 +111,7 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
                 response = response or Response()
                 arguments[step.response] = response
             results.append(await step.call(**arguments))
-        return answer(results[-1], response)
+        return answer(request, results[-1], response)
 
     return handler
 
@@ -125,25 +127,28 @@ def _with_exit_stacks(long_way: Handler) -> Handler:
     return handler
 
 
-def _answering(route: APIRoute) -> Callable[[Any, Response | None], Response]:
+def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
     """What makes a response of the handler's result, and of the headers and the status that it may have set."""
     field, status_code = route.response_field, route.status_code or 200
     media_type = None if field is None else "application/json"
+    tag = tagger(route)
 
-    def answer(result: Any, response: Response | None) -> Response:
+    def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
-            return result
-        content = b""
+            return result if tag is None else answered(request, result, tag(None, bytes(result.body)))
+        content, value = b"", None
         if field is not None:
             value, errors = field.validate(result, {}, loc=("response",))
             if errors:
                 raise ResponseValidationError(errors=errors, body=result)
             content = field.serialize_json(value)
         if response is None:
-            return Response(content, status_code, media_type=media_type)
-        headers = {name.decode(): value.decode("latin-1") for name, value in response.raw_headers if name != _LENGTH}
-        status = status_code if response.status_code == _UNSET_STATUS else response.status_code
-        return Response(content, status, headers, media_type)
+            made = Response(content, status_code, media_type=media_type)
+        else:
+            headers = {name.decode(): line.decode("latin-1") for name, line in response.raw_headers if name != _LENGTH}
+            status = status_code if response.status_code == _UNSET_STATUS else response.status_code
+            made = Response(content, status, headers, media_type)
+        return made if tag is None else answered(request, made, tag(value, content))
 
     return answer
 

@@ -52,6 +52,7 @@ def page_statement(
     *,
     items: Callable[[Part], Rows],
     total: Rows,
+    derived: Callable[[FromClause], ColumnElement[Any]] | None = None,
     anchor: FromClause | None = None,
     permitted: ColumnElement[bool] | None = None,
 ) -> Rows:
@@ -62,12 +63,13 @@ def page_statement(
     """
     anchor = select(literal(1)).subquery("caller") if anchor is None else anchor
     page = _page(shape, keys, items).lateral("page")
+    columns = [page] if derived is None else [page, derived(page)]
     if shape.is_counted:
         # A join and not a column: as a column it would be counted anew for each row of the page.
         counted = total.lateral("counted")
-        selected = select(counted, page).select_from(anchor.join(counted, true()).outerjoin(page, true()))
+        selected = select(counted, *columns).select_from(anchor.join(counted, true()).outerjoin(page, true()))
     else:
-        selected = select(page).select_from(anchor.outerjoin(page, true()))
+        selected = select(*columns).select_from(anchor.outerjoin(page, true()))
     return selected if permitted is None else selected.where(permitted)
 
 

@@ -6,7 +6,7 @@ Defaults are the database's (`server_default`): statements run without the part 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, func
+from sqlalchemy import DateTime, MetaData, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.ids import uuid7
@@ -37,3 +37,9 @@ class Timestamped:
 
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=10)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=11)
+
+
+class Versioned(Timestamped):
+    """A row whose states are numbered from 1, by the same trigger. Entity tags are made of the number."""
+
+    version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN, PreconditionFailedError, tagger
 from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
     AppError,
@@ -60,7 +61,9 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
 _RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
 _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
+    "304": ("ETag", {"description": "The tag of what you have.", "schema": {"type": "string"}}),
     "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
+    "412": ("ETag", {"description": "The tag that it has now.", "schema": {"type": "string"}}),
     "429": ("Retry-After", _RETRY_AFTER),
     "503": ("Retry-After", _RETRY_AFTER),
 }
@@ -71,6 +74,8 @@ _LINK = {
     "required": True,
     "schema": {"type": "string"},
 }
+
+_ETAG = {"description": "Its tag.", "required": True, "schema": {"type": "string"}}
 
 # What comes with every answer, where requests are limited.
 _LIMIT_HEADERS: dict[str, dict[str, Any]] = {
@@ -161,6 +166,7 @@ def _document(
         if route.include_in_schema:
             for method in route.methods or ():
                 _secure(document["paths"][route.path_format][method.lower()], guards_of(route))
+                _condition(document["paths"][route.path_format][method.lower()], method, route)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _finish(operation, path)
@@ -210,6 +216,33 @@ def _trimmed(name: str, schemas: dict[str, Any]) -> str:
     page.pop("examples", None)
     schemas["Trimmed" + name] = page
     return "Trimmed" + name
+
+
+def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
+    """Say which answers are tagged, and what the request can make depend on the tag."""
+    is_tagged = tagger(route) is not None
+    if is_tagged:
+        answer = operation["responses"][str(route.status_code or 200)]
+        answer.setdefault("headers", {})["ETag"] = _ETAG
+    if is_tagged and method == "GET":
+        operation["responses"]["304"] = {"description": "You have it already"}
+        operation["responses"] |= {str(status): said for status, said in problems(PreconditionFailedError).items()}
+        otherwise = "the answer is 304, without a body"
+    elif any(guard.is_conditional for guard in guards_of(route)):
+        otherwise = "nothing is done and the answer is 412"
+    else:
+        return
+    said = {
+        IF_MATCH: "Entity tags, or `*`: if the current one is none of them, nothing is done and the answer is 412.",
+        IF_NONE_MATCH: f"Entity tags, or `*`: if the current one is among them, {otherwise}.",
+    }
+    operation.setdefault("parameters", []).extend(
+        {"name": name, "in": "header", "required": False, "description": description, "schema": dict(_TAGS)}
+        for name, description in said.items()
+    )
+
+
+_TAGS = {"type": "string", "pattern": f"^(?:{PATTERN})$", "examples": ['"t1"', '"t1", W/"t2"', "*"]}
 
 
 def _order_examples(schema: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from app.core import idempotency
+from app.core.conditional import tagging
 from app.core.database import open_session
 from app.core.errors import (
     BodyTooLargeError,
@@ -73,7 +74,7 @@ class Operation(APIRoute):
         """FastAPI's handler, behind the checks that hold for every operation."""
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
-        handle = short_way(self, super().get_route_handler())
+        handle = short_way(self, tagging(self, super().get_route_handler()))
         accepts = frozenset(self.accepts)
         guards = guards_of(self)
         self.takes_key = False

@@ -98,6 +98,13 @@ Uuid = Annotated[UUID, _AsText()]
 Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]
 CreatedAt = Annotated[datetime, Field(description="When it was created (UTC).")]
 UpdatedAt = Annotated[datetime, Field(description="When one of its values last changed (UTC).")]
+ETag = Annotated[
+    str,
+    Field(
+        description="Names this state; whenever anything here changes, it does. In `If-Match` it lets you change only "
+        "what you have seen, in `If-None-Match` it spares you what you have."
+    ),
+]
 
 
 def with_example(example: dict[str, Any]) -> JsonDict:

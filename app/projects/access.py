@@ -10,6 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.auth.access import CallerGuard
 from app.auth.models import User
 from app.auth.scopes import Scope
+from app.core.conditional import (
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    Preconditions,
+    preconditions_of,
+)
 from app.core.database import get_database
 from app.core.errors import AppError
 from app.core.guards import path_id
@@ -22,24 +28,30 @@ from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
 class RoleGuard(CallerGuard):
     """Admits to something in a project those who have the role there; to others it is `missing`."""
 
-    def __init__(self, least: Role, scope: Scope, missing: type[AppError]) -> None:
+    def __init__(self, least: Role, scope: Scope, missing: type[AppError], *, is_conditional: bool = False) -> None:
         super().__init__(scope)
         self.least = least
+        self.is_conditional = is_conditional
         too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
-        self.errors = (*self.errors, missing, *too_weak)
+        unmet = (PreconditionFailedError, PreconditionRequiredError) if is_conditional else ()
+        self.errors = (*self.errors, missing, *too_weak, *unmet)
+
+    def preconditions(self, request: Request) -> Preconditions | None:
+        """What has to hold of the tag; None if that is not asked here. Malformed, it is refused as anything is."""
+        return preconditions_of(request) if self.is_conditional else None
 
 
 class ProjectGuard(RoleGuard):
     """Admits to the project of the path those who have the role there."""
 
-    def __init__(self, least: Role, scope: Scope) -> None:
-        super().__init__(least, scope, ProjectNotFoundError)
+    def __init__(self, least: Role, scope: Scope, *, is_conditional: bool = False) -> None:
+        super().__init__(least, scope, ProjectNotFoundError, is_conditional=is_conditional)
 
     async def __call__(
         self, request: Request, project_id: Annotated[UUID, Path(description="The project's id.")]
     ) -> ProjectScope:
         """The project's scope; nothing is looked up yet."""
-        return ProjectScope(project_id, await self.caller(request), self.least)
+        return ProjectScope(project_id, await self.caller(request), self.least, self.preconditions(request))
 
     async def admit(self, request: Request) -> None:
         """Look the permission up by itself, because the handler's statement will not run."""
@@ -93,10 +105,10 @@ async def project_visible(session: AsyncSession, user_id: UUID, project_id: UUID
 ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.PROJECTS_READ))]
 """The project of the path, if the caller may see it."""
 
-EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.PROJECTS_WRITE))]
+EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.PROJECTS_WRITE, is_conditional=True))]
 """The project of the path, if the caller may change its details."""
 
-OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.PROJECTS_WRITE))]
+OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.PROJECTS_WRITE, is_conditional=True))]
 """The project of the path, if the caller may delete it."""
 
 ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.MEMBERS_READ))]

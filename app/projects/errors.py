@@ -1,7 +1,9 @@
 """How asking for a project, or for its people, can fail."""
 
+from collections.abc import Sequence
+
 from app.auth.errors import ConflictError, ForbiddenError
-from app.core.errors import NotFoundError
+from app.core.errors import FieldError, NotFoundError
 
 
 class ProjectNotFoundError(NotFoundError):
@@ -24,8 +26,8 @@ class RoleRequiredError(ForbiddenError):
     code = "role_required"
     title = "A stronger role is needed"
 
-    def __init__(self, role: str = "editor") -> None:
-        super().__init__(f"This needs the role {role} in the project; ask one of its owners.")
+    def __init__(self, role: str = "editor", *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(f"This needs the role {role} in the project; ask one of its owners.", errors=errors)
 
 
 class KeyBoundToProjectError(ForbiddenError):

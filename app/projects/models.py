@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInte
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import User
-from app.core.models import Base, Identified, Timestamped
+from app.core.models import Base, Identified, Timestamped, Versioned
 
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000
@@ -27,13 +27,14 @@ class Role(StrEnum):
         return tuple(role.value for role in roles[roles.index(self) :])
 
 
-class Project(Identified, Timestamped, Base):
+class Project(Identified, Versioned, Base):
     """Something that has tasks."""
 
     __tablename__ = "projects"
 
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
+    require_if_match: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),

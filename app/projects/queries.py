@@ -2,27 +2,28 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ScalarSelect, Text, Uuid, cast, func, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Text, Uuid, cast, func, select
 
 from app.auth.models import User
+from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement
 from app.core.search import document, found, relevance
 from app.core.sorting import Key, Keys
 from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
-from app.projects.scopes import Permission, role_in, this_project
+from app.projects.scopes import Permission, kept, role_in, tag, this_project
 
-COLUMNS = (Project.id, Project.name, Project.description, Project.created_at, Project.updated_at)
+COLUMNS = (
+    Project.id,
+    Project.name,
+    Project.description,
+    Project.require_if_match,
+    Project.created_at,
+    Project.updated_at,
+    Project.version,
+)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
-
-
-def kept(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
-    """How many tasks a project has, or of these are completed: the sum over its slots."""
-    total = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
-    return total.correlate(Project).scalar_subquery()
-
 
 SEEN = (
     *COLUMNS,
@@ -30,7 +31,17 @@ SEEN = (
     kept(TaskCount.completed).label("tasks_completed"),
     role_in(Project.id),
 )
-"""A project's columns, its counts, and the caller's role in it."""
+"""A project's columns, its counts, and the caller's role in it: what its tag is made of."""
+
+
+def etag(seen: FromClause) -> ColumnElement[str]:
+    """The tag of a row that has been read. There, because counts and role would be looked up again for the tag."""
+    return tag(seen.c.version, seen.c.tasks_total, seen.c.tasks_completed, seen.c.role).label("etag")
+
+
+def tagged(seen: FromClause) -> Rows:
+    """A project that has been read or written, with its tag."""
+    return select(seen, etag(seen))
 
 
 def permitted(permission: Permission) -> Rows:
@@ -38,15 +49,16 @@ def permitted(permission: Permission) -> Rows:
     return select(Project.id).where(this_project(permission))
 
 
-def project(permission: Permission) -> Rows:
-    """One project: what `SEEN` says, from one look at the counts."""
+def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
+    """One project, from one look at the counts."""
     sums = (
         func.coalesce(cast(func.sum(column), BigInteger), 0).label(name)
         for name, column in (("tasks_total", TaskCount.total), ("tasks_completed", TaskCount.completed))
     )
     counts = select(*sums).where(TaskCount.project_id == Project.id).correlate(Project).lateral("counts")
     columns = (*COLUMNS, *counts.c, role_in(Project.id))
-    return select(*columns).where(this_project(permission))
+    # The limit keeps PostgreSQL from merging the two, and so from looking everything up twice.
+    return tagged(select(*columns).where(this_project(permission, shape)).limit(1).subquery("seen"))
 
 
 DOCUMENT = document(Project.name, Project.description)
@@ -78,6 +90,7 @@ def projects(permission: Permission, shape: Shape) -> Rows:
         KEYS,
         items=lambda part: seen.where(*part.conditions).order_by(*part.ordering()),
         total=counted(seen) if shape.filters else all_of_them,
+        derived=etag,
     )
 
 

@@ -10,6 +10,8 @@ from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words,
 from app.core.schemas import (
     Changes,
     CreatedAt,
+    ETag,
+    Flag,
     Id,
     Input,
     Schema,
@@ -30,6 +32,10 @@ Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
 SORTABLE = ("name", "created_at", "updated_at", RELEVANCE)
 
 _DESCRIPTION = "What it is about; null for nothing."
+_REQUIRE_IF_MATCH = (
+    "Whether to change or delete it, or one of its tasks, needs `If-Match`, so that nobody overwrites what they have "
+    "not seen."
+)
 
 
 class ProjectCreate(Input):
@@ -41,6 +47,7 @@ class ProjectCreate(Input):
 
     name: Name
     description: Description | None = Field(default=None, description=_DESCRIPTION)
+    require_if_match: Flag = Field(default=False, description=_REQUIRE_IF_MATCH)
 
 
 class ProjectUpdate(Changes):
@@ -50,6 +57,7 @@ class ProjectUpdate(Changes):
 
     name: Name = Field(default_factory=left_out)
     description: Description | None = Field(default_factory=left_out, description=_DESCRIPTION)
+    require_if_match: Flag = Field(default_factory=left_out, description=_REQUIRE_IF_MATCH)
 
 
 class ProjectRead(Schema):
@@ -61,11 +69,13 @@ class ProjectRead(Schema):
                 "id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                 "name": "Workshop",
                 "description": "Everything for the new workshop",
+                "require_if_match": False,
                 "tasks_total": 12,
                 "tasks_completed": 5,
                 "role": "owner",
                 "created_at": "2026-11-22T09:00:00Z",
                 "updated_at": "2026-11-22T09:00:00Z",
+                "etag": '"p1.12.5.owner"',
             }
         )
     )
@@ -73,11 +83,13 @@ class ProjectRead(Schema):
     id: Id
     name: str
     description: str | None
+    require_if_match: bool = Field(description=_REQUIRE_IF_MATCH)
     tasks_total: int = Field(description="How many tasks it has.")
     tasks_completed: int = Field(description="How many of them are completed.")
     role: Role | None = Field(description="Your own role; null for an administrator who is no member.")
     created_at: CreatedAt
     updated_at: UpdatedAt
+    etag: ETag
 
 
 class ProjectParams(ListParams):

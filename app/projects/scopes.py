@@ -6,18 +6,31 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, Uuid, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    ScalarSelect,
+    SQLColumnExpression,
+    Uuid,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
+from app.core.conditional import Preconditions, PreconditionShape, fulfilled, tag_of
 from app.core.database import Database
-from app.core.errors import AppError
+from app.core.errors import AppError, FieldError
 from app.core.statements import Rows, given, prepared
 from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
-from app.projects.models import Member, Project, Role
+from app.projects.models import Member, Project, Role, TaskCount
 
-UuidColumn = InstrumentedAttribute[UUID]
+UuidColumn = SQLColumnExpression[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +74,9 @@ def role_in(project_id: UuidColumn) -> Any:
 class CallersScope:
     """What every scope has: a caller, the least role that is asked for, and the parameters of the condition."""
 
-    __slots__ = ("caller", "least", "parameters", "permission")
+    __slots__ = ("caller", "least", "parameters", "permission", "preconditions")
 
-    def __init__(self, caller: Caller, least: Role, **ids: UUID) -> None:
+    def __init__(self, caller: Caller, least: Role, *, preconditions: Preconditions | None = None, **ids: UUID) -> None:
         self.caller = caller
         self.least = least
         self.permission = permission_of(least, caller.is_superuser, caller.project_id is not None)
@@ -71,7 +84,15 @@ class CallersScope:
             "caller_id": caller.user_id,
             "bound_project_id": caller.project_id,
             **ids,
+            **(preconditions.parameters if preconditions else {}),
         }
+        self.preconditions = preconditions
+        """Of a write on something that has a tag; None of anything else."""
+
+    @property
+    def shape(self) -> PreconditionShape | None:
+        """What the preconditions add to the condition's text."""
+        return self.preconditions.shape if self.preconditions else None
 
     @property
     def to_see(self) -> Permission:
@@ -83,13 +104,40 @@ class CallersScope:
         return InvalidTokenError()
 
     async def refusal_by_role(
-        self, database: Database, role: Callable[[Permission], Executable], missing: type[AppError]
+        self,
+        database: Database,
+        role: Callable[[Permission], Executable],
+        missing: type[AppError],
+        target: UUID | None = None,
     ) -> AppError:
-        """`missing`, unless the caller may see what is there: then the role is too weak."""
+        """`missing`, unless the caller may see what is there: then the role is too weak, there or in the project where
+        it was to go, or the preconditions fail.
+        """
         row = await database.row(prepared(role, self.to_see), self.parameters)
-        if row is None or row["role"] in self.least.and_above or self.caller.is_superuser:
+        if row is None:
             return missing()
-        return RoleRequiredError(self.least.value)
+        if not self._suffices(row["role"]):
+            return RoleRequiredError(self.least.value)
+        if target is not None and (refused := await self._refusal_of_target(database, target)):
+            return refused
+        if self.preconditions is None:
+            return missing()
+        return self.preconditions.refusal(row["etag"], is_required=row["require_if_match"]) or missing()
+
+    def _suffices(self, role: str | None) -> bool:
+        return role in self.least.and_above or self.caller.is_superuser
+
+    async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
+        found = await database.row(
+            prepared(role_in_project, self.to_see), {**self.parameters, "project_id": project_id}
+        )
+        error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
+        if found is None:
+            return ProjectNotFoundError(errors=[error])
+        if self._suffices(found["role"]):
+            return None
+        error |= {"detail": f"is a project in which you lack the role {self.least.value}", "code": "role_required"}
+        return RoleRequiredError(self.least.value, errors=[error])
 
 
 class ProjectsScope(CallersScope):
@@ -103,8 +151,10 @@ class ProjectScope(CallersScope):
 
     __slots__ = ("project_id",)
 
-    def __init__(self, project_id: UUID, caller: Caller, least: Role) -> None:
-        super().__init__(caller, least, project_id=project_id)
+    def __init__(
+        self, project_id: UUID, caller: Caller, least: Role, preconditions: Preconditions | None = None
+    ) -> None:
+        super().__init__(caller, least, preconditions=preconditions, project_id=project_id)
         self.project_id = project_id
 
     async def refusal(self, database: Database) -> AppError:
@@ -126,11 +176,35 @@ class MemberScope(CallersScope):
         return ProjectNotFoundError() if found is None else MemberNotFoundError()
 
 
-def this_project(permission: Permission) -> ColumnElement[bool]:
-    """Holds for the project's row if the caller is permitted."""
-    return (Project.id == given("project_id", Uuid)) & permission.on(Project.id)
+def kept(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """How many tasks a project has, or of these are completed: the sum over its slots."""
+    total = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
+    return total.correlate(Project).scalar_subquery()
+
+
+def tag(
+    version: SQLColumnExpression[int],
+    total: SQLColumnExpression[int],
+    completed: SQLColumnExpression[int],
+    role: SQLColumnExpression[str | None],
+) -> ColumnElement[str]:
+    """A project's tag: the number of its row's state, and what it shows besides. Another shape needs another letter."""
+    return tag_of("p", version, total, completed, func.coalesce(role, literal_column("''")))
+
+
+def this_project(permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
+    """Holds for the project's row if the caller is permitted and the preconditions, if there are any, hold as well."""
+    condition = (Project.id == given("project_id", Uuid)) & permission.on(Project.id)
+    return condition if shape is None else condition & fulfilled(shape, _tag_of_row(), Project.require_if_match)
+
+
+def _tag_of_row() -> ColumnElement[str]:
+    counts = kept(TaskCount.total), kept(TaskCount.completed)
+    return tag(Project.version, *counts, role_in(Project.id))
 
 
 def role_in_project(permission: Permission) -> Rows:
-    """The caller's role in a project that they may see."""
-    return select(role_in(Project.id)).where(this_project(permission))
+    """The caller's role in a project that they may see, its tag, and whether changes have to name it."""
+    return select(role_in(Project.id), _tag_of_row().label("etag"), Project.require_if_match).where(
+        this_project(permission)
+    )

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
+from app.core.conditional import PreconditionShape
 from app.core.database import ConstraintError, Database
 from app.core.ids import uuid7
 from app.core.statements import Rows, given, given_columns, prefixed
@@ -45,13 +46,13 @@ async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate
     """Set what the client sent, and nothing else."""
     values = changes.values()
     if not values:
-        return await database.one(queries.project, scope)
-    return await database.one(_change, scope, tuple(values), **prefixed(values))
+        return await database.one(queries.project, scope, scope.shape)
+    return await database.one(_change, scope, scope.shape, tuple(values), **prefixed(values))
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
     """Delete a project; the database takes its tasks and members along."""
-    await database.one(_deletion, scope)
+    await database.one(_deletion, scope, scope.shape)
 
 
 def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
@@ -61,16 +62,19 @@ def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
     no_tasks = (literal(0).label("tasks_total"), literal(0).label("tasks_completed"))
-    return select(project, *no_tasks, owner.c.role).select_from(project.join(owner, true()))
+    return queries.tagged(
+        select(project, *no_tasks, owner.c.role).select_from(project.join(owner, true())).subquery("seen")
+    )
 
 
-def _change(permission: Permission, names: tuple[str, ...]) -> Executable:
+def _change(permission: Permission, shape: PreconditionShape, names: tuple[str, ...]) -> Executable:
     values = given_columns(Project, names)
-    return update_in(Project).where(this_project(permission)).values(values).returning(*queries.SEEN)
+    changed = update_in(Project).where(this_project(permission, shape)).values(values).returning(*queries.SEEN)
+    return queries.tagged(changed.cte("seen"))
 
 
-def _deletion(permission: Permission) -> Executable:
-    return delete_from(Project).where(this_project(permission)).returning(Project.id)
+def _deletion(permission: Permission, shape: PreconditionShape) -> Executable:
+    return delete_from(Project).where(this_project(permission, shape)).returning(Project.id)
 
 
 async def set_member(

@@ -20,14 +20,14 @@ from app.tasks.scopes import TaskScope, TasksScope
 class TaskGuard(RoleGuard):
     """Admits to the task of the path those who have the role in its project."""
 
-    def __init__(self, least: Role, scope: Scope) -> None:
-        super().__init__(least, scope, TaskNotFoundError)
+    def __init__(self, least: Role, scope: Scope, *, is_conditional: bool = False) -> None:
+        super().__init__(least, scope, TaskNotFoundError, is_conditional=is_conditional)
 
     async def __call__(
         self, request: Request, task_id: Annotated[UUID, Path(description="The task's id.")]
     ) -> TaskScope:
         """The task's scope; nothing is looked up yet."""
-        return TaskScope(task_id, await self.caller(request), self.least)
+        return TaskScope(task_id, await self.caller(request), self.least, self.preconditions(request))
 
     async def admit(self, request: Request) -> None:
         """Look the permission up by itself, because the handler's statement will not run."""
@@ -54,7 +54,7 @@ ProjectForTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scop
 ReadableTask = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, Scope.TASKS_READ))]
 """The task of the path, if the caller may see it."""
 
-EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, Scope.TASKS_WRITE))]
+EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, Scope.TASKS_WRITE, is_conditional=True))]
 """The task of the path, if the caller may change it."""
 
 VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(Scope.TASKS_READ))]

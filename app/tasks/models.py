@@ -6,14 +6,14 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.models import Base, Identified, Timestamped
+from app.core.models import Base, Identified, Versioned
 from app.projects.models import Project
 
 MAX_TITLE_LENGTH = 500
 MAX_DESCRIPTION_LENGTH = 10_000
 
 
-class Task(Identified, Timestamped, Base):
+class Task(Identified, Versioned, Base):
     """Something to do in a project. The higher its priority, the sooner."""
 
     __tablename__ = "tasks"

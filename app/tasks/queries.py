@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Date,
+    FromClause,
     Uuid,
     any_,
     case,
@@ -20,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement, reach
 from app.core.search import document, found, relevance
@@ -28,7 +30,7 @@ from app.core.statements import Column, Rows, given
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task
-from app.tasks.scopes import this_task
+from app.tasks.scopes import tag, this_task
 
 COLUMNS = (
     Task.id,
@@ -41,6 +43,16 @@ COLUMNS = (
     Task.created_at,
     Task.updated_at,
 )
+SEEN = (*COLUMNS, tag(Task.version).label("etag"))
+"""A task's columns and its tag."""
+
+LISTED = (*COLUMNS, Task.version)
+"""A task's columns and what its tag is made of, when it is known which tasks are on the page."""
+
+
+def etag(seen: FromClause) -> ColumnElement[str]:
+    """The tag of a row that has been read."""
+    return tag(seen.c.version).label("etag")
 
 
 def permitted(permission: Permission) -> Rows:
@@ -48,9 +60,9 @@ def permitted(permission: Permission) -> Rows:
     return select(Task.id).where(this_task(permission))
 
 
-def task(permission: Permission) -> Rows:
+def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One task."""
-    return select(*COLUMNS).where(this_task(permission))
+    return select(*SEEN).where(this_task(permission, shape))
 
 
 DOCUMENT = document(Task.title, Task.description, Task.project_id)
@@ -95,6 +107,7 @@ def tasks_of_project(permission: Permission, shape: Shape) -> Rows:
         permitted=this_project(permission),
         items=lambda part: matching.where(*part.conditions).order_by(*part.ordering()),
         total=_total(shape, matching, TaskCount.project_id == given("project_id", Uuid)),
+        derived=etag,
     )
 
 
@@ -115,6 +128,7 @@ def visible_tasks(permission: Permission, shape: Shape) -> Rows:
         shape,
         KEYS,
         items=items,
+        derived=etag,
         total=_total(
             shape,
             _matching(shape, seen.c.id),
@@ -128,7 +142,7 @@ def _matching(shape: Shape, project_id: ColumnElement[UUID]) -> Rows:
     """The tasks of a project that the filters let through, with what they are sorted by."""
     conditions = {**CONDITIONS, "q": found(DOCUMENT, project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in shape.filters)
-    return select(*COLUMNS, *computed(shape, KEYS, COLUMNS)).where(_is_in(shape, project_id), *filters)
+    return select(*LISTED, *computed(shape, KEYS, LISTED)).where(_is_in(shape, project_id), *filters)
 
 
 def _is_in(shape: Shape, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:

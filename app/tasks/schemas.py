@@ -22,6 +22,7 @@ from app.core.filters import (
 from app.core.schemas import (
     Changes,
     CreatedAt,
+    ETag,
     Flag,
     Id,
     Input,
@@ -74,8 +75,8 @@ class TaskCreate(Input):
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
 
 
-class TaskUpdate(Changes):
-    """Changes to a task: what is left out stays as it is, null clears."""
+class TaskChanges(Changes):
+    """Changes to a task in its project: what is left out stays as it is, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"completed": True}))
 
@@ -84,6 +85,14 @@ class TaskUpdate(Changes):
     priority: Int32 = Field(default_factory=left_out, description=_PRIORITY)
     completed: Flag = Field(default_factory=left_out, description=_COMPLETED)
     due_date: IsoDate | None = Field(default_factory=left_out, description=_DUE_DATE)
+
+
+class TaskUpdate(TaskChanges):
+    """Changes to a task: what is left out stays as it is, null clears."""
+
+    project_id: Uuid = Field(
+        default_factory=left_out, description="The project to move it to. You need the role `editor` in both."
+    )
 
 
 class TaskRead(Schema):
@@ -101,6 +110,7 @@ class TaskRead(Schema):
                 "due_date": "2026-12-01",
                 "created_at": "2026-11-22T09:00:00Z",
                 "updated_at": "2026-11-22T09:00:00Z",
+                "etag": '"t1"',
             }
         )
     )
@@ -114,6 +124,7 @@ class TaskRead(Schema):
     due_date: date | None
     created_at: CreatedAt
     updated_at: UpdatedAt
+    etag: ETag
 
 
 class TaskParams(ListParams):

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, Uuid, select
 
 from app.auth.scopes import Caller
+from app.core.conditional import Preconditions, PreconditionShape, fulfilled, tag_of
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.statements import Rows, given
-from app.projects.models import Role
+from app.projects.models import Project, Role
 from app.projects.scopes import CallersScope, Permission, role_in
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.models import Task
@@ -25,19 +26,31 @@ class TaskScope(CallersScope):
 
     __slots__ = ()
 
-    def __init__(self, task_id: UUID, caller: Caller, least: Role) -> None:
-        super().__init__(caller, least, task_id=task_id)
+    def __init__(self, task_id: UUID, caller: Caller, least: Role, preconditions: Preconditions | None = None) -> None:
+        super().__init__(caller, least, preconditions=preconditions, task_id=task_id)
 
-    async def refusal(self, database: Database) -> AppError:
-        """Why a statement with this condition found nothing."""
-        return await self.refusal_by_role(database, role_in_project_of_task, TaskNotFoundError)
+    async def refusal(self, database: Database, target: UUID | None = None) -> AppError:
+        """Why a statement with this condition, which was to move the task to `target` or nowhere, found nothing."""
+        return await self.refusal_by_role(database, role_in_project_of_task, TaskNotFoundError, target)
 
 
-def this_task(permission: Permission) -> ColumnElement[bool]:
-    """Holds for the task's row if the caller is permitted."""
-    return (Task.id == given("task_id", Uuid)) & permission.on(Task.project_id)
+def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
+    """A task's tag: all that it shows stands in its row. Another shape needs another letter."""
+    return tag_of("t", version)
+
+
+def this_task(permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
+    """Holds for the task's row if the caller is permitted and the preconditions, if there are any, hold as well."""
+    condition = (Task.id == given("task_id", Uuid)) & permission.on(Task.project_id)
+    return condition if shape is None else condition & fulfilled(shape, tag(Task.version), _requires_if_match())
+
+
+def _requires_if_match() -> ColumnElement[bool]:
+    asked = select(Project.require_if_match).where(Project.id == Task.project_id)
+    return asked.correlate(Task).scalar_subquery()
 
 
 def role_in_project_of_task(permission: Permission) -> Rows:
-    """The caller's role in the project of a task that they may see."""
-    return select(role_in(Task.project_id)).where(this_task(permission))
+    """The caller's role in the project of a task that they may see, its tag, and whether changes have to name it."""
+    columns = role_in(Task.project_id), tag(Task.version).label("etag"), _requires_if_match().label("require_if_match")
+    return select(*columns).where(this_task(permission))

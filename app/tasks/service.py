@@ -1,12 +1,14 @@
 """What changes tasks, or makes something of many. Each of these is one statement."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Executable, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.database import Database
+from app.core.conditional import PreconditionShape
+from app.core.database import ConstraintError, Database
 from app.core.ids import uuid7
 from app.core.statements import given_columns, prefixed, prepared
 from app.projects.models import Project
@@ -39,26 +41,46 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> d
     """Set what the client sent, and nothing else."""
     values = changes.values()
     if not values:
-        return await database.one(queries.task, scope)
-    return await database.one(_change, scope, tuple(values), **prefixed(values))
+        return await database.one(queries.task, scope, scope.shape)
+    if (target := values.get("project_id")) is not None:
+        return await _moved(database, scope, values, target)
+    return await database.one(_change, scope, scope.shape, tuple(values), **prefixed(values))
+
+
+async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], target: UUID) -> dict[str, Any]:
+    statement = prepared(_change, scope.permission, scope.shape, tuple(values))
+    try:
+        row = await database.row(statement, {**scope.parameters, **prefixed(values)})
+    except ConstraintError as error:
+        if error.constraint != "tasks_project_id_fkey":
+            raise
+        # An administrator named a project that is not there; or it was deleted a moment ago.
+        row = None
+    if row is None:
+        raise await scope.refusal(database, target)
+    return row
 
 
 async def delete(database: Database, scope: TaskScope) -> None:
     """Delete a task."""
-    await database.one(_deletion, scope)
+    await database.one(_deletion, scope, scope.shape)
 
 
 def _creation(permission: Permission, names: tuple[str, ...]) -> Executable:
     row = select(Project.id, *given_columns(Task, names).values()).where(this_project(permission))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
-    return insert(Task).from_select(["project_id", *names], locked, include_defaults=False).returning(*queries.COLUMNS)
+    return insert(Task).from_select(["project_id", *names], locked, include_defaults=False).returning(*queries.SEEN)
 
 
-def _change(permission: Permission, names: tuple[str, ...]) -> Executable:
+def _change(permission: Permission, shape: PreconditionShape, names: tuple[str, ...]) -> Executable:
     values = given_columns(Task, names)
-    return update_in(Task).where(this_task(permission)).values(values).returning(*queries.COLUMNS)
+    condition = this_task(permission, shape)
+    if "project_id" in values:
+        # To move a task is to change both projects.
+        condition &= permission.on(values["project_id"])
+    return update_in(Task).where(condition).values(values).returning(*queries.SEEN)
 
 
-def _deletion(permission: Permission) -> Executable:
-    return delete_from(Task).where(this_task(permission)).returning(Task.id)
+def _deletion(permission: Permission, shape: PreconditionShape) -> Executable:
+    return delete_from(Task).where(this_task(permission, shape)).returning(Task.id)

@@ -87,6 +87,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 _OUTSIDERS = ("stranger", "key_elsewhere")
 _PROJECT = Hidden(_OUTSIDERS, lambda world: world.project.id, WORDS["project"])
 _TASK = Hidden(_OUTSIDERS, lambda world: world.task.id, WORDS["task"])
+_ELSEWHERE = Hidden(("editor",), lambda world: world.elsewhere.id, WORDS["project"])
 _NO_MEMBER = Hidden(("owner", "admin", "key_with"), of_person("stranger"), "404 member_not_found")
 _NO_USER = Hidden(("owner", "admin", "key_with"), of_person("deactivated"), "404 user_not_found")
 _ADMINISTERED = Hidden(("stranger", "owner"), of_person("admin"), WORDS["is_admin"])
@@ -119,7 +120,8 @@ HIDDEN: dict[str, dict[str, Hidden]] = {
     "read_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},
     "set_member": {"project_id": _PROJECT, "user_id": _NO_USER},
     "remove_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},
-    **{name: {"task_id": _TASK} for name in ("read_task", "update_task", "patch_task", "delete_task")},
+    **{name: {"task_id": _TASK} for name in ("read_task", "delete_task")},
+    **{name: {"task_id": _TASK, "project_id": _ELSEWHERE} for name in ("update_task", "patch_task")},
 }  # fmt: skip
 
 # All members may leave, so the guard admits them; that they may not remove others depends on whom they name.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import Uuid, select, true, update
+from sqlalchemy import BindParameter, ColumnElement, Uuid, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import app.auth.queries
@@ -24,7 +24,7 @@ from app.main import create_app
 from app.projects.access import ProjectGuard
 from app.projects.errors import RoleRequiredError
 from app.projects.models import Project, Role
-from app.projects.scopes import CallersScope, Permission
+from app.projects.scopes import CallersScope, Permission, UuidColumn
 from app.tasks.access import TaskGuard
 from tests.access.table import rows
 from tests.access.world import offences, operations_of
@@ -47,6 +47,13 @@ def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def roles_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Permission, "on", lambda own, project_id: _on(replace(own, least=Role.VIEWER), project_id))
+
+
+def ids_in_bodies_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def on(own: Permission, project_id: UuidColumn) -> ColumnElement[bool]:
+        return true() if isinstance(project_id, BindParameter) else _on(own, project_id)
+
+    monkeypatch.setattr(Permission, "on", on)
 
 
 def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +88,7 @@ def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refusal_by_role(
-        self: CallersScope, database: Database, role: Callable[[Permission], Rows], missing: type[AppError]
+        self: CallersScope, database: Database, role: Callable[[Permission], Rows], missing: type[AppError], *_: object
     ) -> AppError:
         row = await database.row(prepared(role, replace(self.permission, least=Role.VIEWER)), self.parameters)
         return missing() if row is None else RoleRequiredError(self.least.value)
@@ -127,6 +134,8 @@ HOLES: list[tuple[Plant, str, str]] = [
     (everything_is_permitted, "delete_task", "stranger with nothing wrong: ok"),
     (roles_do_not_matter, "update_task", "viewer with nothing wrong: ok instead of 403 role_required editor"),
     (roles_do_not_matter, "set_member", "editor with nothing wrong: ok instead of 403 role_required owner"),
+    (ids_in_bodies_are_trusted, "update_task", "editor with nothing wrong can tell by project_id: ok / 404"),
+    (ids_in_bodies_are_trusted, "patch_task", "editor with nothing wrong can tell by project_id: ok / 404"),
     (keys_reach_every_project, "list_tasks", "key_elsewhere with nothing wrong: ok instead of 404 project_not_found"),
     (scopes_do_not_matter, "create_task", "key_without with nothing wrong: ok instead of 403 insufficient_scope"),
     (scopes_do_not_matter, "create_api_key", "key_with with nothing wrong: ok instead of 403 session_required"),

@@ -42,6 +42,9 @@ class World:
 
     people: dict[str, User]
     project: Project
+    elsewhere: Project
+    """The owner's alone."""
+
     task: Task
     sessions: dict[str, Session]
     """A second session of each person."""
@@ -109,7 +112,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
 
     headers = {name: bearer(name) for name in own} | {name: {"X-API-Key": secrets[name]} for name in KEYS}
     headers |= {"anonymous": {}, "garbage": {"Authorization": "Bearer garbage"}, "expired": bearer("owner", -60)}
-    return World(people, project, task, spare, spare_keys, headers, refresh_token)
+    return World(people, project, elsewhere, task, spare, spare_keys, headers, refresh_token)
 
 
 Value = Callable[[World], object]

@@ -205,6 +205,9 @@ def test_its_problems_are_the_ones_that_leave_with_an_example_for_each_code(oper
     for status, response in operation.said["responses"].items():
         if status.startswith("2"):
             continue
+        if status == "304":
+            assert set(response) == {"description", "headers"}
+            continue
         assert set(response["content"]) == {PROBLEM_MEDIA_TYPE}
         content = response["content"][PROBLEM_MEDIA_TYPE]
         assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
@@ -265,10 +268,14 @@ def test_headers_that_always_come_are_documented(operation: Operation) -> None:
     }
     assert headers["503"] == {"Retry-After"}
     assert headers.get("401", {"WWW-Authenticate"}) == {"WWW-Authenticate"}
-    assert headers.get("201", {"Location"}) - {"Idempotent-Replayed"} == {"Location"}
-    replayed = {status for status, names in headers.items() if "Idempotent-Replayed" in names}
+    assert headers.get("201", {"Location"}) - {"ETag"} == {"Location"}
+    assert {status for status in ("304", "412") if headers.get(status, {"ETag"}) != {"ETag"}} == set()
+    is_tagged = any("ETag" in headers[status] for status in headers if status.startswith("2"))
+    assert is_tagged == (operation.said["operationId"] in TAGGED)
+    possible = {status: set(said["headers"]) for status, said in operation.said["responses"].items()}
+    replayed = {status for status, names in possible.items() if "Idempotent-Replayed" in names}
     assert replayed == ({status for status in headers if status < "300"} if takes_key(operation) else set())
-    assert ("Retry-After" in headers.get("409", ())) == takes_key(operation)
+    assert ("Retry-After" in possible.get("409", ())) == takes_key(operation)
 
 
 def test_the_idempotency_key_is_documented_as_it_is_read() -> None:
@@ -312,6 +319,30 @@ def test_whatever_is_limited_documents_that(operation: Operation) -> None:
     if "429" in operation.said["responses"]:
         assert "too_many_requests" in problem_codes(operation, "429")
         assert "Retry-After" in operation.said["responses"]["429"]["headers"]
+
+
+TAGGED = {
+    *("create_project", "read_project", "update_project", "patch_project"),
+    *("create_task", "read_task", "update_task", "patch_task"),
+    *("list_projects", "list_tasks", "list_visible_tasks", "list_members"),
+    *("list_users", "list_sessions", "list_api_keys"),
+}
+CONDITIONAL_WRITES = {
+    *("update_project", "patch_project", "delete_project"),
+    *("update_task", "patch_task", "delete_task"),
+}
+
+
+@each_operation
+def test_what_can_depend_on_a_tag_says_so(operation: Operation) -> None:
+    name, responses = operation.said["operationId"], operation.said["responses"]
+    is_tagged_read = operation.method == "get" and name in TAGGED
+    sent = {item["name"] for item in operation.said.get("parameters", ()) if item["in"] == "header"}
+    sent -= {"Idempotency-Key"}
+    assert sent == ({"If-Match", "If-None-Match"} if is_tagged_read or name in CONDITIONAL_WRITES else set())
+    assert ("304" in responses) == is_tagged_read
+    assert ("412" in responses) == bool(sent)
+    assert ("428" in responses) == (name in CONDITIONAL_WRITES)
 
 
 def test_a_patch_takes_merge_patches_and_plain_json() -> None:

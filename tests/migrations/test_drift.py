@@ -64,8 +64,8 @@ def test_every_table_with_updated_at_has_the_trigger_that_moves_it(database_url:
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE tasks DROP COLUMN due_date",
-        "ALTER TABLE tasks ALTER due_date TYPE timestamptz",
+        "ALTER TABLE tasks DROP COLUMN due_date CASCADE",
+        "ALTER TABLE attempts ALTER resets_at TYPE timestamp",
         "ALTER TABLE tasks ALTER priority DROP NOT NULL",
         "ALTER TABLE tasks ALTER priority SET DEFAULT 1",
         "ALTER TABLE tasks DROP CONSTRAINT tasks_title_length_check",

@@ -10,6 +10,8 @@ class ProjectFactory(RowFactory[Project]):
     """A project."""
 
     __model__ = Project
+    require_if_match = False
+    version = 1
 
 
 class MemberFactory(RowFactory[Member]):

@@ -37,7 +37,7 @@ BAD_DESCRIPTIONS = [
     ("false", "string_type"),
     (f'["{MARKER}"]', "string_type"),
 ]
-NOT_SETTABLE = ["id", "created_at", "updated_at", "owner", "Name", "name ", "__class__", ""]
+NOT_SETTABLE = ["id", "created_at", "updated_at", "etag", "version", "owner", "Name", "name ", "__class__", ""]
 
 REFUSED = [
     *((f'{{"name": {value}}}', "/name", code) for value, code in BAD_NAMES),

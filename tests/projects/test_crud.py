@@ -27,11 +27,13 @@ async def test_a_project_lives_from_post_to_delete(api: Api, form: str) -> None:
         "id",
         "name",
         "description",
+        "require_if_match",
         "tasks_total",
         "tasks_completed",
         "role",
         "created_at",
         "updated_at",
+        "etag",
     ]
     assert (project["name"], project["description"]) == ("Workshop", "All of it")
     assert created.headers["location"] == f"/api/v1/projects/{project['id']}"
@@ -41,7 +43,9 @@ async def test_a_project_lives_from_post_to_delete(api: Api, form: str) -> None:
     assert (await api.get(address)).json() == project
     changed = await api.put(address, json={"name": "Studio"})
     assert changed.status_code == 200
-    assert changed.json() == project | {"name": "Studio", "updated_at": changed.json()["updated_at"]}
+    assert changed.json() == project | {"name": "Studio"} | {
+        name: changed.json()[name] for name in ("updated_at", "etag")
+    }
     patched = await api.patch(address, json={"description": None})
     assert patched.status_code == 200
     assert (patched.json()["name"], patched.json()["description"]) == ("Studio", None)

@@ -12,3 +12,4 @@ class TaskFactory(RowFactory[Task]):
     __model__ = Task
     priority = Use(lambda: TaskFactory.__random__.randint(-5, 5))
     due_date = None
+    version = 1

@@ -80,7 +80,7 @@ BAD = {
         ("[2026, 12, 1]", "date_format"),
     ],
 }
-NOT_SETTABLE = ["id", "project_id", "created_at", "updated_at", "project", "Priority", "done"]
+NOT_SETTABLE = ["id", "created_at", "updated_at", "etag", "version", "project", "Priority", "done"]
 
 
 def body_with(member: str, value: str) -> str:

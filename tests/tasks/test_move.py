@@ -1,0 +1,254 @@
+"""Moving a task to another project: who may, what it changes, and what is said to those who may not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, text
+
+from app.auth.models import User
+from app.auth.tokens import hashed, new_api_key
+from app.core.database import Database
+from app.core.ids import uuid7
+from app.projects.models import Project, Role
+from app.tasks.models import Task
+from app.tasks.queries import wrong_counts
+from tests.auth.factories import ApiKeyFactory, UserFactory
+from tests.projects.factories import add_member, project_of
+from tests.support.client import Api, assert_problem
+from tests.support.factories import store
+from tests.support.queries import query_budget
+from tests.tasks.factories import TaskFactory
+
+pytestmark = pytest.mark.parametrize("method", ["PUT", "PATCH"])
+
+
+@pytest.fixture
+async def source(database: Database, user: User) -> Project:
+    return await project_of(database, user)
+
+
+@pytest.fixture
+async def target(database: Database, user: User) -> Project:
+    return await project_of(database, user)
+
+
+@pytest.fixture
+async def task(database: Database, source: Project) -> Task:
+    task = TaskFactory.build(project_id=source.id, completed=True)
+    await store(database, task)
+    return task
+
+
+async def counts_of(api: Api, *projects: Project) -> list[tuple[int, int]]:
+    found = [(await api.get(f"/projects/{project.id}")).json() for project in projects]
+    return [(one["tasks_total"], one["tasks_completed"]) for one in found]
+
+
+async def project_shared_with(database: Database, person: User, role: Role) -> Project:
+    """A project of somebody else, in which this person has a role."""
+    owner = UserFactory.build()
+    await store(database, owner)
+    project = await project_of(database, owner)
+    await add_member(database, project, person, role)
+    return project
+
+
+def assert_refused(answer: Any, status: int, code: str, reason: str) -> None:
+    """The refusal names the member at fault."""
+    problem = assert_problem(answer, status, code)
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/project_id", reason)]
+
+
+async def test_it_is_one_statement_and_the_counts_follow(
+    api: Api, database: Database, source: Project, target: Project, task: Task, method: str
+) -> None:
+    assert await counts_of(api, source, target) == [(1, 1), (0, 0)]
+    before = (await api.get(f"/tasks/{task.id}")).json()
+    with query_budget(database, 1):
+        answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)})
+    moved = answer.json()
+    assert moved == before | {"project_id": str(target.id), "updated_at": moved["updated_at"], "etag": moved["etag"]}
+    assert moved["etag"] != before["etag"]
+    assert (await api.get(f"/tasks/{task.id}")).json() == moved
+    assert await counts_of(api, source, target) == [(0, 0), (1, 1)]
+    assert [item["id"] for item in (await api.get(f"/projects/{target.id}/tasks/")).json()["items"]] == [str(task.id)]
+    assert (await api.get(f"/projects/{source.id}/tasks/")).json()["items"] == []
+    assert await database.rows(wrong_counts()) == []
+
+
+async def test_other_members_are_set_along_with_it(
+    api: Api, source: Project, target: Project, task: Task, method: str
+) -> None:
+    body = {"project_id": str(target.id), "completed": False, "title": "Oil"}
+    answer = (await api.request(method, f"/tasks/{task.id}", json=body)).json()
+    assert {name: answer[name] for name in body} == body
+    assert await counts_of(api, source, target) == [(0, 0), (1, 0)]
+
+
+async def test_moving_it_to_where_it_is_changes_nothing(api: Api, source: Project, task: Task, method: str) -> None:
+    before = (await api.get(f"/tasks/{task.id}")).json()
+    answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(source.id)})
+    assert (answer.status_code, answer.json()) == (200, before)
+
+
+@pytest.mark.parametrize("role", [Role.EDITOR, Role.OWNER])
+async def test_an_editor_of_both_may(
+    api: Api, user: User, database: Database, task: Task, role: Role, method: str
+) -> None:
+    elsewhere = await project_shared_with(database, user, role)
+    answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(elsewhere.id)})
+    assert answer.json()["project_id"] == str(elsewhere.id)
+
+
+async def test_a_viewer_of_the_target_may_not(
+    api: Api, user: User, database: Database, task: Task, method: str
+) -> None:
+    elsewhere = await project_shared_with(database, user, Role.VIEWER)
+    answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(elsewhere.id), "title": "Oil"})
+    assert_refused(answer, 403, "role_required", "role_required")
+    assert "the role editor" in answer.json()["detail"]
+    assert (await api.get(f"/tasks/{task.id}")).json()["title"] == task.title
+
+
+async def test_a_viewer_of_the_source_may_not(
+    api: Api, user: User, database: Database, target: Project, method: str
+) -> None:
+    elsewhere = await project_shared_with(database, user, Role.VIEWER)
+    task = TaskFactory.build(project_id=elsewhere.id)
+    await store(database, task)
+    for project_id in (target.id, uuid7()):
+        answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(project_id)})
+        assert "errors" not in assert_problem(answer, 403, "role_required")
+
+
+async def test_a_project_that_one_may_not_see_is_none(api: Api, database: Database, task: Task, method: str) -> None:
+    stranger = UserFactory.build()
+    await store(database, stranger)
+    hidden = await project_of(database, stranger)
+    assert (await api.get(f"/tasks/{task.id}")).status_code == 200
+    said = []
+    for project_id in (hidden.id, uuid7()):
+        with query_budget(database, 3):
+            answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(project_id)})
+        assert_refused(answer, 404, "project_not_found", "unknown_project")
+        said.append({name: value for name, value in answer.json().items() if name != "request_id"})
+    assert said[0] == said[1]
+
+
+async def test_a_stranger_learns_nothing_by_naming_a_target(
+    api: Api, database: Database, target: Project, task: Task, method: str
+) -> None:
+    stranger = UserFactory.build()
+    await store(database, stranger)
+    own = await project_of(database, stranger)
+    async with await api.as_(stranger) as other:
+        for project_id in (own.id, target.id, uuid7()):
+            answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(project_id)})
+            assert "errors" not in assert_problem(answer, 404, "task_not_found")
+
+
+async def test_an_administrator_may_and_is_told_of_a_project_that_is_not_there(
+    api: Api, database: Database, target: Project, task: Task, method: str
+) -> None:
+    admin = UserFactory.build(is_superuser=True)
+    await store(database, admin)
+    async with await api.as_(admin) as other:
+        answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(uuid7())})
+        assert_refused(answer, 404, "project_not_found", "unknown_project")
+        answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)})
+        assert answer.json()["project_id"] == str(target.id)
+        missing = await other.request(method, f"/tasks/{uuid7()}", json={"project_id": str(target.id)})
+        assert_problem(missing, 404, "task_not_found")
+
+
+@pytest.mark.parametrize("bound_to", ["source", "target"])
+async def test_a_key_that_is_bound_to_one_project_moves_nothing_out_of_it_or_into_it(
+    api: Api, user: User, database: Database, source: Project, target: Project, task: Task, bound_to: str, method: str
+) -> None:
+    secret = new_api_key()
+    project = {"source": source, "target": target}[bound_to]
+    await store(
+        database,
+        ApiKeyFactory.build(user_id=user.id, secret_hash=hashed(secret), scopes=["tasks:write"], project_id=project.id),
+    )
+    async with api.with_key(secret) as key:
+        answer = await key.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)})
+        if bound_to == "target":
+            assert_problem(answer, 404, "task_not_found")
+        else:
+            assert_refused(answer, 404, "project_not_found", "unknown_project")
+            stayed = await key.request(method, f"/tasks/{task.id}", json={"project_id": str(source.id)})
+            assert stayed.json()["project_id"] == str(source.id)
+
+
+async def test_it_depends_on_what_was_seen_as_any_change_does(
+    api: Api, target: Project, task: Task, method: str
+) -> None:
+    address, body = f"/tasks/{task.id}", {"project_id": str(target.id)}
+    answer = await api.request(method, address, json=body, headers={"If-Match": '"t7"'})
+    assert_problem(answer, 412, "precondition_failed")
+    assert answer.headers["etag"] == '"t1"'
+    # What would be refused anyway is not refused for its precondition (RFC 9110, 13.2.1).
+    answer = await api.request(method, address, json={"project_id": str(uuid7())}, headers={"If-Match": '"t7"'})
+    assert_refused(answer, 404, "project_not_found", "unknown_project")
+    answer = await api.request(method, address, json=body, headers={"If-Match": '"t1"'})
+    assert answer.json()["project_id"] == str(target.id)
+
+
+async def test_what_the_source_asks_for_counts_and_not_what_the_target_does(
+    api: Api, source: Project, target: Project, task: Task, method: str
+) -> None:
+    await api.patch(f"/projects/{source.id}", json={"require_if_match": True})
+    out = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)})
+    assert_problem(out, 428, "precondition_required")
+    out = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)}, headers={"If-Match": "*"})
+    assert out.status_code == 200
+    back = await api.request(method, f"/tasks/{task.id}", json={"project_id": str(source.id)})
+    assert back.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(None, "uuid_type"), ("", "uuid_parsing"), ("x", "uuid_parsing"), (7, "uuid_type"), ([], "uuid_type")],
+)
+async def test_what_is_no_id_is_refused(api: Api, task: Task, value: object, code: str, method: str) -> None:
+    answer = await api.request(method, f"/tasks/{task.id}", json={"project_id": value})
+    assert_refused(answer, 400, "invalid_request", code)
+
+
+async def test_a_task_that_waits_for_its_targets_deletion_finds_no_project(
+    api: Api, database: Database, target: Project, task: Task, method: str
+) -> None:
+    waiting = text(
+        "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with database.transaction() as session:
+        await session.execute(delete(Project).where(Project.id == target.id))
+        move = asyncio.create_task(api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)}))
+        for _ in range(200):
+            if (await database.rows(waiting))[0]["found"]:
+                break
+            await asyncio.sleep(0.01)
+        assert not move.done()
+    assert_refused(await move, 404, "project_not_found", "unknown_project")
+    assert (await api.get(f"/tasks/{task.id}")).json()["project_id"] == str(task.project_id)
+
+
+async def test_counts_are_right_after_many_moves_at_once(
+    api: Api, user: User, database: Database, source: Project, target: Project, method: str
+) -> None:
+    third = await project_of(database, user)
+    projects = [source, target, third]
+    tasks = TaskFactory.batch(12, project_id=source.id)
+    await store(database, *tasks)
+    for turn in range(4):
+        answers = await asyncio.gather(
+            *(
+                api.request(method, f"/tasks/{task.id}", json={"project_id": str(projects[(turn + number) % 3].id)})
+                for number, task in enumerate(tasks)
+            )
+        )
+        assert {answer.status_code for answer in answers} == {200}
+    assert await database.rows(wrong_counts()) == []
+    assert sum(total for total, _ in await counts_of(api, *projects)) == len(tasks)
