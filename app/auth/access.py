@@ -73,6 +73,8 @@ async def caller_of(request: Request) -> Caller:
 
     Raises `NotAuthenticatedError` without any of them, a kind of `InvalidTokenError` with a bad one.
     """
+    # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
+    # connection.
     if (known := request.scope.get("taller.caller")) is not None:
         caller: Caller = known
         return caller
