@@ -77,6 +77,8 @@ async def caller_of(request: Request) -> Caller:
     Raises `NotAuthenticatedError` without a token and a kind of `InvalidTokenError` with a bad one, counted for the
     network address; `TooManyRequestsError` where the caller, or the address, has no request left.
     """
+    # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
+    # connection.
     if (known := request.scope.get("taller.caller")) is not None:
         caller: Caller = known
         return caller

@@ -40,7 +40,7 @@ def closed_doors(root: Path) -> list[str]:
 
 
 def commits(root: Path) -> list[str]:
-    """Transactions begin and end in `app.core.database`; a command may open one, a feature is given one."""
+    """Transactions begin and end in `app.core.database`; a command may open one, a feature a unit."""
     offences = []
     for module in modules(root):
         at_home = module.parts == ("app", "core", "database")

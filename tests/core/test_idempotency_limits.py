@@ -125,3 +125,11 @@ async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_notice
         kept = await answers.find(unit, asked)
     assert kept is not None
     assert kept.body == b"first"
+
+
+def test_whose_turn_it_is_is_a_question_of_caller_operation_and_key() -> None:
+    here, there = uuid7(), uuid7()
+    asked = [Asked(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))]
+    assert len({one.lock for one in asked}) == 4
+    assert Asked(here, "a", "k", b"another").lock == asked[0].lock
+    assert all(-(2**63) <= one.lock < 2**63 for one in asked)
