@@ -82,6 +82,11 @@ class Condition:
     kind: Kind
     tags: tuple[str, ...] = ()
 
+    @staticmethod
+    def absent() -> "Condition":
+        """Of a header that was not sent."""
+        return _ABSENT
+
     @property
     def strong(self) -> list[str]:
         """The tags for strong comparison, in which weak ones match nothing."""
@@ -152,10 +157,17 @@ def preconditions_of(request: Request) -> Preconditions:
 def _read(header: str, value: bytes | None) -> Condition:
     if value is None:
         return _ABSENT
-    text = value.decode("latin-1")
+    try:
+        return condition_of(value.decode("latin-1"))
+    except ValueError as error:
+        refused = FieldError(parameter=header, detail=str(error), code="entity_tags")
+        raise InvalidRequestError(errors=[refused]) from None
+
+
+def condition_of(text: str) -> Condition:
+    """What a header says, or a member of a body in its place. Raises `ValueError` where that is no list of tags."""
     if not _HEADER.fullmatch(text):
-        detail = 'must be * or a list of entity tags, each in double quotes ("…"), separated by commas'
-        raise InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code="entity_tags")])
+        raise ValueError('must be * or a list of entity tags, each in double quotes ("…"), separated by commas')
     tags = tuple(_TAGS.findall(text))
     return Condition(Kind.TAGS, tags) if tags else _ANY
 

@@ -2,13 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
+from app.core.conditional import PreconditionFailedError, PreconditionRequiredError
 from app.core.database import DatabaseDep
+from app.core.errors import AppError, problem_document
+from app.core.openapi import problems
 from app.core.pagination import Page, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
-from app.tasks import queries, service
+from app.tasks import batch, queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
+from app.tasks.errors import TaskNotFoundError
+from app.tasks.operations import TaskBatch, TaskBatchResult
 from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskSummary, TaskUpdate, VisibleTaskParams
 
 router = FeatureRouter(tag="tasks")
@@ -32,6 +37,43 @@ async def create_task(
     task = await service.create(database, project, new)
     response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
     return task
+
+
+@router.post(
+    "/projects/{project_id}/tasks/batch",
+    summary="Change many tasks at once",
+    response_model=TaskBatchResult,
+    responses={
+        207: {"model": TaskBatchResult, "description": "Each operation was answered for itself"},
+        **problems(TaskNotFoundError, PreconditionFailedError, PreconditionRequiredError),
+    },
+)
+async def batch_tasks(
+    project: ProjectForTasks, changes: TaskBatch, database: DatabaseDep, request: Request, response: Response
+) -> dict[str, Any]:
+    """Create, change and delete up to 500 tasks of a project in one request and one transaction.
+
+    **All or nothing**, unless `atomic` is false: 200 with a result for each operation in their order, or the problem of
+    the first that cannot be done, whose `errors` point to it (`/operations/17/task/title`). With `atomic: false` the
+    answer is 207 and each operation has its own status: what can be done is done. Ids are looked for in this project
+    only.
+    """
+    outcomes = await batch.carry_out(database, project, changes)
+    if not changes.atomic:
+        response.status_code = 207
+    return {"results": [_result(request, *pair) for pair in zip(changes.operations, outcomes, strict=True)]}
+
+
+_DONE = {"create": 201, "update": 200, "delete": 204}
+
+
+def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[str, Any]:
+    if isinstance(outcome, AppError):
+        problem = problem_document(
+            outcome, instance=request.scope["path"], request_id=request.scope["taller.request_id"]
+        )
+        return {"status": outcome.status, "task": None, "problem": problem}
+    return {"status": _DONE[operation.op], "task": outcome, "problem": None}
 
 
 @router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)

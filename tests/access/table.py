@@ -47,6 +47,7 @@ remove_member           members:write   project   as_owner  as_owner  ok        
 list_tasks              tasks:read      project   ok        ok        ok        ok        scope       ok       project
 create_task             tasks:write     project   as_editor ok        ok        ok        scope       ok       project
 read_summary            tasks:read      project   ok        ok        ok        ok        scope       ok       project
+batch_tasks             tasks:write     project   as_editor ok        ok        ok        scope       ok       project
 list_visible_tasks      tasks:read      ok        ok        ok        ok        ok        scope       ok       ok
 read_task               tasks:read      task      ok        ok        ok        ok        scope       ok       task
 update_task             tasks:write     task      as_editor ok        ok        ok        scope       ok       task
@@ -80,6 +81,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "patch_project": lambda _: {"name": "Workshop"},
     "set_member": lambda _: {"role": "editor"},
     "create_task": lambda _: {"title": "Sweep"},
+    "batch_tasks": lambda world: {"operations": [{"op": "update", "id": str(world.task.id), "changes": {}}]},
     "update_task": lambda _: {"title": "Sweep"},
     "patch_task": lambda _: {"title": "Sweep"},
 }
@@ -114,7 +116,7 @@ HIDDEN: dict[str, dict[str, Hidden]] = {
         name: {"project_id": _PROJECT}
         for name in (
             "read_project", "update_project", "patch_project", "delete_project",
-            "list_members", "list_tasks", "read_summary", "create_task",
+            "list_members", "list_tasks", "read_summary", "create_task", "batch_tasks",
         )
     },
     "read_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},

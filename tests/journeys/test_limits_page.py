@@ -17,6 +17,7 @@ from app.core.migrations import ROOT
 from app.core.pagination import MAX_DEPTH, MAX_SIZE
 from app.core.protocol import MAX_HEAD_BYTES
 from app.projects.service import MAX_MEMBERS
+from app.tasks.operations import MAX_OPERATIONS
 from app.tasks.schemas import MAX_PROJECTS
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
@@ -111,6 +112,15 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
     "projects that a list of tasks is narrowed to": [
         ("GET", "/tasks/?" + "&".join([f"project_id={uuid7()}"] * 101), None, "too_long")
     ],
+    "operations of a batch": [
+        (
+            "POST",
+            "/projects/{project}/tasks/batch",
+            {"operations": [{"op": "create", "task": {"title": "x"}}] * 501},
+            "too_long",
+        ),
+        ("POST", "/projects/{project}/tasks/batch", {"operations": []}, "too_short"),
+    ],
     "the body": [("POST", "/projects/", {"name": "x" * 1_048_576}, "")],
 }
 
@@ -144,6 +154,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         "a page's number": MAX_DEPTH,
         "the last row of a page by number": MAX_DEPTH,
         "a cursor": MAX_CURSOR_LENGTH,
+        "operations of a batch": MAX_OPERATIONS,
         "what is searched for": MAX_QUERY_LENGTH,
         "projects that a list of tasks is narrowed to": MAX_PROJECTS,
         "an API key's scopes": len(Scope),

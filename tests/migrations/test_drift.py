@@ -86,7 +86,11 @@ def test_a_schema_that_differs_is_noticed(server_url: str, database_url: str, ch
 
 @pytest.mark.parametrize(
     "change",
-    ["ALTER TABLE tasks DROP COLUMN completed", "DROP INDEX tasks_by_priority_idx", "CREATE TABLE forgotten ()"],
+    [
+        "ALTER TABLE tasks DROP COLUMN completed CASCADE",
+        "DROP INDEX tasks_by_priority_idx",
+        "CREATE TABLE forgotten ()",
+    ],
 )
 def test_alembic_would_draft_what_is_missing_or_too_much(server_url: str, change: str) -> None:
     with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:

@@ -270,7 +270,7 @@ async def test_whatever_changes_in_a_row_and_however_moves_its_tag_by_one(
 
 async def test_numbering_the_states_keeps_updates_in_place(database: Database, task: Task) -> None:
     async with database.transaction() as session:
-        await session.execute(text("UPDATE tasks SET title = 'Oil'"))
+        await session.execute(text("UPDATE tasks SET completed = NOT completed"))
         hot = await session.scalar(text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass)"))
     assert hot == 1
 

@@ -1,0 +1,207 @@
+"""Many changes of one project's tasks at once, in a number of statements that does not grow with theirs.
+
+All run in one transaction, in which the project cannot go and the tasks are locked, so what is decided here about them
+holds until it is written.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, any_, case, func, insert, select
+from sqlalchemy import delete as delete_from
+from sqlalchemy import update as update_in
+
+from app.core.conditional import Condition, Preconditions, condition_of
+from app.core.database import Database
+from app.core.errors import AppError, FieldError, InvalidRequestError
+from app.core.ids import uuid7
+from app.core.statements import Rows, given, prepared
+from app.projects.models import Project
+from app.projects.scopes import Permission, ProjectScope, this_project
+from app.tasks import queries
+from app.tasks.errors import TaskNotFoundError
+from app.tasks.models import Task
+from app.tasks.operations import (
+    CreateOperation,
+    DeleteOperation,
+    MalformedOperation,
+    Operation,
+    TaskBatch,
+    UpdateOperation,
+)
+from app.tasks.schemas import TaskChanges, TaskCreate
+
+Outcome = dict[str, Any] | AppError | None
+"""What became of an operation: the task, why nothing did, or None for a task that is gone."""
+
+O = TypeVar("O", bound=CreateOperation | UpdateOperation | DeleteOperation)  # noqa: E741 - an operation
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch under way."""
+
+    unit: Database
+    project: ProjectScope
+    operations: Sequence[Operation | MalformedOperation]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """By the operation's place; what has none yet is still to be done."""
+
+    def left(self, kind: type[O]) -> list[tuple[int, O]]:
+        """The operations of a kind that are still to be done, with their places."""
+        return [
+            (place, operation)
+            for place, operation in enumerate(self.operations)
+            if place not in self.outcomes and isinstance(operation, kind)
+        ]
+
+    async def rows(self, build: Callable[[], Executable], values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
+        """The rows of a statement by their ids."""
+        rows = await self.unit.rows(prepared(build), {"project_id": self.project.project_id, **values})
+        return {row["id"]: row for row in rows}
+
+
+async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch) -> list[Outcome]:
+    """What became of each operation, in their order.
+
+    An atomic batch raises why the first one that fails does, with a pointer to it, and changes nothing.
+    """
+    async with database.unit() as unit:
+        work = _Work(unit, project, batch.operations)
+        is_required = (await unit.one(_locked_project, project))["require_if_match"]
+        await _judge(work, is_required=is_required)
+        if batch.atomic:
+            for _, outcome in sorted(work.outcomes.items()):
+                assert isinstance(outcome, AppError), "nothing is done yet"
+                raise outcome
+        await _create(work)
+        await _update(work)
+        await _delete(work)
+        return [work.outcomes[place] for place in range(len(batch.operations))]
+
+
+async def _judge(work: _Work, *, is_required: bool) -> None:
+    """Find out which operations cannot be done."""
+    named: set[UUID] = set()
+    for place, operation in enumerate(work.operations):
+        if isinstance(operation, MalformedOperation):
+            work.outcomes[place] = InvalidRequestError(errors=operation.errors_at(place))
+        elif not isinstance(operation, CreateOperation):
+            if operation.id in named:
+                error = _error(place, "another operation of this batch names it too", "repeated")
+                work.outcomes[place] = InvalidRequestError(errors=[error])
+            named.add(operation.id)
+    if not named:
+        return
+    found = await work.rows(_locked_tasks, {"ids": list(named)})
+    changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
+        *work.left(UpdateOperation),
+        *work.left(DeleteOperation),
+    ]
+    for place, change in changing:
+        refusal = _refusal(found.get(change.id), _preconditions(change), place, is_required=is_required)
+        if refusal is not None:
+            work.outcomes[place] = refusal
+
+
+def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:
+    condition = Condition.absent() if operation.if_match is None else condition_of(operation.if_match)
+    return Preconditions(condition)
+
+
+def _refusal(
+    row: dict[str, Any] | None, preconditions: Preconditions, place: int, *, is_required: bool
+) -> AppError | None:
+    """Why an operation on a locked task is not done."""
+    if row is None:
+        error = _error(place, "is no task of this project", TaskNotFoundError.code)
+        return TaskNotFoundError(errors=[error])
+    if row["etag"] in preconditions.match.strong:
+        return None
+    refusal = preconditions.refusal(row["etag"], is_required=is_required)
+    if refusal is not None:
+        refusal.errors.append(_error(place, refusal.title, refusal.code, member="if_match"))
+    return refusal
+
+
+def _error(place: int, detail: str, code: str, *, member: str = "id") -> FieldError:
+    return FieldError(pointer=f"/operations/{place}/{member}", detail=detail, code=code)
+
+
+async def _create(work: _Work) -> None:
+    if not (operations := work.left(CreateOperation)):
+        return
+    ids = [uuid7() for _ in operations]
+    new = [operation.task.model_dump() for _, operation in operations]
+    values = {"new_id": ids, **{f"new_{name}": [row[name] for row in new] for name in TaskCreate.model_fields}}
+    rows = await work.rows(_creation, values)
+    work.outcomes.update((place, rows[id_]) for (place, _), id_ in zip(operations, ids, strict=True))
+
+
+async def _update(work: _Work) -> None:
+    if not (operations := work.left(UpdateOperation)):
+        return
+    values: dict[str, Any] = {"new_id": [operation.id for _, operation in operations]}
+    changes = [operation.changes.values() for _, operation in operations]
+    for name in TaskChanges.model_fields:
+        values[f"new_{name}"] = [row.get(name) for row in changes]
+        values[f"sets_{name}"] = [name in row for row in changes]
+    rows = await work.rows(_change, values)
+    work.outcomes.update((place, rows[operation.id]) for place, operation in operations)
+
+
+async def _delete(work: _Work) -> None:
+    if not (operations := work.left(DeleteOperation)):
+        return
+    await work.rows(_deletion, {"ids": [operation.id for _, operation in operations]})
+    work.outcomes.update((place, None) for place, _ in operations)
+
+
+def _locked_project(permission: Permission) -> Rows:
+    # As for one new task: a deletion of the project under way is waited for, and then there is no project.
+    locked = select(Project.require_if_match).where(this_project(permission))
+    return locked.with_for_update(read=True, key_share=True)
+
+
+def _locked_tasks() -> Rows:
+    # In one order, so that two batches do not wait for each other.
+    return select(Task.id, *queries.SEEN[-1:]).where(*_these()).order_by(Task.id).with_for_update()
+
+
+def _these() -> tuple[Any, Any]:
+    """Hold for those tasks of the project that are named: of other projects, none is touched, whoever may change it."""
+    return Task.id == any_(given("ids", ARRAY(Uuid))), Task.project_id == given("project_id", Uuid)
+
+
+def _unnested(names: Sequence[str]) -> TableValuedAlias:
+    """Rows of the arrays that are given for these columns of tasks, and whether each is to be set."""
+    columns: Any = Task.__table__.c
+    arrays = [given(f"new_{name}", ARRAY(columns[name].type)) for name in ("id", *names)]
+    flags = [given(f"sets_{name}", ARRAY(Boolean)) for name in names]
+    named = ("id", *names, *(f"sets_{name}" for name in names))
+    return func.unnest(*arrays, *flags).table_valued(*named).render_derived(name="new")
+
+
+def _creation() -> Executable:
+    columns: Any = Task.__table__.c
+    names = ("id", *TaskCreate.model_fields)
+    arrays = [given(f"new_{name}", ARRAY(columns[name].type)) for name in names]
+    new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
+    rows = select(given("project_id", Uuid), *new.c)
+    return insert(Task).from_select(["project_id", *names], rows, include_defaults=False).returning(*queries.SEEN)
+
+
+def _change() -> Executable:
+    columns: Any = Task.__table__.c
+    new = _unnested(tuple(TaskChanges.model_fields))
+    values = {
+        name: case((new.c[f"sets_{name}"], new.c[name]), else_=columns[name]) for name in TaskChanges.model_fields
+    }
+    is_one = (Task.id == new.c.id) & (Task.project_id == given("project_id", Uuid))
+    return update_in(Task).where(is_one).values(values).returning(*queries.SEEN)
+
+
+def _deletion() -> Executable:
+    return delete_from(Task).where(*_these()).returning(Task.id)

@@ -1,0 +1,162 @@
+"""What a batch of changes looks like from outside."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, LiteralString
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from app.core.conditional import PATTERN, condition_of
+from app.core.errors import FieldError
+from app.core.handlers import MAX_REPORTED_ERRORS, field_error
+from app.core.schemas import Flag, Input, Schema, Uuid, with_example
+from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
+
+MAX_OPERATIONS = 500
+"""Operations of one batch."""
+
+Problem = Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Problem"})]
+"""A problem document, as it would be an answer of its own."""
+
+
+def _entity_tags(value: str) -> str:
+    try:
+        condition_of(value)
+    except ValueError as error:
+        raise PydanticCustomError("entity_tags", "{reason}", {"reason": str(error)}) from None
+    return value
+
+
+IfMatch = Annotated[
+    str,
+    Field(
+        max_length=1_000,
+        description="Entity tags, or `*`, as in the header `If-Match`.",
+        examples=['"t1"'],
+        json_schema_extra={"pattern": f"^(?:{PATTERN})$"},
+    ),
+    AfterValidator(_entity_tags),
+]
+
+
+class CreateOperation(Input):
+    """Add a task."""
+
+    op: Literal["create"]
+    task: TaskCreate
+
+
+class UpdateOperation(Input):
+    """Change a task of the project."""
+
+    op: Literal["update"]
+    id: Uuid = Field(description="The task's id.")
+    changes: TaskChanges
+    if_match: IfMatch | None = None
+
+
+class DeleteOperation(Input):
+    """Delete a task of the project."""
+
+    op: Literal["delete"]
+    id: Uuid = Field(description="The task's id.")
+    if_match: IfMatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedOperation:
+    """An operation of a batch that is not atomic, and what is wrong with it."""
+
+    found: list[Any]
+
+    def errors_at(self, place: int) -> list[FieldError]:
+        """What is wrong, for somebody who sees the whole batch."""
+        errors = self.found[:MAX_REPORTED_ERRORS]
+        return [field_error({**error, "loc": ("body", "operations", place, *error["loc"])}) for error in errors]
+
+
+Operation = CreateOperation | UpdateOperation | DeleteOperation
+_KINDS: dict[object, type[Operation]] = {
+    "create": CreateOperation,
+    "update": UpdateOperation,
+    "delete": DeleteOperation,
+}
+
+
+def _operation(value: Any, _handler: Any, info: ValidationInfo) -> Any:
+    # By hand, because pydantic would put the kind into the pointers to what is wrong, where no member is.
+    try:
+        return _kind_of(value).model_validate(value)
+    except ValidationError as error:
+        if info.data.get("atomic", True):
+            raise
+        return MalformedOperation(error.errors(include_url=False, include_input=False))
+
+
+def _kind_of(value: Any) -> type[Operation]:
+    if not isinstance(value, dict):
+        raise _wrong("object_required", "must be a JSON object")
+    kind = value.get("op")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise _wrong("unknown_operation", "must be create, update or delete", "op")
+    return _KINDS[kind]
+
+
+def _wrong(code: LiteralString, detail: LiteralString, *where: str) -> ValidationError:
+    found: InitErrorDetails = {"type": PydanticCustomError(code, detail), "loc": where, "input": None}
+    return ValidationError.from_exception_data("operation", [found])
+
+
+class TaskBatch(Input):
+    """Changes of a project's tasks, to be carried out together."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example(
+            {
+                "atomic": True,
+                "operations": [
+                    {"op": "create", "task": {"title": "Buy a workbench", "priority": 10}},
+                    {"op": "create", "task": {"title": "Oil the bench"}},
+                ],
+            }
+        )
+    )
+
+    atomic: Flag = Field(
+        default=True,
+        description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
+        "for itself, and those that can be done are.",
+    )
+    operations: list[
+        Annotated[
+            Annotated[Operation, Field(discriminator="op")] | SkipJsonSchema[MalformedOperation],
+            WrapValidator(_operation),
+        ]
+    ] = Field(min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them.")
+
+
+class OperationResult(Schema):
+    """What became of an operation."""
+
+    status: int = Field(description="The status that a request of its own would have been answered with.")
+    task: TaskRead | None = Field(description="The task as it is now; null where it was deleted or nothing was done.")
+    problem: Problem | None = Field(description="Why nothing was done; null where it was.")
+
+
+class TaskBatchResult(Schema):
+    """What became of each operation, in their order."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_example({"results": [{"status": 204, "task": None, "problem": None}]})
+    )
+
+    results: list[OperationResult]
