@@ -229,7 +229,11 @@ async def test_the_tag_changes_if_and_only_if_what_is_shown_does(
     tasks: list[str] = []
 
     async def change_it() -> None:
-        values = {"name": ["Workshop", "Studio"], "description": [None, "All"], "require_if_match": [True, False]}
+        values: dict[str, list[Any]] = {
+            "name": ["Workshop", "Studio"],
+            "description": [None, "All"],
+            "require_if_match": [True, False],
+        }
         names = chance.sample(sorted(values), chance.randint(0, 2))
         body = {name: chance.choice(values[name]) for name in names}
         answer = await api.patch(address, json=body, headers={"If-Match": "*"})
