@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, any_, case, func, insert, select
+from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
@@ -17,9 +17,8 @@ from app.core.conditional import Condition, Preconditions, condition_of
 from app.core.database import Database
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
-from app.core.statements import Rows, given, prepared
-from app.projects.models import Project
-from app.projects.scopes import Permission, ProjectScope, this_project
+from app.core.statements import given, prepared
+from app.projects.scopes import ProjectScope
 from app.tasks import queries
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.models import Task
@@ -70,7 +69,7 @@ async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch)
     """
     async with database.unit() as unit:
         work = _Work(unit, project, batch.operations)
-        is_required = (await unit.one(_locked_project, project))["require_if_match"]
+        is_required = (await unit.one(queries.project_locked, project))["require_if_match"]
         await _judge(work, is_required=is_required)
         if batch.atomic:
             for _, outcome in sorted(work.outcomes.items()):
@@ -95,7 +94,7 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
             named.add(operation.id)
     if not named:
         return
-    found = await work.rows(_locked_tasks, {"ids": list(named)})
+    found = await work.rows(queries.tasks_locked, {"ids": list(named)})
     changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
         *work.left(UpdateOperation),
         *work.left(DeleteOperation),
@@ -159,22 +158,6 @@ async def _delete(work: _Work) -> None:
     work.outcomes.update((place, None) for place, _ in operations)
 
 
-def _locked_project(permission: Permission) -> Rows:
-    # As for one new task: a deletion of the project under way is waited for, and then there is no project.
-    locked = select(Project.require_if_match).where(this_project(permission))
-    return locked.with_for_update(read=True, key_share=True)
-
-
-def _locked_tasks() -> Rows:
-    # In one order, so that two batches do not wait for each other.
-    return select(Task.id, *queries.SEEN[-1:]).where(*_these()).order_by(Task.id).with_for_update()
-
-
-def _these() -> tuple[Any, Any]:
-    """Hold for those tasks of the project that are named: of other projects, none is touched, whoever may change it."""
-    return Task.id == any_(given("ids", ARRAY(Uuid))), Task.project_id == given("project_id", Uuid)
-
-
 def _unnested(names: Sequence[str]) -> TableValuedAlias:
     """Rows of the arrays that are given for these columns of tasks, and whether each is to be set."""
     columns: Any = Task.__table__.c
@@ -204,4 +187,4 @@ def _change() -> Executable:
 
 
 def _deletion() -> Executable:
-    return delete_from(Task).where(*_these()).returning(Task.id)
+    return delete_from(Task).where(queries.named_in_project()).returning(Task.id)

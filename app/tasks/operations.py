@@ -12,7 +12,6 @@ from pydantic import (
     WithJsonSchema,
     WrapValidator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.core.conditional import PATTERN, condition_of
@@ -74,7 +73,7 @@ class DeleteOperation(Input):
 
 @dataclass(frozen=True, slots=True)
 class MalformedOperation:
-    """An operation of a batch that is not atomic, and what is wrong with it."""
+    """Stands for an operation of a batch that is not atomic, and says what is wrong with it."""
 
     found: list[Any]
 
@@ -136,12 +135,9 @@ class TaskBatch(Input):
         description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
         "for itself, and those that can be done are.",
     )
-    operations: list[
-        Annotated[
-            Annotated[Operation, Field(discriminator="op")] | SkipJsonSchema[MalformedOperation],
-            WrapValidator(_operation),
-        ]
-    ] = Field(min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them.")
+    operations: list[Annotated[Operation, Field(discriminator="op"), WrapValidator(_operation)]] = Field(
+        min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them."
+    )
 
 
 class OperationResult(Schema):

@@ -203,6 +203,26 @@ def summary(permission: Permission) -> Rows:
     )
 
 
+def project_locked(permission: Permission) -> Rows:
+    """What a batch asks of a project, which cannot go until it is done."""
+    # As for one new task: a deletion of the project under way is waited for, and then there is no project.
+    locked = select(Project.require_if_match).where(this_project(permission))
+    return locked.with_for_update(read=True, key_share=True)
+
+
+def tasks_locked() -> Rows:
+    """The tags of those tasks of a project that a batch names, locked."""
+    # In one order, so that two batches do not wait for each other.
+    return (
+        select(Task.id, tag(Task.version).label("etag")).where(named_in_project()).order_by(Task.id).with_for_update()
+    )
+
+
+def named_in_project() -> ColumnElement[bool]:
+    """Holds for tasks that a batch names and that are in its project: of others none is touched, whoever may."""
+    return (Task.id == any_(given("ids", ARRAY(Uuid)))) & (Task.project_id == given("project_id", Uuid))
+
+
 def wrong_counts() -> Rows:
     """The projects whose kept counts are not the truth, both seen at the same moment: there should be none."""
     kept_counts = (

@@ -7,7 +7,6 @@ import schemathesis
 from hypothesis import strategies as st
 
 from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN
-
 from app.core.idempotency import PARAMETER
 from app.core.ids import uuid7
 
