@@ -22,6 +22,7 @@ from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
 from app.core.ratelimit import RateLimits
+from app.core.ratesharing import RateSharing
 from app.core.routing import Dispatcher
 from app.features import PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
@@ -52,15 +53,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.database = database
         app.state.authentication = authentication = Authentication(settings, database)
         app.state.callers = callers = Callers(authentication, database)
+        sharing = None if limits is None else RateSharing(limits, database)
         try:
             await _warm_up(database)
             await callers.start()
-            if limits is not None:
-                await limits.start(database)
+            if sharing is not None:
+                await sharing.start()
             yield
         finally:
-            if limits is not None:
-                await limits.stop(database)
+            if sharing is not None:
+                await sharing.stop()
             await callers.stop()
             await database.close()
 
