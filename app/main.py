@@ -27,8 +27,9 @@ from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
 from app.core.openapi import install_openapi
-from app.core.ratelimit import EXPIRED as EXPIRED_COUNTS
 from app.core.ratelimit import RateLimits
+from app.core.ratesharing import EXPIRED as EXPIRED_COUNTS
+from app.core.ratesharing import RateSharing
 from app.core.routing import Dispatcher
 from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
 
@@ -73,16 +74,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.kept_answers = KeptAnswers(settings)
         expired = (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings))
         app.state.housekeeping = housekeeping = Housekeeping(database, expired)
+        sharing = None if limits is None else RateSharing(limits, database)
         try:
             await _warm_up(database)
             await callers.start()
             await housekeeping.start()
-            if limits is not None:
-                await limits.start(database)
+            if sharing is not None:
+                await sharing.start()
             yield
         finally:
-            if limits is not None:
-                await limits.stop(database)
+            if sharing is not None:
+                await sharing.stop()
             await housekeeping.stop()
             await callers.stop()
             await database.close()

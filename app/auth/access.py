@@ -79,23 +79,30 @@ async def caller_of(request: Request) -> Caller:
     """
     # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
     # connection.
-    if (known := request.scope.get("taller.caller")) is not None:
-        caller: Caller = known
+    caller: Caller | None = request.scope.get("taller.caller")
+    if caller is not None:
         return caller
     allowance: Allowance | None = request.scope.get(ALLOWANCE)
-    if allowance is None:
-        return await _identified(request, None)
+    callers: Callers = request.app.state.callers
     try:
-        caller = await _identified(request, allowance)
+        token = _token_of(request)
+        caller = callers.remembered(token)
+        if caller is None:
+            if allowance is not None:
+                allowance.refuse_spent_address()
+            caller = await callers.identify(token)
     except NotAuthenticatedError:
-        allowance.take_for_address(DEFAULT)
+        if allowance is not None:
+            allowance.take_for_address(DEFAULT)
         raise
-    allowance.take(caller.user_id if caller.method == "session" else caller.source_id)
+    if allowance is not None:
+        allowance.take(caller.user_id if caller.method == "session" else caller.source_id)
+    request.scope["taller.caller"] = caller
     return caller
 
 
-async def _identified(request: Request, allowance: Allowance | None) -> Caller:
-    """The caller by `Authorization: Bearer` with an access token or API key, or by `X-API-Key`."""
+def _token_of(request: Request) -> str:
+    """What the request brings: `Authorization: Bearer` with an access token or API key, or `X-API-Key`."""
     bearer = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
@@ -108,15 +115,9 @@ async def _identified(request: Request, allowance: Allowance | None) -> Caller:
     if not token:
         raise NotAuthenticatedError
     try:
-        text = token.decode("ascii")
+        return token.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidTokenError from None
-    callers: Callers = request.app.state.callers
-    if allowance is not None and not callers.remembers(text):
-        allowance.refuse_spent_address()
-    caller = await callers.identify(text)
-    request.scope["taller.caller"] = caller
-    return caller
 
 
 class CallerGuard(Guard):

@@ -57,24 +57,26 @@ class Callers:
         self._watched_at = float("-inf")
         self._watcher: asyncio.Task[None] | None = None
 
-    def remembers(self, token: str) -> bool:
-        """Whether the caller behind a token is known without a statement."""
+    def remembered(self, token: str) -> Caller | None:
+        """The caller behind a token that was seen before, unless something may have changed since."""
         caller = self._remembered.get(token)
-        return caller is not None and self._is_current(caller)
+        if caller is None or not self._is_current(caller):
+            return None
+        self._remembered.move_to_end(token)
+        if caller.method == "api_key":
+            self._used_keys.add(caller.source_id)
+        return caller
 
     async def identify(self, token: str) -> Caller:
-        """The caller behind an access token or API key.
+        """The caller behind an access token or API key, by asking the database.
 
         Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
         """
-        caller = self._remembered.get(token)
-        if caller is not None and self._is_current(caller):
-            self._remembered.move_to_end(token)
-        else:
-            caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
-            self._remembered[token] = caller
-            if len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
+        caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
+        self._remembered[token] = caller
+        self._remembered.move_to_end(token)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller

@@ -1,4 +1,4 @@
-"""The declarative base of all tables, and the columns they share.
+"""The declarative base of all tables, the columns they share, and the one table that belongs to no feature.
 
 Defaults are the database's (`server_default`): statements run without the part of SQLAlchemy that would fill in others.
 """
@@ -6,7 +6,7 @@ Defaults are the database's (`server_default`): statements run without the part 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy import DateTime, MetaData, Text, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.ids import uuid7
@@ -43,3 +43,17 @@ class Versioned(Timestamped):
     """A row whose states are numbered from 1, by the same trigger. Entity tags are made of the number."""
 
     version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)
+
+
+class RateCount(Base):
+    """How many requests a caller has sent in a window. Unlogged: worth nothing after a crash."""
+
+    __tablename__ = "rate_counts"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    # First, so that what is over is found by the same index.
+    ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    """The policy, and the caller's id or network address."""
+
+    count: Mapped[int]

@@ -140,19 +140,23 @@ class TaskBatch(Input):
     )
 
 
+def _nothing(value: object) -> bool:
+    return value is None
+
+
 class OperationResult(Schema):
-    """What became of an operation."""
+    """What became of an operation: with the task as it is now, unless it was deleted, or the problem that it met."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["status"]})
 
     status: int = Field(description="The status that a request of its own would have been answered with.")
-    task: TaskRead | None = Field(description="The task as it is now; null where it was deleted or nothing was done.")
-    problem: Problem | None = Field(description="Why nothing was done; null where it was.")
+    task: TaskRead = Field(exclude_if=_nothing, description="The task as it is now.")
+    problem: Problem = Field(exclude_if=_nothing, description="Why nothing was done.")
 
 
 class TaskBatchResult(Schema):
     """What became of each operation, in their order."""
 
-    model_config = ConfigDict(
-        json_schema_extra=with_example({"results": [{"status": 204, "task": None, "problem": None}]})
-    )
+    model_config = ConfigDict(json_schema_extra=with_example({"results": [{"status": 204}]}))
 
     results: list[OperationResult]

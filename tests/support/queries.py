@@ -10,7 +10,7 @@ from sqlalchemy import event
 from app.auth.callers import WATCHER
 from app.core.database import Database
 from app.core.housekeeping import HOUSEKEEPING
-from app.core.ratelimit import SHARER
+from app.core.ratesharing import SHARER
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import TooManyRequestsError
 from app.core.housekeeping import Housekeeping
-from app.core.ratelimit import DEFAULT, EXPIRED, MAX_CALLERS, RateLimits
+from app.core.ratelimit import DEFAULT, MAX_CALLERS, RateLimits
+from app.core.ratesharing import EXPIRED, RateSharing
 from app.main import create_app
 from tests.support.client import Api
 
@@ -51,16 +52,16 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
 async def test_what_one_worker_counts_the_others_learn(database: Database) -> None:
     first, second = limits_of(10), limits_of(10)
     assert (ask(first, HERE, 6), ask(first, THERE, 1)) == (6, 1)
-    assert await first.share(database)
+    assert await RateSharing(first, database).share()
     # The second knows nothing of this caller until it has something to tell about them itself.
     assert ask(second, HERE, 1) == 1
-    assert await second.share(database)
+    assert await RateSharing(second, database).share()
     assert ask(second, HERE, 10) == 3
     assert ask(second, THERE, 10) == 10
     # More than the quota was admitted, and nothing breaks.
-    assert await second.share(database)
+    assert await RateSharing(second, database).share()
     assert ask(second, THERE, 10) == 0
-    assert not await second.share(database)
+    assert not await RateSharing(second, database).share()
 
 
 async def test_many_workers_can_tell_at_once(database: Database) -> None:
@@ -70,7 +71,7 @@ async def test_many_workers_can_tell_at_once(database: Database) -> None:
         for number, worker in enumerate(workers):
             for name in names if number % 2 else reversed(names):
                 ask(worker, name)
-        await asyncio.gather(*(worker.share(database) for worker in workers))
+        await asyncio.gather(*(RateSharing(worker, database).share() for worker in workers))
     assert await database.rows(text("SELECT count(*), min(count), max(count) FROM rate_counts")) == [
         {"count": 100, "min": 40, "max": 40}
     ]
@@ -82,13 +83,13 @@ async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
     await database.rows(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         with pytest.raises(Exception, match="rate_counts"):
-            await limits.share(database)
+            await RateSharing(limits, database).share()
         assert ask(limits, HERE, 2) == 2
     finally:
         await database.rows(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
-    await limits.share(database)
+    await RateSharing(limits, database).share()
     ask(other, HERE)
-    await other.share(database)
+    await RateSharing(other, database).share()
     assert ask(other, HERE, 10) == 3
 
 
@@ -99,7 +100,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
     await database.rows(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
-            with caplog.at_level(logging.WARNING, "app.core.ratelimit"):
+            with caplog.at_level(logging.WARNING, "app.core.ratesharing"):
                 assert (await api.get("/projects/")).status_code == 200
                 await asyncio.sleep(1.5)
                 assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
@@ -108,7 +109,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
     finally:
         await database.rows(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
     # Said once, not every second.
-    assert [record.message.partition(":")[0] for record in caplog.records if record.name == "app.core.ratelimit"] == [
+    assert [record.message.partition(":")[0] for record in caplog.records if record.name == "app.core.ratesharing"] == [
         "cannot share request counts, each worker counts for itself"
     ]
 
@@ -163,7 +164,8 @@ async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(dat
 
 def test_the_memory_that_counting_takes_is_bounded() -> None:
     limits = limits_of(5)
-    (counter,) = limits.counters.values()
+    counter = limits.callers
+    assert counter is not None
     assert ask(limits, "192.0.2.1", 9) == 5
     for number in range(MAX_CALLERS + 1_000):
         ask(limits, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
@@ -185,3 +187,11 @@ def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
     allowance.take_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
     assert dict(allowance.headers(304))[b"ratelimit"].startswith(b'"default";r=5;t=')
+
+
+async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
+    limits = limits_of(5)
+    allowance = limits.allowance({"type": "http", "client": (HERE, 1)})
+    allowance.take_for_address(DEFAULT)
+    allowance.headers(304)
+    assert not await RateSharing(limits, database).share()
