@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.config import Settings
 from app.core.connections import Connections
 from app.core.errors import AppError, StatementTimeoutError, UnavailableError
+from app.core.pgbouncer import asyncpg_arguments, engine_arguments
 from app.core.statements import Statement, prepared
 
 PASSING_CLASSES = ("08", "53", "57P")
@@ -68,8 +69,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
             raise ValueError("no database address")
-        server_settings = {
-            "application_name": "taller",
+        parameters = {
             # Our statements are short: compiling them costs more than it gains.
             "jit": "off",
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
@@ -79,11 +79,7 @@ class Database:
         connect = partial(
             asyncpg.connect,
             url.set(drivername="postgresql").render_as_string(hide_password=False),
-            timeout=settings.database_connect_timeout,
-            # The server ends long statements; this is for a server that has gone without a word.
-            command_timeout=settings.statement_timeout + 2,
-            statement_cache_size=500,
-            server_settings={**server_settings, **BY_INDEX},
+            **asyncpg_arguments(settings, {**parameters, **BY_INDEX}),
         )
         self.statements = Connections(
             connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
@@ -97,11 +93,7 @@ class Database:
             pool_use_lifo=True,
             # Errors end up in the log: the statement may, what people sent may not.
             hide_parameters=True,
-            connect_args={
-                "timeout": settings.database_connect_timeout,
-                "command_timeout": settings.statement_timeout + 2,
-                "server_settings": server_settings,
-            },
+            connect_args=engine_arguments(settings, parameters),
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.observers: list[Callable[[str, list[Any]], None]] = []
