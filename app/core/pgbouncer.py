@@ -27,7 +27,11 @@ def asyncpg_arguments(settings: Settings, parameters: Mapping[str, str]) -> dict
             **common,
             "server_settings": named,
             "statement_cache_size": 0,
-            "connection_class": type("Bounced", (BouncedConnection,), {"opening": _opening(parameters)}),
+            "connection_class": type(
+                "Bounced",
+                (BouncedConnection,),
+                {"opening": _opening(parameters), "patience": settings.database_pool_timeout},
+            ),
         }
     return {**common, "server_settings": {**named, **parameters}, "statement_cache_size": 500}
 
@@ -47,9 +51,13 @@ class BouncedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is 
 
     opening: ClassVar[str]
     """Begins a transaction and gives it its settings, in one round trip."""
+    patience: ClassVar[float]
+    """Seconds to wait for it: that is when PgBouncer looks for a free connection to the server."""
 
-    def transaction(self, **_: Any) -> "BouncedTransaction":
-        """A transaction with our settings; what SQLAlchemy begins is one, too. None has options of its own."""
+    def transaction(self, **options: Any) -> "BouncedTransaction":
+        """A transaction with our settings, also for SQLAlchemy. Isolation and the like are the server's defaults."""
+        if any(options.values()):
+            raise NotImplementedError(f"a transaction through PgBouncer with {options}")
         return BouncedTransaction(self)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> list[Any]:
@@ -73,7 +81,7 @@ class BouncedTransaction:
 
     async def start(self) -> None:
         """Begin."""
-        await self._run(self._connection.opening)
+        await self._run(self._connection.opening, self._connection.patience)
 
     async def commit(self) -> None:
         """End, and keep what was done."""
@@ -83,10 +91,11 @@ class BouncedTransaction:
         """End, and undo what was done."""
         await self._run("ROLLBACK")
 
-    async def _run(self, command: str) -> None:
+    async def _run(self, command: str, timeout: float | None = None) -> None:
         try:
-            await self._connection.execute(command)
-        except BaseException:
-            # Begun in part, or perhaps not ended: nobody may get this connection.
-            self._connection.terminate()
+            await self._connection.execute(command, timeout=timeout)
+        except BaseException as error:
+            # A COMMIT that is refused leaves nothing open. Anything else may have, and nobody else may get that.
+            if not isinstance(error, asyncpg.PostgresError) or self._connection.is_in_transaction():
+                self._connection.terminate()
             raise

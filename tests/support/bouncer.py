@@ -3,10 +3,11 @@
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from app.embedded import die_with_parent, short_temporary_directory, unprivileged_user
 
 START_TIMEOUT = 10
+SSL_REQUEST = struct.pack(">II", 8, 80877103)
 
 # Debian installs it where only root's PATH leads.
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
@@ -90,8 +92,11 @@ def _configuration(server: URL, directory: Path, servers: int, options: Mapping[
 def _wait_until_ready(process: "subprocess.Popen[bytes]", directory: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
-        with socket.socket(socket.AF_UNIX) as connection:
-            if connection.connect_ex(str(directory / ".s.PGSQL.5432")) == 0:
+        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+            connection.settimeout(1)
+            connection.connect(str(directory / ".s.PGSQL.5432"))
+            connection.sendall(SSL_REQUEST)
+            if connection.recv(1) == b"N":
                 return
         time.sleep(0.02)
     log = (directory / "pgbouncer.log").read_text(errors="replace")

@@ -43,7 +43,7 @@ def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 async def crowded(crowded_url: str, settings: Settings) -> AsyncIterator[FastAPI]:
     """The application on twenty projects of 5 000 tasks each."""
-    app = create_app(settings.model_copy(update={"database_url": crowded_url, "statement_timeout": 60}))
+    app = create_app(settings.model_copy(update={**server.way_to(crowded_url), "statement_timeout": 60}))
     async with app.router.lifespan_context(app):
         database: Database = app.state.database
         user = UserFactory.build()
