@@ -20,7 +20,7 @@ from app.core.config import Settings, get_settings
 from app.core.database import Database, errors_translated
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
-from app.core.migrations import draft, upgrade
+from app.core.migrations import MigrationError, direct_url, draft, upgrade
 from app.core.protocol import BoundedHttp
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             given = vars(chosen)
             given.pop("function")(_settings(), **given)
-    except (CommandError, AdministrationError, EmbeddedPostgresError, UnavailableError) as error:
+    except (CommandError, AdministrationError, EmbeddedPostgresError, MigrationError, UnavailableError) as error:
         sys.exit(f"taller: {error}")
 
 
@@ -103,11 +103,10 @@ def run(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> None:
     """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
-    if settings.database_url is None:
-        raise CommandError("TALLER_DATABASE_URL is not set.")
+    url = direct_url(settings)
     try:
         with errors_translated():
-            upgrade(settings.database_url)
+            upgrade(url)
     except UnavailableError as error:
         raise CommandError(f"the database cannot be migrated now: {error.__cause__}") from error
     if settings.is_development:
@@ -121,7 +120,7 @@ def migration(settings: Settings, name: str) -> None:
     if not name.strip(". "):
         raise CommandError('name the migration: make migration name="add labels"')
     with _database_for_development(settings) as url:
-        upgrade(url)
+        upgrade(direct_url(settings.model_copy(update={"database_url": url})))
         path = draft(url, name)
     _say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
 

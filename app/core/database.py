@@ -7,7 +7,7 @@
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol
@@ -84,9 +84,10 @@ class Database:
         self.statements = Connections(
             connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
         )
+        self._transactions = settings.database_transaction_pool_size
         self.engine: AsyncEngine = create_async_engine(
             url,
-            pool_size=settings.database_transaction_pool_size,
+            pool_size=self._transactions,
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
             pool_recycle=1800,
@@ -100,9 +101,12 @@ class Database:
         """Called with every statement and its parameters; for tests that count them or look at their plans."""
 
     async def start(self) -> None:
-        """Open the connections, if the database is there."""
+        """Open all connections, if the database is there, so that no request waits for one."""
         with errors_translated():
             await self.statements.warm_up()
+            async with AsyncExitStack() as opened:
+                for _ in range(self._transactions):
+                    await opened.enter_async_context(self.engine.connect())
 
     async def rows(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
