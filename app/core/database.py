@@ -106,7 +106,8 @@ class Database:
             await self.statements.warm_up()
             async with AsyncExitStack() as opened:
                 for _ in range(self._transactions):
-                    await opened.enter_async_context(self.engine.connect())
+                    connection = await self.engine.connect()
+                    opened.push_async_callback(connection.close)
 
     async def rows(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})

@@ -91,9 +91,9 @@ class BouncedTransaction:
         """End, and undo what was done."""
         await self._run("ROLLBACK")
 
-    async def _run(self, command: str, timeout: float | None = None) -> None:
+    async def _run(self, command: str, patience: float | None = None) -> None:
         try:
-            await self._connection.execute(command, timeout=timeout)
+            await self._connection.execute(command, timeout=patience)
         except BaseException as error:
             # A COMMIT that is refused leaves nothing open. Anything else may have, and nobody else may get that.
             if not isinstance(error, asyncpg.PostgresError) or self._connection.is_in_transaction():

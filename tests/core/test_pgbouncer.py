@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def bouncer_url(database_url: str) -> Iterator[str]:
 @pytest.fixture
 def connect(settings: Settings, bouncer_url: str) -> Connect:
     @asynccontextmanager
-    async def connected(**changes: Any) -> AsyncIterator[Database]:
+    async def connected(**changes: Any) -> AsyncGenerator[Database]:
         database = Database(settings.model_copy(update={**through(bouncer_url), **changes}))
         try:
             yield database
@@ -52,6 +52,12 @@ async def bounced(connect: Connect) -> AsyncIterator[Database]:
         await database.rows(text("DROP TABLE bounced"))
 
 
+async def transact(database: Database, *statements: str) -> None:
+    async with database.transaction() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
 async def numbers(database: Database) -> list[int]:
     return [row["number"] for row in await database.rows(text("SELECT number FROM bounced ORDER BY 1"))]
 
@@ -62,9 +68,7 @@ async def backend(database: Database) -> int:
     return int(row["pid"])
 
 
-async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(
-    bounced: Database, bouncer_url: str
-) -> None:
+async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounced: Database, bouncer_url: str) -> None:
     row = await bounced.row(SHOW)
     assert row == {
         "statement_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "jit": "off", **BY_INDEX,
@@ -78,11 +82,11 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(
     try:
         # The server connection is the same: there is only one.
         assert await stranger.fetchval("SELECT pg_backend_pid()") == await backend(bounced)
-        found = dict(await stranger.fetchrow(str(SHOW)))
+        theirs = dict(await stranger.fetchrow(str(SHOW)))
     finally:
         await stranger.close()
-    assert found["statement_timeout"] == found["idle_in_transaction_session_timeout"] == "0"
-    assert (found["plan_cache_mode"], found["enable_seqscan"], found["enable_sort"]) == ("auto", "on", "on")
+    assert theirs["statement_timeout"] == theirs["idle_in_transaction_session_timeout"] == "0"
+    assert (theirs["plan_cache_mode"], theirs["enable_seqscan"], theirs["enable_sort"]) == ("auto", "on", "on")
 
 
 async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_connection_goes_on(
@@ -93,9 +97,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_conne
         with pytest.raises(StatementTimeoutError):
             await hurried.rows(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
         with pytest.raises(StatementTimeoutError):
-            async with hurried.transaction() as session:
-                await session.execute(text("INSERT INTO bounced VALUES (2)"))
-                await session.execute(text("SELECT pg_sleep(1)"))
+            await transact(hurried, "INSERT INTO bounced VALUES (2)", "SELECT pg_sleep(1)")
         assert await numbers(bounced) == []
         assert await backend(bounced) == before
 
@@ -105,8 +107,7 @@ async def test_what_a_commit_refuses_is_an_error_and_not_kept(bounced: Database)
     with pytest.raises(ConstraintError):
         await bounced.rows(text("INSERT INTO bounced VALUES (1), (1)"))
     with pytest.raises(ConstraintError):
-        async with bounced.transaction() as session:
-            await session.execute(text("INSERT INTO bounced VALUES (2), (2)"))
+        await transact(bounced, "INSERT INTO bounced VALUES (2), (2)")
     assert await numbers(bounced) == []
     assert await backend(bounced) == before
 
@@ -130,7 +131,9 @@ async def test_a_request_that_is_cut_off_anywhere_leaves_no_transaction_behind(b
         await asyncio.gather(task, return_exceptions=True)
     answers = await asyncio.gather(*(bounced.rows(text("SELECT CAST(:n AS int) AS n"), {"n": n}) for n in range(50)))
     assert answers == [[{"n": n}] for n in range(50)]
-    open_ = text("SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'")
+    open_ = text(
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+    )
     assert await bounced.row(open_) == {"n": 0}
 
 
@@ -143,8 +146,7 @@ async def test_who_finds_no_free_connection_to_the_server_is_told_after_the_pool
         with pytest.raises(UnavailableError):
             await waiting.rows(text("SELECT 1"))
         with pytest.raises(UnavailableError):
-            async with waiting.transaction() as second:
-                await second.execute(text("SELECT 1"))
+            await transact(waiting, "SELECT 1")
         assert 0.6 <= time.monotonic() - started < 3
     assert await numbers(bounced) == []
 

@@ -92,7 +92,10 @@ def _configuration(server: URL, directory: Path, servers: int, options: Mapping[
         (
             "[databases]",
             # A quote is doubled.
-            "* = " + " ".join(f"{name}='{str(value).replace(chr(39), 2 * chr(39))}'" for name, value in target.items() if value),
+            "* = "
+            + " ".join(
+                f"{name}='{str(value).replace(chr(39), 2 * chr(39))}'" for name, value in target.items() if value
+            ),
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in settings.items()),
             "",
