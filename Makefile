@@ -31,8 +31,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, ready to use
 	@exec $(BIN)/taller dev
 
-test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(options)
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.features  # noqa: F401 - imports every feature's models
 from app.core.config import get_settings
+from app.core.migrations import direct_url
 from app.core.models import Base
 
 ADVISORY_LOCK = 7_425_531_018
@@ -54,9 +55,7 @@ def migrate_on(connection: Connection) -> None:
 
 async def migrate_online() -> None:
     """Connect and migrate."""
-    url = context.config.attributes.get("url") or get_settings().database_url
-    if url is None:
-        raise RuntimeError("TALLER_DATABASE_URL is not set")
+    url = context.config.attributes.get("url") or direct_url(get_settings())
     engine = create_async_engine(url, poolclass=pool.NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(migrate_on)

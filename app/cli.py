@@ -21,7 +21,7 @@ from app.core.database import Database, errors_translated, plain_url
 from app.core.documentation import errors_page
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
-from app.core.migrations import draft, upgrade
+from app.core.migrations import MigrationError, direct_url, draft, upgrade
 from app.core.protocol import BoundedHttp
 from app.core.search import UnknownDictionaryError, use_dictionary
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             given = vars(chosen)
             given.pop("function")(_settings(), **given)
-    except (CommandError, AdministrationError, EmbeddedPostgresError, UnavailableError) as error:
+    except (CommandError, AdministrationError, EmbeddedPostgresError, MigrationError, UnavailableError) as error:
         sys.exit(f"taller: {error}")
 
 
@@ -106,15 +106,14 @@ def run(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> None:
     """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
-    if settings.database_url is None:
-        raise CommandError("TALLER_DATABASE_URL is not set.")
+    url = direct_url(settings)
     try:
         with errors_translated():
-            upgrade(settings.database_url)
+            upgrade(url)
     except UnavailableError as error:
         raise CommandError(f"the database cannot be migrated now: {error.__cause__}") from error
     try:
-        if asyncio.run(use_dictionary(plain_url(settings.database_url), settings.search_dictionary)):
+        if asyncio.run(use_dictionary(plain_url(url), settings.search_dictionary)):
             _say(f"words are searched by {settings.search_dictionary} now")
     except UnknownDictionaryError:
         raise CommandError(f"the server has no dictionary {settings.search_dictionary} (see pg_ts_dict)") from None
@@ -129,7 +128,7 @@ def migration(settings: Settings, name: str) -> None:
     if not name.strip(". "):
         raise CommandError('name the migration: make migration name="add labels"')
     with _database_for_development(settings) as url:
-        upgrade(url)
+        upgrade(direct_url(settings.model_copy(update={"database_url": url})))
         path = draft(url, name)
     _say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
 

@@ -59,7 +59,7 @@ class EmbeddedPostgres:
         self._socket_directory = socket_directory
         self._say = say
         self._binaries = _binaries()
-        self._user = _unprivileged_user()
+        self._user = unprivileged_user()
         self._process: subprocess.Popen[Any] | None = None
         self._lock: IO[str] | None = None
         self._sockets: Path | None = None
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
         fresh.rename(self.data)
 
     def _spawn(self) -> None:
-        self._sockets = self._socket_directory or _short_temporary_directory()
+        self._sockets = self._socket_directory or short_temporary_directory()
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
             os.chown(self._sockets, self._user.pw_uid, self._user.pw_gid)
@@ -152,7 +152,7 @@ class EmbeddedPostgres:
                 stderr=log,
                 # Away from the terminal's Ctrl-C: the API stops first, then we stop the database.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet, and it makes one system call
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads run yet, and it makes one system call
                 **self._as_user(),
             )
 
@@ -206,7 +206,8 @@ def _url(sockets: str, database: str) -> str:
     return f"postgresql+asyncpg://{SUPERUSER}@/{database}?host={quote(sockets, safe='/')}"
 
 
-def _short_temporary_directory() -> Path:
+def short_temporary_directory() -> Path:
+    """A new directory whose path leaves room for the name of a socket."""
     directory = Path(tempfile.mkdtemp(prefix="taller-pg-"))
     if len(str(directory)) > _MAX_SOCKET_PATH:
         directory.rmdir()
@@ -224,7 +225,8 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def _unprivileged_user() -> pwd.struct_passwd | None:
+def unprivileged_user() -> pwd.struct_passwd | None:
+    """As whom to run a server that refuses to run as root; None for ourselves."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -245,6 +247,7 @@ def _exclusive(path: Path) -> IO[str]:
     return lock
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a child process: get SIGINT when the parent ends, however it does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

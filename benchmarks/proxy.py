@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 from typing import Self
 
-QUERY, EXECUTE, SYNC = b"Q"[0], b"E"[0], b"S"[0]
+QUERY, EXECUTE, FLUSH, SYNC = b"Q"[0], b"E"[0], b"H"[0], b"S"[0]
 SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 _LENGTH = struct.Struct(">I")
 CHUNK = 65536
@@ -71,7 +71,7 @@ class CountingProxy:
                 self.round_trips += 1
             elif head[0] == EXECUTE:
                 self.statements += 1
-            elif head[0] == SYNC:
+            elif head[0] in {FLUSH, SYNC}:
                 self.round_trips += 1
             server.write(head + body)
             await server.drain()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 
 import pytest
 from fastapi import FastAPI
@@ -14,32 +14,42 @@ from app.core.database import Database
 from app.core.models import Base
 from app.main import create_app
 from tests.auth.factories import UserFactory
-from tests.support import server
+from tests.support import bouncer, server
 from tests.support.client import Api
 from tests.support.factories import store
 
-_running = pytest.StashKey[AbstractContextManager[str]]()
+_running = pytest.StashKey[ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--pgbouncer`: how applications reach their databases."""
+    parser.addoption("--pgbouncer", action="store_true", help="let every application go through a PgBouncer")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server and make the template once, before the workers are started."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    context = server.test_server()
-    url = context.__enter__()
-    config.stash[_running] = context
-    template = f"{server.PREFIX}template_{os.getpid()}"
-    server.create_template(url, template)
-    os.environ[server.SERVER_VARIABLE], os.environ[server.TEMPLATE_VARIABLE] = url, template
+    if config.option.pgbouncer and bouncer.PROGRAM is None:
+        raise pytest.UsageError(f"--pgbouncer: {bouncer.NOT_INSTALLED}")
+    with ExitStack() as stack:
+        # The workers inherit it.
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        url = stack.enter_context(server.test_server())
+        environment.setenv(server.SERVER_VARIABLE, url)
+        if config.option.pgbouncer:
+            environment.setenv(server.BOUNCER_VARIABLE, stack.enter_context(server.test_bouncer(url)))
+        template = f"{server.PREFIX}template_{os.getpid()}"
+        stack.callback(server.execute, url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
+        server.create_template(url, template)
+        environment.setenv(server.TEMPLATE_VARIABLE, template)
+        config.stash[_running] = stack.pop_all()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Drop the template and stop the server."""
-    context = config.stash.get(_running, None)
-    if context is not None:
-        url, template = os.environ.pop(server.SERVER_VARIABLE), os.environ.pop(server.TEMPLATE_VARIABLE)
-        server.execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
-        context.__exit__(None, None, None)
+    """Drop the template and stop what was started."""
+    if (running := config.stash.get(_running, None)) is not None:
+        running.close()
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +78,9 @@ def settings(database_url: str) -> Settings:
     return Settings(
         _env_file=None,
         env="development",
-        database_url=database_url,
         argon2_time_cost=1,
         argon2_memory_cost=8,
+        **server.way_to(database_url),
     )
 
 

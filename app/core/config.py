@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl | None = None
     """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
 
+    pgbouncer: bool = False
+    """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
+
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections per worker for single statements; those of all workers must fit the server's `max_connections`."""
 

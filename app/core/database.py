@@ -8,7 +8,7 @@
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol
@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from app.core.config import Settings
 from app.core.connections import Connections
 from app.core.errors import AppError, StatementTimeoutError, UnavailableError
+from app.core.pgbouncer import asyncpg_arguments, engine_arguments, opening_of
 from app.core.statements import Statement, prepared
 
 PASSING_CLASSES = ("08", "53", "57P")
@@ -72,8 +73,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
             raise ValueError("no database address")
-        server_settings = {
-            "application_name": "taller",
+        parameters = {
             # Our statements are short: compiling them costs more than it gains.
             "jit": "off",
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
@@ -83,38 +83,36 @@ class Database:
         connect = partial(
             asyncpg.connect,
             plain_url(settings.database_url),
-            timeout=settings.database_connect_timeout,
-            # The server ends long statements; this is for a server that has gone without a word.
-            command_timeout=settings.statement_timeout + 2,
-            statement_cache_size=500,
-            server_settings={**server_settings, **BY_INDEX},
+            **asyncpg_arguments(settings, {**parameters, **BY_INDEX}),
         )
         self.statements = Connections(
             connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
         )
+        self._opening = opening_of(settings, {**parameters, **BY_INDEX})
+        self._transactions = settings.database_transaction_pool_size
         self.engine: AsyncEngine = create_async_engine(
             url,
-            pool_size=settings.database_transaction_pool_size,
+            pool_size=self._transactions,
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
             pool_recycle=1800,
             pool_use_lifo=True,
             # Errors end up in the log: the statement may, what people sent may not.
             hide_parameters=True,
-            connect_args={
-                "timeout": settings.database_connect_timeout,
-                "command_timeout": settings.statement_timeout + 2,
-                "server_settings": server_settings,
-            },
+            connect_args=engine_arguments(settings, parameters),
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.observers: list[Callable[[str, list[Any]], None]] = []
         """Called with every statement and its parameters; for tests that count them or look at their plans."""
 
     async def start(self) -> None:
-        """Open the connections, if the database is there."""
+        """Open all connections, if the database is there, so that no request waits for one."""
         with errors_translated():
             await self.statements.warm_up()
+            async with AsyncExitStack() as opened:
+                for _ in range(self._transactions):
+                    connection = await self.engine.connect()
+                    opened.push_async_callback(connection.close)
 
     async def rows(
         self,
@@ -139,16 +137,14 @@ class Database:
         # By its items, in half the time: a bare `dict(record)` would look each column up by its name.
         return [dict(record.items()) for record in records]
 
-    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool) -> "list[asyncpg.Record]":
+    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool = False) -> "list[asyncpg.Record]":
+        if by_value:
+            async with self.unit() as unit:
+                await unit.command(BY_VALUE)
+                return await unit._records(sql, arguments)  # noqa: SLF001 - another of its own kind
         connection = self.statements.take_idle() or await self.statements.take()
-        records: list[asyncpg.Record]
         try:
-            if by_value:
-                async with connection.transaction():
-                    await connection.execute(BY_VALUE)
-                    records = await connection.fetch(sql, *arguments)
-            else:
-                records = await connection.fetch(sql, *arguments)
+            records: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
         except asyncpg.PostgresError:
             self.statements.give_back(connection)
             raise
@@ -191,7 +187,7 @@ class Database:
         is_clean = False
         try:
             unit = Unit(self, connection)
-            await unit.command("BEGIN")
+            await unit.command(self._opening)
             try:
                 yield unit
             except Exception:
@@ -241,7 +237,13 @@ class Unit(Database):
             # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
             raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
 
-    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool) -> "list[asyncpg.Record]":  # noqa: ARG002 - a unit's statements find by ids
+    async def _records(
+        self,
+        sql: str,
+        arguments: list[Any],
+        *,
+        by_value: bool = False,  # noqa: ARG002 - what a unit runs finds its rows by ids
+    ) -> "list[asyncpg.Record]":
         try:
             records: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
         except asyncpg.PostgresError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from app.core.config import Settings
 from app.core.database import Database
 
 if TYPE_CHECKING:
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 _REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"$', re.MULTILINE)
+
+
+class MigrationError(RuntimeError):
+    """Migrations cannot run here; the message tells the operator why."""
+
+
+def direct_url(settings: Settings) -> str:
+    """Where migrations run. Raises `MigrationError` if these settings do not lead to PostgreSQL itself."""
+    if settings.database_url is None:
+        raise MigrationError("TALLER_DATABASE_URL is not set.")
+    if settings.pgbouncer:
+        # One runner at a time is held by a lock that lasts as long as its connection.
+        raise MigrationError(
+            "migrations need PostgreSQL itself: for them, set TALLER_DATABASE_URL to its own address "
+            "and TALLER_PGBOUNCER=false."
+        )
+    return settings.database_url
 
 
 def alembic_config(url: str | None = None) -> "Config":

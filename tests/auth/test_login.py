@@ -116,7 +116,7 @@ async def test_wrong_password_unknown_user_and_inactive_user_get_the_same_answer
 @pytest.fixture(scope="module")
 async def slow_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with the password parameters that it has unless told otherwise."""
-    real = Settings(_env_file=None, database_url=settings.database_url)
+    real = Settings(_env_file=None, database_url=settings.database_url, pgbouncer=settings.pgbouncer)
     assert (real.argon2_time_cost, real.argon2_memory_cost) == (2, 19456)
     app = create_app(real)
     async with app.router.lifespan_context(app):
@@ -148,7 +148,7 @@ async def test_wrong_password_unknown_user_and_no_password_take_the_same_time(
 
 async def test_logins_do_not_stall_other_requests(settings: Settings, database: Database) -> None:
     # Each hash takes long enough that hashing on the event loop could not be missed.
-    slow = Settings(_env_file=None, database_url=settings.database_url, argon2_time_cost=8, argon2_memory_cost=65536)
+    slow = settings.model_copy(update={"argon2_time_cost": 8, "argon2_memory_cost": 65536})
     app = create_app(slow)
     async with app.router.lifespan_context(app), Api(app) as api:
         hashed = await app.state.authentication.passwords.hash(PASSWORD)

@@ -87,7 +87,9 @@ async def test_the_proxy_counts_what_is_executed_and_waited_for(server_url: str,
             asked, waited = proxy.statements, proxy.round_trips
             await connection.execute("SELECT 1")
             assert (proxy.statements - asked, proxy.round_trips - waited) == (1, 1)
+            asked, waited = proxy.statements, proxy.round_trips
             statement = await connection.prepare("SELECT $1::int")
+            assert (proxy.statements - asked, proxy.round_trips - waited) == (0, 1)
             asked, waited = proxy.statements, proxy.round_trips
             assert await statement.fetchval(7) == 7
             assert (proxy.statements - asked, proxy.round_trips - waited) == (1, 1)

@@ -3,15 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from app.core.config import Settings
 from app.core.connections import Connections
 from app.core.database import Database
 from app.core.errors import UnavailableError
+from benchmarks.proxy import CountingProxy
 
 
 @pytest.fixture
@@ -146,3 +149,28 @@ async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> No
     for connection in taken:
         pool.give_back(connection)
         assert connection.is_closed(), "what comes back after the end is closed"
+
+
+async def test_after_the_start_no_request_waits_for_a_connection_to_open(settings: Settings, tmp_path: Path) -> None:
+    assert settings.database_url is not None
+    server = make_url(settings.database_url)
+    host = server.query.get("host") or server.host
+    assert isinstance(host, str)
+    proxied = server.set(host=None, port=None, query={"host": str(tmp_path)}).render_as_string(hide_password=False)
+    changes = {"database_url": proxied, "database_pool_size": 3, "database_transaction_pool_size": 2}
+    database = Database(settings.model_copy(update=changes))
+
+    async def in_transaction() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT pg_sleep(0.1)"))
+
+    async with CountingProxy(tmp_path, host, server.port or 5432):
+        await database.start()
+    # Those who are in stay in, and the door is closed.
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.open_unix_connection(tmp_path / ".s.PGSQL.5432")
+    try:
+        singles = (database.rows(text("SELECT pg_sleep(0.1)")) for _ in range(3))
+        await asyncio.gather(*singles, in_transaction(), in_transaction())
+    finally:
+        await database.close()

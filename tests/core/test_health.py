@@ -24,7 +24,7 @@ def other_url(server_url: str, worker_id: str) -> Iterator[str]:
 
 @pytest.fixture
 def other_app(settings: Settings, other_url: str) -> FastAPI:
-    return create_app(settings.model_copy(update={"database_url": other_url}))
+    return create_app(settings.model_copy(update=server.way_to(other_url)))
 
 
 async def test_it_lives_and_is_ready_for_anybody_at_the_root(anonymous: Api) -> None:

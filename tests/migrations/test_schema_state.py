@@ -33,7 +33,7 @@ def old_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 async def _set_version(settings: Settings, url: str, version: str | None) -> None:
-    database = Database(settings.model_copy(update={"database_url": url}))
+    database = Database(settings.model_copy(update=server.way_to(url)))
     await database.rows(text("DELETE FROM alembic_version"))
     if version is not None:
         await database.rows(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
@@ -41,14 +41,14 @@ async def _set_version(settings: Settings, url: str, version: str | None) -> Non
 
 
 async def test_the_application_does_not_start_on_a_schema_that_is_behind(settings: Settings, old_url: str) -> None:
-    app = create_app(settings.model_copy(update={"database_url": old_url}))
+    app = create_app(settings.model_copy(update=server.way_to(old_url)))
     with pytest.raises(SchemaBehindError, match="run `taller migrate`"):
         async with app.router.lifespan_context(app):
             pass
 
 
 async def test_it_starts_and_is_ready_on_a_schema_from_a_newer_release(settings: Settings, copy_url: str) -> None:
-    app = create_app(settings.model_copy(update={"database_url": copy_url}))
+    app = create_app(settings.model_copy(update=server.way_to(copy_url)))
     await _set_version(settings, copy_url, "9999")
     async with app.router.lifespan_context(app), Api(app) as api:
         answer = await api.get("/health/ready")
@@ -56,7 +56,7 @@ async def test_it_starts_and_is_ready_on_a_schema_from_a_newer_release(settings:
 
 
 async def test_it_is_not_ready_once_its_schema_is_taken_back(settings: Settings, copy_url: str) -> None:
-    app = create_app(settings.model_copy(update={"database_url": copy_url}))
+    app = create_app(settings.model_copy(update=server.way_to(copy_url)))
     async with app.router.lifespan_context(app), Api(app) as api:
         answer = await api.get("/health/ready")
         assert (answer.status_code, answer.json()) == (200, {"status": "ok", "schema_state": "current"})

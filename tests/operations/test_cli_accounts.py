@@ -15,6 +15,7 @@ import pytest
 
 from app.cli import main
 from app.core.migrations import ROOT
+from tests.support import server
 from tests.support.process import Service, running_service
 
 PASSWORD = "correct horse battery"
@@ -56,7 +57,8 @@ def service(server_url: str) -> Iterator[Service]:
 @pytest.fixture
 def environment(service: Service, tmp_path: Path) -> dict[str, str]:
     # A data directory that must not be touched, because an address is given.
-    return {"TALLER_DATABASE_URL": service.database_url, "TALLER_DATA_DIR": str(tmp_path / "untouched")}
+    way = server.variables(server.way_to(service.database_url))
+    return {**way, "TALLER_DATA_DIR": str(tmp_path / "untouched")}
 
 
 def sign_in(client: httpx2.Client, username: str, password: str) -> httpx2.Response:

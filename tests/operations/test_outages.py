@@ -1,6 +1,8 @@
 """When the database is away, slow or overloaded: 503 with a time to try again, and recovery by itself."""
 
 import asyncio
+import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from app.embedded import EmbeddedPostgres
 from app.main import create_app
 from tests.operations.support import run_command
 from tests.projects.factories import project_of
+from tests.support import server
+from tests.support.bouncer import running_bouncer
 from tests.support.client import Api, assert_problem
 from tests.support.process import Service
 
@@ -25,13 +29,25 @@ SOON = 10
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """A server that the test may stop and start again at the same address."""
-    # Not with the test run's unsafe options: what was acknowledged must be there after each stop.
-    server = EmbeddedPostgres(tmp_path / "data", socket_directory=tmp_path / "s")
-    server.start()
-    yield server
-    server.stop()
+    # Not in pytest's directory: to the user as whom the servers run, every other run of pytest closes that.
+    with tempfile.TemporaryDirectory(prefix="taller-outage-", ignore_cleanup_errors=True) as directory:
+        # Not with the test run's unsafe options: what was acknowledged must be there after each stop.
+        postgres = EmbeddedPostgres(Path(directory), socket_directory=Path(directory) / "s")
+        postgres.start()
+        yield postgres
+        postgres.stop()
+
+
+@pytest.fixture
+def way(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
+    """The settings by which a service of this run reaches that server."""
+    if server.BOUNCER_VARIABLE not in os.environ:
+        yield {}
+        return
+    with running_bouncer(postgres.url(), servers=5) as bouncer:
+        yield server.variables(server.through(bouncer))
 
 
 def assert_unavailable(answer: httpx2.Response) -> None:
@@ -48,10 +64,12 @@ def wait_for(client: httpx2.Client, path: str, **options: Any) -> None:
         time.sleep(0.05)
 
 
-def test_the_service_outlives_its_database_and_recovers_with_it(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+def test_the_service_outlives_its_database_and_recovers_with_it(
+    tmp_path: Path, postgres: EmbeddedPostgres, way: dict[str, str]
+) -> None:
     migrated = run_command(tmp_path, "migrate", TALLER_DATABASE_URL=postgres.url())
     assert migrated.returncode == 0, migrated.stderr
-    with Service(postgres.url(), tmp_path) as service, service.client() as client:
+    with Service(postgres.url(), tmp_path, way) as service, service.client() as client:
         service.start()
         pid = service.process.pid
         token = client.post("/auth/login", json={"username": "admin", "password": "1234"}).json()["access_token"]
@@ -82,12 +100,12 @@ def test_the_service_outlives_its_database_and_recovers_with_it(tmp_path: Path, 
 
 
 def test_a_service_started_before_its_database_serves_as_soon_as_it_is_there(
-    tmp_path: Path, postgres: EmbeddedPostgres
+    tmp_path: Path, postgres: EmbeddedPostgres, way: dict[str, str]
 ) -> None:
     assert run_command(tmp_path, "migrate", TALLER_DATABASE_URL=postgres.url()).returncode == 0
     url = postgres.url()
     postgres.stop()
-    with Service(url, tmp_path) as service, service.client() as client:
+    with Service(url, tmp_path, way) as service, service.client() as client:
         service.start(wait=False)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -22,6 +22,7 @@ from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of
 from tests.projects.factories import project_of
+from tests.support import server
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.process import Service, running_service
@@ -40,7 +41,9 @@ def workers(server_url: str) -> Iterator[tuple[httpx2.Client, httpx2.Client]]:
     with (
         running_service(server_url, environment=environment) as first,
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
-        Service(first.database_url, Path(directory), environment) as second,
+        Service(
+            first.database_url, Path(directory), {**server.variables(server.way_to(first.database_url)), **environment}
+        ) as second,
     ):
         second.start()
         with first.client() as here, second.client() as there:

@@ -155,7 +155,7 @@ def running_service(
     with (
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
         server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url,
-        Service(url, Path(directory), environment) as service,
+        Service(url, Path(directory), {**server.variables(server.way_to(url)), **(environment or {})}) as service,
     ):
         if admin:
             asyncio.run(_create_admin(url))
@@ -164,7 +164,7 @@ def running_service(
 
 
 async def _create_admin(url: str) -> None:
-    settings = Settings(_env_file=None, env="development", database_url=url, argon2_time_cost=1, argon2_memory_cost=8)
+    settings = Settings(_env_file=None, argon2_time_cost=1, argon2_memory_cost=8, **server.way_to(url))
     database = Database(settings)
     try:
         assert await create_seed_admin(database, Passwords(settings)), "there is an admin in the template"

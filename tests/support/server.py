@@ -6,18 +6,21 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from sqlalchemy.engine import make_url
 
 from app.core.migrations import upgrade
 from app.embedded import EmbeddedPostgres
+from tests.support.bouncer import running_bouncer
 
 PREFIX = "taller_test_"
 """Every database that tests make or drop is called so; they touch no other."""
 
 SERVER_VARIABLE = "TALLER_TEST_DATABASE_URL"
 TEMPLATE_VARIABLE = "TALLER_TEST_TEMPLATE"
+BOUNCER_VARIABLE = "TALLER_TEST_BOUNCER_URL"
 
 # A test run may lose its data: no waiting for the disk.
 UNSAFE_BUT_FAST = {
@@ -40,6 +43,32 @@ def test_server() -> Generator[str]:
         EmbeddedPostgres(Path(directory), options=UNSAFE_BUT_FAST) as postgres,
     ):
         yield postgres.url()
+
+
+@contextmanager
+def test_bouncer(server: str) -> Generator[str]:
+    """A PgBouncer in front of that server, for the applications of a run with --pgbouncer."""
+    # Fewer server connections than one application has to it, so that they are shared all the time.
+    with running_bouncer(server, servers=5) as url:
+        yield url
+
+
+def way_to(url: str) -> dict[str, Any]:
+    """The settings by which an application of this run reaches a database of the test server."""
+    bouncer = os.environ.get(BOUNCER_VARIABLE)
+    if bouncer is None:
+        return {"database_url": url}
+    return through(with_database(bouncer, make_url(url).database or "postgres"))
+
+
+def through(bouncer: str) -> dict[str, Any]:
+    """The settings by which an application reaches this address of a PgBouncer."""
+    return {"database_url": bouncer, "pgbouncer": True}
+
+
+def variables(settings: dict[str, Any]) -> dict[str, str]:
+    """The same settings for a process."""
+    return {f"TALLER_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def with_database(url: str, name: str) -> str:

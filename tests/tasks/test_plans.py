@@ -107,7 +107,7 @@ def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
-    database = Database(settings.model_copy(update={"database_url": crowded_url}))
+    database = Database(settings.model_copy(update=server.way_to(crowded_url)))
     user = UserFactory.build()
     await store(database, user)
     projects = [await project_of(database, user) for _ in range(OTHERS + 1)]
