@@ -44,6 +44,9 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         },
     },
 }
+PROBLEM_WITHIN: dict[str, Any] = {"type": "object", "format": "problem"}
+"""The schema of a problem within another answer, until the document has one to refer to."""
+
 FIELD_ERROR_SCHEMA: dict[str, Any] = {
     "title": "FieldError",
     "description": "What is wrong with one value.",
@@ -161,6 +164,9 @@ def _document(
         schemas.pop(error, None)
     for schema in schemas.values():
         _order_examples(schema)
+        for name, member in schema.get("properties", {}).items():
+            if member.get("format") == PROBLEM_WITHIN["format"]:
+                schema["properties"][name] = {"$ref": "#/components/schemas/Problem"}
     document["components"]["securitySchemes"] = dict(security_schemes)
     for route in routes:
         if route.include_in_schema:

@@ -17,13 +17,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from app.core.conditional import PATTERN, condition_of
 from app.core.errors import FieldError
 from app.core.handlers import MAX_REPORTED_ERRORS, field_error
-from app.core.schemas import Flag, Input, Schema, Uuid, with_example
+from app.core.openapi import PROBLEM_WITHIN
+from app.core.schemas import Flag, Input, Schema, Uuid, left_out, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 
 MAX_OPERATIONS = 500
 """Operations of one batch."""
 
-Problem = Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Problem"})]
+Problem = Annotated[dict[str, Any], WithJsonSchema(PROBLEM_WITHIN)]
 """A problem document, as it would be an answer of its own."""
 
 
@@ -150,8 +151,8 @@ class OperationResult(Schema):
     model_config = ConfigDict(json_schema_extra={"required": ["status"]})
 
     status: int = Field(description="The status that a request of its own would have been answered with.")
-    task: TaskRead = Field(exclude_if=_nothing, description="The task as it is now.")
-    problem: Problem = Field(exclude_if=_nothing, description="Why nothing was done.")
+    task: TaskRead = Field(default_factory=left_out, exclude_if=_nothing, description="The task as it is now.")
+    problem: Problem = Field(default_factory=left_out, exclude_if=_nothing, description="Why nothing was done.")
 
 
 class TaskBatchResult(Schema):

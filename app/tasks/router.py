@@ -72,8 +72,9 @@ def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[st
         problem = problem_document(
             outcome, instance=request.scope["path"], request_id=request.scope["taller.request_id"]
         )
-        return {"status": outcome.status, "task": None, "problem": problem}
-    return {"status": _DONE[operation.op], "task": outcome, "problem": None}
+        return {"status": outcome.status, "problem": problem}
+    done = {"status": _DONE[operation.op]}
+    return done if outcome is None else done | {"task": outcome}
 
 
 @router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)
