@@ -138,8 +138,7 @@ class Database:
             self.statements.give_back(connection)
         except Exception as error:
             raise translated(error) or error from error
-        # By its items, in half the time: a bare `dict(record)` would look each column up by its name.
-        return [dict(record.items()) for record in records]
+        return [dict(record) for record in records]
 
     async def row(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})

@@ -5,7 +5,7 @@ items come back in one round trip (docs/decisions/0004-one-statement-lists.md).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from fastapi import Query
@@ -86,19 +86,19 @@ def page_statement(
     permitted: ColumnElement[bool],
     items: Rows,
     total: Rows,
-    computed: Callable[[FromClause], ColumnElement[Any]] | None = None,
+    shown: Callable[[FromClause], Iterable[ColumnElement[Any]]] = lambda page: page.c,
 ) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
     `items` and `total` (one column, `_total`) may refer to `anchor`'s columns. Each row carries `_total`; a page
-    without items is one row whose `_present` is null. `computed` makes one more column of the page's, for the rows that
-    are shown and not, as in `items`, for those that are skipped as well.
+    without items is one row whose `_present` is null. `shown` makes of the columns of `items` those that are
+    answered, for the rows of the page only: `items` itself is run for the rows that are skipped as well.
     """
     limit, offset = given("limit", BigInteger), given("offset", BigInteger)
     page = items.add_columns(literal(1).label("_present")).limit(limit).offset(offset).lateral("page")
+    columns = [page.c["_present"], *(column for column in shown(page) if column.name != "_present")]
     # A join and not a column: as a column it would be counted anew for each row of the page.
     counted = total.lateral("counted")
-    columns = [page] if computed is None else [page, computed(page)]
     return select(counted, *columns).select_from(anchor.join(counted, true()).outerjoin(page, true())).where(permitted)
 
 

@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Uuid, func, literal, select, true
+from sqlalchemy import FromClause, Uuid, func, literal, select, true
 
 from app.auth.models import User
 from app.core.conditional import Shape
 from app.core.pagination import page_statement
 from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
-from app.projects.scopes import Permission, counted, role_in, tag, this_project
+from app.projects.scopes import Permission, beside, tag, this_project
 
 COLUMNS = (
     Project.id,
@@ -18,27 +18,18 @@ COLUMNS = (
     Project.require_if_match,
     Project.created_at,
     Project.updated_at,
-    Project.version,
 )
+ROW = (*COLUMNS, Project.version)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
-SEEN = (
-    *COLUMNS,
-    counted(TaskCount.total).label("tasks_total"),
-    counted(TaskCount.completed).label("tasks_completed"),
-    role_in(Project.id),
-)
-"""A project's columns, its counts, and the caller's role in it: what its tag is made of."""
 
-
-def etag(seen: FromClause) -> ColumnElement[str]:
-    """The tag of a row that has been read. There, because counts and role would be looked up again for the tag."""
-    return tag(seen.c.version, seen.c.tasks_total, seen.c.tasks_completed, seen.c.role).label("etag")
-
-
-def tagged(seen: FromClause) -> Rows:
-    """A project that has been read or written, with its tag."""
-    return select(seen, etag(seen))
+def seen(row: FromClause) -> Rows:
+    """Projects as the caller sees them, from their rows."""
+    # One look at the counts and at the role, for the columns and for the tag.
+    shown = select(*beside(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
+    columns = [row.c[column.name] for column in COLUMNS]
+    etag = tag(row.c.version, *shown.c).label("etag")
+    return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
 
 
 def permitted(permission: Permission) -> Rows:
@@ -48,19 +39,17 @@ def permitted(permission: Permission) -> Rows:
 
 def project(permission: Permission, shape: Shape | None = None) -> Rows:
     """One project."""
-    # The limit keeps PostgreSQL from merging the two, and so from looking everything up twice.
-    return tagged(select(*SEEN).where(this_project(permission, shape)).limit(1).subquery("seen"))
+    return seen(Project.__table__).where(this_project(permission, shape))
 
 
 def projects(permission: Permission) -> Rows:
     """A page of the caller's projects, the newest first."""
-    seen = permission.on(Project.id)
+    permitted = permission.on(Project.id)
     return page_statement(
         anchor=select(literal(1)).subquery("caller"),
         permitted=true(),
-        items=select(*SEEN).where(seen).order_by(Project.id.desc()),
-        computed=etag,
-        total=select(func.count().label("_total")).select_from(Project).where(seen),
+        items=seen(Project.__table__).where(permitted).order_by(Project.id.desc()),
+        total=select(func.count().label("_total")).select_from(Project).where(permitted),
     )
 
 

@@ -1,5 +1,7 @@
 """Statements that return tasks."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, ColumnElement, FromClause, cast, func, literal, or_, select, true
 
 from app.core.conditional import Shape
@@ -28,9 +30,9 @@ LISTED = (*COLUMNS, Task.version)
 """A task's columns and what its tag is made of, when it is known which tasks are on the page."""
 
 
-def etag(seen: FromClause) -> ColumnElement[str]:
-    """The tag of a row that has been read."""
-    return tag(seen.c.version).label("etag")
+def shown(page: FromClause) -> list[ColumnElement[Any]]:
+    """A listed task's columns and its tag."""
+    return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
 kept = func.coalesce(cast(func.sum(TaskCount.total), BigInteger), 0).label("_total")
@@ -54,7 +56,7 @@ def tasks_by_priority(permission: Permission) -> Rows:
         anchor=Project.__table__,
         permitted=this_project(permission),
         items=select(*LISTED).where(of_project).order_by(Task.priority.desc(), Task.id.desc()).correlate(Project),
-        computed=etag,
+        shown=shown,
         total=select(kept).where(TaskCount.project_id == Project.id).correlate(Project),
     )
 
@@ -78,7 +80,7 @@ def visible_tasks(permission: Permission) -> Rows:
         items=select(*first.c)
         .select_from(seen.join(first, true()))
         .order_by(first.c.priority.desc(), first.c.id.desc()),
-        computed=etag,
+        shown=shown,
         total=select(kept).where(permission.on(TaskCount.project_id)),
     )
 
