@@ -207,7 +207,7 @@ def tagger(route: APIRoute) -> Tagger | None:
         return None
     annotation = route.response_field.field_info.annotation
     members = {name for model in (annotation, *get_args(annotation)) for name in getattr(model, "model_fields", ())}
-    if "items" in members:
+    if "items" in members and "GET" in (route.methods or ()):
         return lambda _, body: tag_of_bytes(body)
     return _own_tag if "etag" in members else None
 

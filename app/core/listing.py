@@ -1,6 +1,6 @@
 """Lists as statements: what is on a page, how many there are in all, and may the caller see it, in one round trip."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -52,18 +52,22 @@ def page_statement(
     *,
     items: Callable[[Part], Rows],
     total: Rows,
-    derived: Callable[[FromClause], ColumnElement[Any]] | None = None,
+    shown: Callable[[FromClause], Sequence[ColumnElement[Any]]] = lambda page: list(page.c),
     anchor: FromClause | None = None,
     permitted: ColumnElement[bool] | None = None,
 ) -> Rows:
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
     `items` returns the rows of one part of the list, on its conditions and in its order; `total` is one column,
-    `_total`. A page without items is one row whose `_present` is null.
+    `_total`. A page without items is one row whose `_present` is null. `shown` makes of the columns of `items` those
+    that are answered, for the rows of the page only: `items` itself is run for the rows that are skipped as well.
     """
     anchor = select(literal(1)).subquery("caller") if anchor is None else anchor
     page = _page(shape, keys, items).lateral("page")
-    columns = [page] if derived is None else [page, derived(page)]
+    answered = {column.name: column for column in shown(page)}
+    # What tells an item from none, and what a cursor is made of.
+    needed = {name: page.c[name] for name in ("_present", *(sort.name for sort in shape.order))}
+    columns = (needed | answered).values()
     if shape.is_counted:
         # A join and not a column: as a column it would be counted anew for each row of the page.
         counted = total.lateral("counted")
@@ -83,7 +87,7 @@ def page_of(shape: Shape, key: InstrumentedAttribute[Any], rows: Rows) -> Rows:
     )
 
 
-def computed(shape: Shape, keys: Keys, columns: Sequence[Column]) -> list[Column]:
+def computed(shape: Shape, keys: Keys, columns: Iterable[Column]) -> list[Column]:
     """What a list is sorted by and does not show, as further columns: outer queries and cursors need its values."""
     shown = {column.key for column in columns}
     return [keys[sort.name].column.label(sort.name) for sort in shape.order if sort.name not in shown]

@@ -164,9 +164,7 @@ def _document(
         schemas.pop(error, None)
     for schema in schemas.values():
         _order_examples(schema)
-        for name, member in schema.get("properties", {}).items():
-            if member.get("format") == PROBLEM_WITHIN["format"]:
-                schema["properties"][name] = {"$ref": "#/components/schemas/Problem"}
+        _refer_to_problem(schema)
     document["components"]["securitySchemes"] = dict(security_schemes)
     for route in routes:
         if route.include_in_schema:
@@ -190,6 +188,12 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
         operation["security"] = security
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
+
+
+def _refer_to_problem(schema: dict[str, Any]) -> None:
+    for name, member in schema.get("properties", {}).items():
+        if member.get("format") == PROBLEM_WITHIN["format"]:
+            schema["properties"][name] = {"$ref": "#/components/schemas/Problem"}
 
 
 def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Text, Uuid, cast, func, select
+from sqlalchemy import FromClause, Text, Uuid, func, select, true
 
 from app.auth.models import User
 from app.core.conditional import PreconditionShape
@@ -12,7 +12,7 @@ from app.core.search import document, found, relevance
 from app.core.sorting import Key, Keys
 from app.core.statements import Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
-from app.projects.scopes import Permission, kept, role_in, tag, this_project
+from app.projects.scopes import Permission, beside, tag, this_project
 
 COLUMNS = (
     Project.id,
@@ -21,27 +21,18 @@ COLUMNS = (
     Project.require_if_match,
     Project.created_at,
     Project.updated_at,
-    Project.version,
 )
+ROW = (*COLUMNS, Project.version)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
-SEEN = (
-    *COLUMNS,
-    kept(TaskCount.total).label("tasks_total"),
-    kept(TaskCount.completed).label("tasks_completed"),
-    role_in(Project.id),
-)
-"""A project's columns, its counts, and the caller's role in it: what its tag is made of."""
 
-
-def etag(seen: FromClause) -> ColumnElement[str]:
-    """The tag of a row that has been read. There, because counts and role would be looked up again for the tag."""
-    return tag(seen.c.version, seen.c.tasks_total, seen.c.tasks_completed, seen.c.role).label("etag")
-
-
-def tagged(seen: FromClause) -> Rows:
-    """A project that has been read or written, with its tag."""
-    return select(seen, etag(seen))
+def seen(row: FromClause) -> Rows:
+    """Projects as the caller sees them, from their rows."""
+    # One look at the counts and at the role, for the columns and for the tag.
+    shown = select(*beside(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
+    columns = [row.c[column.name] for column in COLUMNS]
+    etag = tag(row.c.version, *shown.c).label("etag")
+    return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
 
 
 def permitted(permission: Permission) -> Rows:
@@ -50,15 +41,8 @@ def permitted(permission: Permission) -> Rows:
 
 
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
-    """One project, from one look at the counts."""
-    sums = (
-        func.coalesce(cast(func.sum(column), BigInteger), 0).label(name)
-        for name, column in (("tasks_total", TaskCount.total), ("tasks_completed", TaskCount.completed))
-    )
-    counts = select(*sums).where(TaskCount.project_id == Project.id).correlate(Project).lateral("counts")
-    columns = (*COLUMNS, *counts.c, role_in(Project.id))
-    # The limit keeps PostgreSQL from merging the two, and so from looking everything up twice.
-    return tagged(select(*columns).where(this_project(permission, shape)).limit(1).subquery("seen"))
+    """One project."""
+    return seen(Project.__table__).where(this_project(permission, shape))
 
 
 DOCUMENT = document(Project.name, Project.description)
@@ -82,15 +66,15 @@ CONDITIONS = {
 @listing(KEYS, "-id")
 def projects(permission: Permission, shape: Shape) -> Rows:
     """A page of the caller's projects, the newest first unless told otherwise."""
-    shown = select(*SEEN, *computed(shape, KEYS, SEEN)).where(permission.on(Project.id))
-    seen = shown.where(*(CONDITIONS[name] for name in shape.filters))
-    all_of_them = select(func.count().label("_total")).select_from(Project).where(permission.on(Project.id))
+    matching = (permission.on(Project.id), *(CONDITIONS[name] for name in shape.filters))
+    shown = seen(Project.__table__).where(*matching)
+    shown = shown.add_columns(*computed(shape, KEYS, shown.selected_columns))
+    counting = select(func.count().label("_total")).select_from(Project).where(*matching)
     return page_statement(
         shape,
         KEYS,
-        items=lambda part: seen.where(*part.conditions).order_by(*part.ordering()),
-        total=counted(seen) if shape.filters else all_of_them,
-        derived=etag,
+        items=lambda part: shown.where(*part.conditions).order_by(*part.ordering()),
+        total=counted(select(Project.id).where(*matching)) if shape.filters else counting,
     )
 
 

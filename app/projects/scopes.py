@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Executable,
-    ScalarSelect,
     SQLColumnExpression,
     Uuid,
     cast,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
@@ -176,10 +174,14 @@ class MemberScope(CallersScope):
         return ProjectNotFoundError() if found is None else MemberNotFoundError()
 
 
-def kept(column: InstrumentedAttribute[int]) -> ScalarSelect[int]:
-    """How many tasks a project has, or of these are completed: the sum over its slots."""
-    total = select(func.coalesce(cast(func.sum(column), BigInteger), 0)).where(TaskCount.project_id == Project.id)
-    return total.correlate(Project).scalar_subquery()
+def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
+    """What a project shows besides its row, from its `TaskCount`s: how many tasks it has, how many of them are
+    completed, and the caller's role.
+    """
+    total, completed = (
+        func.coalesce(cast(func.sum(column), BigInteger), 0) for column in (TaskCount.total, TaskCount.completed)
+    )
+    return total.label("tasks_total"), completed.label("tasks_completed"), role_in(project_id)
 
 
 def tag(
@@ -199,8 +201,8 @@ def this_project(permission: Permission, shape: PreconditionShape | None = None)
 
 
 def _tag_of_row() -> ColumnElement[str]:
-    counts = kept(TaskCount.total), kept(TaskCount.completed)
-    return tag(Project.version, *counts, role_in(Project.id))
+    found = select(tag(Project.version, *beside(Project.id))).where(TaskCount.project_id == Project.id)
+    return found.correlate(Project).scalar_subquery()
 
 
 def role_in_project(permission: Permission) -> Rows:

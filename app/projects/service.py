@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Executable, Uuid, insert, literal, literal_column, select, true
+from sqlalchemy import Boolean, Executable, Integer, Uuid, insert, literal, literal_column, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -24,7 +24,7 @@ from app.projects.errors import (
 )
 from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectUpdate
-from app.projects.scopes import Permission, ProjectScope, ProjectsScope, role_in_project, this_project
+from app.projects.scopes import Permission, ProjectScope, ProjectsScope, role_in_project, tag, this_project
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
@@ -57,20 +57,20 @@ async def delete(database: Database, scope: ProjectScope) -> None:
 
 def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
     """Both rows in one statement: the project and its owner."""
-    project = insert(Project).values(given_columns(Project, names)).returning(*queries.COLUMNS).cte("project")
+    project = insert(Project).values(given_columns(Project, names)).returning(*queries.ROW).cte("project")
     row = select(project.c.id, given("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
-    no_tasks = (literal(0).label("tasks_total"), literal(0).label("tasks_completed"))
-    return queries.tagged(
-        select(project, *no_tasks, owner.c.role).select_from(project.join(owner, true())).subquery("seen")
-    )
+    none = literal_column("0", Integer)
+    no_tasks = (none.label("tasks_total"), none.label("tasks_completed"))
+    etag = tag(project.c.version, *no_tasks, owner.c.role).label("etag")
+    return select(project, *no_tasks, owner.c.role, etag).select_from(project.join(owner, true()))
 
 
 def _change(permission: Permission, shape: PreconditionShape, names: tuple[str, ...]) -> Executable:
     values = given_columns(Project, names)
-    changed = update_in(Project).where(this_project(permission, shape)).values(values).returning(*queries.SEEN)
-    return queries.tagged(changed.cte("seen"))
+    changed = update_in(Project).where(this_project(permission, shape)).values(values)
+    return queries.seen(changed.returning(*queries.ROW).cte("project"))
 
 
 def _deletion(permission: Permission, shape: PreconditionShape) -> Executable:

@@ -1,5 +1,6 @@
 """Statements that return tasks."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -50,9 +51,9 @@ LISTED = (*COLUMNS, Task.version)
 """A task's columns and what its tag is made of, when it is known which tasks are on the page."""
 
 
-def etag(seen: FromClause) -> ColumnElement[str]:
-    """The tag of a row that has been read."""
-    return tag(seen.c.version).label("etag")
+def shown(page: FromClause) -> list[ColumnElement[Any]]:
+    """A listed task's columns and its tag."""
+    return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
 def permitted(permission: Permission) -> Rows:
@@ -107,7 +108,7 @@ def tasks_of_project(permission: Permission, shape: Shape) -> Rows:
         permitted=this_project(permission),
         items=lambda part: matching.where(*part.conditions).order_by(*part.ordering()),
         total=_total(shape, matching, TaskCount.project_id == given("project_id", Uuid)),
-        derived=etag,
+        shown=shown,
     )
 
 
@@ -128,7 +129,7 @@ def visible_tasks(permission: Permission, shape: Shape) -> Rows:
         shape,
         KEYS,
         items=items,
-        derived=etag,
+        shown=shown,
         total=_total(
             shape,
             _matching(shape, seen.c.id),

@@ -41,8 +41,13 @@ def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
 
 def this_task(permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
     """Holds for the task's row if the caller is permitted and the preconditions, if there are any, hold as well."""
-    condition = (Task.id == given("task_id", Uuid)) & permission.on(Task.project_id)
-    return condition if shape is None else condition & fulfilled(shape, tag(Task.version), _requires_if_match())
+    found, permitted = Task.id == given("task_id", Uuid), permission.on(Task.project_id)
+    if shape is None:
+        return found & permitted
+    # Asked for by itself and not joined: a write that waited for another one to move the task is then judged by where
+    # the task is now. A joined row of a member would stay that of the project where it was.
+    anew = select(permitted).correlate(Task).scalar_subquery()
+    return found & anew & fulfilled(shape, tag(Task.version), _requires_if_match())
 
 
 def _requires_if_match() -> ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from app.auth.errors import InsufficientScopeError
 from app.auth.models import ApiKey, Session, User
 from app.auth.ports import Ports
 from app.auth.scopes import Caller
+from app.core.conditional import PreconditionFailedError, preconditions_of
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
@@ -26,6 +28,7 @@ from app.projects.errors import RoleRequiredError
 from app.projects.models import Project, Role
 from app.projects.scopes import CallersScope, Permission, UuidColumn
 from app.tasks.access import TaskGuard
+from app.tasks.scopes import TaskScope
 from tests.access.table import rows
 from tests.access.world import offences, operations_of
 
@@ -99,6 +102,30 @@ def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CallersScope, "refusal_by_role", refusal_by_role)
 
 
+def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal_by_role = CallersScope.refusal_by_role
+
+    async def judged(
+        self: CallersScope, database: Database, role: Callable[[Permission], Rows], *others: Any
+    ) -> AppError:
+        row = await database.row(prepared(role, replace(self.permission, is_superuser=True)), self.parameters)
+        unmet = row and self.preconditions and self.preconditions.refusal(row["etag"], is_required=False)
+        return unmet or await refusal_by_role(self, database, role, *others)
+
+    monkeypatch.setattr(CallersScope, "refusal_by_role", judged)
+
+
+def preconditions_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = TaskGuard.__call__
+
+    async def __call__(self: TaskGuard, request: Request, task_id: UUID) -> TaskScope:  # noqa: N807 - as FastAPI calls it
+        if self.is_conditional and preconditions_of(request).match.tags:
+            raise PreconditionFailedError('"t1"')
+        return await call(self, request, task_id)
+
+    monkeypatch.setattr(TaskGuard, "__call__", __call__)
+
+
 def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def live_session() -> Rows:
         columns = (User.id.label("user_id"), User.is_superuser)
@@ -144,6 +171,9 @@ HOLES: list[tuple[Plant, str, str]] = [
     (the_body_is_judged_first, "create_task", "stranger with broken JSON: 400 invalid_json instead of 404"),
     (the_body_is_judged_first, "patch_task", "another media type: 415 unsupported_media_type instead of 403"),
     (the_body_is_judged_first, "read_project", "an unknown parameter: 400 invalid_request instead of 404"),
+    (preconditions_are_judged_first, "update_task", "viewer with a precondition that does not hold: 412"),
+    (preconditions_are_judged_first, "delete_project", "stranger with a precondition that does not hold: 412"),
+    (preconditions_are_read_first, "patch_task", "anonymous with a precondition that does not hold: 412"),
     (strangers_learn_what_exists, "delete_project", "stranger with nothing wrong can tell by project_id"),
     (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
     (everybodys_keys_are_read, "read_api_key", "owner with nothing wrong can tell by key_id: ok / 404"),

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.auth.models import ApiKey, Session, User
 from app.auth.scopes import Scope
 from app.auth.tokens import hashed, issue_access_token, issue_refresh_token, new_api_key
+from app.core.conditional import IF_MATCH
 from app.core.database import Database
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
@@ -157,6 +158,7 @@ class Operation:
 
     id_inputs: frozenset[str]
     takes_body: bool
+    takes_preconditions: bool
 
 
 def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
@@ -182,6 +184,7 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
                 body=properties,
                 id_inputs=frozenset(ids),
                 takes_body=bool(content),
+                takes_preconditions=any(item["name"] == IF_MATCH for item in parameters),
             )
     return found
 
@@ -206,6 +209,11 @@ BROKEN: dict[str, dict[str, Any]] = {
     "another media type": {"content": b"x", "headers": {"Content-Type": "text/plain"}},
     "an unknown parameter": {"params": {"nonsense": "1"}},
 }
+UNMET: dict[str, dict[str, Any]] = {
+    "a malformed precondition": {"headers": {"If-Match": "nonsense"}},
+    "a precondition that does not hold": {"headers": {"If-Match": '"nonsense"'}},
+}
+"""Where the operation looks at preconditions."""
 
 
 async def offences(app: FastAPI, operation: Operation, row: Row) -> list[str]:
@@ -244,7 +252,7 @@ async def _not_understood(api: Api, operation: Operation, row: Row, world: World
     for caller in (caller for caller, answer in row.answers.items() if answer == "ok" or caller in row.late):
         for name, options in _requests(operation, row, world)[1:]:
             answer = await ask(api, operation, world, caller, options)
-            if answer.status_code not in {400, 415}:
+            if answer.status_code not in {400, 412, 415}:
                 found.append(f"{operation.name}: {caller} with {name}: {said(answer)} instead of a complaint")
     return found
 
@@ -285,6 +293,8 @@ def _requests(operation: Operation, row: Row, world: World) -> list[tuple[str, d
     broken = [("an unknown parameter", whole | BROKEN["an unknown parameter"])]
     if operation.takes_body:
         broken = [(name, whole | options if "params" in options else options) for name, options in BROKEN.items()]
+    if operation.takes_preconditions:
+        broken += [(name, whole | options) for name, options in UNMET.items()]
     return [("nothing wrong", whole), *broken]
 
 

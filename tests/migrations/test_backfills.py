@@ -6,7 +6,7 @@ import asyncpg
 
 from app.core.ids import uuid7
 from app.core.migrations import upgrade
-from tests.migrations.history import empty_database, fetch, plain
+from tests.migrations.history import empty_database, fetch, history, plain
 from tests.support import server
 
 
@@ -83,3 +83,28 @@ def test_tasks_that_are_there_are_counted_exactly_while_others_write(server_url:
         )
         assert sorted(fetch(url, kept)) == sorted(fetch(url, true))
         assert len(fetch(url, true)) == 5
+
+
+def test_states_are_numbered_from_1_without_writing_to_any_row(server_url: str) -> None:
+    tasks, projects = (
+        next(script for script in history() if script.doc == f"Number the states of {name}.")
+        for name in ("tasks", "projects")
+    )
+    with empty_database(server_url) as url:
+        upgrade(url, str(tasks.down_revision))
+        server.execute(
+            url,
+            "INSERT INTO projects (id, name) SELECT gen_random_uuid(), 'Workshop' FROM generate_series(1, 5)",
+            "INSERT INTO tasks (id, project_id, title) SELECT gen_random_uuid(), id, 'Saw' FROM projects",
+        )
+        files = "SELECT pg_relation_filenode(name) FROM unnest(ARRAY['tasks', 'projects']) AS name"
+        before = fetch(url, files)
+        upgrade(url, projects.revision)
+        assert fetch(url, files) == before
+        for table, column in (("tasks", "title"), ("projects", "name")):
+            assert fetch(url, f"SELECT DISTINCT version FROM {table}") == [1]
+            server.execute(url, f"UPDATE {table} SET {column} = {column}")
+            assert fetch(url, f"SELECT DISTINCT version FROM {table}") == [1]
+            server.execute(url, f"UPDATE {table} SET {column} = 'Oil'")
+            assert fetch(url, f"SELECT DISTINCT version FROM {table}") == [2]
+        assert fetch(url, "SELECT DISTINCT require_if_match FROM projects") == [False]

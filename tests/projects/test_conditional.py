@@ -70,6 +70,20 @@ async def test_every_list_has_a_tag(api: Api, database: Database, project: Proje
     assert again.status_code == 200
 
 
+async def test_what_has_no_tag_is_kept_by_nobody(api: Api, project: Project) -> None:
+    answers = [
+        await api.get("/auth/me"),
+        await api.get(f"/projects/{project.id}/members/{(await api.get('/auth/me')).json()['id']}"),
+        await api.post("/auth/api-keys", json={"name": "nightly", "scopes": ["tasks:read"]}),
+        await api.get("/projects/1"),
+        await api.delete(f"/projects/{project.id}"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 201, 400, 204]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert "etag" not in answer.headers
+
+
 async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, user: User, project: Project) -> None:
     address = f"/projects/{project.id}"
     tags = [tag_of(await api.get(address))]

@@ -89,8 +89,12 @@ def test_of_twenty_who_delete_what_they_saw_exactly_one_does(
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * (WRITERS - 1)
 
 
-def test_twenty_blind_writers_all_write(service: Service, admin: Client, task: str) -> None:
+@pytest.mark.parametrize("kind", ["project", "task"])
+def test_twenty_blind_writers_all_write(
+    service: Service, admin: Client, request: pytest.FixtureRequest, kind: str
+) -> None:
+    address, member = request.getfixturevalue(kind), {"project": "name", "task": "title"}[kind]
     headers = {"Authorization": admin.headers["authorization"]}
-    answers = raced(service, headers, lambda client, number: client.patch(task, json={"title": f"Writer {number}"}))
+    answers = raced(service, headers, lambda client, number: client.patch(address, json={member: f"Writer {number}"}))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.headers["etag"] for answer in answers}) == WRITERS

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from httpx2 import Response
 from sqlalchemy import delete, text
 
 from app.auth.models import User
@@ -52,6 +53,17 @@ async def project_shared_with(database: Database, person: User, role: Role) -> P
     project = await project_of(database, owner)
     await add_member(database, project, person, role)
     return project
+
+
+async def until_one_waits(database: Database) -> None:
+    """Return when a statement waits for a lock."""
+    waiting = text(
+        "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    for _ in range(500):
+        if (await database.rows(waiting))[0]["found"]:
+            return
+        await asyncio.sleep(0.01)
 
 
 def assert_refused(answer: Any, status: int, code: str, reason: str) -> None:
@@ -220,16 +232,10 @@ async def test_what_is_no_id_is_refused(api: Api, task: Task, value: object, cod
 async def test_a_task_that_waits_for_its_targets_deletion_finds_no_project(
     api: Api, database: Database, target: Project, task: Task, method: str
 ) -> None:
-    waiting = text(
-        "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
     async with database.transaction() as session:
         await session.execute(delete(Project).where(Project.id == target.id))
         move = asyncio.create_task(api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)}))
-        for _ in range(200):
-            if (await database.rows(waiting))[0]["found"]:
-                break
-            await asyncio.sleep(0.01)
+        await until_one_waits(database)
         assert not move.done()
     assert_refused(await move, 404, "project_not_found", "unknown_project")
     assert (await api.get(f"/tasks/{task.id}")).json()["project_id"] == str(task.project_id)
@@ -252,3 +258,34 @@ async def test_counts_are_right_after_many_moves_at_once(
         assert {answer.status_code for answer in answers} == {200}
     assert await database.rows(wrong_counts()) == []
     assert sum(total for total, _ in await counts_of(api, *projects)) == len(tasks)
+
+
+async def while_it_moves(api: Api, database: Database, task: Task, target: Project, method: str, body: Any) -> Response:
+    """What is answered to a change that waits for another one to move the task."""
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
+        change = asyncio.create_task(api.request(method, f"/tasks/{task.id}", json=body))
+        await until_one_waits(database)
+        assert not change.done()
+    return await change
+
+
+@pytest.mark.parametrize("moves_back", [False, True])
+async def test_what_waits_for_a_move_goes_on_where_the_task_is_then(
+    api: Api, database: Database, source: Project, target: Project, task: Task, moves_back: bool, method: str
+) -> None:
+    body = {"project_id": str(source.id)} if moves_back else {"title": "Oil"}
+    answer = await while_it_moves(api, database, task, target, method, body)
+    assert {name: answer.json()[name] for name in body} == body
+    assert answer.json()["project_id"] == str(source.id if moves_back else target.id)
+
+
+async def test_what_waits_for_a_move_out_of_sight_finds_nothing(
+    api: Api, database: Database, task: Task, method: str
+) -> None:
+    stranger = UserFactory.build()
+    await store(database, stranger)
+    hidden = await project_of(database, stranger)
+    assert_problem(await while_it_moves(api, database, task, hidden, method, {"title": "Oil"}), 404, "task_not_found")
+    async with await api.as_(stranger) as other:
+        assert (await other.get(f"/tasks/{task.id}")).json()["title"] == task.title
