@@ -19,7 +19,9 @@ async def api(settings: Settings, database: Database) -> AsyncIterator[Api]:
         yield api
 
 
-@pytest.mark.parametrize("header", ["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-API-Key"])
+@pytest.mark.parametrize(
+    "header", ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-API-Key"]
+)
 async def test_a_page_may_send_the_headers_that_the_service_reads(api: Api, header: str) -> None:
     wanted = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": header.lower()}
     answer = await api.request("OPTIONS", "/tasks/1", headers=wanted)
@@ -31,7 +33,8 @@ async def test_a_page_may_send_the_headers_that_the_service_reads(api: Api, head
 async def test_a_page_may_read_the_headers_that_it_needs(api: Api) -> None:
     answer = await api.get("/health/live")
     exposed = answer.headers["access-control-expose-headers"].split(", ")
-    assert {"ETag", "Location", "Retry-After", "X-Request-ID"} == set(exposed)
+    limits = {"RateLimit", "RateLimit-Policy", "Retry-After"}
+    assert {"ETag", "Idempotent-Replayed", "Link", "Location", "X-Request-ID"} | limits == set(exposed)
 
 
 async def test_another_origin_may_neither(api: Api) -> None:
