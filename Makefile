@@ -32,7 +32,7 @@ run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, rea
 	@exec $(BIN)/taller dev
 
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(options)
+	@$(BIN)/python -m pytest -n auto $(options)
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date
 	@$(BIN)/ruff format --check $(SOURCES)

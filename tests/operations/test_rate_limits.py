@@ -89,13 +89,13 @@ def test_what_one_process_counts_the_other_knows_after_a_second(
 
 def test_sign_ins_are_counted_by_both(instances: tuple[httpx2.Client, httpx2.Client]) -> None:
     statuses = []
-    for number in range(10):
+    for number in range(20):
         body = {"username": f"nobody-{number}", "password": "x"}
         statuses.append(instances[number % 2].post("/auth/login", json=body).status_code)
-        time.sleep(0.3)
-    # One was taken by the test before, or none where this runs alone.
-    assert statuses.count(401) in {7, 8}
-    assert statuses[-1] == 429
+        time.sleep(0.2)
+    # Of eight, less the one of the test before; each may not yet have known of the other's last ones.
+    assert 7 <= statuses.count(401) < 12
+    assert statuses[-4:] == [429] * 4
 
 
 def test_without_the_database_reads_that_need_none_go_on_and_are_counted(tmp_path: Path) -> None:

@@ -30,10 +30,7 @@ OTHERS = 20
 
 SIZE = 50
 
-pytestmark = [
-    pytest.mark.xdist_group("plans"),  # one worker fills the database
-    pytest.mark.timeout(240),
-]
+pytestmark = pytest.mark.timeout(240)
 
 FILL = """
     INSERT INTO tasks (id, project_id, title, description, priority, completed, due_date, created_at, updated_at)
