@@ -28,9 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pgbouncer", action="store_true", help="let every application go through a PgBouncer")
 
 
-class Together(LoadGroupScheduling):
-    """Gives all tests of some files to one worker. pytest-xdist's own mark for that has no effect with this pytest, which
-    makes a test's id anew each time that it is asked for.
+class Together(LoadGroupScheduling):  # type: ignore[misc] # xdist is not typed
+    """Gives all tests of some files to one worker. pytest-xdist's own mark for that has no effect with this pytest,
+    which makes a test's id anew each time that it is asked for.
     """
 
     FILES = frozenset({"tests/tasks/test_plans.py"})  # it fills a database with a million rows
