@@ -40,7 +40,9 @@ def closed_doors(root: Path) -> list[str]:
 
 
 def commits(root: Path) -> list[str]:
-    """Transactions begin and end in `app.core.database` (and below it, `pgbouncer`); a command may open one, a feature is given one."""
+    """Transactions begin and end in `app.core.database`, and `pgbouncer` below it. A command may open one, a feature is
+    given one.
+    """
     offences = []
     for module in modules(root):
         at_home = module.parts in {("app", "core", "database"), ("app", "core", "pgbouncer")}
