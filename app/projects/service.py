@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Executable, Integer, Uuid, insert, literal, literal_column, select, true
+from sqlalchemy import Boolean, ColumnElement, Executable, Integer, Uuid, insert, literal, literal_column, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -61,9 +61,9 @@ def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
     row = select(project.c.id, given("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
-    none = literal_column("0", Integer)
-    no_tasks = (none.label("tasks_total"), none.label("tasks_completed"))
-    etag = tag(project.c.version, *no_tasks, owner.c.role).label("etag")
+    none: ColumnElement[int] = literal_column("0", Integer)
+    no_tasks: tuple[ColumnElement[int], ...] = (none.label("tasks_total"), none.label("tasks_completed"))
+    etag = tag(project.c.version, none, none, owner.c.role).label("etag")
     return select(project, *no_tasks, owner.c.role, etag).select_from(project.join(owner, true()))
 
 

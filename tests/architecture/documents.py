@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -35,14 +36,23 @@ def settings_out_of_step(root: Path, settings: type[Settings] = Settings) -> lis
     offences += [f".env.example: {name} is listed twice" for name in set(assigned) if assigned.count(name) > 1]
     for field, information in settings.model_fields.items():
         name, default = f"TALLER_{field.upper()}", information.default
-        shown = (
-            default.get_secret_value() if isinstance(default, SecretStr) else "" if default in (None, ()) else default
-        )
+        shown = _written(default)
         if name not in written:
             offences.append(f".env.example: {name} is missing, or has no sentence above it")
-        elif written[name] != (sentences.get(name), str(shown)):
-            offences.append(f".env.example: {name} is not {sentences.get(name)!r} with the default {str(shown)!r}")
+        elif written[name] != (sentences.get(name), shown):
+            offences.append(f".env.example: {name} is not {sentences.get(name)!r} with the default {shown!r}")
     return offences
+
+
+def _written(default: Any) -> str:
+    match default:
+        case None | ():
+            return ""
+        case bool():
+            return str(default).lower()
+        case SecretStr():
+            return default.get_secret_value()
+    return str(default)
 
 
 def _sentences(settings: type[Settings]) -> Iterator[tuple[str, str]]:

@@ -40,10 +40,12 @@ def closed_doors(root: Path) -> list[str]:
 
 
 def commits(root: Path) -> list[str]:
-    """Transactions begin and end in `app.core.database`; a command may open one, a feature a unit."""
+    """Transactions begin and end in `app.core.database`, and `pgbouncer` below it. A command may open one, a feature is
+    given one or opens a unit.
+    """
     offences = []
     for module in modules(root):
-        at_home = module.parts == ("app", "core", "database")
+        at_home = module.parts in {("app", "core", "database"), ("app", "core", "pgbouncer")}
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.Attribute):
                 continue

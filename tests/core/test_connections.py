@@ -15,6 +15,7 @@ from app.core.connections import Connections
 from app.core.database import Database
 from app.core.errors import UnavailableError
 from benchmarks.proxy import CountingProxy
+from tests.support.bouncer import at_socket
 
 
 @pytest.fixture
@@ -156,8 +157,11 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
     server = make_url(settings.database_url)
     host = server.query.get("host") or server.host
     assert isinstance(host, str)
-    proxied = server.set(host=None, port=None, query={"host": str(tmp_path)}).render_as_string(hide_password=False)
-    changes = {"database_url": proxied, "database_pool_size": 3, "database_transaction_pool_size": 2}
+    changes = {
+        "database_url": at_socket(settings.database_url, tmp_path),
+        "database_pool_size": 3,
+        "database_transaction_pool_size": 2,
+    }
     database = Database(settings.model_copy(update=changes))
 
     async def in_transaction() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from fastapi import FastAPI
@@ -13,12 +14,15 @@ from app.main import SchemaBehindError, create_app
 from tests.support import server
 from tests.support.client import Api, assert_problem
 
+_numbers = count()
+
 
 @pytest.fixture
 def other_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A migrated database that the test may change."""
-    template = os.environ[server.TEMPLATE_VARIABLE]
-    with server.database_copy(server_url, f"{server.PREFIX}health_{worker_id}_{os.getpid()}", template) as url:
+    # Another name each time: a PgBouncer remembers for a moment that there was no such database.
+    name = f"{server.PREFIX}health_{worker_id}_{os.getpid()}_{next(_numbers)}"
+    with server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url:
         yield url
 
 

@@ -16,7 +16,7 @@ from app.core.config import Settings
 from app.core.database import BY_INDEX, ConstraintError, Database
 from app.core.errors import StatementTimeoutError, UnavailableError
 from benchmarks.proxy import CountingProxy
-from tests.support.bouncer import running_bouncer
+from tests.support.bouncer import at_socket, running_bouncer
 from tests.support.server import through
 
 Connect = Callable[..., AbstractAsyncContextManager[Database]]
@@ -159,9 +159,10 @@ async def test_what_a_statement_costs(
     server = make_url(database_url)
     host, port = server.query.get("host") or server.host, server.port or 5432
     assert isinstance(host, str)
-    proxied = server.set(host=None, port=None).set(query={"host": str(tmp_path)}).render_as_string(hide_password=False)
     async with CountingProxy(tmp_path, host, port) as proxy:
-        database = Database(settings.model_copy(update={"database_url": proxied, "pgbouncer": pgbouncer}))
+        database = Database(
+            settings.model_copy(update={"database_url": at_socket(database_url, tmp_path), "pgbouncer": pgbouncer})
+        )
         statement = text("SELECT CAST(:n AS int) AS n")
         try:
             for last in (False, True):

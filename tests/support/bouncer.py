@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from sqlalchemy.engine import URL, make_url
@@ -61,7 +60,7 @@ def running_bouncer(url: str, *, servers: int, options: Mapping[str, str] | None
             )
         try:
             _wait_until_ready(process, directory)
-            yield _behind(url, directory)
+            yield at_socket(url, directory)
         finally:
             process.terminate()
             process.wait()
@@ -86,7 +85,7 @@ def _configuration(server: URL, directory: Path, servers: int, options: Mapping[
         "auth_type": "any",
         # Not 15 seconds: the tests take the database away, and bring it back.
         "server_login_retry": "0.5",
-        **(options or {}),
+        **options,
     }
     return "\n".join(
         (
@@ -119,7 +118,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", directory: Path) -> No
     raise AssertionError(f"PgBouncer did not start:\n{log[-2000:]}")
 
 
-def _behind(url: str, directory: Path) -> str:
-    server = make_url(url)
-    bouncer = server.set(host=None, port=None, password=None, query={})
-    return bouncer.render_as_string(hide_password=False) + f"?host={quote(str(directory), safe='/')}"
+def at_socket(url: str, directory: Path) -> str:
+    """The same database and user, where somebody listens in this directory."""
+    there = make_url(url)
+    return URL.create(
+        there.drivername, there.username, there.password, database=there.database, query={"host": str(directory)}
+    ).render_as_string(hide_password=False)
