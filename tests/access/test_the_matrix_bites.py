@@ -109,7 +109,8 @@ def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
         self: CallersScope, database: Database, role: Callable[[Permission], Rows], *others: Any
     ) -> AppError:
         row = await database.row(prepared(role, replace(self.permission, is_superuser=True)), self.parameters)
-        unmet = row and self.preconditions and self.preconditions.refusal(row["etag"], is_required=False)
+        assert row is not None
+        unmet = self.preconditions.refusal(row["etag"], is_required=False) if self.preconditions else None
         return unmet or await refusal_by_role(self, database, role, *others)
 
     monkeypatch.setattr(CallersScope, "refusal_by_role", judged)
