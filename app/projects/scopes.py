@@ -186,9 +186,9 @@ def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
 
 def tag(
     version: SQLColumnExpression[int],
-    total: SQLColumnExpression[int],
-    completed: SQLColumnExpression[int],
-    role: SQLColumnExpression[str | None],
+    total: SQLColumnExpression[Any],
+    completed: SQLColumnExpression[Any],
+    role: SQLColumnExpression[Any],
 ) -> ColumnElement[str]:
     """A project's tag: the number of its row's state, and what it shows besides. Another shape needs another letter."""
     return tag_of("p", version, total, completed, func.coalesce(role, literal_column("''")))
