@@ -156,7 +156,14 @@ def _document(
     app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
 ) -> dict[str, Any]:
     document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=routes, tags=tags
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        license_info=app.license_info,
+        servers=app.servers,
+        routes=routes,
+        tags=tags,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
@@ -184,8 +191,8 @@ def _document(
 
 def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     """Say how to sign in for this, and what is needed."""
-    if security := [dict(way) for guard in guards for way in guard.security]:
-        operation["security"] = security
+    # None at all is said as well: a document leaves no doubt whether it was forgotten.
+    operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
