@@ -204,10 +204,14 @@ def _refer_to_problem(schema: dict[str, Any]) -> None:
 
 
 def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Say that a list links to its other pages, and what it looks like where `fields` trims its items."""
+    """Say how a list is paged, that it links to its other pages, and what it looks like where `fields` trims it."""
     parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "cursor" not in parameters:
         return
+    for parameter in operation["parameters"]:
+        if parameter["name"] == "page":
+            # Generated clients send a default along, and a page is not asked for by number and by cursor at once.
+            parameter["schema"].pop("default", None)
     answer = operation["responses"]["200"]
     answer.setdefault("headers", {})["Link"] = _LINK
     if "fields" in parameters:

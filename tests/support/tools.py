@@ -45,7 +45,7 @@ def run(*command: str | Path, directory: Path, timeout: float, environment: dict
             timeout=timeout,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{command[0]} took more than {timeout} s:\n{error.stdout}") from error
+        raise ToolError(f"{command[0]} took more than {timeout} s:\n{error.stdout!r}") from error
     if done.returncode != 0:
         raise ToolError(f"{command[0]} exits with {done.returncode}:\n{done.stdout}")
 
