@@ -34,13 +34,14 @@ run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, rea
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
 	@$(BIN)/python -m pytest -n auto $(options)
 
-check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date
+check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, the OpenAPI document
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/ty check --quiet app tests
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python requirements/lock.py --check
+	@$(BIN)/python -m tests.support.tools
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)
@@ -59,4 +60,4 @@ docs: $(STAMP) ## Rewrite docs/api/errors.md after a change of the errors
 	@$(BIN)/taller errors > docs/api/errors.md
 
 clean: ## Remove .venv and caches (the data in .taller stays)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

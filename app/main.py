@@ -94,6 +94,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Projects and their tasks",
         description=DESCRIPTION,
         version="1.0.0",
+        license_info={"name": "MIT", "identifier": "MIT"},
+        # Wherever the document came from.
+        servers=[{"url": "/"}],
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,

@@ -156,7 +156,14 @@ def _document(
     app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
 ) -> dict[str, Any]:
     document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, description=app.description, routes=routes, tags=tags
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        license_info=app.license_info,
+        servers=app.servers,
+        routes=routes,
+        tags=tags,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
@@ -184,8 +191,8 @@ def _document(
 
 def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     """Say how to sign in for this, and what is needed."""
-    if security := [dict(way) for guard in guards for way in guard.security]:
-        operation["security"] = security
+    # None at all is said as well: a document leaves no doubt whether it was forgotten.
+    operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
@@ -197,10 +204,14 @@ def _refer_to_problem(schema: dict[str, Any]) -> None:
 
 
 def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Say that a list links to its other pages, and what it looks like where `fields` trims its items."""
+    """Say how a list is paged, that it links to its other pages, and what it looks like where `fields` trims it."""
     parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "cursor" not in parameters:
         return
+    for parameter in operation["parameters"]:
+        if parameter["name"] == "page":
+            # Generated clients send a default along, and a page is not asked for by number and by cursor at once.
+            parameter["schema"].pop("default", None)
     answer = operation["responses"]["200"]
     answer.setdefault("headers", {})["Link"] = _LINK
     if "fields" in parameters:

@@ -82,7 +82,8 @@ class PageParams(Params):
         1,
         ge=1,
         le=MAX_DEPTH,
-        description=f"Which page, from 1. Beyond the last one `items` is empty. page × size is at most {MAX_DEPTH}.",
+        description="Which page, from 1, which it is without `cursor` as well. Beyond the last one `items` is empty. "
+        f"page × size is at most {MAX_DEPTH}.",
     )
     size: Annotated[int, BeforeValidator(plain_integer)] = Query(
         50, ge=1, le=MAX_SIZE, description=f"How many items a page holds, at most {MAX_SIZE}."
