@@ -15,7 +15,6 @@ from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN
 from app.core.idempotency import PARAMETER
 from app.core.ids import uuid7
 
-
 TOKEN = os.environ.get("TALLER_TOKEN")
 SESSION = jwt.decode(TOKEN, options={"verify_signature": False})["sid"] if TOKEN else None
 PROJECT = os.environ.get("TALLER_PROJECT")

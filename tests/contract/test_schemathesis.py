@@ -25,7 +25,7 @@ ENVIRONMENT = {
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
-PASSWORD = "tidy-walnut-lantern-42"  # noqa: S105 - of people who are made here
+PASSWORD = "tidy-walnut-lantern-42"
 
 FOR_ADMINISTRATORS = {"PATCH /api/v1/users/{user_id}", "POST /api/v1/users/"}
 FOR_OWNERS = {"PUT /api/v1/projects/{project_id}/members/{user_id}"}
