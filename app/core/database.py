@@ -201,6 +201,14 @@ class Database:
             (self.statements.give_back if is_clean else self.statements.discard)(connection)
 
     @asynccontextmanager
+    async def part(self) -> AsyncGenerator["Database"]:
+        """This database for a single statement after whose failure others are to run, which only a unit has to arrange.
+
+        By itself such a statement is its own transaction, and undoes nothing but itself.
+        """
+        yield self
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back by any exception."""
         with errors_translated():
@@ -263,6 +271,8 @@ class Unit(Database):
                 await self.command("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
             raise
         await self.command("RELEASE SAVEPOINT part")
+
+    part = unit
 
 
 _UNIT = "taller.unit"

@@ -50,7 +50,8 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> d
 async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], target: UUID) -> dict[str, Any]:
     statement = prepared(_change, scope.permission, scope.shape, tuple(values))
     try:
-        row = await database.row(statement, {**scope.parameters, **prefixed(values)})
+        async with database.part() as part:
+            row = await part.row(statement, {**scope.parameters, **prefixed(values)})
     except ConstraintError as error:
         if error.constraint != "tasks_project_id_fkey":
             raise

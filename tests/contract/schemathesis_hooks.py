@@ -1,14 +1,25 @@
 """Where the document and Schemathesis misunderstand each other, this translates."""
 
+import os
 import re
+from itertools import count
 from typing import Any
+from uuid import UUID
 
+import jwt
 import schemathesis
 from hypothesis import strategies as st
+from schemathesis.generation.meta import TestPhase
 
 from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN
 from app.core.idempotency import PARAMETER
 from app.core.ids import uuid7
+
+TOKEN = os.environ.get("TALLER_TOKEN")
+SESSION = jwt.decode(TOKEN, options={"verify_signature": False})["sid"] if TOKEN else None
+PROJECT = os.environ.get("TALLER_PROJECT")
+TASKS = os.environ.get("TALLER_TASKS", "").split()
+_turn = count()
 
 
 @schemathesis.hook
@@ -70,12 +81,38 @@ def _with_plain_integers(value: Any) -> Any:
     return value
 
 
+def _is_id(value: Any) -> bool:
+    try:
+        return bool(UUID(value))
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _lead_there(case: schemathesis.Case[Any]) -> None:
+    """Ask for what is there and shared with the caller, instead of ids that are made up; walks find ids themselves."""
+    path: Any = case.path_parameters or {}
+    if path.get("session_id") == SESSION:
+        # It would end the session by which all the others are tried.
+        path["session_id"] = str(uuid7())
+    if PROJECT is None or case.meta is None or case.meta.phase.name is TestPhase.STATEFUL or case.method == "DELETE":
+        return
+    if _is_id(path.get("project_id")):
+        path["project_id"] = PROJECT
+    if _is_id(path.get("task_id")):
+        path["task_id"] = TASKS[next(_turn) % len(TASKS)]
+
+
 @schemathesis.hook
 def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """Make every well-formed idempotency key a new one, as the same ones are made up again and again; and in requests
     that are meant to be valid, leave out parameters that contradict each other, which OpenAPI cannot say.
     """
+    _lead_there(case)
     headers: Any = case.headers or {}
+    if TOKEN is None:
+        # Otherwise it registers, signs in, and is no stranger any more.
+        for name in ("Authorization", "X-API-Key"):
+            headers.pop(name, None)
     key = headers.get("Idempotency-Key")
     if isinstance(key, str) and re.fullmatch(PARAMETER["schema"]["pattern"], key):
         headers["Idempotency-Key"] = str(uuid7())

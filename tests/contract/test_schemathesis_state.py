@@ -7,7 +7,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.test_schemathesis import CONFIGURATION
+from tests.contract.test_schemathesis import CONFIGURATION, token_of
 from tests.support import server
 from tests.support.process import running_service
 
@@ -48,6 +48,7 @@ def test_what_was_created_is_there_until_it_is_deleted(
     succeeded: set[str] = set()
     with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
         monkeypatch.setenv("TALLER_URL", service.url)
+        monkeypatch.setenv("TALLER_TOKEN", token_of(service))
         # Without what it says of single operations: with that, `include` below would have no effect.
         general, _, _ = CONFIGURATION.read_text().partition("[[operations]]")
         configuration = schemathesis.Config.from_str(general, base_dir=str(CONFIGURATION.parent))

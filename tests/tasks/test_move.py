@@ -18,6 +18,7 @@ from tests.auth.factories import ApiKeyFactory, UserFactory
 from tests.projects.factories import add_member, project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
+from tests.support.keys import keyed
 from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
 
@@ -166,8 +167,10 @@ async def test_an_administrator_may_and_is_told_of_a_project_that_is_not_there(
     admin = UserFactory.build(is_superuser=True)
     await store(database, admin)
     async with await api.as_(admin) as other:
-        answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(uuid7())})
-        assert_refused(answer, 404, "project_not_found", "unknown_project")
+        # With a key, the violated constraint must not take the transaction along in which the reason is asked for.
+        for options in ({}, keyed()):
+            answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(uuid7())}, **options)
+            assert_refused(answer, 404, "project_not_found", "unknown_project")
         answer = await other.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)})
         assert answer.json()["project_id"] == str(target.id)
         missing = await other.request(method, f"/tasks/{uuid7()}", json={"project_id": str(target.id)})
