@@ -139,13 +139,13 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
 async def test_a_request_that_finds_no_free_connection_is_answered_within_the_pool_timeout(
     settings: Settings, user: User, database: Database
 ) -> None:
-    app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 0.3}))
+    app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 1}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
         held = await app.state.database.statements.take()
         try:
             started = time.monotonic()
             answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
-            assert 0.3 <= time.monotonic() - started < 3
+            assert 1 <= time.monotonic() - started < 4
             for answer in answers:
                 assert_unavailable(answer)
             assert (await api.get("/health/live")).status_code == 200
