@@ -80,6 +80,13 @@ _LINK = {
 
 _ETAG = {"description": "Its tag.", "required": True, "schema": {"type": "string"}}
 
+# What comes with every answer.
+_REQUEST_ID_HEADER = {
+    "description": "Names this request in the service's log: as it was sent, if that can be logged, else a new name.",
+    "required": True,
+    "schema": {"type": "string"},
+}
+
 # What comes with every answer, where requests are limited.
 _LIMIT_HEADERS: dict[str, dict[str, Any]] = {
     "RateLimit-Policy": {
@@ -300,7 +307,7 @@ def _finish(operation: dict[str, Any], path: str) -> None:
         if takes_key and status == "409":
             # Where waiting helps.
             headers["Retry-After"] = _RETRY_AFTER
-        headers.update(_LIMIT_HEADERS)
+        headers.update(_LIMIT_HEADERS, **{"X-Request-ID": _REQUEST_ID_HEADER})
     operation["responses"] = {
         status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
         for status, response in sorted(responses.items())
