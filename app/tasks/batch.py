@@ -133,8 +133,9 @@ async def _create(work: _Work) -> None:
     if not (operations := work.left(CreateOperation)):
         return
     ids = [uuid7() for _ in operations]
-    new = [operation.task.model_dump() for _, operation in operations]
-    values = {"new_id": ids, **{f"new_{name}": [row[name] for row in new] for name in TaskCreate.model_fields}}
+    values: dict[str, Any] = {"new_id": ids}
+    for name in TaskCreate.model_fields:
+        values[f"new_{name}"] = [getattr(operation.task, name) for _, operation in operations]
     rows = await work.rows(_creation, values)
     work.outcomes.update((place, rows[id_]) for (place, _), id_ in zip(operations, ids, strict=True))
 

@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
 )
@@ -92,8 +93,12 @@ _KINDS: dict[object, type[Operation]] = {
 }
 
 
-def _operation(value: Any, _handler: Any, info: ValidationInfo) -> Any:
-    # By hand, because pydantic would put the kind into the pointers to what is wrong, where no member is.
+def _operation(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        pass
+    # Once more by hand, because pydantic puts the kind into the pointers to what is wrong, where no member is.
     try:
         return _kind_of(value).model_validate(value)
     except ValidationError as error:

@@ -73,8 +73,8 @@ def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[st
             outcome, instance=request.scope["path"], request_id=request.scope["taller.request_id"]
         )
         return {"status": outcome.status, "problem": problem}
-    done = {"status": _DONE[operation.op]}
-    return done if outcome is None else done | {"task": outcome}
+    status = _DONE[operation.op]
+    return {"status": status} if outcome is None else {"status": status, "task": outcome}
 
 
 @router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)
