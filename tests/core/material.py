@@ -49,8 +49,6 @@ BAD_PAGES = [
     ("page", "page", "int_parsing"),
     ("page=%00", "page", "int_parsing"),
     ("page=%D9%A1", "page", "int_parsing"),
-    ("page=10001", "page", "less_than_equal"),
-    ("page=" + "9" * 30, "page", "less_than_equal"),
     ("page=" + "9" * 5000, "page", "int_parsing"),
     ("size=0", "size", "greater_than_equal"),
     ("size=-1", "size", "greater_than_equal"),

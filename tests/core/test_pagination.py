@@ -21,13 +21,13 @@ def test_a_page_is_a_size_and_an_offset(page: int, size: int, offset: int) -> No
     assert PageParams(page=page, size=size).offset == offset
 
 
-@pytest.mark.parametrize("wrong", [{"page": 0}, {"page": MAX_DEPTH + 1}, {"size": 0}, {"size": 101}, {"more": 1}])
+@pytest.mark.parametrize("wrong", [{"page": 0}, {"size": 0}, {"size": 101}, {"more": 1}])
 def test_what_is_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         PageParams.model_validate(wrong)
 
 
-@pytest.mark.parametrize(("page", "size"), [(101, 100), (201, 50), (5001, 2)])
+@pytest.mark.parametrize(("page", "size"), [(101, 100), (201, 50), (5001, 2), (MAX_DEPTH + 1, 1)])
 def test_a_page_beyond_the_bound_points_to_the_cursor(page: int, size: int) -> None:
     with pytest.raises(PageTooDeepError) as caught:
         PageParams(page=page, size=size)

@@ -34,7 +34,9 @@ async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, us
     assert answer == {"items": [], "total": 3, "page": 5000, "size": 2, "pages": 2, "next_cursor": None}
 
 
-@pytest.mark.parametrize("query", ["page=5001&size=2", "page=201", "page=101&size=100"])
+@pytest.mark.parametrize(
+    "query", [*("page=5001&size=2", "page=201", "page=101&size=100"), "page=10001&size=1", f"page={'9' * 30}"]
+)
 async def test_beyond_the_bound_a_page_number_is_refused_with_the_way_on(
     api: Api, user: User, database: Database, query: str
 ) -> None:
