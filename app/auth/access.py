@@ -96,7 +96,7 @@ async def caller_of(request: Request) -> Caller:
             allowance.take_for_address(DEFAULT)
         raise
     if allowance is not None:
-        allowance.take(caller.user_id if caller.method == "session" else caller.source_id)
+        allowance.take(caller.principal)
     request.scope["taller.caller"] = caller
     return caller
 

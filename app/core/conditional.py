@@ -82,11 +82,6 @@ class Condition:
     kind: Kind
     tags: tuple[str, ...] = ()
 
-    @staticmethod
-    def absent() -> "Condition":
-        """Of a header that was not sent."""
-        return _ABSENT
-
     @property
     def strong(self) -> list[str]:
         """The tags for strong comparison, in which weak ones match nothing."""

@@ -105,6 +105,15 @@ def bound(name: str, operator: str) -> Any:
     return Query(None, alias=f"{name}[{operator}]", description=f"{words[operator]}.")
 
 
+def searched(where: str) -> Any:
+    """How `q` is declared."""
+    return Query(
+        None,
+        description=f"Words in {where}, the last one may be a beginning. In quotes: in this order; `or`: either; `-` "
+        "in front: without.",
+    )
+
+
 def sorted_by(names: tuple[str, ...], default: str) -> Any:
     """How `sort` is declared."""
     needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""

@@ -7,6 +7,7 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -193,7 +194,7 @@ class Pages:
         order = listed.order if params.sorted_by is None else order_of(params.sorted_by, listed.tie)
         question = _Question(request, scope, order, conditions)
         position = question.position(params.cursor, listed.keys) if params.cursor else None
-        rows = await _rows(get_database(request), listed, scope, params, order, position)
+        rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
         total = rows[0].get("_total")
         is_backwards = position is not None and position.is_backwards
         items = [row for row in rows if row["_present"] is not None]
@@ -232,10 +233,15 @@ class Pages:
 
 
 async def _rows(
-    database: Database, listed: Listing, scope: Scope, params: PageParams, order: Order, position: Position | None
+    database: Database,
+    listed: Listing,
+    scope: Scope,
+    params: PageParams,
+    conditions: Mapping[str, Any],
+    order: Order,
+    position: Position | None,
 ) -> list[dict[str, Any]]:
     """What is on the page and one row more, if there is one; at least a row without an item."""
-    conditions = params.conditions()
     values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
     after = None
     if position is not None:
@@ -257,11 +263,16 @@ class _Question:
         self._order = order
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
 
+    @cached_property
+    def _bound_to(self) -> bytes:
+        # Once for all cursors of an answer, and not at all for one without any.
+        return cursors.binding(self._parts)
+
     def position(self, cursor: str, keys: Keys) -> Position:
-        return cursors.read(self._ring, cursors.binding(self._parts), cursor, self._order, keys)
+        return cursors.read(self._ring, self._bound_to, cursor, self._order, keys)
 
     def cursor(self, position: Position) -> str:
-        return cursors.issued(self._ring, cursors.binding(self._parts), position)
+        return cursors.issued(self._ring, self._bound_to, position)
 
 
 class _Links:

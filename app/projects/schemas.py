@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, sorted_by, trimmed_to
+from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, searched, sorted_by, trimmed_to
 from app.core.schemas import (
     Changes,
     CreatedAt,
@@ -95,11 +95,7 @@ class ProjectRead(Schema):
 class ProjectParams(ListParams):
     """Which projects a list is to show, and how."""
 
-    q: Words | None = Query(
-        None,
-        description="Words in name or description, the last one may be a beginning. In quotes: in this order; `or`: "
-        "either; `-` in front: without.",
-    )
+    q: Words | None = searched("name or description")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
     created_at_gte: QueryMoment | None = bound("created_at", "gte")
     created_at_gt: QueryMoment | None = bound("created_at", "gt")

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case,
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.conditional import Condition, Preconditions, condition_of
+from app.core.conditional import BLIND, Preconditions, condition_of
 from app.core.database import Database
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
@@ -106,8 +106,7 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
 
 
 def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:
-    condition = Condition.absent() if operation.if_match is None else condition_of(operation.if_match)
-    return Preconditions(condition)
+    return BLIND if operation.if_match is None else Preconditions(condition_of(operation.if_match))
 
 
 def _refusal(

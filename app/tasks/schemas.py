@@ -16,6 +16,7 @@ from app.core.filters import (
     QueryMoment,
     Words,
     bound,
+    searched,
     sorted_by,
     trimmed_to,
 )
@@ -130,11 +131,7 @@ class TaskRead(Schema):
 class TaskParams(ListParams):
     """Which tasks a list is to show, and how."""
 
-    q: Words | None = Query(
-        None,
-        description="Words in title or description, the last one may be a beginning. In quotes: in this order; `or`: "
-        "either; `-` in front: without.",
-    )
+    q: Words | None = searched("title or description")
     completed: QueryFlag | None = Query(None, description="Only those that are done, or only those that are not.")
     priority: QueryInt | None = Query(None, description="Exactly this priority.")
     priority_gte: QueryInt | None = bound("priority", "gte")
