@@ -66,15 +66,15 @@ async def test_what_one_worker_counts_the_others_learn(database: Database) -> No
 
 async def test_many_workers_can_tell_at_once(database: Database) -> None:
     workers = [limits_of(1_000_000) for _ in range(8)]
-    names = [f"192.0.2.{number}" for number in range(100)]
+    # Addresses of this test's own: what an application tells as it stops may be written after its test.
+    names = [f"198.51.100.{number}" for number in range(100)]
+    told = text("SELECT count(*), min(count), max(count) FROM rate_counts WHERE caller LIKE '%:198.51.100.%'")
     for _ in range(5):
         for number, worker in enumerate(workers):
             for name in names if number % 2 else reversed(names):
                 ask(worker, name)
         await asyncio.gather(*(RateSharing(worker, database).share() for worker in workers))
-    assert await database.rows(text("SELECT count(*), min(count), max(count) FROM rate_counts")) == [
-        {"count": 100, "min": 40, "max": 40}
-    ]
+    assert await database.rows(told) == [{"count": 100, "min": 40, "max": 40}]
 
 
 async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
