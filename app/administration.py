@@ -21,7 +21,7 @@ from app.core import clock
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
-from app.core.listing import Shape
+from app.core.listing import Shape, items_among
 from app.core.migrations import schema_state
 from app.core.statements import prepared
 from app.features import PORTS
@@ -84,13 +84,11 @@ async def create_user(operator: "Operator", arguments: Namespace) -> None:
 async def list_users(operator: "Operator", _: Namespace) -> None:
     """`taller users list`."""
     page = 1
-    while rows := [
-        row
-        for row in await operator.database.rows(
-            prepared(queries.users.query, None, Shape(queries.users.order)), {"limit": 100, "offset": 100 * (page - 1)}
-        )
-        if row["_present"] is not None
-    ]:
+    order = queries.users.order
+    statement = prepared(queries.users.query, None, Shape(order))
+    while rows := items_among(
+        await operator.database.rows(statement, {"limit": 100, "offset": 100 * (page - 1)}), order
+    ):
         for row in rows:
             marks = [
                 mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds

@@ -20,7 +20,6 @@ from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
-from app.core.handlers import install_error_handlers
 from app.core.housekeeping import Housekeeping
 from app.core.idempotency import HEADER, REPLAYED
 from app.core.logging import configure_logging
@@ -109,7 +108,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
-    install_error_handlers(app)
     app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes, limits=limits)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.

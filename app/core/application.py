@@ -6,7 +6,6 @@ answers, opens an exit stack that nothing enters, and walks a router that has on
 """
 
 from fastapi import FastAPI
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -14,9 +13,9 @@ class Application(FastAPI):
     """Answers requests by the only route of its router (`app.core.routing.Dispatcher`)."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers that were added, the last one outermost; what answers refusals; the route."""
-        (dispatcher,) = self.router.routes
-        stack: ASGIApp = ExceptionMiddleware(dispatcher, handlers=self.exception_handlers)
+        """The layers that were added, the last one outermost; the route, which also answers refusals."""
+        stack: ASGIApp
+        (stack,) = self.router.routes
         for layer, arguments, options in reversed(self.user_middleware):
             stack = layer(stack, *arguments, **options)
         return stack

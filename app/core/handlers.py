@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -36,40 +36,27 @@ def problem_response(error: AppError, *, path: str, request_id: str) -> Response
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every refusal with a problem document."""
-    app.add_exception_handler(AppError, _app_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-
-
-def _respond(request: Request, error: AppError) -> Response:
-    request.scope.setdefault("taller.log", {})["code"] = error.code
-    if error.status >= 500 and (cause := error.__cause__) is not None:
+def answer_to(request: Request, error: AppError | RequestValidationError | HTTPException) -> Response:
+    """The response to a request that is refused: by us, by FastAPI, or by Starlette."""
+    refusal = _refusal(error)
+    request.scope.setdefault("taller.log", {})["code"] = refusal.code
+    if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
         # One line and no trace: in an outage every request comes by here.
-        logger.warning("%s: %s: %s", error.code, type(cause).__name__, str(cause).partition("\n")[0])
-    return problem_response(error, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
+        logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])
+    return problem_response(refusal, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
 
 
-async def _app_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppError)
-    return _respond(request, error)
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    """FastAPI's and Starlette's own refusals."""
-    assert isinstance(error, HTTPException)
-    known: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
-    return _respond(request, known.get(error.status_code, InternalError)())
-
-
-async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def _refusal(error: AppError | RequestValidationError | HTTPException) -> AppError:
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, HTTPException):
+        known: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
+        return known.get(error.status_code, InternalError)()
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         position = found[0]["loc"][-1]
-        return _respond(request, InvalidJsonError(f"The body is not valid JSON, from character {position} on."))
-    return _respond(request, InvalidRequestError(errors=[field_error(item) for item in found[:MAX_REPORTED_ERRORS]]))
+        return InvalidJsonError(f"The body is not valid JSON, from character {position} on.")
+    return InvalidRequestError(errors=[field_error(item) for item in found[:MAX_REPORTED_ERRORS]])
 
 
 def field_error(item: Any) -> FieldError:

@@ -142,12 +142,11 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
             if errors:
                 raise ResponseValidationError(errors=errors, body=result)
             content = field.serialize_json(value)
-        if response is None:
-            made = Response(content, status_code, media_type=media_type)
-        else:
-            headers = {name.decode(): line.decode("latin-1") for name, line in response.raw_headers if name != _LENGTH}
-            status = status_code if response.status_code == _UNSET_STATUS else response.status_code
-            made = Response(content, status, headers, media_type)
+        made = Response(content, status_code, media_type=media_type)
+        if response is not None:
+            if response.status_code != _UNSET_STATUS:
+                made.status_code = response.status_code
+            made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
         return made if tag is None else answered(request, made, tag(value, content))
 
     return answer

@@ -59,14 +59,15 @@ def page_statement(
     """One statement for one page: no row if `anchor` is not there or not permitted, else at least one.
 
     `items` returns the rows of one part of the list, on its conditions and in its order; `total` is one column,
-    `_total`. A page without items is one row whose `_present` is null. `shown` makes of the columns of `items` those
-    that are answered, for the rows of the page only: `items` itself is run for the rows that are skipped as well.
+    `_total`. A page without items is one row of nulls beside it (see `items_among`). `shown` makes of the columns of
+    `items` those that are answered, for the rows of the page only: `items` itself is run for the rows that are skipped
+    as well.
     """
     anchor = select(literal(1)).subquery("caller") if anchor is None else anchor
     page = _page(shape, keys, items).lateral("page")
     answered = {column.name: column for column in shown(page)}
-    # What tells an item from none, and what a cursor is made of.
-    needed = {name: page.c[name] for name in ("_present", *(sort.name for sort in shape.order))}
+    # What a cursor is made of; and the last of it, which is unique, tells an item from none.
+    needed = {sort.name: page.c[sort.name] for sort in shape.order}
     columns = (needed | answered).values()
     if shape.is_counted:
         # A join and not a column: as a column it would be counted anew for each row of the page.
@@ -75,6 +76,11 @@ def page_statement(
     else:
         selected = select(*columns).select_from(anchor.outerjoin(page, true()))
     return selected if permitted is None else selected.where(permitted)
+
+
+def items_among(rows: list[dict[str, Any]], order: Order) -> list[dict[str, Any]]:
+    """The items among the rows of a page's statement in this order: all of them, unless the page has none."""
+    return rows if rows and rows[0][order[-1].name] is not None else []
 
 
 def page_of(shape: Shape, key: InstrumentedAttribute[Any], rows: Rows) -> Rows:
@@ -107,10 +113,9 @@ def counted(matching: Rows) -> Rows:
 
 def _page(shape: Shape, keys: Keys, items: Callable[[Part], Rows]) -> Rows:
     limit, offset = given("limit", BigInteger), given("offset", BigInteger)
-    present = literal(1).label("_present")
     parts = parts_of(shape.order, keys, shape.after)
     if len(parts) == 1:
-        return items(parts[0]).add_columns(present).limit(limit).offset(offset)
+        return items(parts[0]).limit(limit).offset(offset)
     merged = union_all(*(items(part).limit(reach()).subquery().select() for part in parts)).subquery("parts")
     ordering = full_ordering(shape.order, keys, merged.c)
-    return select(*merged.c, present).order_by(*ordering).limit(limit).offset(offset)
+    return select(*merged.c).order_by(*ordering).limit(limit).offset(offset)

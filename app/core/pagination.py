@@ -30,7 +30,7 @@ from app.core.cursors import MAX_CURSOR_LENGTH, Position
 from app.core.database import Database, Scope, get_database
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.keyring import KeyRing
-from app.core.listing import MAX_COUNTED, Listing, Shape
+from app.core.listing import MAX_COUNTED, Listing, Shape, items_among
 from app.core.sorting import Keys, Order, order_of, reversed_order
 from app.core.statements import prepared
 
@@ -197,7 +197,7 @@ class Pages:
         rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
         total = rows[0].get("_total")
         is_backwards = position is not None and position.is_backwards
-        items = [row for row in rows if row["_present"] is not None]
+        items = items_among(rows, order)
         has_more = len(items) > params.size
         del items[params.size :]
         if is_backwards:

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from app.core import idempotency
 from app.core.conditional import tagging
 from app.core.database import open_session
 from app.core.errors import (
+    AppError,
     BodyTooLargeError,
     FieldError,
     InvalidJsonError,
@@ -30,6 +32,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import guards_of
+from app.core.handlers import answer_to
 from app.core.lean import is_collection, short_way
 from app.core.openapi import merged, problems
 from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
@@ -251,17 +254,26 @@ class Dispatcher(BaseRoute):
         }
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the operation that `matches` found."""
+        """Run the operation that `matches` found, and send what it answers or why it is refused."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self._answer(request)
+        except (AppError, RequestValidationError, HTTPException) as error:
+            response = answer_to(request, error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        scope = request.scope
         if "taller.allowed" in scope:
             _count_address(scope, DEFAULT)
             if (allowed := scope["taller.allowed"]) is None:
                 raise NotFoundError
             raise MethodNotAllowedError(allowed)
-        response = await scope["route"].answer(Request(scope, receive, send))
-        await response(scope, receive, send)
+        response: Response = await scope["route"].answer(request)
+        return response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the operation and run it, or raise that there is none."""
+        """Find the operation and run it, or answer that there is none."""
         _, found = self.matches(scope)
         scope.update(found)
         await self.handle(scope, receive, send)

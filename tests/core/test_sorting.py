@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Date, Integer, column, select, values
 
 from app.core.cursors import Position
-from app.core.listing import Shape, page_statement
+from app.core.listing import Shape, items_among, page_statement
 from app.core.sorting import Key, Order, Part, Sort, order_of, reversed_order
 from app.core.statements import Rows, Statement
 
@@ -69,8 +69,7 @@ async def walked(app: FastAPI, rows: Sequence[Row], order: Order, size: int) -> 
         given = {"limit": size, "offset": 0}
         if position is not None:
             given |= {f"after_{number}": value for number, value in enumerate(position.values)}
-        page = await app.state.database.rows(Statement(statement_of(rows, order, position)), given)
-        page = [row for row in page if row["_present"]]
+        page = items_among(await app.state.database.rows(Statement(statement_of(rows, order, position)), given), order)
         if not page:
             return found
         found += [Row(*(row[name] for name in Row._fields)) for row in page]
