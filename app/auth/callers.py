@@ -103,7 +103,7 @@ class Callers:
                 logger.warning("could not record the last use of API keys")
 
     def _is_current(self, caller: Caller) -> bool:
-        if caller.expires_at is not None and caller.expires_at <= clock.now().timestamp():
+        if caller.expires_at is not None and caller.expires_at <= clock.seconds():
             return False
         return monotonic() - self._watched_at < self._delay
 

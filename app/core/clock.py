@@ -9,6 +9,5 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def seconds() -> float:
-    """The same moment in seconds since 1970: a fifth of the price, for what happens on every request."""
-    return time()
+seconds = time
+"""The same moment in seconds since 1970: a tenth of the price, for what happens on every request."""

@@ -52,7 +52,7 @@ class RequestMiddleware:
         scope["taller.request_id"] = request_id
         allowance = None
         if self.limits is not None:
-            scope[ALLOWANCE] = allowance = self.limits.allowance(scope)
+            scope[ALLOWANCE] = allowance = self.limits.allowance(scope.get("client"))
         token = request_id_var.set(request_id)
         status = 0
 
@@ -95,12 +95,13 @@ class RequestMiddleware:
 
 def _add_headers(message: Message, request_id: str, allowance: Allowance | None) -> None:
     """What every answer says, whatever it answers."""
-    if not any(name == b"cache-control" for name, _ in message["headers"]):
+    headers = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
+    if b"cache-control" not in dict(headers):
         # Nearly every answer is somebody's own; what may be kept says so itself.
-        message["headers"].append((b"cache-control", b"no-store"))
-    message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
+        headers.append((b"cache-control", b"no-store"))
     if allowance is not None:
-        message["headers"] += allowance.headers(message["status"])
+        headers += allowance.headers(message["status"])
+    message["headers"] = headers
 
 
 def _read_headers(scope: Scope) -> tuple[str, int | None]:

@@ -3,12 +3,12 @@
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from starlette.types import Scope
+Client = tuple[str, int]
+"""The host and port of a peer, as ASGI's `client` has them."""
 
 
-def network_of(scope: Scope) -> str:
-    """Where a request comes from: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
-    client = scope.get("client")
+def network_of(client: Client | None) -> str:
+    """Where requests of a peer come from: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
     return _network(client[0] if client else "")
 
 

@@ -7,7 +7,6 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -263,16 +262,11 @@ class _Question:
         self._order = order
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
 
-    @cached_property
-    def _bound_to(self) -> bytes:
-        # Once for all cursors of an answer, and not at all for one without any.
-        return cursors.binding(self._parts)
-
     def position(self, cursor: str, keys: Keys) -> Position:
-        return cursors.read(self._ring, self._bound_to, cursor, self._order, keys)
+        return cursors.read(self._ring, cursors.binding(self._parts), cursor, self._order, keys)
 
     def cursor(self, position: Position) -> str:
-        return cursors.issued(self._ring, self._bound_to, position)
+        return cursors.issued(self._ring, cursors.binding(self._parts), position)
 
 
 class _Links:

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from uuid import UUID
 
-from starlette.types import Scope
-
 from app.core import clock
 from app.core.errors import TooManyRequestsError
-from app.core.network import network_of
+from app.core.network import Client, network_of
 
 DEFAULT, LOGIN = "default", "login"
 """The policies: for callers, and for what can be guessed."""
@@ -51,9 +49,11 @@ class Counter:
         """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
         left.
         """
-        if self.is_spent(key):
-            raise self._refusal()
-        self._count(key, 1)
+        now = self._now()
+        used = self._used.get(key, 0)
+        if used >= self._requests:
+            raise self._refusal(now)
+        self._count(key, used, 1)
         return self._ends_at
 
     def is_spent(self, key: Key) -> bool:
@@ -64,13 +64,13 @@ class Counter:
     def add(self, key: Key) -> None:
         """Count one request, whether or not there is one left."""
         self._now()
-        self._count(key, 1)
+        self._count(key, self._used.get(key, 0), 1)
 
     def give_back(self, key: Key, ends_at: float) -> None:
         """Take back one that was counted in the window with this end, unless that is over."""
         self._now()
         if ends_at == self._ends_at:
-            self._count(key, -1)
+            self._count(key, self._used.get(key, 0), -1)
 
     def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
         """The policy, and what is left of it for how long."""
@@ -111,8 +111,8 @@ class Counter:
             self._unshared.clear()
         return now
 
-    def _count(self, key: Key, number: int) -> None:
-        self._set(key, self._used.get(key, 0) + number)
+    def _count(self, key: Key, used: int, number: int) -> None:
+        self._set(key, used + number)
         unshared = self._unshared
         if key in unshared or len(unshared) < MAX_CALLERS:
             unshared[key] = waiting = unshared.get(key, 0) + number
@@ -124,8 +124,8 @@ class Counter:
         if len(self._used) > MAX_CALLERS:
             self._used.popitem(last=False)
 
-    def _refusal(self) -> TooManyRequestsError:
-        left = ceil(self._ends_at - self._now())
+    def _refusal(self, now: float) -> TooManyRequestsError:
+        left = ceil(self._ends_at - now)
         return TooManyRequestsError(
             left,
             f"The policy {self._name} allows {self._requests} requests in {self._seconds} seconds: "
@@ -136,10 +136,11 @@ class Counter:
 class Allowance:
     """What one request takes, once, from what its caller may still ask for."""
 
-    __slots__ = ("_counter", "_key", "_limits", "_scope", "_taken_until")
+    # Not the scope, which holds this: what refers to itself stays until the collector comes by.
+    __slots__ = ("_client", "_counter", "_key", "_limits", "_taken_until")
 
-    def __init__(self, limits: "RateLimits", scope: Scope) -> None:
-        self._limits, self._scope = limits, scope
+    def __init__(self, limits: "RateLimits", client: Client | None) -> None:
+        self._limits, self._client = limits, client
         self._counter: Counter | None = None
         self._key: Key | None = None
         """For whom it is counted, once that is known."""
@@ -158,7 +159,7 @@ class Allowance:
     def take_for_address(self, policy: str) -> None:
         """Count it for the network address from which it comes, unless `FREE`. Raises `TooManyRequestsError`."""
         if self._key is None:
-            self._key = network_of(self._scope)
+            self._key = network_of(self._client)
             self._counter = counter = self._limits.logins if policy == LOGIN else self._limits.callers
             if counter is not None and policy != FREE:
                 self._taken_until = counter.take(self._key)
@@ -168,7 +169,7 @@ class Allowance:
         anybody can make up, costs a statement.
         """
         counter = self._limits.callers
-        if counter is not None and counter.is_spent(network_of(self._scope)):
+        if counter is not None and counter.is_spent(network_of(self._client)):
             self.take_for_address(DEFAULT)
 
     def headers(self, status: int) -> Sequence[tuple[bytes, bytes]]:
@@ -176,7 +177,7 @@ class Allowance:
         key, counter = self._key, self._counter
         if key is None:
             # Refused before anybody asked who it is, or by a mistake of ours, which costs nothing.
-            key, counter = network_of(self._scope), self._limits.callers
+            key, counter = network_of(self._client), self._limits.callers
             if counter is not None and status < 500:
                 counter.add(key)
         if counter is None:
@@ -197,6 +198,6 @@ class RateLimits:
         self.callers, self.logins = counters.get(DEFAULT), counters.get(LOGIN)
         self.counters = list(counters.values())
 
-    def allowance(self, scope: Scope) -> Allowance:
-        """For one request."""
-        return Allowance(self, scope)
+    def allowance(self, client: Client | None) -> Allowance:
+        """For one request of a peer."""
+        return Allowance(self, client)

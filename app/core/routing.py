@@ -7,7 +7,7 @@ directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -257,26 +257,26 @@ class Dispatcher(BaseRoute):
         """Run the operation that `matches` found, and send what it answers or why it is refused."""
         request = Request(scope, receive, send)
         try:
-            response = await self._answer(request)
+            if "taller.allowed" in scope:
+                _refuse_address(scope)
+            response: Response = await scope["route"].answer(request)
         except (AppError, RequestValidationError, HTTPException) as error:
             response = answer_to(request, error)
         await response(scope, receive, send)
-
-    async def _answer(self, request: Request) -> Response:
-        scope = request.scope
-        if "taller.allowed" in scope:
-            _count_address(scope, DEFAULT)
-            if (allowed := scope["taller.allowed"]) is None:
-                raise NotFoundError
-            raise MethodNotAllowedError(allowed)
-        response: Response = await scope["route"].answer(request)
-        return response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the operation and run it, or answer that there is none."""
         _, found = self.matches(scope)
         scope.update(found)
         await self.handle(scope, receive, send)
+
+
+def _refuse_address(scope: Scope) -> NoReturn:
+    """Refuse what no operation is found for, counted all the same."""
+    _count_address(scope, DEFAULT)
+    if (allowed := scope["taller.allowed"]) is None:
+        raise NotFoundError
+    raise MethodNotAllowedError(allowed)
 
 
 def _count_address(scope: Scope, policy: str) -> None:

@@ -36,6 +36,11 @@ def given(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindPara
     return bindparam(name, _OPEN, type_)
 
 
+def fixed(value: Any) -> BindParameter[Any]:
+    """A value, or a list of them for IN, that is the same each time and so part of the statement's text."""
+    return bindparam(None, value, expanding=isinstance(value, list), literal_execute=True)
+
+
 def given_columns(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
     """Values for these columns of a row that is written, each given when the statement runs (see `prefixed`)."""
     columns = model.__table__.c

@@ -24,7 +24,7 @@ from app.auth.scopes import Caller
 from app.core.conditional import Preconditions, PreconditionShape, fulfilled, tag_of
 from app.core.database import Database
 from app.core.errors import AppError, FieldError
-from app.core.statements import Rows, given, prepared
+from app.core.statements import Rows, fixed, given, prepared
 from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role, TaskCount
 
@@ -48,7 +48,7 @@ class Permission:
             own = select(Member.user_id).where(
                 Member.project_id == project_id,
                 Member.user_id == given("caller_id", Uuid),
-                Member.role.in_(self.least.and_above),
+                Member.role.in_(fixed(list(self.least.and_above))),
             )
             # A statement may look for another member as well: this one is the caller's own.
             allowed = own.correlate_except(Member).exists()
@@ -179,7 +179,7 @@ def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
     completed, and the caller's role.
     """
     total, completed = (
-        func.coalesce(cast(func.sum(column), BigInteger), 0) for column in (TaskCount.total, TaskCount.completed)
+        func.coalesce(cast(func.sum(column), BigInteger), fixed(0)) for column in (TaskCount.total, TaskCount.completed)
     )
     return total.label("tasks_total"), completed.label("tasks_completed"), role_in(project_id)
 

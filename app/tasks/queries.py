@@ -27,7 +27,7 @@ from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement, reach
 from app.core.search import document, found, relevance
 from app.core.sorting import Key, Keys, Part
-from app.core.statements import Column, Rows, given
+from app.core.statements import Column, Rows, fixed, given
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task
@@ -166,7 +166,7 @@ def _total(shape: Shape, matching: Rows, *of_projects: ColumnElement[bool]) -> R
     kept: Column = TaskCount.total
     if filters:
         kept = case((given("completed", Boolean), TaskCount.completed), else_=TaskCount.total - TaskCount.completed)
-    return select(func.coalesce(cast(func.sum(kept), BigInteger), 0).label("_total")).where(*of_projects)
+    return select(func.coalesce(cast(func.sum(kept), BigInteger), fixed(0)).label("_total")).where(*of_projects)
 
 
 def summary(permission: Permission) -> Rows:

@@ -40,7 +40,7 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
     """Ask from an address; how many of the requests were admitted."""
     admitted = 0
     for _ in range(times):
-        allowance = limits.allowance({"type": "http", "client": (address, 1)})
+        allowance = limits.allowance((address, 1))
         try:
             allowance.take_for_address(DEFAULT)
         except TooManyRequestsError:
@@ -183,7 +183,7 @@ def test_a_new_window_begins_with_nothing_counted() -> None:
 def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
     limits = limits_of(5, 1)
     time.sleep(1 - time.time() % 1)
-    allowance = limits.allowance({"type": "http", "client": (HERE, 1)})
+    allowance = limits.allowance((HERE, 1))
     allowance.take_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
     assert dict(allowance.headers(304))[b"ratelimit"].startswith(b'"default";r=5;t=')
@@ -191,7 +191,7 @@ def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
 
 async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
     limits = limits_of(5)
-    allowance = limits.allowance({"type": "http", "client": (HERE, 1)})
+    allowance = limits.allowance((HERE, 1))
     allowance.take_for_address(DEFAULT)
     allowance.headers(304)
     assert not await RateSharing(limits, database).share()
