@@ -163,7 +163,7 @@ async def _count(
         asked, waited = proxy.statements, proxy.round_trips
         request = sample(operation, scale, number, findings.queries.get(operation.name))
         status, answer = await asyncio.to_thread(send, running, request)
-        if not 200 <= status < 300:
+        if not (200 <= status < 300 or status == 304):
             raise BenchmarkError(
                 f"{running.contender.name} answers {status} {answer} to {request}\n{running.log_tail()}"
             )

@@ -282,9 +282,11 @@ class Running:
         except ValueError:
             return response.status, raw.decode(errors="replace")
 
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """One request by the caller, with a JSON body if there is one."""
-        headers = {"Authorization": self.authorization()}
+        headers = {**(headers or {}), "Authorization": self.authorization()}
         if body is None:
             return self.request(method, path, headers=headers)
         return self.request(method, path, json.dumps(body), {**headers, "Content-Type": "application/json"})

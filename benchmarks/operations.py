@@ -1,7 +1,7 @@
 """What is measured: one request each, as wrk sends it, and once by hand to compare the answers and count statements."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from benchmarks.contender import Running
@@ -46,10 +46,16 @@ class Operation:
     only: str = ""
     """The one contender that takes part, if not all do."""
 
+    plain: str = ""
+    """The operation that does the same without a feature, where this one is to show what the feature costs."""
+
+    asks: str = ""
+    """What such a list is asked for."""
+
     @property
     def query(self) -> str:
         """What follows the address of a list."""
-        return f"?page={self.page}&size={SIZE}"
+        return self.asks or f"?page={self.page}&size={SIZE}"
 
     @property
     def depth(self) -> int:
@@ -87,6 +93,7 @@ def operations(scale: Scale) -> list[Operation]:
         Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
         Operation("create-alone", "create a task, one at a time", "create", 1, writes=True, only="taller"),
         Operation("batch-create", f"create {BATCH} tasks in one request", "batch", 1, writes=True, only="taller"),
+        *_features(),
     ]
     for size in scale.sizes:
         project = scale.number_of(size)
@@ -115,6 +122,26 @@ def operations(scale: Scale) -> list[Operation]:
     return listed
 
 
+def _features() -> list[Operation]:
+    def feature(name: str, title: str, plain: str, script: str, asks: str = "", *, writes: bool = False) -> Operation:
+        return Operation(name, title, script, writes=writes, only="taller", plain=plain, asks=asks)
+
+    page = f"page=1&size={SIZE}"
+    return [
+        feature("read-unchanged", "read a project that is unchanged (`If-None-Match`: 304)", "read", "unchanged"),
+        feature("update-matched", "update a task if it exists (`If-Match`)", "update", "matched", writes=True),
+        feature("create-keyed", "create a task with an `Idempotency-Key`", "create", "keyed", writes=True),
+        feature("list-cursor", "list by cursor, without a total", "list", "asked", f"?cursor=&size={SIZE}"),
+        feature("list-sorted", "list sorted by due date", "list", "asked", f"?{page}&sort=due_date"),
+        feature(
+            "list-filtered", "list filtered by two members", "list", "asked", f"?{page}&completed=false&priority[gte]=5"
+        ),
+        feature("list-searched", "search a list for a word", "list", "asked", f"?{page}&q=17"),
+        feature("list-trimmed", "list ids and titles only (`fields`)", "list", "asked", f"?{page}&fields=id,title"),
+        feature("summary", "a project's summary", "list", "summary"),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One request of an operation, by hand."""
@@ -122,6 +149,7 @@ class Sample:
     method: str
     path: str
     body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     login: bool = False
 
 
@@ -130,6 +158,7 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
     project = number % scale.projects + 1
     tasks = f"/api/v1/projects/{project_id(project)}/tasks/"
     new = {"title": f"Benchmark task {number}", "description": "Made while measuring", "due_date": "2027-01-31"}
+    change = {"title": f"Updated task {number}"}
     samples: dict[str, Callable[[], Sample]] = {
         "read": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}"),
         "list": lambda: Sample("GET", f"{tasks}?page=1&size={SIZE}"),
@@ -142,10 +171,15 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
             f"{tasks}batch",
             {"operations": [{"op": "create", "task": {**new, "priority": n % 10}} for n in range(BATCH)]},
         ),
-        "update": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", {"title": f"Updated task {number}"}),
+        "update": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", change),
         "complete": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 7)}", {"completed": True}),
         "delete": lambda: Sample("DELETE", f"/api/v1/tasks/019a0000-0000-7000-8000-{number + 1:012x}"),
         "login": lambda: Sample("POST", "/api/v1/auth/login", login=True),
+        "unchanged": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}", headers={"If-None-Match": "*"}),
+        "matched": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", change, {"If-Match": "*"}),
+        "keyed": lambda: Sample("POST", tasks, {**new, "priority": 7}, {"Idempotency-Key": f"sample-{number}"}),
+        "asked": lambda: Sample("GET", tasks + operation.query),
+        "summary": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}/summary"),
     }
     return samples[operation.script]()
 
@@ -155,7 +189,7 @@ def send(running: Running, request: Sample) -> tuple[int, object]:
     if request.login:
         bodies, content_type = running.login_bodies()
         return running.request(request.method, request.path, bodies[0], {"Content-Type": content_type})
-    return running.call(request.method, request.path, request.body)
+    return running.call(request.method, request.path, request.body, request.headers)
 
 
 def offers_cursors(running: Running) -> bool:

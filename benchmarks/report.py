@@ -101,8 +101,10 @@ def markdown(results: Results) -> str:
     for name, reason in results.skipped.items():
         lines += [f"**{BY_NAME[name].title} is missing**: {reason.splitlines()[0]}", ""]
     lines += _target_table(results)
+    lines += _feature_table(results)
     for operation in plan.operations:
-        lines += _table(results, operation)
+        if not operation.plain:
+            lines += _table(results, operation)
     if results.memory:
         lines += ["### Memory", "", "| | peak, MiB | at the end, MiB |", "|---|---:|---:|"]
         for name, size in results.memory.items():
@@ -113,6 +115,24 @@ def markdown(results: Results) -> str:
             )
         lines.append("")
     return "\n".join(lines)
+
+
+def _feature_table(results: Results) -> list[str]:
+    rows = []
+    for operation in results.plan.operations:
+        measured = results.measurements.get(operation.name, {}).get("taller", [])
+        against = _own_ratio(results, operation.name, operation.plain, _cost)
+        if operation.plain and measured and against is not None:
+            cost, there = (statistics.median(values) for values in (map(_cost, measured), _databases(measured)))
+            statements = results.findings["taller"].statements[operation.name]
+            rows.append(
+                f"| {operation.title} (`{operation.name}`) | {cost:.0f} | {there:.0f} | {statements:g} "
+                f"| {against:.2f} × `{operation.plain}` |"
+            )
+    if not rows:
+        return []
+    head = "| | cost µs | of which database | statements | against the same without |"
+    return ["### What Taller's features cost when used", "", head, "|---|---:|---:|---:|---|", *rows, ""]
 
 
 def _table(results: Results, operation: Operation) -> list[str]:

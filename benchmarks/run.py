@@ -136,7 +136,7 @@ async def _measure(
         return
     seconds = max(plan.seconds / 2 if operation.sweep else plan.seconds, operation.least)
     warming = min(0.5, seconds / 4)
-    query = findings.queries.get(operation.name, "")
+    query = findings.queries.get(operation.name, operation.asks)
 
     async def once(length: float, first: int) -> Measurement:
         return await measure(

@@ -36,10 +36,10 @@ local function open_task(n)
 end
 
 local function list(id, query) return wrk.format("GET", "/api/v1/projects/" .. id .. "/tasks/" .. query, reading) end
-local function create(id, n)
+local function create(id, n, headers)
   local body = string.format(
     '{"title":"Benchmark task %d","description":"Made while measuring","priority":%d,"due_date":"2027-01-31"}', n, n % 10)
-  return wrk.format("POST", "/api/v1/projects/" .. id .. "/tasks/", writing, body)
+  return wrk.format("POST", "/api/v1/projects/" .. id .. "/tasks/", headers or writing, body)
 end
 local function batch(id)
   local parts = {}
@@ -50,7 +50,14 @@ local function batch(id)
   local body = '{"operations":[' .. table.concat(parts, ",") .. "]}"
   return wrk.format("POST", "/api/v1/projects/" .. id .. "/tasks/batch", writing, body)
 end
-local function patch(id, body) return wrk.format("PATCH", "/api/v1/tasks/" .. id, writing, body) end
+local function patch(id, body, headers) return wrk.format("PATCH", "/api/v1/tasks/" .. id, headers or writing, body) end
+local function change(n) return string.format('{"title":"Updated task %d"}', n) end
+local function with(headers, name, value)
+  local more = { [name] = value }
+  for key, one in pairs(headers) do more[key] = one end
+  return more
+end
+local unchanged, matched = with(reading, "If-None-Match", "*"), with(writing, "If-Match", "*")
 
 local make = {
   read = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n), reading) end,
@@ -58,7 +65,7 @@ local make = {
   page = function() return list(project(number("PROJECT")), target) end,
   create = function(n) return create(small_project(n), n) end,
   batch = function(n) return batch(small_project(n)) end,
-  update = function(n) return patch(small_task(n), string.format('{"title":"Updated task %d"}', n)) end,
+  update = function(n) return patch(small_task(n), change(n)) end,
   complete = function(n) return patch(open_task(n), '{"completed":true}') end,
   delete = function(n)
     return wrk.format("DELETE", "/api/v1/tasks/" .. string.format("019a0000-0000-7000-8000-%012x", n), reading)
@@ -66,12 +73,17 @@ local make = {
   login = function(n)
     return wrk.format("POST", "/api/v1/auth/login", signing_in, credentials[n % #credentials + 1])
   end,
+  unchanged = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n), unchanged) end,
+  matched = function(n) return patch(small_task(n), change(n), matched) end,
+  keyed = function(n) return create(small_project(n), n, with(writing, "Idempotency-Key", "benchmark-" .. n)) end,
+  asked = function(n) return list(small_project(n), target) end,
+  summary = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n) .. "/summary", reading) end,
   one = function(n) return create(project(1), n) end,
   many = function(n) return create(project(n % 16 + 1), n) end,
   mix = function(n)
     local turn = n % 20
     if turn == 7 then return create(small_project(n), n) end
-    if turn == 17 then return patch(small_task(n), string.format('{"title":"Updated task %d"}', n)) end
+    if turn == 17 then return patch(small_task(n), change(n)) end
     if turn % 5 == 1 then return wrk.format("GET", "/api/v1/projects/" .. small_project(n), reading) end
     return list(small_project(n), "?page=1&size=50")
   end,
