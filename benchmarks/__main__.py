@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.embedded import EmbeddedPostgresError
 from benchmarks import report, soak
-from benchmarks.contender import ALL, BY_NAME
+from benchmarks.contender import ALL, BY_NAME, earlier
 from benchmarks.data import FULL, QUICK
 from benchmarks.operations import operations
 from benchmarks.run import Plan, run
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="little data, one short round: does it work?")
     parser.add_argument("--operations", type=_names, help="only these, by comma: read,list,… or size, depth, cursor")
     parser.add_argument("--contenders", type=_names, help="only these, by comma: " + ",".join(BY_NAME))
+    parser.add_argument("--against", metavar="COMMIT", help="also measure Taller as it was there, side by side")
     parser.add_argument(
         "--soak",
         type=int,
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         _refuse_unknown("operation", wanted, [name for one in known for name in (one.name, one.sweep) if name])
         _refuse_unknown("contender", contenders, list(BY_NAME))
+        before = [earlier(chosen.against)] if chosen.against else []
         plan = Plan(
-            contenders=[contender for contender in ALL if contender.name in contenders],
+            contenders=[*(contender for contender in ALL if contender.name in contenders), *before],
             operations=[one for one in known if one.name in wanted or one.sweep in wanted],
             scale=scale,
             rounds=chosen.rounds or (1 if chosen.quick else 5),
@@ -61,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = run(plan)
     except (BenchmarkError, EmbeddedPostgresError) as error:
         sys.exit(f"benchmarks: {error}")
-    is_complete = not (chosen.quick or chosen.operations or chosen.contenders) and plan.rounds >= COMPLETE_ROUNDS
+    is_partial = chosen.quick or chosen.operations or chosen.contenders or chosen.against
+    is_complete = not is_partial and plan.rounds >= COMPLETE_ROUNDS
     report.publish(results, chosen.output, README if is_complete else None)
     if any(one.errors for by_name in results.measurements.values() for list_ in by_name.values() for one in list_):
         sys.exit("benchmarks: some requests failed; those figures are void")

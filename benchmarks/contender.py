@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import io
 import json
 import os
 import shutil
@@ -9,9 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -59,6 +61,8 @@ class Contender:
     token_field: str = "access_token"  # noqa: S105 - the name of a field
     signs_in: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    revision: str = ""
+    """Of an earlier Taller: the commit."""
 
     def password_hash(self) -> str:
         """What its table of users holds."""
@@ -77,14 +81,24 @@ class Contender:
         Raises `BenchmarkError` where that cannot be had.
         """
         if self.kind == "taller":
+            if self.revision:
+                _check_out(self.revision, self.directory)
             return Path(sys.executable)
         return _install_node(self.name) if self.kind == "node" else _install_python(self.name)
+
+    def migrate(self, url: str) -> None:
+        """Make the tables of an earlier Taller."""
+        variables = {**os.environ, **self.environment, "TALLER_DATABASE_URL": url}
+        command = [sys.executable, "-m", "app", "migrate"]
+        done = subprocess.run(command, cwd=self.directory, env=variables, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchmarkError(f"{self.title} cannot make its tables:\n{done.stderr[-1500:]}")
 
     @property
     def directory(self) -> Path:
         """Where its program stands."""
         if self.kind == "taller":
-            return ROOT
+            return ENVIRONMENTS / f"taller-{self.revision}" if self.revision else ROOT
         return (ENVIRONMENTS if self.kind == "node" else CONTENDERS) / self.name
 
 
@@ -168,6 +182,19 @@ ALL = (
     ),
 )
 BY_NAME = {contender.name: contender for contender in ALL}
+EARLIER = "earlier"
+
+
+def earlier(revision: str) -> Contender:
+    """Taller as it was at a commit; it has a database of its own, by its own migrations.
+
+    Raises `BenchmarkError` where there is no such commit.
+    """
+    done = _git("rev-parse", "--short", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if done.returncode:
+        raise BenchmarkError(f"there is no commit {revision} here")
+    commit = done.stdout.decode().strip()
+    return replace(BY_NAME["taller"], name=EARLIER, title=f"Taller at {commit}", revision=commit)
 
 
 class Running:
@@ -302,6 +329,19 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)  # noqa: S607 - wherever it is
+
+
+def _check_out(revision: str, directory: Path) -> None:
+    """What stood in the repository at that commit; it runs with the packages of today."""
+    archive = _git("archive", "--format=tar", revision)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(directory, filter="data")
 
 
 def _install_python(name: str) -> Path:

@@ -1,7 +1,7 @@
 """The data that everything is measured on: the same rows with the same ids every time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -130,9 +130,9 @@ RESTORE = (
 VACUUMED = ("tasks", "projects", "users", "project_task_counts")
 
 
-def build(address: Address, scale: Scale, logins: Mapping[str, str]) -> None:
+def build(address: Address, scale: Scale, logins: Mapping[str, str], migrate: Callable[[str], None] = upgrade) -> None:
     """Fill an empty database. `logins`: for each contender, the hash of the password as it wants it."""
-    upgrade(address.url)
+    migrate(address.url)
     asyncio.run(_fill(address, scale, logins))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plot
-from benchmarks.contender import BY_NAME
+from benchmarks.contender import BY_NAME, EARLIER
 from benchmarks.load import Measurement
 from benchmarks.operations import BATCH, Operation, spaced
 from benchmarks.run import Results
@@ -99,7 +99,7 @@ def markdown(results: Results) -> str:
     )
     lines = [where, "", how, ""]
     for name, reason in results.skipped.items():
-        lines += [f"**{BY_NAME[name].title} is missing**: {reason.splitlines()[0]}", ""]
+        lines += [f"**{plan.title_of(name)} is missing**: {reason.splitlines()[0]}", ""]
     lines += _target_table(results)
     lines += _feature_table(results)
     for operation in plan.operations:
@@ -111,7 +111,7 @@ def markdown(results: Results) -> str:
             ceiling = results.memory.get(CEILING, 0)
             against = f" **{size / ceiling:.2f}×**" if ceiling and name != CEILING else ""
             lines.append(
-                f"| {BY_NAME[name].title} | {size / 2**20:.0f}{against} | {results.resident[name] / 2**20:.0f} |"
+                f"| {plan.title_of(name)} | {size / 2**20:.0f}{against} | {results.resident[name] / 2**20:.0f} |"
             )
         lines.append("")
     return "\n".join(lines)
@@ -147,7 +147,7 @@ def _table(results: Results, operation: Operation) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, findings in results.findings.items():
-        title = BY_NAME[name].title
+        title = results.plan.title_of(name)
         if operation.only not in {"", name}:
             continue
         if reason := findings.absent.get(operation.name):
@@ -231,6 +231,9 @@ RIVALS = ("textbook", "drf", "litestar")
 AGAINST = (("list", 2.0, 4.0), ("read", 2.5, 3.5), ("create", 2.5, 2.5), ("update", 2.5, 2.5))
 """Operation, cost against the ceiling's at most, and how many times less than the textbook's at least."""
 
+SLOWER = 1.05
+"""What an operation may cost against the same in an earlier version."""
+
 MEMORY = 120
 """MiB that a worker may take."""
 
@@ -253,6 +256,11 @@ def _targets(results: Results) -> list[Target]:
 
 def _wanted(results: Results) -> Iterator[Target]:
     for operation, ceiling, textbook in AGAINST:
+        if any(contender.name == EARLIER for contender in results.plan.contenders):
+            then = results.plan.title_of(EARLIER)
+            yield Target(
+                f"`{operation}`: cost × that of {then}", ratio(results, operation, "taller", EARLIER, _cost), SLOWER
+            )
         yield Target(
             f"`{operation}`: cost × the ceiling's", ratio(results, operation, "taller", CEILING, _cost), ceiling
         )

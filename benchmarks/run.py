@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from benchmarks.contender import CONTENDERS, POOL_SIZE, ROOT, Contender, Running
 from benchmarks.data import Scale
 from benchmarks.load import Measurement, measure, wrk_program
 from benchmarks.operations import Operation
-from benchmarks.server import Address, BenchmarkError, fresh_database
+from benchmarks.server import Address, BenchmarkError, another_database, fresh_database
 
 DELETES_PER_SECOND = 30_000
 """More than anybody manages; tasks to delete are made ready for that while warming up."""
@@ -40,6 +41,10 @@ class Plan:
     seconds: float
     directory: Path
     """Of the embedded PostgreSQL and of logs."""
+
+    def title_of(self, name: str) -> str:
+        """What a contender is called in tables."""
+        return next(contender.title for contender in self.contenders if contender.name == name)
 
 
 @dataclass(slots=True)
@@ -76,50 +81,66 @@ def run(plan: Plan) -> Results:
     contenders = [contender for contender in plan.contenders if contender.name in programs]
     logs = plan.directory / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with fresh_database(plan.directory) as address:
+    with fresh_database(plan.directory) as address, contextlib.ExitStack() as stack:
         say(f"building the data: {plan.scale.projects} × {plan.scale.tasks} tasks, and {plan.scale.larger}")
         started = time.monotonic()
-        data.build(address, plan.scale, {contender.name: contender.password_hash() for contender in contenders})
+        addresses = dict.fromkeys(programs, address)
+        hashes = {contender.name: contender.password_hash() for contender in contenders if not contender.revision}
+        data.build(address, plan.scale, hashes)
+        for contender in contenders:
+            if contender.revision:
+                stack.callback(shutil.rmtree, contender.directory)
+                addresses[contender.name] = another = stack.enter_context(another_database(address))
+                data.build(another, plan.scale, {contender.name: contender.password_hash()}, contender.migrate)
         say(f"built in {time.monotonic() - started:.1f} s")
-        asyncio.run(_run(results, contenders, programs, address, logs))
+        asyncio.run(_run(results, contenders, programs, addresses, logs))
     results.machine["load_after"] = os.getloadavg()
     return results
 
 
 async def _run(
-    results: Results, contenders: list[Contender], programs: dict[str, Path], address: Address, logs: Path
+    results: Results, contenders: list[Contender], programs: dict[str, Path], addresses: dict[str, Address], logs: Path
 ) -> None:
     plan = results.plan
     expected: Answers = {}
     for contender in contenders:
         say(f"comparing answers, counting statements: {contender.name}")
         results.findings[contender.name] = await examine(
-            contender, programs[contender.name], address, plan.scale, list(plan.operations), expected, logs
+            contender,
+            programs[contender.name],
+            addresses[contender.name],
+            plan.scale,
+            list(plan.operations),
+            expected,
+            logs,
         )
-    connection = await asyncpg.connect(address.dsn)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        connections = {}
+        for address in set(addresses.values()):
+            connections[address] = connection = await asyncpg.connect(address.dsn)
+            stack.push_async_callback(connection.close)
         results.machine["postgresql"] = await connection.fetchval("SHOW server_version")
         results.machine["fsync"] = await connection.fetchval("SHOW fsync")
         postmaster = processes.postmaster_of(await connection.fetchval("SELECT pg_backend_pid()"))
         if postmaster is None:
             say("the database runs elsewhere: its processor time is not counted")
-        with contextlib.ExitStack() as stack:
-            running = [Running(contender, programs[contender.name], address, logs) for contender in contenders]
-            for one in running:
-                stack.callback(one.stop)
-                one.start()
-            for number in range(plan.rounds):
-                say(f"round {number + 1} of {plan.rounds}")
-                for operation in plan.operations:
-                    # Everybody starts once.
-                    turn = number % len(running)
-                    for one in running[turn:] + running[:turn]:
-                        await _measure(results, one, operation, connection, postmaster, number)
-            for one in running:
-                results.memory[one.contender.name] = processes.peak_memory(one.pid)
-                results.resident[one.contender.name] = processes.resident_memory(one.pid)
-    finally:
-        await connection.close()
+        running = [
+            Running(contender, programs[contender.name], addresses[contender.name], logs) for contender in contenders
+        ]
+        for one in running:
+            stack.callback(one.stop)
+            one.start()
+        for number in range(plan.rounds):
+            say(f"round {number + 1} of {plan.rounds}")
+            for operation in plan.operations:
+                # Everybody starts once.
+                turn = number % len(running)
+                for one in running[turn:] + running[:turn]:
+                    connection = connections[addresses[one.contender.name]]
+                    await _measure(results, one, operation, connection, postmaster, number)
+        for one in running:
+            results.memory[one.contender.name] = processes.peak_memory(one.pid)
+            results.resident[one.contender.name] = processes.resident_memory(one.pid)
 
 
 async def _measure(

@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -107,21 +107,33 @@ def fresh_database(directory: Path) -> Generator[Address]:
         else:
             postgres = stack.enter_context(EmbeddedPostgres(directory, options=SETTINGS))
             address = address_of(postgres.url(PREFIX))
-        drop = f'DROP DATABASE IF EXISTS "{address.database}" WITH (FORCE)'
-        asyncio.run(
-            _execute(
-                address,
-                drop,
-                f'CREATE DATABASE "{address.database}"',
-                # Statements here are short, and compiling them costs more than it gains: the same for everybody.
-                f'ALTER DATABASE "{address.database}" SET jit = off',
-                f"ALTER DATABASE \"{address.database}\" SET timezone = 'UTC'",
-            )
+        yield stack.enter_context(_empty(address))
+
+
+@contextmanager
+def another_database(address: Address) -> Generator[Address]:
+    """An empty database beside that one; dropped at the end."""
+    with _empty(replace(address, database=f"{address.database}_2")) as another:
+        yield another
+
+
+@contextmanager
+def _empty(address: Address) -> Generator[Address]:
+    drop = f'DROP DATABASE IF EXISTS "{address.database}" WITH (FORCE)'
+    asyncio.run(
+        _execute(
+            address,
+            drop,
+            f'CREATE DATABASE "{address.database}"',
+            # Statements here are short, and compiling them costs more than it gains: the same for everybody.
+            f'ALTER DATABASE "{address.database}" SET jit = off',
+            f"ALTER DATABASE \"{address.database}\" SET timezone = 'UTC'",
         )
-        try:
-            yield address
-        finally:
-            asyncio.run(_execute(address, drop))
+    )
+    try:
+        yield address
+    finally:
+        asyncio.run(_execute(address, drop))
 
 
 async def _execute(address: Address, *statements: str) -> None:

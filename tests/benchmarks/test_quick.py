@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from app.core.migrations import ROOT
 from benchmarks import processes
 from benchmarks.check import Answers, compare
-from benchmarks.contender import BY_NAME, ENVIRONMENTS
+from benchmarks.contender import BY_NAME, EARLIER, ENVIRONMENTS, earlier
 from benchmarks.data import QUICK
 from benchmarks.operations import operations
 from benchmarks.proxy import CountingProxy
@@ -32,8 +33,9 @@ def test_a_quick_run_measures_and_stores_what_it_found(server_url: str, worker_i
     names = ["taller", *(["ceiling"] if (ENVIRONMENTS / "ceiling" / ".installed").exists() else [])]
     done = subprocess.run(
         [
-            sys.executable, "-m", "benchmarks", "--quick", "--operations", "list,create", "--contenders",
-            ",".join(names), "--directory", str(tmp_path / "work"), "--output", str(tmp_path / "results"),
+            sys.executable, "-m", "benchmarks", "--quick", "--operations", "list,create,create-keyed", "--contenders",
+            ",".join(names), "--against", "HEAD", "--directory", str(tmp_path / "work"),
+            "--output", str(tmp_path / "results"),
         ],
         cwd=ROOT,
         env={**os.environ, VARIABLE: with_database(server_url, f"taller_bench_{worker_id}_{os.getpid()}")},
@@ -45,7 +47,7 @@ def test_a_quick_run_measures_and_stores_what_it_found(server_url: str, worker_i
     assert done.returncode == 0, done.stderr
     (stored,) = (tmp_path / "results").glob("*.json")
     found = json.loads(stored.read_text())["operations"]
-    for name in names:
+    for name in (*names, EARLIER):
         for operation in ("list", "create"):
             measured = found[operation]["contenders"][name]
             assert measured["statements"] == 1, (name, operation, measured)
@@ -53,6 +55,13 @@ def test_a_quick_run_measures_and_stores_what_it_found(server_url: str, worker_i
             assert round_["requests"] > 0, (name, operation, done.stderr)
             assert round_["errors"] == 0, (name, operation, done.stderr)
     assert "### List 50 of 200 tasks" in done.stdout
+    assert "| `create`: cost × that of Taller at " in done.stdout
+    assert re.search(r"^\| create a task with an `Idempotency-Key` .* × `create` \|$", done.stdout, re.MULTILINE)
+
+
+def test_a_commit_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="no commit"):
+        earlier("no-such-commit")
 
 
 @pytest.mark.parametrize("url", ["postgresql://me@host/taller", "postgresql://me@host/", "postgresql:///taller_bench"])

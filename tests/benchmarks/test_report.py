@@ -43,6 +43,14 @@ def test_each_target_is_told_with_what_was_measured_and_whether_it_is_reached() 
     assert "| Taller | refused: page_too_deep | | | | | |" in told
 
 
+def test_what_a_feature_costs_is_told_against_the_same_without_it() -> None:
+    results = results_of({"read": READ, "read-unchanged": {"taller": [measured(150)]}}, {})
+    results.findings["taller"].statements["read-unchanged"] = 1
+    (row,) = (line for line in markdown(results).splitlines() if "`read-unchanged`" in line)
+    assert row.endswith("| 150 | 0 | 1 | 0.75 × `read` |")
+    assert "### Read a project that is unchanged" not in markdown(results)
+
+
 def test_programs_are_told_the_same() -> None:
     targets = {target["figure"]: target for target in as_json(results_of({"read": READ}, {}))["targets"]}
     assert targets["`read`: cost × the ceiling's"]["measured"] == 2.0
