@@ -1,5 +1,7 @@
 """What the service keeps between requests: random walks from one operation's answer to the next operation's request."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,14 +9,14 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.test_schemathesis import CONFIGURATION, token_of
+from tests.contract.test_schemathesis import CONFIGURATION, PASSWORD, token_of, unsigned
 from tests.support import server
-from tests.support.process import running_service
+from tests.support.process import Service, running_service
 
 # Hypothesis repeats walks and expects the same to happen, so each starts from a database without projects. The command
 # line's own stateful phase cannot do that: it notices the difference and ends early without a word.
 WALKS = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=8,
     derandomize=True,
     database=None,
@@ -23,48 +25,107 @@ WALKS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+PROJECTS = ["create_project", "list_projects", "read_project", "update_project", "patch_project", "delete_project"]
+TASKS = ["create_project", "create_task", "read_task", "update_task", "patch_task", "delete_task"]
+EVERYTHING = sorted({*PROJECTS, *TASKS})
+TO_CREATE_PROJECTS = "POST /api/v1/projects/"
+TO_READ_PROJECTS = {"GET /api/v1/projects/{project_id}"}
+TO_CHANGE_PROJECTS = {"PUT /api/v1/projects/{project_id}", "PATCH /api/v1/projects/{project_id}"}
+TO_DELETE_PROJECTS = {"DELETE /api/v1/projects/{project_id}"}
+TO_CREATE_TASKS = {"POST /api/v1/projects/{project_id}/tasks/"}
+TO_REACH_TASKS = {"GET /api/v1/tasks/{task_id}", "DELETE /api/v1/tasks/{task_id}"}
+
+
+def walked(
+    service: Service, operations: list[str], configuration: str, created: Callable[[Any], None] = lambda _: None
+) -> dict[str, set[int]]:
+    """Walk through these operations; how each was answered. `created` is told the id of each new project."""
+    answers: dict[str, set[int]] = defaultdict(set)
+    # Without what it says of single operations: with that, `include` below would have no effect.
+    general, _, _ = configuration.partition("[[operations]]")
+    config = schemathesis.Config.from_str(general, base_dir=str(CONFIGURATION.parent))
+    schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json", config=config)
+    machine: Any = schema.include(operation_id=operations).as_state_machine()
+
+    class Walk(machine):  # type: ignore[misc] # its base is made at run time
+        def setup(self) -> None:
+            server.execute(service.database_url, "DELETE FROM projects")
+
+        def after_call(self, response: Response, case: schemathesis.Case[Any]) -> None:
+            super().after_call(response, case)
+            answers[case.operation.label].add(response.status_code)
+            if case.operation.label == TO_CREATE_PROJECTS and response.status_code == 201:
+                created(response.json()["id"])
+
+    Walk.run(settings=WALKS)
+    return answers
+
+
+def having(answers: dict[str, set[int]], *, among: range) -> set[str]:
+    """The operations that were answered like that at least once."""
+    return {operation for operation, statuses in answers.items() if statuses & set(among)}
+
+
+SUCCESS, REFUSED = range(200, 300), range(403, 404)
+
 
 @pytest.mark.parametrize(
     ("operations", "needed"),
     [
-        (
-            ["create_project", "list_projects", "read_project", "update_project", "patch_project", "delete_project"],
-            {"POST /api/v1/projects/", "GET /api/v1/projects/{project_id}", "DELETE /api/v1/projects/{project_id}"},
-        ),
-        (
-            ["create_project", "create_task", "read_task", "update_task", "patch_task", "delete_task"],
-            {
-                "POST /api/v1/projects/{project_id}/tasks/",
-                "GET /api/v1/tasks/{task_id}",
-                "DELETE /api/v1/tasks/{task_id}",
-            },
-        ),
+        (PROJECTS, {TO_CREATE_PROJECTS} | TO_READ_PROJECTS | TO_DELETE_PROJECTS),
+        (TASKS, TO_CREATE_TASKS | TO_REACH_TASKS),
     ],
     ids=["projects", "tasks"],
 )
 def test_what_was_created_is_there_until_it_is_deleted(
     server_url: str, monkeypatch: pytest.MonkeyPatch, operations: list[str], needed: set[str]
 ) -> None:
-    succeeded: set[str] = set()
     with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
         monkeypatch.setenv("TALLER_URL", service.url)
         monkeypatch.setenv("TALLER_TOKEN", token_of(service))
-        # Without what it says of single operations: with that, `include` below would have no effect.
-        general, _, _ = CONFIGURATION.read_text().partition("[[operations]]")
-        configuration = schemathesis.Config.from_str(general, base_dir=str(CONFIGURATION.parent))
-        schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json", config=configuration)
-
-        machine: Any = schema.include(operation_id=operations).as_state_machine()
-
-        class Walk(machine):  # type: ignore[misc] # its base is made at run time
-            def setup(self) -> None:
-                server.execute(service.database_url, "DELETE FROM projects")
-
-            def after_call(self, response: Response, case: schemathesis.Case[Any]) -> None:
-                super().after_call(response, case)
-                if response.status_code < 300:
-                    succeeded.add(case.operation.label)
-
-        Walk.run(settings=WALKS)
+        answers = walked(service, operations, CONFIGURATION.read_text())
     # A walk that never got anywhere would prove nothing.
-    assert needed <= succeeded
+    assert needed <= having(answers, among=SUCCESS)
+    assert not having(answers, among=REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("owner", TO_READ_PROJECTS | TO_CHANGE_PROJECTS | TO_DELETE_PROJECTS | TO_CREATE_TASKS, set()),
+        ("editor", TO_READ_PROJECTS | TO_CHANGE_PROJECTS | TO_CREATE_TASKS, TO_DELETE_PROJECTS),
+        ("viewer", TO_READ_PROJECTS, TO_CHANGE_PROJECTS | TO_DELETE_PROJECTS | TO_CREATE_TASKS),
+    ],
+)
+def test_a_walk_gets_as_far_as_its_role(
+    server_url: str, monkeypatch: pytest.MonkeyPatch, role: str, may: set[str], may_not: set[str]
+) -> None:
+    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
+        with service.client() as client:
+            person = client.post("/api/v1/auth/register", json={"username": role, "password": PASSWORD})
+        user_id = person.raise_for_status().json()["id"]
+        monkeypatch.setenv("TALLER_URL", service.url)
+        monkeypatch.setenv("TALLER_TOKEN", token_of(service, role, PASSWORD))
+
+        def handed_over(project_id: str) -> None:
+            # To the administrator; whoever made it is from now on what they are to walk as.
+            server.execute(
+                service.database_url,
+                "INSERT INTO project_members (project_id, user_id, role) "
+                f"SELECT '{project_id}', id, 'owner' FROM users WHERE username = 'admin'",
+                f"UPDATE project_members SET role = '{role}' "
+                f"WHERE project_id = '{project_id}' AND user_id = '{user_id}'",
+            )
+
+        answers = walked(service, EVERYTHING, CONFIGURATION.read_text(), handed_over)
+    assert may <= having(answers, among=SUCCESS)
+    assert having(answers, among=REFUSED) == may_not
+    assert not having(answers, among=SUCCESS) & may_not
+
+
+def test_a_stranger_gets_nowhere(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_service(server_url) as service:
+        monkeypatch.setenv("TALLER_URL", service.url)
+        answers = walked(service, EVERYTHING, unsigned(CONFIGURATION.read_text()))
+    assert answers
+    assert set.union(*answers.values()) == {401}
