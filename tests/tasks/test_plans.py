@@ -88,9 +88,9 @@ class Crowd(NamedTuple):
             f"{key.name} {'DESC' if key.is_descending else 'ASC'} NULLS {'FIRST' if key.has_nulls_first else 'LAST'}"
             for key in order
         )
-        row = await self.connection.fetchrow(
-            f"SELECT * FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2", self.largest, depth
-        )
+        # The id first: it is found in an index alone, or by sorting less than all columns.
+        found = f"SELECT id FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2"
+        row = await self.connection.fetchrow(f"SELECT * FROM tasks WHERE id = ({found})", self.largest, depth)
         return Position.of(dict(row), order)
 
 
