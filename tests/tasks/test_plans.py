@@ -40,7 +40,7 @@ FILL = """
         now() - n * interval '1 second', now() - (n::bigint * 7919 % 1000000) * interval '1 second'
     FROM generate_series(1, $2::int) AS n
 """
-SEARCHED = "CREATE INDEX tasks_search_idx ON tasks USING gin (search_document(title, description, project_id))"
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE '%_idx'"
 
 
 class Crowd(NamedTuple):
@@ -88,9 +88,9 @@ class Crowd(NamedTuple):
             f"{key.name} {'DESC' if key.is_descending else 'ASC'} NULLS {'FIRST' if key.has_nulls_first else 'LAST'}"
             for key in order
         )
-        row = await self.connection.fetchrow(
-            f"SELECT * FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2", self.largest, depth
-        )
+        # The id first: it is found in an index alone, or by sorting less than all columns.
+        found = f"SELECT id FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2"
+        row = await self.connection.fetchrow(f"SELECT * FROM tasks WHERE id = ({found})", self.largest, depth)
         return Position.of(dict(row), order)
 
 
@@ -110,10 +110,14 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     projects = [await project_of(database, user) for _ in range(OTHERS + 1)]
     await database.close()
     connection = await asyncpg.connect(make_url(crowded_url).set(drivername="postgresql").render_as_string(False))
-    await connection.execute("DROP INDEX tasks_search_idx")
+    # Made again as the migrations made them, from all rows at once: a third of the time is saved.
+    made = await connection.fetch(INDEXES)
+    for name, _ in made:
+        await connection.execute(f"DROP INDEX {name}")
     for number, project in enumerate(projects):
         await connection.execute(FILL, project.id, 500 if number else TASKS, timeout=200)
-    await connection.execute(SEARCHED, timeout=200)
+    for _, definition in made:
+        await connection.execute(definition, timeout=200)
     await connection.execute("VACUUM ANALYZE", timeout=200)
     for name, value in BY_INDEX.items():
         await connection.execute(f"SET {name} = {value}")
