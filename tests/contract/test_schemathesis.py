@@ -149,7 +149,7 @@ def _shortened() -> str:
     much is refused is no misconfiguration.
     """
     text = CONFIGURATION.read_text()
-    for usual, other in (("max-examples = 30", "max-examples = 10"), ("fail-on = true", "fail-on = false")):
+    for usual, other in (("max-examples = 20", "max-examples = 10"), ("fail-on = true", "fail-on = false")):
         assert usual in text
         text = text.replace(usual, other)
     return f"{text}\n[phases.coverage]\nenabled = false\n"
