@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.embedded import EmbeddedPostgresError
 from benchmarks import report, soak
-from benchmarks.contender import ALL, BY_NAME, earlier
+from benchmarks.contender import ALL, BY_NAME, earlier, without_limits
 from benchmarks.data import FULL, QUICK
 from benchmarks.operations import operations
 from benchmarks.run import Plan, run
@@ -51,9 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         _refuse_unknown("operation", wanted, [name for one in known for name in (one.name, one.sweep) if name])
         _refuse_unknown("contender", contenders, list(BY_NAME))
-        before = [earlier(chosen.against)] if chosen.against else []
+        taking_part = [contender for contender in ALL if contender.name in contenders]
+        if chosen.against:
+            taking_part = [*map(without_limits, taking_part), without_limits(earlier(chosen.against))]
         plan = Plan(
-            contenders=[*(contender for contender in ALL if contender.name in contenders), *before],
+            contenders=taking_part,
             operations=[one for one in known if one.name in wanted or one.sweep in wanted],
             scale=scale,
             rounds=chosen.rounds or (1 if chosen.quick else 5),

@@ -35,6 +35,8 @@ SECRET = "benchmarks-only-nObody-signs-anything-real-with-this-0123456789"  # no
 TOKEN_AGE = 300
 """Seconds after which the caller signs in anew; Taller's access tokens last 15 minutes."""
 
+LIMITS = ("TALLER_RATE_LIMIT", "TALLER_RATE_LIMIT_LOGIN")
+
 UVICORN = (
     "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--loop", "uvloop",
     "--http", "httptools", "--no-access-log", "--log-level", "warning", "--no-server-header",
@@ -117,8 +119,7 @@ ALL = (
             "TALLER_JWT_SECRET": SECRET,
             "TALLER_WORKERS": "1",
             # One caller sends more here than anybody should; counted it is all the same.
-            "TALLER_RATE_LIMIT": "999999999/60",
-            "TALLER_RATE_LIMIT_LOGIN": "999999999/60",
+            **dict.fromkeys(LIMITS, "999999999/60"),
             "TALLER_DATABASE_POOL_SIZE": str(POOL_SIZE),
             "TALLER_HOST": "127.0.0.1",
         },
@@ -183,6 +184,13 @@ ALL = (
 )
 BY_NAME = {contender.name: contender for contender in ALL}
 EARLIER = "earlier"
+
+
+def without_limits(contender: Contender) -> Contender:
+    """Taller without limits of requests, as it can be run and as its earlier versions were; others have none."""
+    if contender.kind != "taller":
+        return contender
+    return replace(contender, environment={**contender.environment, **dict.fromkeys(LIMITS, "off")})
 
 
 def earlier(revision: str) -> Contender:

@@ -136,7 +136,13 @@ def _features() -> list[Operation]:
         feature(
             "list-filtered", "list filtered by two members", "list", "asked", f"?{page}&completed=false&priority[gte]=5"
         ),
-        feature("list-searched", "search a list for two words", "list", "asked", f"?{page}&q=17%20task"),
+        feature(
+            "list-searched",
+            "search a list for a beginning that 1 in 80 descriptions has",
+            "list",
+            "asked",
+            f"?{page}&q=17",
+        ),
         feature("list-trimmed", "list ids and titles only (`fields`)", "list", "asked", f"?{page}&fields=id,title"),
         feature("summary", "a project's summary", "list", "summary"),
     ]
