@@ -7,6 +7,7 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -93,18 +94,25 @@ _KINDS: dict[object, type[Operation]] = {
 }
 
 
-def _operation(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+def _operations(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     try:
         return handler(value)
     except ValidationError:
-        pass
-    # Once more by hand, because pydantic puts the kind into the pointers to what is wrong, where no member is.
+        # Once more one by one, because pydantic puts the kind into the pointers to what is wrong, where no member is.
+        return _ONE_BY_ONE.validate_python(value, context=info.data)
+
+
+def _operation(value: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     try:
         return _kind_of(value).model_validate(value)
     except ValidationError as error:
-        if info.data.get("atomic", True):
+        if (info.context or {}).get("atomic", True):
             raise
         return MalformedOperation(error.errors(include_url=False, include_input=False))
+
+
+_LENGTH = Field(min_length=1, max_length=MAX_OPERATIONS)
+_ONE_BY_ONE: TypeAdapter[Any] = TypeAdapter(Annotated[list[Annotated[Any, WrapValidator(_operation)]], _LENGTH])
 
 
 def _kind_of(value: Any) -> type[Operation]:
@@ -141,9 +149,9 @@ class TaskBatch(Input):
         description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
         "for itself, and those that can be done are.",
     )
-    operations: list[Annotated[Operation, Field(discriminator="op"), WrapValidator(_operation)]] = Field(
-        min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them."
-    )
+    operations: Annotated[
+        list[Annotated[Operation, Field(discriminator="op")]], _LENGTH, WrapValidator(_operations)
+    ] = Field(description="At most 500, no task in two of them.")
 
 
 def _nothing(value: object) -> bool:
