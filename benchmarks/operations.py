@@ -138,7 +138,7 @@ def _features() -> list[Operation]:
         ),
         feature(
             "list-searched",
-            "search a list for a beginning that 1 in 80 descriptions has",
+            "search a list for a beginning (`17`)",
             "list",
             "asked",
             f"?{page}&q=17",
