@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import io
 import json
 import os
 import shutil
@@ -91,10 +90,7 @@ class Contender:
     def migrate(self, url: str) -> None:
         """Make the tables of an earlier Taller."""
         variables = {**os.environ, **self.environment, "TALLER_DATABASE_URL": url}
-        command = [sys.executable, "-m", "app", "migrate"]
-        done = subprocess.run(command, cwd=self.directory, env=variables, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BenchmarkError(f"{self.title} cannot make its tables:\n{done.stderr[-1500:]}")
+        _run(self.title, sys.executable, "-m", "app", "migrate", directory=self.directory, environment=variables)
 
     @property
     def directory(self) -> Path:
@@ -198,10 +194,11 @@ def earlier(revision: str) -> Contender:
 
     Raises `BenchmarkError` where there is no such commit.
     """
-    done = _git("rev-parse", "--short", "--verify", "--quiet", f"{revision}^{{commit}}")
+    command = ["git", "rev-parse", "--short", "--verify", "--quiet", f"{revision}^{{commit}}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"there is no commit {revision} here")
-    commit = done.stdout.decode().strip()
+    commit = done.stdout.strip()
     return replace(BY_NAME["taller"], name=EARLIER, title=f"Taller at {commit}", revision=commit)
 
 
@@ -339,16 +336,13 @@ def _free_port() -> int:
         return port
 
 
-def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)  # noqa: S607 - wherever it is
-
-
 def _check_out(revision: str, directory: Path) -> None:
     """What stood in the repository at that commit; it runs with the packages of today."""
-    archive = _git("archive", "--format=tar", revision)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+    archive = directory / "taller.tar"
+    _run(f"Taller at {revision}", "git", "archive", "--output", str(archive), revision)
+    with tarfile.open(archive) as files:
         files.extractall(directory, filter="data")
 
 
@@ -386,10 +380,17 @@ def _install_node(name: str) -> Path:
     return Path(node)
 
 
-def _run(name: str, *command: str, directory: Path = ROOT) -> None:
+def _run(name: str, *command: str, directory: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
     try:
         done = subprocess.run(
-            command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchmarkError(f"{name} cannot be installed: {error}") from error

@@ -119,10 +119,10 @@ def markdown(results: Results) -> str:
 
 def _feature_table(results: Results) -> list[str]:
     rows = []
-    for operation in results.plan.operations:
+    for operation in (one for one in results.plan.operations if one.plain):
         measured = results.measurements.get(operation.name, {}).get("taller", [])
         against = _own_ratio(results, operation.name, operation.plain, _cost)
-        if operation.plain and measured and against is not None:
+        if against is not None:
             cost, there = (statistics.median(values) for values in (map(_cost, measured), _databases(measured)))
             statements = results.findings["taller"].statements[operation.name]
             rows.append(
@@ -255,12 +255,11 @@ def _targets(results: Results) -> list[Target]:
 
 
 def _wanted(results: Results) -> Iterator[Target]:
+    earlier = next((contender.title for contender in results.plan.contenders if contender.revision), None)
     for operation, ceiling, textbook in AGAINST:
-        if any(contender.name == EARLIER for contender in results.plan.contenders):
-            then = results.plan.title_of(EARLIER)
-            yield Target(
-                f"`{operation}`: cost × that of {then}", ratio(results, operation, "taller", EARLIER, _cost), SLOWER
-            )
+        if earlier is not None:
+            slower = ratio(results, operation, "taller", EARLIER, _cost)
+            yield Target(f"`{operation}`: cost × that of {earlier}", slower, SLOWER)
         yield Target(
             f"`{operation}`: cost × the ceiling's", ratio(results, operation, "taller", CEILING, _cost), ceiling
         )

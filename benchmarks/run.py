@@ -157,7 +157,7 @@ async def _measure(
         return
     seconds = max(plan.seconds / 2 if operation.sweep else plan.seconds, operation.least)
     warming = min(0.5, seconds / 4)
-    query = findings.queries.get(operation.name, operation.asks)
+    query = findings.queries.get(operation.name, operation.query)
 
     async def once(length: float, first: int) -> Measurement:
         return await measure(

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -110,11 +110,9 @@ def fresh_database(directory: Path) -> Generator[Address]:
         yield stack.enter_context(_empty(address))
 
 
-@contextmanager
-def another_database(address: Address) -> Generator[Address]:
+def another_database(address: Address) -> AbstractContextManager[Address]:
     """An empty database beside that one; dropped at the end."""
-    with _empty(replace(address, database=f"{address.database}_2")) as another:
-        yield another
+    return _empty(replace(address, database=f"{address.database}_2"))
 
 
 @contextmanager

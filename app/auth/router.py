@@ -103,14 +103,12 @@ async def _credentials(request: Request) -> Credentials:
 
 
 async def _network(request: Request) -> str:
-    return network_of(request.scope.get("client"))
+    return network_of(request.client)
 
 
 async def _origin(request: Request) -> service.Origin:
     agent = request.headers.get("user-agent")
-    return service.Origin(
-        network_of(request.scope.get("client")), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None
-    )
+    return service.Origin(network_of(request.client), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None)
 
 
 async def _ports(request: Request) -> Ports:

@@ -49,11 +49,9 @@ class Counter:
         """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
         left.
         """
-        now = self._now()
-        used = self._used.get(key, 0)
-        if used >= self._requests:
-            raise self._refusal(now)
-        self._count(key, used, 1)
+        if self.is_spent(key):
+            raise self._refusal()
+        self._count(key, 1)
         return self._ends_at
 
     def is_spent(self, key: Key) -> bool:
@@ -64,13 +62,13 @@ class Counter:
     def add(self, key: Key) -> None:
         """Count one request, whether or not there is one left."""
         self._now()
-        self._count(key, self._used.get(key, 0), 1)
+        self._count(key, 1)
 
     def give_back(self, key: Key, ends_at: float) -> None:
         """Take back one that was counted in the window with this end, unless that is over."""
         self._now()
         if ends_at == self._ends_at:
-            self._count(key, self._used.get(key, 0), -1)
+            self._count(key, -1)
 
     def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
         """The policy, and what is left of it for how long."""
@@ -111,8 +109,8 @@ class Counter:
             self._unshared.clear()
         return now
 
-    def _count(self, key: Key, used: int, number: int) -> None:
-        self._set(key, used + number)
+    def _count(self, key: Key, number: int) -> None:
+        self._set(key, self._used.get(key, 0) + number)
         unshared = self._unshared
         if key in unshared or len(unshared) < MAX_CALLERS:
             unshared[key] = waiting = unshared.get(key, 0) + number
@@ -124,8 +122,8 @@ class Counter:
         if len(self._used) > MAX_CALLERS:
             self._used.popitem(last=False)
 
-    def _refusal(self, now: float) -> TooManyRequestsError:
-        left = ceil(self._ends_at - now)
+    def _refusal(self) -> TooManyRequestsError:
+        left = ceil(self._ends_at - self._now())
         return TooManyRequestsError(
             left,
             f"The policy {self._name} allows {self._requests} requests in {self._seconds} seconds: "

@@ -79,8 +79,8 @@ class Statement:
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of their numbers. Raises `KeyError` for one that is not given."""
         values = []
-        for name, fixed, process in self._parameters:
-            value = parameters[name] if fixed is _OPEN else fixed
+        for name, constant, process in self._parameters:
+            value = parameters[name] if constant is _OPEN else constant
             values.append(value if process is None else process(value))
         return values
 

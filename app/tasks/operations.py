@@ -7,6 +7,7 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -102,17 +103,17 @@ def _operations(value: Any, handler: ValidatorFunctionWrapHandler, info: Validat
         return _ONE_BY_ONE.validate_python(value, context=info.data)
 
 
-def _operation(value: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+def _operation(value: Any, info: ValidationInfo) -> Any:
     try:
         return _kind_of(value).model_validate(value)
     except ValidationError as error:
-        if (info.context or {}).get("atomic", True):
+        if info.context is None or info.context.get("atomic", True):
             raise
         return MalformedOperation(error.errors(include_url=False, include_input=False))
 
 
 _LENGTH = Field(min_length=1, max_length=MAX_OPERATIONS)
-_ONE_BY_ONE: TypeAdapter[Any] = TypeAdapter(Annotated[list[Annotated[Any, WrapValidator(_operation)]], _LENGTH])
+_ONE_BY_ONE: TypeAdapter[Any] = TypeAdapter(Annotated[list[Annotated[Any, PlainValidator(_operation)]], _LENGTH])
 
 
 def _kind_of(value: Any) -> type[Operation]:

@@ -61,12 +61,12 @@ def walked(
     return answers
 
 
-def having(answers: dict[str, set[int]], *, among: range) -> set[str]:
+def having(answers: dict[str, set[int]], *, among: set[int]) -> set[str]:
     """The operations that were answered like that at least once."""
-    return {operation for operation, statuses in answers.items() if statuses & set(among)}
+    return {operation for operation, statuses in answers.items() if statuses & among}
 
 
-SUCCESS, REFUSED = range(200, 300), range(403, 404)
+SUCCESS, REFUSED = set(range(200, 300)), {403}
 
 
 @pytest.mark.parametrize(
