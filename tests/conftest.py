@@ -116,8 +116,9 @@ async def database(app: FastAPI) -> AsyncIterator[Database]:
     """The application's database; whatever the test leaves in it is deleted."""
     database: Database = app.state.database
     yield database
-    for table in reversed(Base.metadata.sorted_tables):
-        await database.rows(text(f'DELETE FROM "{table.name}"'))
+    # In one statement: this happens thousands of times.
+    deletes = "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
+    await database.rows(text(f"DO $$ BEGIN {deletes} END $$"))
 
 
 @pytest.fixture

@@ -132,8 +132,9 @@ class Dev:
         self.wait()
 
     def client(self, **options: Any) -> httpx2.Client:
-        """A client that no proxy setting can lead elsewhere."""
-        return httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=20, **options)
+        """A client that no proxy setting can lead elsewhere, and that reads no certificates for plain HTTP."""
+        address = f"http://127.0.0.1:{self.port}"
+        return httpx2.Client(base_url=address, trust_env=False, verify=False, timeout=20, **options)
 
     def sign_in(self) -> httpx2.Client:
         """The seed's admin."""

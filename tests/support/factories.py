@@ -1,10 +1,12 @@
 """The base of all factories; each feature's stand beside its tests."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import TypeVar
 
 from polyfactory import Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
+from polyfactory.field_meta import FieldMeta
 
 from app.core.database import Database
 from app.core.ids import uuid7
@@ -24,6 +26,12 @@ class RowFactory(SQLAlchemyFactory[M]):
     id = Use(uuid7)
     created_at = Use(lambda: datetime.now(UTC))
     updated_at = Use(lambda: datetime.now(UTC))
+
+    @classmethod
+    @cache
+    def get_model_fields(cls) -> list[FieldMeta]:
+        """The columns; found out once, not for each row."""
+        return super().get_model_fields()
 
 
 async def store(database: Database, *rows: Base) -> None:
