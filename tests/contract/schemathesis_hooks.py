@@ -4,22 +4,19 @@ import os
 import re
 from itertools import count
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import jwt
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation.meta import TestPhase
 
-from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN
-from app.core.idempotency import PARAMETER
-from app.core.ids import uuid7
-
 TOKEN = os.environ.get("TALLER_TOKEN")
 SESSION = jwt.decode(TOKEN, options={"verify_signature": False})["sid"] if TOKEN else None
 PROJECT = os.environ.get("TALLER_PROJECT")
 TASKS = os.environ.get("TALLER_TASKS", "").split()
 _turn = count()
+_patterns: dict[str, str] = {}
 
 
 @schemathesis.hook
@@ -31,12 +28,13 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     for operations in raw_schema["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                if parameter["name"] in {IF_MATCH, IF_NONE_MATCH}:
+                if "pattern" in parameter["schema"]:
+                    _patterns[parameter["name"]] = parameter["schema"]["pattern"]
+                if parameter["name"] in {"If-Match", "If-None-Match"}:
                     # Of a pattern that wants quotation marks it makes no value, and then sends a 0 as if it were one.
                     parameter["schema"] = {"type": "string", "format": "entity-tags"}
-
-
-schemathesis.openapi.format("entity-tags", st.from_regex(PATTERN, fullmatch=True).map(str.strip))
+    tags = st.from_regex(_patterns["If-Match"], fullmatch=True).map(str.strip)
+    schemathesis.openapi.format("entity-tags", tags)
 
 
 @schemathesis.hook
@@ -93,7 +91,7 @@ def _lead_there(case: schemathesis.Case[Any]) -> None:
     path: Any = case.path_parameters or {}
     if path.get("session_id") == SESSION:
         # It would end the session by which all the others are tried.
-        path["session_id"] = str(uuid7())
+        path["session_id"] = str(uuid4())
     if PROJECT is None or case.meta is None or case.meta.phase.name is TestPhase.STATEFUL or case.method == "DELETE":
         return
     if _is_id(path.get("project_id")):
@@ -114,7 +112,7 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, An
         for name in ("Authorization", "X-API-Key"):
             headers.pop(name, None)
     key = headers.get("Idempotency-Key")
-    if isinstance(key, str) and re.fullmatch(PARAMETER["schema"]["pattern"], key):
-        headers["Idempotency-Key"] = str(uuid7())
+    if isinstance(key, str) and re.fullmatch(_patterns["Idempotency-Key"], key):
+        headers["Idempotency-Key"] = str(uuid4())
     if case.query and case.meta is not None and case.meta.generation.mode.is_positive:
         case.query = _consistent(dict(case.query))
