@@ -1,7 +1,7 @@
 """What the service keeps between requests: random walks from one operation's answer to the next operation's request."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,13 @@ TO_CHANGE_PROJECTS = {"PUT /api/v1/projects/{project_id}", "PATCH /api/v1/projec
 TO_DELETE_PROJECTS = {"DELETE /api/v1/projects/{project_id}"}
 TO_CREATE_TASKS = {"POST /api/v1/projects/{project_id}/tasks/"}
 TO_REACH_TASKS = {"GET /api/v1/tasks/{task_id}", "DELETE /api/v1/tasks/{task_id}"}
+
+
+@pytest.fixture(scope="module")
+def service(server_url: str) -> Iterator[Service]:
+    """One service for all walks, each of which starts without projects."""
+    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
+        yield service
 
 
 def walked(
@@ -78,12 +85,11 @@ SUCCESS, REFUSED = set(range(200, 300)), {403}
     ids=["projects", "tasks"],
 )
 def test_what_was_created_is_there_until_it_is_deleted(
-    server_url: str, monkeypatch: pytest.MonkeyPatch, operations: list[str], needed: set[str]
+    service: Service, monkeypatch: pytest.MonkeyPatch, operations: list[str], needed: set[str]
 ) -> None:
-    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
-        monkeypatch.setenv("TALLER_URL", service.url)
-        monkeypatch.setenv("TALLER_TOKEN", token_of(service))
-        answers = walked(service, operations, CONFIGURATION.read_text())
+    monkeypatch.setenv("TALLER_URL", service.url)
+    monkeypatch.setenv("TALLER_TOKEN", token_of(service))
+    answers = walked(service, operations, CONFIGURATION.read_text())
     # A walk that never got anywhere would prove nothing.
     assert needed <= having(answers, among=SUCCESS)
     assert not having(answers, among=REFUSED)
@@ -98,34 +104,31 @@ def test_what_was_created_is_there_until_it_is_deleted(
     ],
 )
 def test_a_walk_gets_as_far_as_its_role(
-    server_url: str, monkeypatch: pytest.MonkeyPatch, role: str, may: set[str], may_not: set[str]
+    service: Service, monkeypatch: pytest.MonkeyPatch, role: str, may: set[str], may_not: set[str]
 ) -> None:
-    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
-        with service.client() as client:
-            person = client.post("/api/v1/auth/register", json={"username": role, "password": PASSWORD})
-        user_id = person.raise_for_status().json()["id"]
-        monkeypatch.setenv("TALLER_URL", service.url)
-        monkeypatch.setenv("TALLER_TOKEN", token_of(service, role, PASSWORD))
+    with service.client() as client:
+        person = client.post("/api/v1/auth/register", json={"username": role, "password": PASSWORD})
+    user_id = person.raise_for_status().json()["id"]
+    monkeypatch.setenv("TALLER_URL", service.url)
+    monkeypatch.setenv("TALLER_TOKEN", token_of(service, role, PASSWORD))
 
-        def handed_over(project_id: str) -> None:
-            # To the administrator; whoever made it is from now on what they are to walk as.
-            server.execute(
-                service.database_url,
-                "INSERT INTO project_members (project_id, user_id, role) "
-                f"SELECT '{project_id}', id, 'owner' FROM users WHERE username = 'admin'",
-                f"UPDATE project_members SET role = '{role}' "
-                f"WHERE project_id = '{project_id}' AND user_id = '{user_id}'",
-            )
+    def handed_over(project_id: str) -> None:
+        # To the administrator; whoever made it is from now on what they are to walk as.
+        server.execute(
+            service.database_url,
+            "INSERT INTO project_members (project_id, user_id, role) "
+            f"SELECT '{project_id}', id, 'owner' FROM users WHERE username = 'admin'",
+            f"UPDATE project_members SET role = '{role}' WHERE project_id = '{project_id}' AND user_id = '{user_id}'",
+        )
 
-        answers = walked(service, EVERYTHING, CONFIGURATION.read_text(), handed_over)
+    answers = walked(service, EVERYTHING, CONFIGURATION.read_text(), handed_over)
     assert may <= having(answers, among=SUCCESS)
     assert having(answers, among=REFUSED) == may_not
     assert not having(answers, among=SUCCESS) & may_not
 
 
-def test_a_stranger_gets_nowhere(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running_service(server_url) as service:
-        monkeypatch.setenv("TALLER_URL", service.url)
-        answers = walked(service, EVERYTHING, unsigned(CONFIGURATION.read_text()))
+def test_a_stranger_gets_nowhere(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLER_URL", service.url)
+    answers = walked(service, EVERYTHING, unsigned(CONFIGURATION.read_text()))
     assert answers
     assert set.union(*answers.values()) == {401}
