@@ -1,5 +1,6 @@
 """Wiring only: a real PostgreSQL, the application on it, and callers. Nothing of a feature but the people."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -63,6 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
         server.create_template(url, template)
         environment.setenv(server.TEMPLATE_VARIABLE, template)
         config.stash[_running] = stack.pop_all()
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

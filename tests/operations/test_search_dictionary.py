@@ -1,8 +1,11 @@
 """The dictionary by which words are searched is a setting, applied by `taller migrate`."""
 
+import os
+
 import pytest
 
 from tests.operations.test_cli_accounts import taller
+from tests.support import server
 from tests.support.process import running_service
 
 
@@ -30,8 +33,8 @@ def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None
 
 @pytest.mark.parametrize("name", ["no_such_stem", "simple; DROP TABLE tasks"])
 def test_a_dictionary_that_is_not_there_is_named(server_url: str, name: str) -> None:
-    with running_service(server_url) as service:
-        said = taller(
-            {"TALLER_DATABASE_URL": service.database_url, "TALLER_SEARCH_DICTIONARY": name}, "migrate", fails=True
-        ).stderr
-        assert "dictionary" in said
+    template = os.environ[server.TEMPLATE_VARIABLE]
+    with server.database_copy(server_url, f"{server.PREFIX}dictionary_{os.getpid()}", template) as url:
+        database = {"TALLER_DATABASE_URL": url}
+        said = taller({**database, "TALLER_SEARCH_DICTIONARY": name}, "migrate", fails=True).stderr
+    assert "dictionary" in said
