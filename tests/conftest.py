@@ -66,10 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_running] = stack.pop_all()
 
 
-def pytest_collection_finish() -> None:
-    """What has been imported and collected stays: the collector need not look through it again and again."""
-    gc.collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays: the collector need not look through it, now or later."""
+    gc.disable()
+    yield
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
