@@ -20,6 +20,7 @@ from tests.auth.factories import UserFactory
 from tests.support import bouncer, server
 from tests.support.client import Api
 from tests.support.factories import store
+from tests.support.process import Service, running_service
 
 _running = pytest.StashKey[ExitStack]()
 
@@ -126,9 +127,30 @@ async def database(app: FastAPI) -> AsyncIterator[Database]:
     """The application's database; whatever the test leaves in it is deleted."""
     database: Database = app.state.database
     yield database
-    # In one statement: this happens thousands of times.
-    deletes = "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
-    await database.rows(text(f"DO $$ BEGIN {deletes} END $$"))
+    await database.rows(text(emptied()))
+
+
+def emptied(*, people: str = "true") -> str:
+    """A statement that deletes all rows; of the people, those of whom this is true. One, as it is run so often."""
+    deletes = (
+        f'DELETE FROM "{table.name}" WHERE {people if table is User.__table__ else True};'
+        for table in reversed(Base.metadata.sorted_tables)
+    )
+    return f"DO $$ BEGIN {' '.join(deletes)} END $$"
+
+
+@pytest.fixture(scope="session")
+def process(server_url: str) -> Iterator[Service]:
+    """The service as a process of its own."""
+    with running_service(server_url) as service:
+        yield service
+
+
+@pytest.fixture
+def service(process: Service) -> Iterator[Service]:
+    """That service, on a database in which only the seed's admin exists."""
+    yield process
+    server.execute(process.database_url, emptied(people="username <> 'admin'"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME
-from tests.support.process import Service, running_service
+from tests.support.process import Service
 
 FLAGS = (
     # Chromium refuses its sandbox to root, as whom a build container runs.
@@ -95,13 +95,6 @@ def chromium() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
-
-
-@pytest.fixture(scope="module")
-def service(chromium: str, server_url: str) -> Iterator[Service]:
-    """The service, with the seed's admin."""
-    with running_service(server_url) as service:
-        yield service
 
 
 @pytest.fixture

@@ -2,24 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import tools
-from tests.support.process import Service, running_service
+from tests.support.process import Service
 
 TOURS = Path(__file__).with_name("clients")
 # No proxy, which would lead elsewhere.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-
-
-@pytest.fixture
-def service(server_url: str) -> Iterator[Service]:
-    """The service, with the seed's admin."""
-    with running_service(server_url) as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

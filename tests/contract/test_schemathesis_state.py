@@ -16,7 +16,7 @@ from tests.support.process import Service, running_service
 # Hypothesis repeats walks and expects the same to happen, so each starts from a database without projects. The command
 # line's own stateful phase cannot do that: it notices the difference and ends early without a word.
 WALKS = settings(
-    max_examples=30,
+    max_examples=20,
     stateful_step_count=8,
     derandomize=True,
     database=None,

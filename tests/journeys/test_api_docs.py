@@ -3,7 +3,7 @@
 To write a page, write it: `docs/api/<page>.md` is found by this test. What holds for its fenced blocks:
 
 - `sh` is pasted, block by block, into one bash that has `curl`, `python3` and nothing else. The service is at
-  `http://localhost:8000`, on an empty database of the page's own in which only the seed's admin exists, and the first
+  `http://localhost:8000`, on an empty database in which only the seed's admin exists, and the first
   block of the README was pasted before: `api` calls as admin, `field` takes a member from JSON, `$TOKEN` and `$REFRESH`
   are the admin's.
 - `json` or `text` right behind a `sh` block is all that this wrote. `…` stands for what differs each time (within a
@@ -13,13 +13,14 @@ To write a page, write it: `docs/api/<page>.md` is found by this test. What hold
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.core.migrations import ROOT
 from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, steps
-from tests.support.process import running_service
+from tests.support.process import Service, running_service
 
 PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 SIGNING_IN = steps((ROOT / "README.md").read_text())[0][0]
@@ -32,11 +33,19 @@ def settings_of(page: str) -> dict[str, str]:
     return dict(setting.split("=", 1) for line in said for setting in line.split())
 
 
+@pytest.fixture
+def serving(path: Path, request: pytest.FixtureRequest, server_url: str) -> Iterator[Service]:
+    """What serves a page's examples: the service of all tests, unless the page says what it is started with."""
+    if environment := settings_of(path.read_text()):
+        with running_service(server_url, environment=environment) as service:
+            yield service
+    else:
+        yield request.getfixturevalue("service")
+
+
 @each_page
-def test_a_page_shows_what_is_answered(path: Path, server_url: str, tmp_path: Path) -> None:
-    page = path.read_text()
-    with running_service(server_url, environment=settings_of(page)) as service:
-        assert_answers_as_shown(page, service, tmp_path, before=SIGNING_IN)
+def test_a_page_shows_what_is_answered(path: Path, serving: Service, tmp_path: Path) -> None:
+    assert_answers_as_shown(path.read_text(), serving, tmp_path, before=SIGNING_IN)
 
 
 @each_page

@@ -7,7 +7,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from app.core.migrations import ROOT
 from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, pattern_of, steps
-from tests.support.process import running_service
+from tests.support.process import Service
 
 README = (ROOT / "README.md").read_text()
 
@@ -15,9 +15,8 @@ README = (ROOT / "README.md").read_text()
 STARTED = {"console"}
 
 
-def test_the_tour_answers_what_the_readme_shows(server_url: str, tmp_path: Path) -> None:
-    with running_service(server_url) as service:
-        assert_answers_as_shown(README, service, tmp_path)
+def test_the_tour_answers_what_the_readme_shows(service: Service, tmp_path: Path) -> None:
+    assert_answers_as_shown(README, service, tmp_path)
 
 
 def test_every_block_is_run_shown_or_known_to_start_something() -> None:

@@ -1,16 +1,8 @@
 """What a newcomer does first, on the real service, at the seed's bare addresses and at the canonical ones alike."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.process import Service, running_service
-
-
-@pytest.fixture(scope="module")
-def service(server_url: str) -> Iterator[Service]:
-    with running_service(server_url) as service:
-        yield service
+from tests.support.process import Service
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])

@@ -56,6 +56,9 @@ Refusal = Callable[..., str]
 @pytest.fixture
 def refusal(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Refusal]:
     """What a command says that cannot be done. In this process: to start another for each takes seconds."""
+    for name in os.environ:
+        if name.startswith("TALLER_") and not name.startswith("TALLER_TEST_"):
+            monkeypatch.delenv(name)
     for name, value in {**environment, "TALLER_ARGON2_TIME_COST": "1", "TALLER_ARGON2_MEMORY_COST": "8"}.items():
         monkeypatch.setenv(name, value)
     # Where there is no `.env`.

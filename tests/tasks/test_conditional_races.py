@@ -8,18 +8,12 @@ import pytest
 from httpx2 import Client, Response
 
 from tests.support.client import assert_problem
-from tests.support.process import Service, running_service
+from tests.support.process import Service
 
 WRITERS = 20
 
 
-@pytest.fixture(scope="module")
-def service(server_url: str) -> Iterator[Service]:
-    with running_service(server_url) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def token(service: Service) -> str:
     with service.client() as client:
         login = client.post("/auth/login", json={"username": "admin", "password": "1234"})
