@@ -25,6 +25,7 @@ from tests.support import server
 from tests.support.factories import store
 
 TASKS = 1_000_000
+DATED = TASKS * 4 // 5
 OTHERS = 20
 """Further projects, of 500 tasks each."""
 
@@ -93,13 +94,13 @@ class Crowd(NamedTuple):
     async def position_at(self, sort: str, depth: int) -> Position:
         """Where a page at a depth begins."""
         order = order_of(sort, "id")
-        # What is never null is asked for as the index has it.
-        by = ", ".join(
-            f"{key.name}{' DESC' if key.is_descending else ''}{' NULLS LAST' if key.name == 'due_date' else ''}"
-            for key in order
-        )
+        by = ", ".join(f"{key.name}{' DESC' if key.is_descending else ''}" for key in order)
+        among = "true"
+        if order[0].name == "due_date":
+            # Those without a date come last in both directions.
+            among, depth = ("due_date IS NOT NULL", depth) if depth < DATED else ("due_date IS NULL", depth - DATED)
         # The id first: it is found in an index alone, or by sorting less than all columns.
-        found = f"SELECT id FROM tasks WHERE project_id = $1 ORDER BY {by} LIMIT 1 OFFSET $2"
+        found = f"SELECT id FROM tasks WHERE project_id = $1 AND {among} ORDER BY {by} LIMIT 1 OFFSET $2"
         row = await self.connection.fetchrow(f"SELECT * FROM tasks WHERE id = ({found})", self.largest, depth)
         return Position.of(dict(row), order)
 
