@@ -14,8 +14,7 @@ NOBODY_THERE = f"postgresql://taller:{PASSWORD}@127.0.0.1:1/taller"
 
 @pytest.mark.parametrize(
     ("command", "secret"),
-    # What can be guessed is a matter of tests/core/test_config.py.
-    [("run", DEVELOPMENT_SECRET), ("dev", ""), ("migrate", "q7zx-short")],
+    [("run", ""), ("run", DEVELOPMENT_SECRET), ("run", "q7zx" * 12), ("dev", "q7zx-short"), ("migrate", "q7zx-short")],
 )
 def test_production_refuses_a_secret_that_can_be_guessed(tmp_path: Path, command: str, secret: str) -> None:
     done = run_command(
