@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -68,12 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected stays: the collector need not look through it, now or later."""
     gc.disable()
-    yield
+    collected = yield
     gc.freeze()
     gc.enable()
+    return collected
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -98,7 +99,7 @@ def server_url() -> str:
 def database_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A migrated database of this worker's own."""
     name = f"{server.PREFIX}{worker_id}_{os.getpid()}"
-    with server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, name) as url:
         yield url
 
 

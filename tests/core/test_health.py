@@ -22,7 +22,7 @@ def other_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A migrated database that the test may change."""
     # Another name each time: a PgBouncer remembers for a moment that there was no such database.
     name = f"{server.PREFIX}health_{worker_id}_{os.getpid()}_{next(_numbers)}"
-    with server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, name) as url:
         yield url
 
 

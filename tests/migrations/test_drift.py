@@ -1,7 +1,6 @@
 """The models and the migrations describe the same database."""
 
 import asyncio
-import os
 from typing import Any
 
 import pytest
@@ -79,7 +78,7 @@ def test_every_table_with_updated_at_has_the_trigger_that_moves_it(database_url:
     ],
 )
 def test_a_schema_that_differs_is_noticed(server_url: str, database_url: str, change: str) -> None:
-    with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, fresh_name()) as url:
         server.execute(url, change)
         assert tables_of(url) != tables_of(database_url)
 
@@ -93,6 +92,6 @@ def test_a_schema_that_differs_is_noticed(server_url: str, database_url: str, ch
     ],
 )
 def test_alembic_would_draft_what_is_missing_or_too_much(server_url: str, change: str) -> None:
-    with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, fresh_name()) as url:
         server.execute(url, change)
         assert len(differences(url)) == 1

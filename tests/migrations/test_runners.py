@@ -1,7 +1,6 @@
 """How migrations run: several runners at once, against locks held by others, as SQL to read, as drafts."""
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.migrations import ROOT, alembic_config, head_revision, upgrade
 from tests.migrations.history import downgrade, empty_database, fetch, migrations_of, plain, schema_of, tables_of
 from tests.support import server
+from tests.support.process import CHEAP, clean_environment
 
 RUNNERS = 3
 
@@ -44,12 +44,10 @@ def downgrade():
 
 def taller(tree: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
     """The command line of a tree, on a database."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
-    cheap = {"TALLER_ARGON2_TIME_COST": "1", "TALLER_ARGON2_MEMORY_COST": "8"}
     return subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-m", "app", *arguments],
         cwd=tree,
-        env={**inherited, **cheap, "PYTHONPATH": str(tree), "TALLER_DATABASE_URL": url},
+        env=clean_environment(**CHEAP, PYTHONPATH=str(tree), TALLER_DATABASE_URL=url),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

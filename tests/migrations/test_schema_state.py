@@ -1,6 +1,5 @@
 """The application on a schema that is not its own: behind, it does not start; ahead, it serves."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +17,7 @@ from tests.support.client import Api, assert_problem
 @pytest.fixture
 def copy_url(server_url: str) -> Iterator[str]:
     """A migrated database whose version a test may change."""
-    with server.database_copy(server_url, fresh_name(), os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, fresh_name()) as url:
         yield url
 
 

@@ -14,16 +14,10 @@ from typing import Any, Self
 
 import httpx2
 
-from app.core.migrations import ROOT
+from tests.support.process import clean_environment
 
 START_TIMEOUT = 60
 STOP_TIMEOUT = 30
-
-
-def clean_environment(**variables: str) -> dict[str, str]:
-    """This environment without the developer's own settings, and with these."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), **variables}
 
 
 def run_command(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -2,14 +2,11 @@
 
 import io
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -17,8 +14,9 @@ import pytest
 from app.cli import main
 from app.core.config import get_settings
 from app.core.migrations import ROOT
+from tests.operations.support import Dev
 from tests.support import server
-from tests.support.process import Service, running_service
+from tests.support.process import CHEAP, Service, clean_environment, running_service
 
 PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "staple staple staple"
@@ -28,7 +26,6 @@ def taller(
     environment: dict[str, str], *arguments: str, typed: str = "", cwd: Path = ROOT, fails: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with nothing of the developer's own settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "app", *arguments],
         input=typed,
@@ -37,13 +34,7 @@ def taller(
         check=False,
         timeout=60,
         cwd=cwd,
-        env={
-            **inherited,
-            "PYTHONPATH": str(ROOT),
-            "TALLER_ARGON2_TIME_COST": "1",
-            "TALLER_ARGON2_MEMORY_COST": "8",
-            **environment,
-        },
+        env=clean_environment(**CHEAP, **environment),
     )
     assert (done.returncode != 0) is fails, done.stderr
     assert "Traceback" not in done.stderr
@@ -54,12 +45,13 @@ Refusal = Callable[..., str]
 
 
 @pytest.fixture
-def refusal(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Refusal]:
+def refusal(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Refusal]:
     """What a command says that cannot be done. In this process: to start another for each takes seconds."""
-    for name in os.environ:
-        if name.startswith("TALLER_") and not name.startswith("TALLER_TEST_"):
-            monkeypatch.delenv(name)
-    for name, value in {**environment, "TALLER_ARGON2_TIME_COST": "1", "TALLER_ARGON2_MEMORY_COST": "8"}.items():
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+    for name, value in {**CHEAP, **environment}.items():
         monkeypatch.setenv(name, value)
     # Where there is no `.env`.
     monkeypatch.chdir(tmp_path)
@@ -69,6 +61,7 @@ def refusal(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
+        assert capsys.readouterr().out == ""
         # Python writes it to standard error, and exits with 1.
         assert isinstance(stopped.value.code, str)
         return stopped.value.code
@@ -203,50 +196,16 @@ def test_a_database_that_is_away_is_said_in_one_line() -> None:
     assert "secret" not in done.stderr
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _tried(client: httpx2.Client, path: str) -> bool:
-    try:
-        return client.get(path).status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
 @pytest.mark.timeout(120)
 def test_the_commands_work_while_the_development_service_runs_and_after_it(tmp_path: Path) -> None:
-    port = _free_port()
-    environment: dict[str, str] = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TALLER_")},
-        "PYTHONPATH": str(ROOT),
-        "TALLER_DATA_DIR": str(tmp_path / "data"),
-        "TALLER_PORT": str(port),
-    }
-    options: dict[str, Any] = {"cwd": tmp_path, "env": environment, "stdin": subprocess.DEVNULL}
-    log = tmp_path / "service.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen([sys.executable, "-m", "app", "dev"], stdout=output, stderr=output, **options) as process,
-    ):
-        try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-                deadline = time.monotonic() + 60
-                while not _tried(client, "/health/ready"):
-                    assert process.poll() is None, log.read_text()
-                    assert time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.1)
-                own = {"TALLER_DATA_DIR": str(tmp_path / "data")}
-                taller(own, "users", "create", "ada", typed=PASSWORD, cwd=tmp_path)
-                assert sign_in(client, "ada", PASSWORD).status_code == 200
-                done = taller(own, "users", "list", cwd=tmp_path)
-                assert "PostgreSQL" not in done.stderr
-                assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {"admin", "ada"}
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+    with Dev(tmp_path) as dev:
+        dev.start()
+        own = {"TALLER_DATA_DIR": str(dev.data_dir)}
+        taller(own, "users", "create", "ada", typed=PASSWORD, cwd=tmp_path)
+        with dev.client() as client:
+            assert sign_in(client, "ada", PASSWORD).status_code == 200
+        done = taller(own, "users", "list", cwd=tmp_path)
+        assert "PostgreSQL" not in done.stderr
+        assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {"admin", "ada"}
     # Nobody serves now: the command starts the database for itself.
     assert "ada" in taller(own, "users", "list", cwd=tmp_path).stdout

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.operations.support import Dev, children_of, clean_environment, runs
+from tests.operations.support import Dev, children_of, runs
+from tests.support.process import clean_environment
 
 WRITERS = 4
 

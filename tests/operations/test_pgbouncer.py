@@ -17,7 +17,7 @@ from tests.support.bouncer import running_bouncer
 from tests.support.process import Service
 
 AT_ONCE = 50
-JOURNEYS = AT_ONCE
+JOURNEYS = 3 * AT_ONCE
 PEOPLE = {name: {"username": name, "password": "correct horse battery"} for name in ("ana", "ben")}
 
 OUR_PARAMETERS = "statement_timeout,idle_in_transaction_session_timeout,jit,plan_cache_mode,enable_seqscan,enable_sort"
@@ -27,7 +27,7 @@ OUR_PARAMETERS = "statement_timeout,idle_in_transaction_session_timeout,jit,plan
 def database(server_url: str) -> Iterator[str]:
     """A migrated database of the test's own."""
     name = f"{server.PREFIX}bounced_{os.getpid()}"
-    with server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url:
+    with server.database_copy(server_url, name) as url:
         yield url
 
 

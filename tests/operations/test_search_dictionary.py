@@ -33,8 +33,7 @@ def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None
 
 @pytest.mark.parametrize("name", ["no_such_stem", "simple; DROP TABLE tasks"])
 def test_a_dictionary_that_is_not_there_is_named(server_url: str, name: str) -> None:
-    template = os.environ[server.TEMPLATE_VARIABLE]
-    with server.database_copy(server_url, f"{server.PREFIX}dictionary_{os.getpid()}", template) as url:
-        database = {"TALLER_DATABASE_URL": url}
-        said = taller({**database, "TALLER_SEARCH_DICTIONARY": name}, "migrate", fails=True).stderr
+    with server.database_copy(server_url, f"{server.PREFIX}dictionary_{os.getpid()}") as url:
+        environment = {"TALLER_DATABASE_URL": url, "TALLER_SEARCH_DICTIONARY": name}
+        said = taller(environment, "migrate", fails=True).stderr
     assert "dictionary" in said

@@ -27,7 +27,16 @@ from tests.support import server
 START_TIMEOUT = 30
 STOP_TIMEOUT = 30
 
+CHEAP = {"TALLER_ARGON2_TIME_COST": "1", "TALLER_ARGON2_MEMORY_COST": "8"}
+"""Passwords hashed as cheaply as the algorithm allows."""
+
 _numbers = count()
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This environment without the developer's own settings, and with these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), **variables}
 
 
 class Service:
@@ -47,17 +56,9 @@ class Service:
         self._reservation.bind(("127.0.0.1", 0))
         self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        # Nothing of the developer's own settings.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
-        self._environment = {
-            **inherited,
-            "PYTHONPATH": str(ROOT),
-            "TALLER_DATABASE_URL": database_url,
-            "TALLER_PORT": str(self.port),
-            "TALLER_ARGON2_TIME_COST": "1",
-            "TALLER_ARGON2_MEMORY_COST": "8",
-            **(environment or {}),
-        }
+        self._environment = clean_environment(
+            **{"TALLER_DATABASE_URL": database_url, "TALLER_PORT": str(self.port), **CHEAP, **(environment or {})}
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -155,7 +156,7 @@ def running_service(
     name = f"{server.PREFIX}service_{os.getpid()}_{next(_numbers)}"
     with (
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
-        server.database_copy(server_url, name, os.environ[server.TEMPLATE_VARIABLE]) as url,
+        server.database_copy(server_url, name) as url,
         Service(url, Path(directory), {**server.variables(server.way_to(url)), **(environment or {})}) as service,
     ):
         if admin:

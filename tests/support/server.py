@@ -98,9 +98,10 @@ def create_template(server: str, name: str) -> None:
 
 
 @contextmanager
-def database_copy(server: str, name: str, template: str) -> Generator[str]:
-    """A database of one's own, dropped at the end."""
+def database_copy(server: str, name: str, template: str | None = None) -> Generator[str]:
+    """A database of one's own, as the migrations make it unless another template is named; dropped at the end."""
     assert name.startswith(PREFIX)
+    template = template or os.environ[TEMPLATE_VARIABLE]
     execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield with_database(server, name)

@@ -26,6 +26,8 @@ from tests.support.factories import store
 
 TASKS = 1_000_000
 DATED = TASKS * 4 // 5
+"""Those with a date to be done by."""
+
 OTHERS = 20
 """Further projects, of 500 tasks each."""
 
@@ -108,8 +110,7 @@ class Crowd(NamedTuple):
 @pytest.fixture(scope="module")
 def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A database of this module's own: a million rows would slow down the cleaning after other tests."""
-    template = os.environ[server.TEMPLATE_VARIABLE]
-    with server.database_copy(server_url, f"{server.PREFIX}plans_{worker_id}_{os.getpid()}", template) as url:
+    with server.database_copy(server_url, f"{server.PREFIX}plans_{worker_id}_{os.getpid()}") as url:
         yield url
 
 
