@@ -24,6 +24,9 @@ from app.core.statements import Column, given
 MAX_QUERY_LENGTH = 200
 """Characters of `q`."""
 
+MAX_SORT_KEYS = 3
+"""Keys of `sort`. Each order is a statement of its own, and the number of orders grows with this one's factorial."""
+
 RELEVANCE = "relevance"
 """The key by which only what was searched can be sorted."""
 
@@ -77,6 +80,8 @@ class NamesOf:
 
     def _check(self, text: str) -> str:
         names = text.split(",")
+        if self.is_signed and len(names) > MAX_SORT_KEYS:
+            raise PydanticCustomError("too_many_names", "may name at most {most}", {"most": MAX_SORT_KEYS})
         plain = [name.removeprefix("-") if self.is_signed else name for name in names]
         if not set(plain) <= set(self.allowed):
             raise PydanticCustomError("unknown_name", "must be of these, by comma: {allowed}", self._context())
@@ -92,7 +97,8 @@ class NamesOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         name = ("-?" if self.is_signed else "") + f"({'|'.join(self.allowed)})"
-        return {**handler(schema), "pattern": f"^{name}(,{name})*$"}
+        more = f"{{0,{MAX_SORT_KEYS - 1}}}" if self.is_signed else "*"
+        return {**handler(schema), "pattern": f"^{name}(,{name}){more}$"}
 
 
 _BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this", "lt": "Less than this"}
@@ -119,8 +125,9 @@ def sorted_by(names: tuple[str, ...], default: str) -> Any:
     needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
     return Query(
         None,
-        description=f"By what to sort, the most important first, `-` for descending: {', '.join(names)}. What is equal "
-        f"goes by id; what has no value comes last in either direction.{needs} Unless given: `{default}`.",
+        description=f"By what to sort, at most {MAX_SORT_KEYS} of these, the most important first, `-` for descending: "
+        f"{', '.join(names)}. What is equal goes by id; what has no value comes last in either direction."
+        f"{needs} Unless given: `{default}`.",
     )
 
 

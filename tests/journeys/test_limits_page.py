@@ -11,7 +11,7 @@ from app.core.config import Settings
 from app.core.cursors import MAX_CURSOR_LENGTH
 from app.core.database import Database
 from app.core.errors import AppError
-from app.core.filters import MAX_QUERY_LENGTH
+from app.core.filters import MAX_QUERY_LENGTH, MAX_SORT_KEYS
 from app.core.ids import uuid7
 from app.core.migrations import ROOT
 from app.core.pagination import MAX_DEPTH, MAX_SIZE
@@ -103,6 +103,11 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
     ],
     "the last row of a page by number": [("GET", "/projects/?page=201&size=50", None, "page_too_deep")],
     "a cursor": [("GET", "/projects/?cursor=" + "x" * 4097, None, TOO_LONG)],
+    "what a list is sorted by": [
+        ("GET", "/tasks/?sort=priority,due_date,created_at,title", None, "too_many_names"),
+        ("GET", "/projects/?sort=" + ",".join(["name"] * 9_000), None, "too_many_names"),
+        ("GET", "/tasks/?sort=", None, "unknown_name"),
+    ],
     "what is searched for": [
         ("GET", "/tasks/?q=" + "x" * 201, None, TOO_LONG),
         ("GET", "/tasks/?q=", None, TOO_SHORT),
@@ -153,6 +158,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         "the last row of a page by number": MAX_DEPTH,
         "a cursor": MAX_CURSOR_LENGTH,
         "operations of a batch": MAX_OPERATIONS,
+        "what a list is sorted by": MAX_SORT_KEYS,
         "what is searched for": MAX_QUERY_LENGTH,
         "projects that a list of tasks is narrowed to": MAX_PROJECTS,
         "an API key's scopes": len(Scope),
