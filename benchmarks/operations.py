@@ -134,7 +134,7 @@ def _features() -> list[Operation]:
         feature("list-cursor", "list by cursor, without a total", "list", "asked", f"?cursor=&size={SIZE}"),
         feature("list-sorted", "list sorted by due date", "list", "asked", f"?{page}&sort=due_date"),
         feature(
-            "list-filtered", "list filtered by two members", "list", "asked", f"?{page}&completed=false&priority[gte]=5"
+            "list-filtered", "list filtered by two members", "list", "asked", f"?{page}&completed=false&priority_gte=5"
         ),
         feature(
             "list-searched",
@@ -143,7 +143,6 @@ def _features() -> list[Operation]:
             "asked",
             f"?{page}&q=17",
         ),
-        feature("list-trimmed", "list ids and titles only (`fields`)", "list", "asked", f"?{page}&fields=id,title"),
         feature("summary", "a project's summary", "list", "summary"),
     ]
 

@@ -242,7 +242,7 @@ async def delete_me(
 
 
 @router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
-async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
+async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """Where you are signed in, the newest first."""
     return await pages.read(queries.live_sessions, own, params)
 
@@ -268,7 +268,7 @@ async def delete_session(
 
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
-async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
+async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """Your API keys, the newest first, without their secrets."""
     return await pages.read(queries.api_keys, own, params)
 
@@ -322,7 +322,7 @@ async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: Dat
 
 
 @users.get("/", summary="List users", response_model=Page[UserRead])
-async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDep) -> dict[str, Any] | Response:
+async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """All accounts, the newest first. For administrators."""
     return await pages.read(queries.users, everybody, params)
 

@@ -1,7 +1,8 @@
-"""What a list may be asked for beyond a page: filters, an order, and which members of its items to show.
+"""What a list may be asked for beyond a page: filters and an order.
 
-A feature declares its parameters one by one in a subclass of `ListParams`; `priority_gte`, written `priority[gte]`, is
-a bound on `priority`. Its statement has a condition of the same name for each (see `comparisons`).
+A feature declares its parameters one by one in a subclass of `ListParams`; `priority_gte` is a bound on `priority`, and
+`due_date_is_null` asks for rows with or without a `due_date`. Its statement has a condition of the same name for each
+(see `comparisons`).
 """
 
 import re
@@ -9,16 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import ge, gt, le, lt
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from fastapi import Query
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import ColumnElement
 
 from app.core.pagination import PageParams, contradiction, plain_flag, plain_integer
-from app.core.schemas import IsoDate, Storable, Visible
+from app.core.schemas import Storable, Visible
 from app.core.statements import Column, given
 
 MAX_QUERY_LENGTH = 200
@@ -31,7 +32,10 @@ RELEVANCE = "relevance"
 """The key by which only what was searched can be sorted."""
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
-"""What may stand in brackets behind a parameter's name."""
+"""What may follow a parameter's name, after an underscore, to bound its values."""
+
+IS_NULL = "_is_null"
+"""What follows a parameter's name to ask for rows with or without a value."""
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
@@ -47,10 +51,6 @@ def _moment(value: Any) -> Any:
         raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
 
 
-def _date_or_null(value: Any) -> Any:
-    return None if value == "null" else value
-
-
 QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plain_integer)]
 """A 32-bit integer."""
 
@@ -59,13 +59,6 @@ QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
 
 QueryMoment = Annotated[datetime, BeforeValidator(_moment)]
 """A moment (RFC 3339)."""
-
-QueryDateOrNull = Annotated[
-    IsoDate | None,
-    BeforeValidator(_date_or_null),
-    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"const": "null", "type": "string"}]}),
-]
-"""A date, or `null` for none."""
 
 Words = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_LENGTH), Storable, Visible]
 """What is searched for."""
@@ -108,7 +101,7 @@ _BOUNDS_IN_TIME = {"gte": "Then or later", "gt": "Later", "lte": "Then or earlie
 def bound(name: str, operator: str) -> Any:
     """How a parameter that bounds another is declared."""
     words = _BOUNDS_IN_TIME if name.endswith(("_at", "_date")) else _BOUNDS
-    return Query(None, alias=f"{name}[{operator}]", description=f"{words[operator]}.")
+    return Query(None, description=f"{words[operator]}.")
 
 
 def searched(where: str) -> Any:
@@ -131,11 +124,6 @@ def sorted_by(names: tuple[str, ...], default: str) -> Any:
     )
 
 
-def trimmed_to(example: str) -> Any:
-    """How `fields` is declared."""
-    return Query(None, description=f"Show only these members of each item, by comma, as in `{example}`.")
-
-
 def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
     """The conditions of a parameter and of its bounds, each by the name of its field and of its value."""
     conditions: dict[str, ColumnElement[bool]] = {name: column == given(name, column.type)}
@@ -145,20 +133,19 @@ def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
 
 
 class ListParams(PageParams):
-    """The parameters of a list that can be filtered, sorted and trimmed."""
+    """The parameters of a list that can be filtered and sorted."""
 
     sort: str | None = None
-    fields: str | None = None
-
-    NULL: ClassVar[str] = "_null"
-    """What is added to a filter's name where it asks for rows without a value."""
 
     @model_validator(mode="after")
-    def _refuse_empty_ranges(self) -> Self:
+    def _refuse_contradicting_filters(self) -> Self:
         if self.model_fields_set:
             conditions = self.conditions()
             for name in dict.fromkeys(name.rpartition("_")[0] for name in conditions):
                 _refuse_empty_range(name, conditions)
+            for name in conditions:
+                if name.endswith(IS_NULL) and conditions[name]:
+                    _refuse_values_beside_null(name.removesuffix(IS_NULL), conditions)
             if RELEVANCE in (self.sort or "") and "q" not in conditions:
                 raise contradiction("sort", "relevance is known only where q is given")
         return self
@@ -168,18 +155,16 @@ class ListParams(PageParams):
         """The order that is asked for, as it is written."""
         return self.sort
 
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """The members that items are trimmed to; none for all of them."""
-        return tuple(self.fields.split(",")) if self.fields is not None else ()
-
     def conditions(self) -> dict[str, Any]:
         """The filters that are asked for, with their values, by name."""
-        found: dict[str, Any] = {}
-        for name in sorted(self.model_fields_set - ListParams.model_fields.keys()):
-            value = getattr(self, name)
-            found[name if value is not None else name + self.NULL] = value
-        return found
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set - ListParams.model_fields.keys())}
+
+
+def _refuse_values_beside_null(name: str, conditions: Mapping[str, Any]) -> None:
+    """Refuse what asks for values of the rows without one."""
+    for other in (name, *(f"{name}_{operator}" for operator in OPERATORS)):
+        if other in conditions:
+            raise contradiction(other, f"nothing without a {name} has such a value ({name}{IS_NULL}=true)")
 
 
 def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
@@ -187,15 +172,13 @@ def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
     bounds = [(f"{name}_{operator}", operator) for operator in OPERATORS if f"{name}_{operator}" in conditions]
     if not bounds:
         return
-    if name + ListParams.NULL in conditions:
-        raise contradiction(f"{name}[{bounds[0][1]}]", f"nothing without a {name} lies in a range")
     lowest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("g")]
     highest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("l")]
     if name in conditions:
         lowest.append(conditions[name])
         highest.append(conditions[name])
     if None in (*lowest, *highest) or (lowest and highest and max(lowest) > min(highest)):
-        raise contradiction(f"{name}[{bounds[0][1]}]", "no value lies within these bounds")
+        raise contradiction(bounds[0][0], "no value lies within these bounds")
 
 
 def _nearest(value: Any, operator: str) -> Any:

@@ -1,6 +1,5 @@
 """The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
 
-import copy
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -188,7 +187,7 @@ def _document(
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _finish(operation, path)
-            _describe_list(operation, schemas)
+            _describe_list(operation)
             if method == "patch":
                 # RFC 7396's own type, next to plain JSON.
                 content = operation["requestBody"]["content"]
@@ -210,10 +209,9 @@ def _refer_to_problem(schema: dict[str, Any]) -> None:
             schema["properties"][name] = {"$ref": "#/components/schemas/Problem"}
 
 
-def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Say how a list is paged, that it links to its other pages, and what it looks like where `fields` trims it."""
-    parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
-    if "cursor" not in parameters:
+def _describe_list(operation: dict[str, Any]) -> None:
+    """Say how a list is paged, and that it links to its other pages."""
+    if "cursor" not in {parameter["name"] for parameter in operation.get("parameters", ())}:
         return
     for parameter in operation["parameters"]:
         if parameter["name"] == "page":
@@ -221,29 +219,6 @@ def _describe_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
             parameter["schema"].pop("default", None)
     answer = operation["responses"]["200"]
     answer.setdefault("headers", {})["Link"] = _LINK
-    if "fields" in parameters:
-        content = answer["content"]["application/json"]
-        name = content["schema"]["$ref"].rpartition("/")[2]
-        trimmed = {"$ref": f"#/components/schemas/{_trimmed(name, schemas)}"}
-        content["schema"] = {"anyOf": [content["schema"], trimmed]}
-        content["examples"] = {"all members": {"value": schemas[name]["examples"][0]}}
-
-
-def _trimmed(name: str, schemas: dict[str, Any]) -> str:
-    """Add a page's schema anew, with items of which all members may be missing; its name."""
-    page = copy.deepcopy(schemas[name])
-    item = page["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
-    schemas["Trimmed" + item] = {
-        **{key: value for key, value in copy.deepcopy(schemas[item]).items() if key not in {"required", "examples"}},
-        "title": "Trimmed" + item,
-        "description": "Those members that `fields` names.",
-        "additionalProperties": False,
-    }
-    page["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/Trimmed{item}"}
-    page["title"] = "Trimmed" + page["title"]
-    page.pop("examples", None)
-    schemas["Trimmed" + name] = page
-    return "Trimmed" + name
 
 
 def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
@@ -282,9 +257,9 @@ def _order_examples(schema: dict[str, Any]) -> None:
 
 def _finish(operation: dict[str, Any], path: str) -> None:
     for parameter in operation.get("parameters", ()):
-        # null is how a parameter is not given, and nothing that can be sent.
-        kinds = [kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}]
-        parameter["schema"].update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
+        # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
+        # generated for it.
+        parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
     for content in operation.get("requestBody", {}).get("content", {}).values():
         _order_examples(content["schema"])
     responses: dict[str, Any] = operation["responses"]

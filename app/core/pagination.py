@@ -119,11 +119,6 @@ class PageParams(Params):
         """The order that is asked for, as it is written; None for the list's own."""
         return None
 
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """The members that items are trimmed to; none for all of them."""
-        return ()
-
     def conditions(self) -> Mapping[str, Any]:
         """The filters that are asked for, with their values."""
         return {}
@@ -184,7 +179,7 @@ class Pages:
         self._request = request
         self._response = response
 
-    async def read(self, listed: Listing, scope: Scope, params: PageParams) -> dict[str, Any] | Response:
+    async def read(self, listed: Listing, scope: Scope, params: PageParams) -> dict[str, Any]:
         """The page of a scope's list.
 
         Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
@@ -225,10 +220,8 @@ class Pages:
                 links.add("prev", "cursor", question.cursor(Position.of(items[0], order, is_backwards=True)))
         if goes_on and not links.has("next"):
             links.add("next", "cursor", answer["next_cursor"])
-        if not params.shown:
-            self._response.headers["Link"] = str(links)
-            return answer
-        return _trimmed(request, answer, params.shown, {"Link": str(links)})
+        self._response.headers["Link"] = str(links)
+        return answer
 
 
 async def _rows(
@@ -286,15 +279,6 @@ class _Links:
 
     def __str__(self) -> str:
         return ", ".join(self._links.values())
-
-
-def _trimmed(request: Request, answer: dict[str, Any], shown: tuple[str, ...], headers: dict[str, str]) -> Response:
-    field = request.scope["route"].response_field
-    value, errors = field.validate(answer, {}, loc=("response",))
-    assert not errors, "what is shown in full is also right in parts"
-    envelope: dict[str, Any] = dict.fromkeys(answer, True)
-    content = field.serialize_json(value, include=envelope | {"items": {"__all__": set(shown)}})
-    return Response(content, headers=headers, media_type="application/json")
 
 
 async def _pages(request: Request, response: Response) -> Pages:

@@ -31,7 +31,7 @@ router = FeatureRouter(prefix="/projects", tag="projects")
 @router.get("/", summary="List projects", response_model=Page[ProjectRead])
 async def list_projects(
     projects: VisibleProjects, params: Annotated[ProjectParams, Query()], pages: PagesDep
-) -> dict[str, Any] | Response:
+) -> dict[str, Any]:
     """The projects that you may see, the newest first, page by page."""
     return await pages.read(queries.projects, projects, params)
 
@@ -73,9 +73,7 @@ async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
 
 
 @router.get("/{project_id}/members/", summary="List a project's members", response_model=Page[MemberRead])
-async def list_members(
-    project: ProjectWithMembers, params: PageParamsDep, pages: PagesDep
-) -> dict[str, Any] | Response:
+async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """Who works in the project and in which role, in the order in which they joined."""
     return await pages.read(queries.members, project, params)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, searched, sorted_by, trimmed_to
+from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, searched, sorted_by
 from app.core.schemas import (
     Changes,
     CreatedAt,
@@ -102,7 +102,6 @@ class ProjectParams(ListParams):
     created_at_lte: QueryMoment | None = bound("created_at", "lte")
     created_at_lt: QueryMoment | None = bound("created_at", "lt")
     sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-created_at")
-    fields: Annotated[str, NamesOf(tuple(ProjectRead.model_fields))] | None = trimmed_to("id,name")
 
 
 class MemberRead(Schema):

@@ -81,7 +81,7 @@ CONDITIONS = {
     "completed": Task.completed == given("completed", Boolean),
     **comparisons("priority", Task.priority),
     **comparisons("due_date", Task.due_date),
-    "due_date_null": Task.due_date.is_(None),
+    "due_date_is_null": Task.due_date.is_(None) == given("due_date_is_null", Boolean),
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
 }

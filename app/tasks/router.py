@@ -22,7 +22,7 @@ router = FeatureRouter(tag="tasks")
 @router.get("/projects/{project_id}/tasks/", summary="List a project's tasks", response_model=Page[TaskRead])
 async def list_tasks(
     project: ProjectWithTasks, params: Annotated[TaskParams, Query()], pages: PagesDep
-) -> dict[str, Any] | Response:
+) -> dict[str, Any]:
     """A project's tasks, the highest priority first and the newest first among equals, page by page."""
     return await pages.read(queries.tasks_of_project, project, params)
 
@@ -86,7 +86,7 @@ async def read_summary(project: ProjectWithTasks, database: DatabaseDep) -> dict
 @router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])
 async def list_visible_tasks(
     tasks: VisibleTasks, params: Annotated[VisibleTaskParams, Query()], pages: PagesDep
-) -> dict[str, Any] | Response:
+) -> dict[str, Any]:
     """The tasks of all projects that you may see, the highest priority first and the newest first among equals."""
     return await pages.read(queries.visible_tasks, tasks, params)
 

@@ -10,7 +10,6 @@ from app.core.filters import (
     RELEVANCE,
     ListParams,
     NamesOf,
-    QueryDateOrNull,
     QueryFlag,
     QueryInt,
     QueryMoment,
@@ -18,7 +17,6 @@ from app.core.filters import (
     bound,
     searched,
     sorted_by,
-    trimmed_to,
 )
 from app.core.schemas import (
     Changes,
@@ -138,7 +136,10 @@ class TaskParams(ListParams):
     priority_gt: QueryInt | None = bound("priority", "gt")
     priority_lte: QueryInt | None = bound("priority", "lte")
     priority_lt: QueryInt | None = bound("priority", "lt")
-    due_date: QueryDateOrNull = Query(None, description="Due on exactly this day; `null`: without a due date.")
+    due_date: IsoDate | None = Query(None, description="Due on exactly this day.")
+    due_date_is_null: QueryFlag | None = Query(
+        None, description="Only those without a due date, or only those with one."
+    )
     due_date_gte: IsoDate | None = bound("due_date", "gte")
     due_date_gt: IsoDate | None = bound("due_date", "gt")
     due_date_lte: IsoDate | None = bound("due_date", "lte")
@@ -152,7 +153,6 @@ class TaskParams(ListParams):
     updated_at_lte: QueryMoment | None = bound("updated_at", "lte")
     updated_at_lt: QueryMoment | None = bound("updated_at", "lt")
     sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-priority")
-    fields: Annotated[str, NamesOf(tuple(TaskRead.model_fields))] | None = trimmed_to("id,title")
 
 
 class VisibleTaskParams(TaskParams):

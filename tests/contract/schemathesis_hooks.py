@@ -54,14 +54,13 @@ def _consistent(query: dict[str, Any]) -> dict[str, Any]:
             query["page"] = 1
     else:
         query.pop("include_total", None)
-    for name in ("sort", "fields"):
-        if isinstance(query.get(name), str):
-            query[name] = query[name].partition(",")[0]
+    if isinstance(query.get("sort"), str):
+        query["sort"] = query["sort"].partition(",")[0]
     if "relevance" in str(query.get("sort")):
         del query["sort"]
     bounded: set[str] = set()
     for name in list(query):
-        plain = name.partition("[")[0]
+        plain = re.sub("_(gte|gt|lte|lt|is_null)$", "", name)
         if plain in bounded:
             del query[name]
         elif name != "project_id":

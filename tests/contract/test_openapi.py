@@ -252,8 +252,26 @@ def test_its_answer_has_an_example_that_is_such_an_answer(operation: Operation) 
             for example in examples:
                 assert complaints(content["schema"], example) == []
                 # Of several kinds of answer, the example is of the first.
-                kind = content["schema"].get("anyOf", [content["schema"]])[0]
+                kind = content["schema"]
                 assert list(example) == list(resolved(kind)["properties"])
+
+
+@each_with_parameters
+def test_every_parameter_is_named_as_any_client_can_and_has_one_type(operation: Operation) -> None:
+    for parameter in operation.said["parameters"]:
+        # What bridges to language models take for a name, and most generators too.
+        assert re.fullmatch("[a-zA-Z0-9_.-]{1,64}", parameter["name"]), parameter
+        schema = resolved(parameter["schema"])
+        assert isinstance(schema["type"], str), parameter
+        assert not {"anyOf", "oneOf", "allOf", "not"} & schema.keys(), parameter
+        assert "null" not in (schema["type"], *schema.get("enum", ())), parameter
+
+
+@each_operation
+def test_its_answer_is_one_schema(operation: Operation) -> None:
+    for status, response in operation.said["responses"].items():
+        for content in response.get("content", {}).values():
+            assert not {"anyOf", "oneOf"} & content["schema"].keys(), status
 
 
 @each_with_parameters

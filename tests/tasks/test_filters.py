@@ -27,23 +27,25 @@ CASES: dict[str, Callable[[Task], bool]] = {
     "completed=true": lambda task: task.completed,
     "completed=false": lambda task: not task.completed,
     "priority=1": lambda task: task.priority == 1,
-    "priority[gte]=1": lambda task: task.priority >= 1,
-    "priority[gt]=1": lambda task: task.priority > 1,
-    "priority[lte]=0": lambda task: task.priority <= 0,
-    "priority[lt]=0": lambda task: task.priority < 0,
-    "priority[gte]=-1&priority[lt]=2": lambda task: -1 <= task.priority < 2,
+    "priority_gte=1": lambda task: task.priority >= 1,
+    "priority_gt=1": lambda task: task.priority > 1,
+    "priority_lte=0": lambda task: task.priority <= 0,
+    "priority_lt=0": lambda task: task.priority < 0,
+    "priority_gte=-1&priority_lt=2": lambda task: -1 <= task.priority < 2,
     "due_date=2026-12-03": lambda task: task.due_date == DAY,
-    "due_date=null": lambda task: task.due_date is None,
-    "due_date[gte]=2026-12-03": lambda task: task.due_date is not None and task.due_date >= DAY,
-    "due_date[gt]=2026-12-03": lambda task: task.due_date is not None and task.due_date > DAY,
-    "due_date[lte]=2026-12-03": lambda task: task.due_date is not None and task.due_date <= DAY,
-    "due_date[lt]=2026-12-03": lambda task: task.due_date is not None and task.due_date < DAY,
-    f"created_at[gte]={MOMENT}": lambda task: task.created_at >= datetime.fromisoformat(MOMENT),
-    "created_at[gt]=2026-11-04T13:00:00%2B01:00": lambda task: task.created_at > datetime.fromisoformat(MOMENT),
-    f"created_at[lte]={MOMENT}": lambda task: task.created_at <= datetime.fromisoformat(MOMENT),
-    f"created_at[lt]={MOMENT}": lambda task: task.created_at < datetime.fromisoformat(MOMENT),
-    f"updated_at[gte]={MOMENT}": lambda task: task.updated_at >= datetime.fromisoformat(MOMENT),
-    f"updated_at[lt]={MOMENT}&completed=true&due_date=null": lambda task: (
+    "due_date_is_null=true": lambda task: task.due_date is None,
+    "due_date_is_null=false": lambda task: task.due_date is not None,
+    "due_date_is_null=false&due_date_lt=2026-12-03": lambda task: task.due_date is not None and task.due_date < DAY,
+    "due_date_gte=2026-12-03": lambda task: task.due_date is not None and task.due_date >= DAY,
+    "due_date_gt=2026-12-03": lambda task: task.due_date is not None and task.due_date > DAY,
+    "due_date_lte=2026-12-03": lambda task: task.due_date is not None and task.due_date <= DAY,
+    "due_date_lt=2026-12-03": lambda task: task.due_date is not None and task.due_date < DAY,
+    f"created_at_gte={MOMENT}": lambda task: task.created_at >= datetime.fromisoformat(MOMENT),
+    "created_at_gt=2026-11-04T13:00:00%2B01:00": lambda task: task.created_at > datetime.fromisoformat(MOMENT),
+    f"created_at_lte={MOMENT}": lambda task: task.created_at <= datetime.fromisoformat(MOMENT),
+    f"created_at_lt={MOMENT}": lambda task: task.created_at < datetime.fromisoformat(MOMENT),
+    f"updated_at_gte={MOMENT}": lambda task: task.updated_at >= datetime.fromisoformat(MOMENT),
+    f"updated_at_lt={MOMENT}&completed=true&due_date_is_null=true": lambda task: (
         task.updated_at < datetime.fromisoformat(MOMENT) and task.completed and task.due_date is None
     ),
     "q=saw": lambda task: "saw" in task.title.lower(),
@@ -104,7 +106,7 @@ async def test_all_tasks_can_be_narrowed_to_projects(api: Api, anonymous: Api, u
         await store(database, *TaskFactory.batch(2, project_id=project.id, completed=True))
     named = f"project_id={mine[0].id}&project_id={mine[1].id}&project_id={theirs.id}"
     assert (await api.get("/tasks/")).status_code == 200
-    for more in ("", "&completed=true", "&priority[gte]=-2147483648"):
+    for more in ("", "&completed=true", "&priority_gte=-2147483648"):
         with query_budget(database, 1):
             page = (await api.get(f"/tasks/?{named}{more}")).json()
         assert {item["project_id"] for item in page["items"]} == {str(mine[0].id), str(mine[1].id)}, "never theirs"
@@ -118,27 +120,32 @@ BAD = [
     ("completed=1", "completed", "bool_parsing"),
     ("completed=", "completed", "bool_parsing"),
     ("priority=1.0", "priority", "int_parsing"),
-    ("priority[gte]=", "priority[gte]", "int_parsing"),
-    ("priority[gte]=2147483648", "priority[gte]", "less_than_equal"),
-    ("priority[ne]=1", "priority[ne]", "unknown"),
-    ("priority[gte]=1&priority[gte]=2", "priority[gte]", "repeated"),
-    ("priority[gte]=2&priority[lte]=1", "priority[gte]", "contradiction"),
-    ("priority[gt]=1&priority[lt]=2", "priority[gt]", "contradiction"),
-    ("priority[gt]=1&priority=1", "priority[gt]", "contradiction"),
+    ("priority_gte=", "priority_gte", "int_parsing"),
+    ("priority_gte=2147483648", "priority_gte", "less_than_equal"),
+    ("priority_ne=1", "priority_ne", "unknown"),
+    ("priority_gte=1&priority_gte=2", "priority_gte", "repeated"),
+    ("priority_gte=2&priority_lte=1", "priority_gte", "contradiction"),
+    ("priority_gt=1&priority_lt=2", "priority_gt", "contradiction"),
+    ("priority_gt=1&priority=1", "priority_gt", "contradiction"),
     ("due_date=none", "due_date", "date_format"),
     ("due_date=2026-02-30", "due_date", "date_impossible"),
-    ("due_date[gte]=null", "due_date[gte]", "date_format"),
-    ("due_date[gt]=2026-12-03&due_date[lt]=2026-12-04", "due_date[gt]", "contradiction"),
-    ("due_date[gt]=9999-12-31", "due_date[gt]", "contradiction"),
-    ("due_date[lt]=0001-01-01", "due_date[lt]", "contradiction"),
-    ("due_date=null&due_date[lte]=2026-12-03", "due_date[lte]", "contradiction"),
-    ("created_at[gte]=2026-11-04", "created_at[gte]", "datetime_format"),
-    ("created_at[gte]=2026-11-04T12:00:00", "created_at[gte]", "datetime_format"),
-    ("created_at[gte]=2026-11-04T12:00:00+01:00", "created_at[gte]", "datetime_format"),
-    ("created_at[gte]=2026-11-31T12:00:00Z", "created_at[gte]", "datetime_impossible"),
-    ("created_at[lt]=0001-01-01T00:00:00%2B14:00", "created_at[lt]", "datetime_impossible"),
+    ("due_date_gte=null", "due_date_gte", "date_format"),
+    ("due_date_gt=2026-12-03&due_date_lt=2026-12-04", "due_date_gt", "contradiction"),
+    ("due_date_gt=9999-12-31", "due_date_gt", "contradiction"),
+    ("due_date_lt=0001-01-01", "due_date_lt", "contradiction"),
+    ("due_date=null", "due_date", "date_format"),
+    ("due_date_is_null=null", "due_date_is_null", "bool_parsing"),
+    ("due_date_is_null=true&due_date_lte=2026-12-03", "due_date_lte", "contradiction"),
+    ("due_date_is_null=true&due_date=2026-12-03", "due_date", "contradiction"),
+    ("priority_is_null=true", "priority_is_null", "unknown"),
+    ("priority[gte]=1", "priority[gte]", "unknown"),
+    ("created_at_gte=2026-11-04", "created_at_gte", "datetime_format"),
+    ("created_at_gte=2026-11-04T12:00:00", "created_at_gte", "datetime_format"),
+    ("created_at_gte=2026-11-04T12:00:00+01:00", "created_at_gte", "datetime_format"),
+    ("created_at_gte=2026-11-31T12:00:00Z", "created_at_gte", "datetime_impossible"),
+    ("created_at_lt=0001-01-01T00:00:00%2B14:00", "created_at_lt", "datetime_impossible"),
     ("created_at=2026-11-04T12:00:00Z", "created_at", "unknown"),
-    ("updated_at[gt]=2026-11-04T12:00:00Z&updated_at[lt]=2026-11-04T12:00:00Z", "updated_at[gt]", "contradiction"),
+    ("updated_at_gt=2026-11-04T12:00:00Z&updated_at_lt=2026-11-04T12:00:00Z", "updated_at_gt", "contradiction"),
     ("project_id=01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11", "project_id", "unknown"),
     ("q=", "q", "string_too_short"),
     ("q=%20", "q", "blank"),
@@ -150,9 +157,7 @@ BAD = [
     ("sort=title,", "sort", "unknown_name"),
     ("sort=title,-title", "sort", "repeated_name"),
     ("sort=-relevance", "sort", "contradiction"),
-    ("fields=", "fields", "unknown_name"),
-    ("fields=id,-title", "fields", "unknown_name"),
-    ("fields=id,id", "fields", "repeated_name"),
+    ("fields=id", "fields", "unknown"),
 ]
 
 
@@ -166,9 +171,8 @@ async def test_what_is_malformed_or_contradictory_is_named(
 
 
 async def test_an_unknown_name_is_answered_with_the_known_ones(api: Api) -> None:
-    for query, known in (("sort=prio", ("priority", "due_date", "relevance")), ("fields=prio", ("priority", "id"))):
-        problem = assert_problem(await api.get(f"/tasks/?{query}"), 400, "invalid_request")
-        assert all(name in problem["detail"] for name in known)
+    problem = assert_problem(await api.get("/tasks/?sort=prio"), 400, "invalid_request")
+    assert all(name in problem["detail"] for name in ("priority", "due_date", "relevance"))
 
 
 async def test_a_stranger_learns_nothing_of_what_is_malformed(anonymous: Api, user: User, database: Database) -> None:
@@ -176,31 +180,16 @@ async def test_a_stranger_learns_nothing_of_what_is_malformed(anonymous: Api, us
     await store(database, ben)
     project = await project_of(database, user)
     async with await anonymous.as_(ben) as stranger:
-        for query in ("sort=prio", "priority[gt]=1&priority[lt]=2", "page=201", "cursor=abc"):
+        for query in ("sort=prio", "priority_gt=1&priority_lt=2", "page=201", "cursor=abc"):
             assert_problem(await stranger.get(f"/projects/{project.id}/tasks/?{query}"), 404, "project_not_found")
-
-
-async def test_items_are_trimmed_to_the_named_members(api: Api, user: User, database: Database) -> None:
-    project = await project_of(database, user)
-    await store(database, *TaskFactory.batch(3, project_id=project.id))
-    full = await api.get(f"/projects/{project.id}/tasks/")
-    with query_budget(database, 1):
-        trimmed = await api.get(f"/projects/{project.id}/tasks/?fields=title,id")
-    assert trimmed.headers["content-type"] == "application/json"
-    assert trimmed.headers["link"] == full.headers["link"].replace("?page=1", "?page=1&fields=title%2Cid")
-    wanted = [{name: item[name] for name in ("id", "title")} for item in full.json()["items"]]
-    assert trimmed.json() == {**full.json(), "items": wanted}
-    projects = (await api.get("/projects/?fields=name&cursor=")).json()
-    assert projects["items"] == [{"name": project.name}]
 
 
 async def test_links_keep_the_filters(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     await store(database, *TaskFactory.batch(3, project_id=project.id, title="Saw & plane", completed=True))
-    query = f"completed=true&q={quote('saw & plane')}&sort=due_date,-priority&priority[gte]=-2147483648"
+    query = f"completed=true&q={quote('saw & plane')}&sort=due_date,-priority&priority_gte=-2147483648"
     answer: Any = await api.get(f"/projects/{project.id}/tasks/?{query}&size=2")
     target = answer.headers["link"].rpartition("<")[2].partition(">")[0]
-    assert "[" not in target
     assert " " not in target
     following = await api.get(target)
     assert len(following.json()["items"]) == 1

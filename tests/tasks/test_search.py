@@ -113,7 +113,7 @@ async def test_projects_are_found_by_name_role_and_time(api: Api, user: User, da
     assert ([item["id"] for item in found["items"]], found["total"]) == ([mine["id"]], 1)
     assert (await api.get("/projects/?role=owner&sort=name")).json()["total"] == 2
     assert (await api.get("/projects/?role=viewer")).json()["items"] == []
-    later = (await api.get(f"/projects/?created_at[gt]={mine['created_at']}")).json()["items"]
+    later = (await api.get(f"/projects/?created_at_gt={mine['created_at']}")).json()["items"]
     assert [item["name"] for item in later] == ["Garden"]
     names = [item["name"] for item in (await api.get("/projects/?sort=name")).json()["items"]]
     assert names == ["Garden", "Workshop"]
