@@ -113,8 +113,7 @@ async def set_password(operator: "Operator", arguments: Namespace) -> None:
     """`taller users set-password`."""
     user = await operator.user(arguments.username)
     password = Registration(username="placeholder", password=_read_password()).password
-    async with operator.database.transaction() as session:
-        await service.set_password(operator.authentication, session, user["id"], user["username"], password)
+    await service.set_password(operator.authentication, operator.database, user["id"], user["username"], password)
     print(f"the password of {user['username']} is set, and all sessions have ended")
 
 
@@ -123,14 +122,13 @@ async def create_key(operator: "Operator", arguments: Namespace) -> None:
     user = await operator.user(arguments.username)
     ends = None if arguments.days is None else clock.now() + timedelta(days=arguments.days)
     new = ApiKeyCreate(name=arguments.name, scopes=arguments.scope, expires_at=ends, project_id=arguments.project)
-    async with operator.database.transaction() as session:
-        key = await service.create_api_key(
-            session,
-            user["id"],
-            new,
-            limit=operator.authentication.settings.max_api_keys,
-            project_visible=PORTS.project_visible,
-        )
+    key = await service.create_api_key(
+        operator.database,
+        user["id"],
+        new,
+        limit=operator.authentication.settings.max_api_keys,
+        project_visible=PORTS.project_visible,
+    )
     print(f"{key['id']}\t{key['secret']}")
 
 
@@ -171,8 +169,7 @@ class Operator:
     async def change(self, username: str, changes: UserUpdate) -> None:
         """Change an account as an administrator would."""
         user = await self.user(username)
-        async with self.database.transaction() as session:
-            await service.update_user(self.authentication, session, user["id"], changes)
+        await service.update_user(self.authentication, self.database, user["id"], changes)
 
 
 async def _administer(settings: Settings, action: Action, arguments: Namespace) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from app.core.database import Unit
 
-ClosingStep = Callable[[AsyncSession, UUID], Awaitable[None]]
+ClosingStep = Callable[[Unit, UUID], Awaitable[None]]
 """What a feature does, or refuses, in the transaction that is about to delete a person's account."""
 
-ProjectVisible = Callable[[AsyncSession, UUID, UUID], Awaitable[bool]]
+ProjectVisible = Callable[[Unit, UUID, UUID], Awaitable[bool]]
 """Whether the person (first) may see the project (second)."""
 
 

@@ -157,7 +157,7 @@ def user_locked(user_id: UUID) -> Rows:
 
 def live_api_key_count(user_id: UUID) -> Rows:
     """How many keys a person has."""
-    return select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+    return select(func.count().label("count")).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
 
 
 def newest_sessions(user_id: UUID, at_most: int) -> Rows:

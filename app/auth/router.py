@@ -62,7 +62,7 @@ from app.auth.schemas import (
     UserUpdate,
 )
 from app.auth.scopes import Caller, Scope
-from app.core.database import DatabaseDep, SessionDep
+from app.core.database import DatabaseDep
 from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.guards import Guessable
 from app.core.network import network_of
@@ -203,7 +203,6 @@ async def update_me(
     changes: MeUpdate,
     authentication: AuthenticationDep,
     database: DatabaseDep,
-    session: SessionDep,
     callers: CallersDep,
     network: NetworkDep,
 ) -> Me:
@@ -211,7 +210,7 @@ async def update_me(
     sessions.
     """
     login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
-    me = _me(await service.update_own(authentication, session, caller, changes, login=login), caller)
+    me = _me(await service.update_own(authentication, database, caller, changes, login=login), caller)
     callers.forget(caller.user_id)
     return me
 
@@ -227,7 +226,6 @@ async def delete_me(
     deletion: AccountDeletion,
     authentication: AuthenticationDep,
     database: DatabaseDep,
-    session: SessionDep,
     callers: CallersDep,
     network: NetworkDep,
     ports: PortsDep,
@@ -237,7 +235,7 @@ async def delete_me(
     Refused while you are the only owner of a project that has other members: make one of them an owner, or delete it.
     """
     await service.confirm_password(authentication, database, caller, deletion.password, network=network)
-    await service.delete_account(session, caller.user_id, ports.closing_steps)
+    await service.delete_account(database, caller.user_id, ports.closing_steps)
     callers.forget(caller.user_id)
 
 
@@ -284,7 +282,7 @@ async def create_api_key(
     caller: CurrentSession,
     new: ApiKeyCreate,
     authentication: AuthenticationDep,
-    session: SessionDep,
+    database: DatabaseDep,
     ports: PortsDep,
     response: Response,
 ) -> dict[str, Any]:
@@ -293,7 +291,9 @@ async def create_api_key(
     The secret is shown this once. Send it as `X-API-Key` or as bearer token. Keys cannot create keys.
     """
     limit = authentication.settings.max_api_keys
-    key = await service.create_api_key(session, caller.user_id, new, limit=limit, project_visible=ports.project_visible)
+    key = await service.create_api_key(
+        database, caller.user_id, new, limit=limit, project_visible=ports.project_visible
+    )
     response.headers["Location"] = f"{API_PREFIX}/auth/api-keys/{key['id']}"
     return key
 
@@ -380,14 +380,14 @@ async def update_user(
     user_id: UserId,
     changes: UserUpdate,
     authentication: AuthenticationDep,
-    session: SessionDep,
+    database: DatabaseDep,
     callers: CallersDep,
 ) -> dict[str, Any]:
     """Deactivate or reactivate somebody, make them an administrator or stop that, or give them a one-time password.
 
     Deactivating ends all their sessions. The last active administrator stays one. For administrators.
     """
-    user = await service.update_user(authentication, session, user_id, changes)
+    user = await service.update_user(authentication, database, user_id, changes)
     callers.forget(user_id)
     return user
 

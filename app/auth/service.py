@@ -9,7 +9,6 @@ from uuid import UUID
 from fastapi_users.exceptions import UserNotExists
 from sqlalchemy import ColumnElement, Executable, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import queries, throttle
 from app.auth.errors import (
@@ -33,7 +32,7 @@ from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
 from app.auth.scopes import Caller
 from app.auth.tokens import hashed, issue_refresh_token, new_api_key, read_refresh_token
-from app.core.database import ConstraintError, Database, errors_translated
+from app.core.database import ConstraintError, Database, Unit
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.ids import uuid7
 
@@ -105,7 +104,7 @@ async def create_user(authentication: Authentication, database: Database, new: U
 
 
 async def update_own(
-    authentication: Authentication, session: AsyncSession, caller: Caller, changes: MeUpdate, *, login: AuthUser
+    authentication: Authentication, database: Database, caller: Caller, changes: MeUpdate, *, login: AuthUser
 ) -> dict[str, Any]:
     """Change one's own account; a new password ends all other sessions."""
     values = changes.values()
@@ -114,15 +113,16 @@ async def update_own(
         refuse_weak(values["password"], login.username)
         values["hashed_password"] = await authentication.passwords.hash(values.pop("password"))
         values["password_state"] = "chosen"
-    row = await _update_user(session, caller.user_id, values)
-    if "hashed_password" in values:
-        # Behind the change, whose lock a login under way waits for.
-        await _end_sessions(session, caller.user_id, besides=caller.source_id)
+    async with database.unit() as unit:
+        row = await _update_user(unit, caller.user_id, values)
+        if "hashed_password" in values:
+            # Behind the change, whose lock a login under way waits for.
+            await _end_sessions(unit, caller.user_id, besides=caller.source_id)
     return row
 
 
 async def update_user(
-    authentication: Authentication, session: AsyncSession, user_id: UUID, changes: UserUpdate
+    authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate
 ) -> dict[str, Any]:
     """Change somebody's account as an administrator."""
     values, secret = changes.values(), None
@@ -130,32 +130,35 @@ async def update_user(
         secret = one_time_password()
         values["hashed_password"] = await authentication.passwords.hash(secret)
         values["password_state"] = "one_time"
-    if values.get("is_active") is False or values.get("is_superuser") is False:
-        await _refuse_last_admin(session, user_id)
-    user = await _update_user(session, user_id, values)
-    if secret is not None or not user["is_active"]:
-        await _end_sessions(session, user_id)
+    async with database.unit(by_value=True) as unit:
+        if values.get("is_active") is False or values.get("is_superuser") is False:
+            await _refuse_last_admin(unit, user_id)
+        user = await _update_user(unit, user_id, values)
+        if secret is not None or not user["is_active"]:
+            await _end_sessions(unit, user_id)
     return {**user, "one_time_password": secret}
 
 
 async def set_password(
-    authentication: Authentication, session: AsyncSession, user_id: UUID, username: str, password: str
+    authentication: Authentication, database: Database, user_id: UUID, username: str, password: str
 ) -> None:
     """Give an account another password, as its operator does, and end its sessions."""
     refuse_weak(password, username)
     hashed_password = await authentication.passwords.hash(password)
-    await _update_user(session, user_id, {"hashed_password": hashed_password, "password_state": "chosen"})
-    await _end_sessions(session, user_id)
+    async with database.unit() as unit:
+        await _update_user(unit, user_id, {"hashed_password": hashed_password, "password_state": "chosen"})
+        await _end_sessions(unit, user_id)
 
 
-async def delete_account(session: AsyncSession, user_id: UUID, steps: Iterable[ClosingStep]) -> None:
+async def delete_account(database: Database, user_id: UUID, steps: Iterable[ClosingStep]) -> None:
     """Delete an account, with its sessions and keys, after what other features do about it."""
-    await _refuse_last_admin(session, user_id)
-    # What would still refer to the account waits from here on, and then finds it gone.
-    await session.execute(queries.user_locked(user_id))
-    for step in steps:
-        await step(session, user_id)
-    await session.execute(delete(User).where(User.id == user_id))
+    async with database.unit(by_value=True) as unit:
+        await _refuse_last_admin(unit, user_id)
+        # What would still refer to the account waits from here on, and then finds it gone.
+        await unit.rows(queries.user_locked(user_id))
+        for step in steps:
+            await step(unit, user_id)
+        await unit.rows(delete(User).where(User.id == user_id))
 
 
 async def confirm_password(
@@ -182,18 +185,17 @@ async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     return rows[0]
 
 
-async def _update_user(session: AsyncSession, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
     statement: Executable = queries.user_by_id(user_id)
     if values:
         statement = update(User).where(User.id == user_id).values(values).returning(*queries.ACCOUNT)
     try:
-        with errors_translated():
-            row = (await session.execute(statement)).mappings().one_or_none()
+        row = await unit.row(statement)
     except ConstraintError as error:
         _refuse_taken(error)
     if row is None:
         raise UserNotFoundError
-    return dict(row)
+    return row
 
 
 def _refuse_taken(error: ConstraintError) -> NoReturn:
@@ -205,9 +207,9 @@ def _refuse_taken(error: ConstraintError) -> NoReturn:
     raise error
 
 
-async def _refuse_last_admin(session: AsyncSession, user_id: UUID) -> None:
+async def _refuse_last_admin(unit: Unit, user_id: UUID) -> None:
     """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
-    if list(await session.scalars(queries.active_admins_locked())) == [user_id]:
+    if await unit.rows(queries.active_admins_locked()) == [{"id": user_id}]:
         raise LastAdminError
 
 
@@ -341,8 +343,8 @@ def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, ref
     return TokenPair(authentication.access_tokens.issue(user_id, session_id), refresh_token)
 
 
-async def _end_sessions(session: AsyncSession, user_id: UUID, *, besides: UUID | None = None) -> None:
-    await session.execute(_ending(user_id, besides=besides))
+async def _end_sessions(unit: Unit, user_id: UUID, *, besides: UUID | None = None) -> None:
+    await unit.rows(_ending(user_id, besides=besides))
 
 
 def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:
@@ -369,42 +371,34 @@ async def _count_login(authentication: Authentication, database: Database, accou
 
 
 async def create_api_key(
-    session: AsyncSession, user_id: UUID, new: ApiKeyCreate, *, limit: int, project_visible: ProjectVisible
+    database: Database, user_id: UUID, new: ApiKeyCreate, *, limit: int, project_visible: ProjectVisible
 ) -> dict[str, Any]:
     """Create a key; its secret is in the answer and nowhere else."""
-    if new.project_id is not None and not await project_visible(session, user_id, new.project_id):
-        # The same for a project that does not exist and for one that this person may not see.
-        raise InvalidRequestError(
-            errors=[FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")]
-        )
-    # Creations by one person wait for each other, so that the limit holds.
-    if await session.scalar(queries.user_locked(user_id)) is None:
-        # The caller's account was deleted a moment ago.
-        raise InvalidTokenError
-    if (await session.scalars(queries.live_api_key_count(user_id))).one() >= limit:
-        raise TooManyApiKeysError
-    secret = new_api_key()
-    row = (
-        (
-            await session.execute(
-                insert(ApiKey)
-                .values(
-                    id=uuid7(),
-                    user_id=user_id,
-                    name=new.name,
-                    prefix=secret[:PREFIX_LENGTH],
-                    secret_hash=hashed(secret),
-                    scopes=sorted({scope.value for scope in new.scopes}),
-                    project_id=new.project_id,
-                    expires_at=new.expires_at,
-                )
-                .returning(*queries.API_KEY)
-            )
-        )
-        .mappings()
-        .one()
-    )
-    return {**row, "secret": secret}
+    async with database.unit() as unit:
+        if new.project_id is not None and not await project_visible(unit, user_id, new.project_id):
+            # The same for a project that does not exist and for one that this person may not see.
+            error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
+            raise InvalidRequestError(errors=[error])
+        # Creations by one person wait for each other, so that the limit holds.
+        if await unit.row(queries.user_locked(user_id)) is None:
+            # The caller's account was deleted a moment ago.
+            raise InvalidTokenError
+        (live,) = await unit.rows(queries.live_api_key_count(user_id))
+        if live["count"] >= limit:
+            raise TooManyApiKeysError
+        secret = new_api_key()
+        values = {
+            "id": uuid7(),
+            "user_id": user_id,
+            "name": new.name,
+            "prefix": secret[:PREFIX_LENGTH],
+            "secret_hash": hashed(secret),
+            "scopes": sorted({scope.value for scope in new.scopes}),
+            "project_id": new.project_id,
+            "expires_at": new.expires_at,
+        }
+        (key,) = await unit.rows(insert(ApiKey).values(values).returning(*queries.API_KEY))
+    return {**key, "secret": secret}
 
 
 async def revoke_any_api_key(database: Database, secret_or_id: str) -> dict[str, Any]:

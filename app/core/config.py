@@ -74,10 +74,7 @@ class Settings(BaseSettings):
     """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections per worker for single statements; those of all workers must fit the server's `max_connections`."""
-
-    database_transaction_pool_size: Annotated[int, Field(ge=1, le=200)] = 5
-    """Connections per worker for the few operations that need a transaction of several statements."""
+    """Connections per worker; those of all workers must fit the server's `max_connections`."""
 
     database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a request waits for a free connection before it is answered 503."""

@@ -2,30 +2,29 @@
 
 - `DatabaseDep` runs single statements. PostgreSQL makes each of them a transaction of its own, committed when the call
   returns and so before the response leaves; there are no BEGIN and COMMIT round trips to pay for.
-- `async with database.unit() as unit` makes several such statements one transaction.
-- `SessionDep` is a unit of work for requests that need SQLAlchemy's session: one transaction, committed after the
-  handler and before the response. Nothing else in the application commits.
+- `async with database.unit() as unit` makes several such statements one transaction. Nothing else in the application
+  commits.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Executable
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.config import Settings
 from app.core.connections import Connections
 from app.core.errors import AppError, StatementTimeoutError, UnavailableError
-from app.core.pgbouncer import asyncpg_arguments, engine_arguments, opening_of
+from app.core.pgbouncer import asyncpg_arguments, opening_of
 from app.core.statements import Statement, prepared
+
+T = TypeVar("T")
 
 PASSING_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
@@ -79,29 +78,16 @@ class Database:
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
             "idle_in_transaction_session_timeout": "30000",
         }
-        url = make_url(settings.database_url)
-        connect = partial(
-            asyncpg.connect,
-            plain_url(settings.database_url),
-            **asyncpg_arguments(settings, {**parameters, **BY_INDEX}),
-        )
+        parameters |= BY_INDEX
+        connect = partial(asyncpg.connect, plain_url(settings.database_url), **asyncpg_arguments(settings, parameters))
         self.statements = Connections(
             connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
         )
-        self._opening = opening_of(settings, {**parameters, **BY_INDEX})
-        self._transactions = settings.database_transaction_pool_size
-        self.engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=self._transactions,
-            max_overflow=0,
-            pool_timeout=settings.database_pool_timeout,
-            pool_recycle=1800,
-            pool_use_lifo=True,
-            # Errors end up in the log: the statement may, what people sent may not.
-            hide_parameters=True,
-            connect_args=engine_arguments(settings, parameters),
-        )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._opening = opening_of(settings, parameters)
+        self._patience = settings.database_pool_timeout
+        self._singly = not settings.pgbouncer
+        """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
+
         self.observers: list[Callable[[str, list[Any]], None]] = []
         """Called with every statement and its parameters; for tests that count them or look at their plans."""
 
@@ -109,10 +95,6 @@ class Database:
         """Open all connections, if the database is there, so that no request waits for one."""
         with errors_translated():
             await self.statements.warm_up()
-            async with AsyncExitStack() as opened:
-                for _ in range(self._transactions):
-                    connection = await self.engine.connect()
-                    opened.push_async_callback(connection.close)
 
     async def rows(
         self,
@@ -139,9 +121,8 @@ class Database:
         return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
 
     async def _records(self, sql: str, arguments: list[Any], *, by_value: bool = False) -> "list[asyncpg.Record]":
-        if by_value:
-            async with self.unit() as unit:
-                await unit.command(BY_VALUE)
+        if by_value or not self._singly:
+            async with self.unit(by_value=by_value) as unit:
                 return await unit._records(sql, arguments)  # noqa: SLF001 - another of its own kind
         connection = self.statements.take_idle() or await self.statements.take()
         try:
@@ -177,29 +158,29 @@ class Database:
         return rows[0]
 
     @asynccontextmanager
-    async def unit(self) -> AsyncGenerator["Unit"]:
+    async def unit(self, *, by_value: bool = False) -> AsyncGenerator["Unit"]:
         """This database for several statements that are one transaction: `async with database.unit() as unit`.
 
         They are kept together when the block ends, and any exception undoes them all. Inside a unit, `unit.unit()` is a
-        part of it: undone alone if its exception is caught in between, and kept if the whole is kept.
+        part of it: undone alone if its exception is caught in between, and kept if the whole is kept. `by_value` has
+        its statements planned for their values.
         """
         with errors_translated():
             connection = self.statements.take_idle() or await self.statements.take()
-        is_clean = False
+        unit = Unit(self, connection)
         try:
-            unit = Unit(self, connection)
-            await unit.command(self._opening)
+            # Through PgBouncer, this is when a free connection to the server is looked for.
+            await unit.command(f"{self._opening}; {BY_VALUE}" if by_value else self._opening, self._patience)
             try:
                 yield unit
             except Exception:
                 if not unit.is_cut_off:
                     await unit.command("ROLLBACK")
-                    is_clean = True
                 raise
             await unit.command("COMMIT")
-            is_clean = True
         finally:
             # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
+            is_clean = not (unit.is_cut_off or connection.is_closed() or connection.is_in_transaction())
             (self.statements.give_back if is_clean else self.statements.discard)(connection)
 
     @asynccontextmanager
@@ -210,17 +191,9 @@ class Database:
         """
         yield self
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncSession]:
-        """A session whose work is committed at the end, or rolled back by any exception."""
-        with errors_translated():
-            async with self._sessions() as session, session.begin():
-                yield session
-
     async def close(self) -> None:
         """Close every connection."""
         await self.statements.close()
-        await self.engine.dispose()
 
 
 def plain_url(url: str) -> str:
@@ -232,16 +205,16 @@ class Unit(Database):
     """The database within one transaction (`Database.unit`): all statements share it, one after the other."""
 
     def __init__(self, outer: Database, connection: "asyncpg.Connection") -> None:
-        # Not the constructor's work again: the pools are those of the outer one.
+        # Not the constructor's work again: the connections are those of the outer one.
         vars(self).update(vars(outer))
         self._connection = connection
         self.is_cut_off = False
         """Whether nobody knows what is still under way on the connection."""
 
-    async def command(self, sql: str) -> None:
-        """Begin or end the transaction, or a part of it."""
+    async def command(self, sql: str, patience: float | None = None) -> None:
+        """Begin or end the transaction, or a part of it, in so many seconds."""
         with errors_translated():
-            done = await self._connection.execute(sql)
+            done = await self._whole(self._connection.execute(sql, timeout=patience))
         if sql == "COMMIT" and done != "COMMIT":
             # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
             raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
@@ -253,17 +226,25 @@ class Unit(Database):
         *,
         by_value: bool = False,  # noqa: ARG002 - what a unit runs finds its rows by ids
     ) -> "list[asyncpg.Record]":
+        records: list[asyncpg.Record] = await self._whole(self._connection.fetch(sql, *arguments))
+        return records
+
+    async def _whole(self, answer: Awaitable[T]) -> T:
+        """What PostgreSQL answers, or refuses; anything else leaves the connection in a state that nobody knows."""
         try:
-            records: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+            return await answer
         except asyncpg.PostgresError:
             raise
         except BaseException:
             self.is_cut_off = True
             raise
-        return records
 
     @asynccontextmanager
-    async def unit(self) -> AsyncGenerator["Unit"]:
+    async def unit(
+        self,
+        *,
+        by_value: bool = False,  # noqa: ARG002 - see `_records`
+    ) -> AsyncGenerator["Unit"]:
         """A part of this unit."""
         await self.command("SAVEPOINT part")
         try:
@@ -274,7 +255,11 @@ class Unit(Database):
             raise
         await self.command("RELEASE SAVEPOINT part")
 
-    part = unit
+    @asynccontextmanager
+    async def part(self) -> AsyncGenerator["Database"]:
+        """A part of this unit."""
+        async with self.unit() as unit:
+            yield unit
 
 
 _UNIT = "taller.unit"
@@ -302,18 +287,9 @@ async def _database(request: Request) -> Database:
     return get_database(request)
 
 
-async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """The session of `SessionDep`."""
-    async with get_database(request).transaction() as session:
-        yield session
-
-
 DatabaseDep = Annotated[Database, Depends(_database)]
-"""For handlers whose work is one statement, or a unit of several."""
-
-SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
-"""For handlers whose work needs SQLAlchemy's session. `scope="function"` commits before the response is sent, so that a
-client never holds a 2xx for work that was not kept."""
+"""For handlers whose work is one statement, or a unit of several. Both are committed before the response is sent, so
+that a client never holds a 2xx for work that was not kept."""
 
 
 @contextmanager
@@ -328,17 +304,15 @@ def errors_translated() -> Generator[None]:
 def translated(error: Exception) -> Exception | None:
     """What to raise instead of this, if it passes by itself or is better known by another class."""
     match error:
-        case OSError() | TimeoutError() | PoolTimeoutError() | asyncpg.InterfaceError():
+        case OSError() | TimeoutError() | asyncpg.InterfaceError():
             return UnavailableError()
         case asyncpg.IntegrityConstraintViolationError():
             return ConstraintError(getattr(error, "constraint_name", None))
         case asyncpg.PostgresError():
             return _by_state(getattr(error, "sqlstate", None))
-        case DBAPIError() if error.connection_invalidated:
-            return UnavailableError()
-        case DBAPIError():
-            driver = error.driver_exception
-            return translated(driver) if driver is not error else None
+        case DBAPIError() if isinstance(error.driver_exception, Exception):
+            # Of migrations, which Alembic runs by SQLAlchemy's engine.
+            return translated(error.driver_exception)
     return None
 
 

@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.core import idempotency
 from app.core.conditional import tagging
-from app.core.database import open_session
 from app.core.errors import (
     AppError,
     BodyTooLargeError,
@@ -84,9 +83,7 @@ class Operation(APIRoute):
         # The other methods are safe to repeat as they are; there the header says nothing new.
         if {"POST", "PATCH"} & (self.methods or set()):
             # Kept for callers who are known, in the one transaction that does the work.
-            self.takes_key = (
-                self.keeps_answers and any(guard.security for guard in guards) and not _opens_session(self.dependant)
-            )
+            self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
             handle = idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
         repeatable = dict(_query_parameters(self.dependant))
         limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
@@ -114,10 +111,6 @@ class ConfidentialOperation(Operation):
     """An operation that may answer with a secret, which must be nowhere but in that answer."""
 
     keeps_answers = False
-
-
-def _opens_session(dependant: Dependant) -> bool:
-    return dependant.call is open_session or any(_opens_session(dependency) for dependency in dependant.dependencies)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Request
 from sqlalchemy import or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.access import CallerGuard
 from app.auth.models import User
@@ -16,7 +15,7 @@ from app.core.conditional import (
     Preconditions,
     preconditions_of,
 )
-from app.core.database import get_database
+from app.core.database import Unit, get_database
 from app.core.errors import AppError
 from app.core.guards import path_id
 from app.projects import queries
@@ -92,14 +91,14 @@ async def _member(user_id: Annotated[UUID, Path(description="The person's id.")]
     return user_id
 
 
-async def project_visible(session: AsyncSession, user_id: UUID, project_id: UUID) -> bool:
+async def project_visible(unit: Unit, user_id: UUID, project_id: UUID) -> bool:
     """Whether a person may see a project: what `app.auth` asks before it binds a key to one."""
     member = select(Member.role).where(Member.user_id == user_id, Member.project_id == Project.id)
     admin = select(User.id).where(User.id == user_id, User.is_superuser)
     seen = select(Project.id).where(Project.id == project_id, or_(member.exists(), admin.exists()))
     # It stays until the key that refers to it is there.
     seen = seen.with_for_update(read=True, key_share=True)
-    return await session.scalar(seen) is not None
+    return await unit.row(seen) is not None
 
 
 ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.PROJECTS_READ))]

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from sqlalchemy import FromClause, Text, Uuid, func, select, true
+from sqlalchemy import ColumnElement, FromClause, Text, Uuid, any_, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
 from app.core.conditional import PreconditionShape
@@ -10,7 +11,7 @@ from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement
 from app.core.search import document, found, relevance
 from app.core.sorting import Key, Keys
-from app.core.statements import Rows, given
+from app.core.statements import Column, Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, beside, tag, this_project
 
@@ -130,7 +131,7 @@ def owners(project_id: UUID) -> Rows:
 
 def member_count(project_id: UUID) -> Rows:
     """How many members the project has."""
-    return select(func.count()).select_from(Member).where(Member.project_id == project_id)
+    return select(func.count().label("count")).where(Member.project_id == project_id)
 
 
 def active_user(user_id: UUID) -> Rows:
@@ -148,7 +149,7 @@ def shared_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
     """Those of the projects that have members, but no other owner than the person who leaves."""
     return (
         select(Member.project_id)
-        .where(Member.project_id.in_(project_ids), Member.user_id != leaving)
+        .where(among(Member.project_id, project_ids), Member.user_id != leaving)
         .group_by(Member.project_id)
         .having(func.count().filter(Member.role == Role.OWNER.value) == 0)
         .limit(1)
@@ -157,4 +158,9 @@ def shared_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
 
 def shared(project_ids: list[UUID], leaving: UUID) -> Rows:
     """Those of the projects that have other members than the person who leaves."""
-    return select(Member.project_id).where(Member.project_id.in_(project_ids), Member.user_id != leaving)
+    return select(Member.project_id).where(among(Member.project_id, project_ids), Member.user_id != leaving)
+
+
+def among(column: Column, ids: list[UUID]) -> ColumnElement[bool]:
+    """Holds for these ids. They are one parameter, so there may be any number of them."""
+    return column == any_(literal(ids, ARRAY(Uuid)))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.auth.errors import UserNotFoundError
-from app.core.database import DatabaseDep, SessionDep
+from app.core.database import DatabaseDep
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
@@ -102,7 +102,6 @@ async def set_member(
     project: ProjectWithManagedMembers,
     user_id: MemberId,
     new: MemberSet,
-    session: SessionDep,
     database: DatabaseDep,
     response: Response,
 ) -> dict[str, Any]:
@@ -110,7 +109,7 @@ async def set_member(
 
     The last owner cannot be given another role.
     """
-    member, is_new = await service.set_member(session, database, project, user_id, new.role)
+    member, is_new = await service.set_member(database, project, user_id, new.role)
     if is_new:
         response.status_code = 201
         response.headers["Location"] = f"{API_PREFIX}/projects/{project.project_id}/members/{user_id}"
@@ -123,8 +122,6 @@ async def set_member(
     status_code=204,
     responses=problems(MemberNotFoundError, RoleRequiredError, LastOwnerError),
 )
-async def remove_member(
-    project: ProjectWithOwnMembership, user_id: MemberId, session: SessionDep, database: DatabaseDep
-) -> None:
+async def remove_member(project: ProjectWithOwnMembership, user_id: MemberId, database: DatabaseDep) -> None:
     """Take a person out of the project. Everybody may leave; owners may remove others. The last owner stays."""
-    await service.remove_member(session, database, project, user_id)
+    await service.remove_member(database, project, user_id)

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI, Request
 from sqlalchemy import BindParameter, ColumnElement, Uuid, select, true, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 import app.auth.queries
 import app.auth.service
@@ -19,7 +18,7 @@ from app.auth.ports import Ports
 from app.auth.scopes import Caller
 from app.core.conditional import PreconditionFailedError, preconditions_of
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database import Database, Unit
 from app.core.errors import AppError
 from app.core.statements import Rows, given, prepared
 from app.main import create_app
@@ -151,8 +150,8 @@ def everybodys_sessions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def visible(session: AsyncSession, user_id: UUID, project_id: UUID) -> bool:
-        return await session.get(Project, project_id) is not None
+    async def visible(unit: Unit, user_id: UUID, project_id: UUID) -> bool:
+        return await unit.row(select(Project.id).where(Project.id == project_id)) is not None
 
     monkeypatch.setattr("app.main.PORTS", Ports(closing_steps=(), project_visible=visible))
 

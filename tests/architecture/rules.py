@@ -40,20 +40,13 @@ def closed_doors(root: Path) -> list[str]:
 
 
 def commits(root: Path) -> list[str]:
-    """Transactions begin and end in `app.core.database`, and `pgbouncer` below it. A command may open one, a feature is
-    given one or opens a unit.
-    """
-    offences = []
-    for module in modules(root):
-        at_home = module.parts in {("app", "core", "database"), ("app", "core", "pgbouncer")}
-        for node in ast.walk(module.tree):
-            if not isinstance(node, ast.Attribute):
-                continue
-            if node.attr in {"commit", "begin"} and not at_home:
-                offences.append(module.offence(node, f"uses .{node.attr}: the session dependency does that"))
-            elif node.attr == "transaction" and module.feature:
-                offences.append(module.offence(node, "opens a transaction: take a SessionDep instead"))
-    return offences
+    """Transactions begin and end in `app.core.database`: a service opens a unit, or is given one."""
+    return [
+        module.offence(node, f"uses .{node.attr}: open a unit instead")
+        for module in modules(root)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin", "transaction"}
+    ]
 
 
 def selects(root: Path) -> list[str]:
@@ -75,8 +68,6 @@ def selects(root: Path) -> list[str]:
         for call, name in module.calls():
             if re.fullmatch(r"sqlalchemy(\.\w+)*\.select", name) and call not in allowed:
                 offences.append(module.offence(call, "selects outside queries, access and scopes"))
-            elif re.fullmatch(r"session\.(get|get_one|query|refresh)", name):
-                offences.append(module.offence(call, f"reads by {name}, which no scope limits"))
         offences += [
             module.offence(node, "selects outside queries, access and scopes")
             for node in ast.walk(module.tree)
@@ -129,7 +120,7 @@ def scopes_made_elsewhere(root: Path) -> list[str]:
 
 
 def bypassed_aliases(root: Path) -> list[str]:
-    """The database comes by `DatabaseDep` or `SessionDep`, which say how it is used and when it commits."""
+    """The database comes by `DatabaseDep`, or for a whole request by `unit_of`."""
     offences = []
     for module in modules(root):
         if module.parts == ("app", "core", "database"):
@@ -140,7 +131,7 @@ def bypassed_aliases(root: Path) -> list[str]:
                 offences += [
                     module.offence(call, f"depends on {target} past its alias")
                     for target in wanted
-                    if target.startswith("app.core.database.") or target.endswith((".transaction", ".database"))
+                    if target.startswith("app.core.database.") or target.endswith((".unit", ".database"))
                 ]
         if module.feature:
             offences += [

@@ -22,9 +22,9 @@ async def login_during(
 ) -> int:
     """Sign in with the old password while a change of the account is not committed yet; then commit it."""
     database: Database = app.state.database
-    async with database.transaction() as session:
+    async with database.unit() as unit:
         values = {"hashed": hashed, "state": state, "active": active, "id": user.id}
-        await session.execute(text(CHANGE), values)
+        await unit.rows(text(CHANGE), values)
         login = asyncio.create_task(sign_in(anonymous, user, OLD))
         # Long enough to check the password against what it was; what comes then waits for the row.
         await asyncio.sleep(0.3)

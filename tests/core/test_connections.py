@@ -160,13 +160,12 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
     changes = {
         "database_url": at_socket(settings.database_url, tmp_path),
         "database_pool_size": 3,
-        "database_transaction_pool_size": 2,
     }
     database = Database(settings.model_copy(update=changes))
 
     async def in_transaction() -> None:
-        async with database.transaction() as session:
-            await session.execute(text("SELECT pg_sleep(0.1)"))
+        async with database.unit() as unit:
+            await unit.rows(text("SELECT pg_sleep(0.1)"))
 
     async with CountingProxy(tmp_path, host, server.port or 5432):
         await database.start()
@@ -174,7 +173,7 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
     with pytest.raises(OSError, match="refused"):
         await asyncio.open_unix_connection(tmp_path / ".s.PGSQL.5432")
     try:
-        singles = (database.rows(text("SELECT pg_sleep(0.1)")) for _ in range(3))
-        await asyncio.gather(*singles, in_transaction(), in_transaction())
+        singles = (database.rows(text("SELECT pg_sleep(0.1)")) for _ in range(2))
+        await asyncio.gather(*singles, in_transaction())
     finally:
         await database.close()

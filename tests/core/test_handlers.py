@@ -12,7 +12,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 
 from app.core.config import Settings
-from app.core.database import DatabaseDep, SessionDep
+from app.core.database import DatabaseDep
 from app.core.errors import AppError, NotFoundError, UnavailableError, problem_document
 from app.core.guards import Public
 from app.core.handlers import field_error, problem_response
@@ -56,20 +56,23 @@ async def stream() -> StreamingResponse:
 
 
 @router.post("/rolled-back")
-async def rolled_back(session: SessionDep) -> None:
-    await session.execute(text("CREATE TABLE trial_rolled_back ()"))
-    raise NotFoundError
+async def rolled_back(database: DatabaseDep) -> None:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_rolled_back ()"))
+        raise NotFoundError
 
 
 @router.post("/committed")
-async def committed(session: SessionDep) -> None:
-    await session.execute(text("CREATE TABLE trial_committed ()"))
+async def committed(database: DatabaseDep) -> None:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_committed ()"))
 
 
 @router.post("/refused-at-commit")
-async def refused_at_commit(session: SessionDep) -> dict[str, str]:
-    await session.execute(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
-    await session.execute(text("INSERT INTO trial_deferred VALUES (1), (1)"))
+async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await unit.rows(text("INSERT INTO trial_deferred VALUES (1), (1)"))
     return {"status": "done"}
 
 

@@ -1,6 +1,5 @@
 """How the header `Idempotency-Key` may be written, and where it says something."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from app.auth.access import SignedIn
 from app.auth.models import User
 from app.auth.scopes import Scope
 from app.core.config import Settings
-from app.core.database import Database, DatabaseDep, SessionDep
+from app.core.database import Database, DatabaseDep
 from app.core.guards import Public
-from app.core.routing import Operation
+from app.core.routing import ConfidentialOperation, Operation
 from app.main import create_app
 from tests.auth.people import somebody
 from tests.core.material import number_of
@@ -99,28 +98,24 @@ async def test_where_repeating_is_harmless_anyway_the_header_says_nothing(
     assert await number_of(database, "idempotency_keys") == 0
 
 
-async def in_a_session(session: SessionDep) -> None:
-    """Work that no key can join."""
-
-
-async def on_the_database(database: DatabaseDep) -> None:
-    """Work that can."""
+async def work(database: DatabaseDep) -> None:
+    """Done in the unit that keeps the answer."""
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "guard", "takes_key"),
+    ("route_class", "guard", "takes_key"),
     [
-        (on_the_database, Depends(SignedIn(Scope.TASKS_WRITE)), True),
-        (in_a_session, Depends(SignedIn(Scope.TASKS_WRITE)), False),
-        (on_the_database, Public, False),
+        (Operation, Depends(SignedIn(Scope.TASKS_WRITE)), True),
+        (ConfidentialOperation, Depends(SignedIn(Scope.TASKS_WRITE)), False),
+        (Operation, Public, False),
     ],
-    ids=["ordinary", "in a session of its own", "for nobody in particular"],
+    ids=["ordinary", "answers with secrets", "for nobody in particular"],
 )
-def test_an_operation_takes_keys_if_its_work_is_one_unit_and_its_callers_are_known(
-    endpoint: Callable[..., Any], guard: Any, takes_key: bool
+def test_an_operation_takes_keys_if_its_answers_may_be_kept_and_its_callers_are_known(
+    route_class: type[Operation], guard: Any, takes_key: bool
 ) -> None:
     for method in ("POST", "PATCH", "PUT", "DELETE", "GET"):
-        route = Operation("/api/v1/things/", endpoint, methods=[method], dependencies=[guard])
+        route = route_class("/api/v1/things/", work, methods=[method], dependencies=[guard])
         assert route.takes_key == (takes_key and method in {"POST", "PATCH"})
 
 

@@ -53,9 +53,9 @@ async def bounced(connect: Connect) -> AsyncIterator[Database]:
 
 
 async def transact(database: Database, *statements: str) -> None:
-    async with database.transaction() as session:
+    async with database.unit() as unit:
         for statement in statements:
-            await session.execute(text(statement))
+            await unit.rows(text(statement))
 
 
 async def numbers(database: Database) -> list[int]:
@@ -73,9 +73,10 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounc
     assert row == {
         "statement_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "jit": "off", **BY_INDEX,
     }  # fmt: skip
-    async with bounced.transaction() as session:
-        found = (await session.execute(SHOW)).mappings().one()
-        assert found == {**row, "plan_cache_mode": "auto", "enable_seqscan": "on", "enable_sort": "on"}
+    async with bounced.unit() as unit:
+        assert await unit.row(SHOW) == row
+    by_value = {"plan_cache_mode": "auto", "enable_seqscan": "on", "enable_sort": "on"}
+    assert await bounced.rows(SHOW, by_value=True) == [{**row, **by_value}]
     stranger = await asyncpg.connect(
         make_url(bouncer_url).set(drivername="postgresql").render_as_string(False), statement_cache_size=0
     )
@@ -140,8 +141,8 @@ async def test_a_request_that_is_cut_off_anywhere_leaves_no_transaction_behind(b
 async def test_who_finds_no_free_connection_to_the_server_is_told_after_the_pool_timeout(
     connect: Connect, bounced: Database
 ) -> None:
-    async with connect(database_pool_timeout=0.3) as waiting, bounced.transaction() as session:
-        await session.execute(text("SELECT 1"))
+    async with connect(database_pool_timeout=0.3) as waiting, bounced.unit() as unit:
+        await unit.rows(text("SELECT 1"))
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             await waiting.rows(text("SELECT 1"))
@@ -171,8 +172,8 @@ async def test_what_a_statement_costs(
                 if last:
                     assert proxy.round_trips - before == single
                 before = proxy.round_trips
-                async with database.transaction() as session:
-                    await session.execute(statement, {"n": 1})
+                async with database.unit() as unit:
+                    await unit.rows(statement, {"n": 1})
                 if last:
                     assert proxy.round_trips - before == in_transaction
         finally:

@@ -125,8 +125,8 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
     project = await project_of(database, user, name="Before")
     app = create_app(settings.model_copy(update={"statement_timeout": 0.2}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as hurried:
-        async with database.transaction() as session:
-            await session.execute(text("SELECT FROM projects FOR UPDATE"))
+        async with database.unit() as unit:
+            await unit.rows(text("SELECT FROM projects FOR UPDATE"))
             started = time.monotonic()
             answer = await hurried.put(f"/projects/{project.id}", json={"name": "After"})
             assert 0.2 <= time.monotonic() - started < 3

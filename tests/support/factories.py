@@ -2,17 +2,23 @@
 
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from typing import TypeVar
 
 from polyfactory import Use
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from polyfactory.field_meta import FieldMeta
+from sqlalchemy import insert
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.database import Database
 from app.core.ids import uuid7
 from app.core.models import Base
 
 M = TypeVar("M", bound=Base)
+
+AT_ONCE = 500
+"""Rows that one statement inserts; all their values are parameters, of which PostgreSQL takes 32 767."""
 
 
 class RowFactory(SQLAlchemyFactory[M]):
@@ -35,10 +41,19 @@ class RowFactory(SQLAlchemyFactory[M]):
 
 
 async def store(database: Database, *rows: Base) -> None:
-    """Commit rows, in the order in which they are given."""
-    async with database.transaction() as session:
-        for row in rows:
-            session.add(row)
-            if not set(row.__table__.foreign_keys):
-                # What follows may refer to it, and without a relationship SQLAlchemy does not know the order.
-                await session.flush()
+    """Commit rows, in the order in which they are given; each then has the values that the database gave it."""
+    async with database.unit() as unit:
+        for (model, columns), alike in groupby(rows, lambda row: (type(row), _given(row))):
+            batch = list(alike)
+            for start in range(0, len(batch), AT_ONCE):
+                part = batch[start : start + AT_ONCE]
+                values = [{name: getattr(row, name) for name in columns} for row in part]
+                stored = await unit.rows(insert(model).values(values).returning(*model.__table__.columns))
+                for row, found in zip(part, stored, strict=True):
+                    for name, value in found.items():
+                        set_committed_value(row, name, value)
+
+
+def _given(row: Base) -> tuple[str, ...]:
+    """The columns for which a row has a value; the database knows those of the others."""
+    return tuple(column.key for column in row.__table__.columns if getattr(row, column.key) is not None)

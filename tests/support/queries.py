@@ -5,8 +5,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
-
 from app.auth.callers import WATCHER
 from app.core.database import Database
 from app.core.housekeeping import HOUSEKEEPING
@@ -24,17 +22,11 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
         if task is None or task.get_name() not in {WATCHER, HOUSEKEEPING, SHARER}:
             statements.append(statement)
 
-    def note_in_transaction(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        note(statement, [])
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note_in_transaction)
     database.observers.append(note)
     try:
         yield statements
     finally:
         database.observers.remove(note)
-        event.remove(engine, "before_cursor_execute", note_in_transaction)
 
 
 @contextmanager

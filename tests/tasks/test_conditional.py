@@ -270,11 +270,11 @@ async def test_whatever_changes_in_a_row_and_however_moves_its_tag_by_one(
 
 async def test_numbering_the_states_keeps_updates_in_place(database: Database, task: Task) -> None:
     # A connection of the server that others used before has counts of theirs.
-    updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass)")
-    async with database.transaction() as session:
-        before = await session.scalar(updated)
-        await session.execute(text("UPDATE tasks SET completed = NOT completed"))
-        assert await session.scalar(updated) == before + 1
+    updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass) AS n")
+    async with database.unit() as unit:
+        (before,) = await unit.rows(updated)
+        await unit.rows(text("UPDATE tasks SET completed = NOT completed"))
+        assert await unit.row(updated) == {"n": before["n"] + 1}
 
 
 def test_another_shape_has_another_letter() -> None:

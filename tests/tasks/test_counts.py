@@ -66,9 +66,8 @@ async def test_what_is_rolled_back_is_not_counted(database: Database, user: User
     project = await project_of(database, user)
 
     async def break_off() -> None:
-        async with database.transaction() as session:
-            session.add(TaskFactory.build(project_id=project.id))
-            await session.flush()
+        async with database.unit() as unit:
+            await store(unit, TaskFactory.build(project_id=project.id))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

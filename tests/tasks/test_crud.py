@@ -170,8 +170,8 @@ async def test_a_task_that_waits_for_its_projects_deletion_finds_no_project(
     waiting = text(
         "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    async with database.transaction() as session:
-        await session.execute(delete(Project).where(Project.id == project.id))
+    async with database.unit() as unit:
+        await unit.rows(delete(Project).where(Project.id == project.id))
         create = asyncio.create_task(api.post(form.format(f"/projects/{project.id}/tasks"), json={"title": "Sweep"}))
         for _ in range(200):
             if (await database.rows(waiting))[0]["found"]:

@@ -235,8 +235,8 @@ async def test_what_is_no_id_is_refused(api: Api, task: Task, value: object, cod
 async def test_a_task_that_waits_for_its_targets_deletion_finds_no_project(
     api: Api, database: Database, target: Project, task: Task, method: str
 ) -> None:
-    async with database.transaction() as session:
-        await session.execute(delete(Project).where(Project.id == target.id))
+    async with database.unit() as unit:
+        await unit.rows(delete(Project).where(Project.id == target.id))
         move = asyncio.create_task(api.request(method, f"/tasks/{task.id}", json={"project_id": str(target.id)}))
         await until_one_waits(database)
         assert not move.done()
@@ -265,8 +265,8 @@ async def test_counts_are_right_after_many_moves_at_once(
 
 async def while_it_moves(api: Api, database: Database, task: Task, target: Project, method: str, body: Any) -> Response:
     """What is answered to a change that waits for another one to move the task."""
-    async with database.transaction() as session:
-        await session.execute(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
+    async with database.unit() as unit:
+        await unit.rows(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
         change = asyncio.create_task(api.request(method, f"/tasks/{task.id}", json=body))
         await until_one_waits(database)
         assert not change.done()
