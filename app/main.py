@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
-    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes, limits=limits)
+    app.add_middleware(RequestMiddleware, limits=limits)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
         app.add_middleware(

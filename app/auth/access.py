@@ -14,14 +14,16 @@ from app.auth.errors import (
     InsufficientScopeError,
     InvalidApiKeyError,
     InvalidTokenError,
+    RegistrationClosedError,
     SessionRequiredError,
     UserNotFoundError,
 )
 from app.auth.manager import Authentication
 from app.auth.scopes import Caller, OwnScope, Scope
+from app.core.config import Settings
 from app.core.errors import AppError, NotAuthenticatedError, TooManyRequestsError
-from app.core.guards import Guard
-from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
+from app.core.guards import Guard, PublicGuard
+from app.core.ratelimit import ALLOWANCE, DEFAULT, LOGIN, Allowance
 from app.core.routing import API_PREFIX
 from app.core.schemas import Storable
 
@@ -86,11 +88,8 @@ async def caller_of(request: Request) -> Caller:
     callers: Callers = request.app.state.callers
     try:
         token = _token_of(request)
-        caller = callers.remembered(token)
-        if caller is None:
-            if allowance is not None:
-                allowance.refuse_spent_address()
-            caller = await callers.identify(token)
+        # Also from an address that has no request left: whoever is signed in has a quota of their own.
+        caller = callers.remembered(token) or await callers.identify(token)
     except NotAuthenticatedError:
         if allowance is not None:
             allowance.take_for_address(DEFAULT)
@@ -118,6 +117,53 @@ def _token_of(request: Request) -> str:
         return token.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidTokenError from None
+
+
+class _RegistrationGuard(PublicGuard):
+    """Admits anybody, where people may register themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(LOGIN)
+        self.errors = (*self.errors, RegistrationClosedError)
+
+    async def identify(self, request: Request) -> None:
+        """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
+        settings: Settings = request.app.state.settings
+        if not settings.registration_is_open:
+            raise RegistrationClosedError
+
+
+OpenRegistration = Depends(_RegistrationGuard())
+"""Marks the operation by which people register themselves."""
+
+
+class _RefreshGuard(PublicGuard):
+    """Admits anybody; the request is counted when its token has been read (`count_refresh`)."""
+
+    def __init__(self) -> None:
+        super().__init__(LOGIN)
+        self.limited_by = None
+
+    async def admit(self, request: Request) -> None:
+        """Count a request without a readable token for its network address."""
+        count_refresh(request, None)
+
+
+AnyRefresh = Depends(_RefreshGuard())
+"""Marks the operation that takes a refresh token."""
+
+
+def count_refresh(request: Request, session_id: UUID | None) -> None:
+    """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
+    the network address otherwise. Raises `TooManyRequestsError`.
+    """
+    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    if allowance is None:
+        return
+    if session_id is None:
+        allowance.take_for_address(LOGIN)
+    else:
+        allowance.take(session_id)
 
 
 class CallerGuard(Guard):

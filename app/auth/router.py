@@ -1,30 +1,30 @@
 """Signing in, accounts, sessions and API keys."""
 
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from app.auth import queries, service
 from app.auth.access import (
     AccountEditor,
     Administrator,
     Anybody,
+    AnyRefresh,
     ApiKeyId,
     AuthenticationDep,
     CallersDep,
     CurrentSession,
     Everybody,
+    OpenRegistration,
     Own,
     OwnKey,
     Person,
     SessionId,
     UserId,
+    count_refresh,
 )
 from app.auth.errors import (
     ApiKeyNotFoundError,
@@ -34,7 +34,6 @@ from app.auth.errors import (
     LastAdminError,
     OnlyOwnerError,
     RefreshTokenReusedError,
-    RegistrationClosedError,
     SessionNotFoundError,
     TooManyApiKeysError,
     TooManyAttemptsError,
@@ -62,9 +61,12 @@ from app.auth.schemas import (
     UserUpdate,
 )
 from app.auth.scopes import Caller, Scope
+from app.auth.tokens import read_refresh_token
 from app.core.database import DatabaseDep
-from app.core.errors import InvalidJsonError, InvalidRequestError
+from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
+from app.core.json_body import read_json
+from app.core.lean import field_errors
 from app.core.network import network_of
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep
@@ -87,19 +89,13 @@ async def _credentials(request: Request) -> Credentials:
                 # What the OAuth2 password flow sends besides is of no use here.
                 data: Any = {name: value for name, value in form.items() if name not in _OAUTH_FIELDS}
         else:
-            data = await request.json()
+            data = read_json(await request.body())
     except HTTPException as error:
-        if error.status_code != HTTPStatus.BAD_REQUEST:
-            raise
         raise InvalidRequestError("The form cannot be read, or has too many fields.") from error
-    except (ValueError, RecursionError, ClientDisconnect) as error:
-        # Python gives up on arrays in arrays in arrays by a RecursionError.
-        raise InvalidJsonError from error
     try:
         return Credentials.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
+        raise InvalidRequestError(errors=field_errors(error, "body")) from None
 
 
 async def _network(request: Request) -> str:
@@ -125,9 +121,9 @@ PortsDep = Annotated[Ports, Depends(_ports)]
     "/register",
     summary="Register",
     status_code=201,
-    dependencies=[Guessable],
+    dependencies=[OpenRegistration],
     response_model=UserRead,
-    responses=problems(RegistrationClosedError, UsernameTakenError, EmailTakenError, TooManyAttemptsError),
+    responses=problems(UsernameTakenError, EmailTakenError, TooManyAttemptsError),
 )
 async def register(
     new: Registration,
@@ -137,8 +133,6 @@ async def register(
     response: Response,
 ) -> dict[str, Any]:
     """Create an account of your own, where the service allows that."""
-    if not authentication.settings.registration_is_open:
-        raise RegistrationClosedError
     response.headers["Location"] = f"{API_PREFIX}/auth/me"
     return await service.register(authentication, database, new, network=network)
 
@@ -168,16 +162,22 @@ async def login(
 @router.post(
     "/refresh",
     summary="Refresh the tokens",
-    dependencies=[Guessable],
+    dependencies=[AnyRefresh],
     responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
 )
-async def refresh_tokens(refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep) -> Tokens:
+async def refresh_tokens(
+    refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep, request: Request
+) -> Tokens:
     """Exchange a refresh token for the next access and refresh token.
 
     Each refresh token is good for one exchange. Sent again within ten seconds it gives the same pair again, because the
     first answer may have been lost; sent again later it ends the session, because somebody else may have it.
     """
-    return _tokens(authentication, await service.refresh(authentication, database, refresh.refresh_token))
+    claims = read_refresh_token(authentication.ring, refresh.refresh_token)
+    count_refresh(request, None if claims is None else claims.session_id)
+    if claims is None:
+        raise InvalidRefreshTokenError
+    return _tokens(authentication, await service.refresh(authentication, database, claims, refresh.refresh_token))
 
 
 @router.post("/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))

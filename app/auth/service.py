@@ -31,7 +31,7 @@ from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
 from app.auth.scopes import Caller
-from app.auth.tokens import hashed, issue_refresh_token, new_api_key, read_refresh_token
+from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token, new_api_key
 from app.core.database import ConstraintError, Database, Unit
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.ids import uuid7
@@ -232,15 +232,12 @@ async def sign_in(
     return tokens
 
 
-async def refresh(authentication: Authentication, database: Database, token: str) -> TokenPair:
-    """Exchange a refresh token for the next pair.
+async def refresh(authentication: Authentication, database: Database, claims: RefreshClaims, token: str) -> TokenPair:
+    """Exchange a refresh token, and what it says, for the next pair.
 
     One that was used before ends its session, unless its exchange was a moment ago: then the answer was probably lost,
     and the same pair is given again.
     """
-    claims = read_refresh_token(authentication.ring, token)
-    if claims is None:
-        raise InvalidRefreshTokenError
     settings = authentication.settings
     following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
     live = queries.is_live(claims.session_id)

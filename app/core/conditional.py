@@ -40,6 +40,12 @@ PATTERN = rf"[ \t]*\*[ \t]*|[ \t,]*{_TAG}[ \t]*(?:,[ \t]*(?:{_TAG}[ \t]*)?)*"
 """What either header may say."""
 
 _TAGS, _HEADER = re.compile(_TAG), re.compile(PATTERN)
+MAX_HEADER_BYTES = 4_096
+"""Bytes of either header, of all its lines together: some hundreds of our tags."""
+
+NAMED = "taller.has_named_tag"
+"""Set in the ASGI scope of a request that is answered 304 because it named the tag, and not by `*`."""
+
 _REVALIDATED = b"private, no-cache"
 """A browser may keep the answer for the one person, and asks each time whether it is still true."""
 
@@ -152,6 +158,9 @@ def preconditions_of(request: Request) -> Preconditions:
 def _read(header: str, value: bytes | None) -> Condition:
     if value is None:
         return _ABSENT
+    if len(value) > MAX_HEADER_BYTES:
+        detail = f"must not have more than {MAX_HEADER_BYTES} bytes"
+        raise InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code="too_long")])
     try:
         return condition_of(value.decode("latin-1"))
     except ValueError as error:
@@ -226,8 +235,10 @@ def answered(request: Request, response: Response, tag: str, *, kept: bytes = _R
     if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not BLIND:
         if wanted.match.kind is Kind.TAGS and tag not in wanted.match.strong:
             raise PreconditionFailedError(tag)
-        if wanted.none_match.kind is Kind.ANY or tag in wanted.none_match.opaque:
+        is_named = tag in wanted.none_match.opaque
+        if is_named or wanted.none_match.kind is Kind.ANY:
             response = Response(status_code=304)
+            request.scope[NAMED] = is_named
     response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]
     return response
 

@@ -157,6 +157,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
     """The largest request body that is read, in bytes; a larger one is answered 413."""
 
+    max_auth_body_bytes: Annotated[int, Field(ge=1024)] = 16384
+    """The same for the operations under /auth/ and /users/, most of which anybody may call."""
+
     shutdown_timeout: Annotated[int, Field(ge=1, le=300)] = 20
     """Seconds that running requests get to finish after SIGTERM or Ctrl-C."""
 

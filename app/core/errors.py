@@ -4,11 +4,17 @@ A feature adds an error by subclassing `AppError` (or one of the families below)
 status, code or title, or with a code that is taken, fails at import.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypedDict
 from urllib.parse import quote
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+MAX_REPORTED_ERRORS = 20
+"""How many refused values one answer lists; the rest shows once these are mended."""
+
+_MAX_INSTANCE = 500
+"""Characters of the path that a problem repeats: no path that anything answers at is longer."""
 
 
 class FieldError(TypedDict, total=False):
@@ -122,7 +128,7 @@ class BodyTooLargeError(AppError):
 
 
 class UnsupportedMediaTypeError(AppError):
-    """Send the body with a `Content-Type` that this operation reads."""
+    """Send the body with a `Content-Type` that this operation reads, and without a `Content-Encoding`."""
 
     status = 415
     code = "unsupported_media_type"
@@ -166,6 +172,11 @@ class StatementTimeoutError(UnavailableError):
     title = "The database took too long"
 
 
+def json_pointer(path: Iterable[object]) -> str:
+    """Return the JSON pointer (RFC 6901) of a path into the body; each of its names is cut after 100 characters."""
+    return "".join("/" + str(part)[:100].replace("~", "~0").replace("/", "~1") for part in path)
+
+
 def problem_document(error: AppError, *, instance: str, request_id: str) -> dict[str, Any]:
     """The RFC 9457 document of an error at the (decoded) path `instance`. `type` resolves on this service to the code's
     documentation.
@@ -176,7 +187,7 @@ def problem_document(error: AppError, *, instance: str, request_id: str) -> dict
         "status": error.status,
         "detail": error.detail,
         # A URI reference by its definition, so what the server decoded is encoded again.
-        "instance": quote(instance, safe="/:@!$&'()*+,;=~", errors="replace"),
+        "instance": quote(instance[:_MAX_INSTANCE], safe="/:@!$&'()*+,;=~", errors="replace"),
         "code": error.code,
         "request_id": request_id,
     }

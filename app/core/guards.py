@@ -52,25 +52,27 @@ def path_id(request: Request, name: str) -> UUID | None:
         return None
 
 
-class _Public(Guard):
+class PublicGuard(Guard):
+    """Admits anybody."""
+
     def __init__(self, limited_by: str = DEFAULT) -> None:
         self.limited_by = limited_by
         self.errors = () if limited_by == FREE else (TooManyRequestsError,)
 
     async def __call__(self) -> None:
-        return None
+        """Let the request through."""
 
-    async def admit(self, request: Request) -> None:  # noqa: ARG002 - whoever asks
-        return None
+    async def admit(self, request: Request) -> None:
+        """Let the request be answered in detail."""
 
 
-Public = Depends(_Public())
+Public = Depends(PublicGuard())
 """Marks an operation that anybody may call: `dependencies=[Public]`. Being public is a decision, never an omission."""
 
-Guessable = Depends(_Public(LOGIN))
+Guessable = Depends(PublicGuard(LOGIN))
 """As `Public`, for what somebody could try until it fits: under a stricter policy."""
 
-Probe = Depends(_Public(FREE))
+Probe = Depends(PublicGuard(FREE))
 """As `Public`, for what tells whether the service works: answered however often it is asked."""
 
 

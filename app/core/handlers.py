@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.core.errors import (
+    MAX_REPORTED_ERRORS,
     PROBLEM_MEDIA_TYPE,
     AppError,
     BodyTooLargeError,
@@ -17,13 +18,11 @@ from app.core.errors import (
     InvalidJsonError,
     InvalidRequestError,
     NotFoundError,
+    json_pointer,
     problem_document,
 )
 
 logger = logging.getLogger(__name__)
-
-MAX_REPORTED_ERRORS = 20
-"""How many refused values one answer lists; the rest shows once these are mended."""
 
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
@@ -66,14 +65,10 @@ def field_error(item: Any) -> FieldError:
     # pydantic's own words on these repeat characters of what was sent.
     detail = "must be a UUID" if code == "uuid_parsing" else str(item["msg"])
     if location == "body":
-        pointer = "".join("/" + _escaped(part) for part in path)
+        pointer = json_pointer(path)
         if not path and code in _BODY_SHAPED:
             return FieldError(pointer="", detail="the body must be a JSON object", code="object_required")
         if code == "extra_forbidden":
             return FieldError(pointer=pointer, detail="is not a member that can be set here", code="unknown")
         return FieldError(pointer=pointer, detail=detail, code=code)
     return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
-
-
-def _escaped(part: object) -> str:
-    return str(part)[:100].replace("~", "~0").replace("/", "~1")

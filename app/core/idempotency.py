@@ -8,13 +8,10 @@ without the other. docs/decisions/0017-idempotency-keys.md has the reasons and t
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
-from fastapi.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from app.core.answers import (
     Asked,
@@ -141,11 +138,7 @@ async def _admit(request: Request, guards: Sequence[Guard]) -> None:
 
 async def _fingerprint(request: Request) -> bytes:
     """What a request to an operation asks for, whichever of its addresses it was sent to."""
-    try:
-        body = await request.body()
-    except ClientDisconnect as error:
-        # Nobody reads the answer, and it is no mistake of the service.
-        raise HTTPException(HTTPStatus.BAD_REQUEST) from error
+    body = await request.body()
     digest = sha256()
     for part in (
         *(value.encode() for value in request.path_params.values()),

@@ -10,23 +10,26 @@ that says no. docs/decisions/0011-the-short-way.md has the measurements.
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 from typing import Any, get_origin
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import HTTPException, ResponseValidationError
+from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect
 
 from app.core.conditional import answered, tagger
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
+from app.core.handlers import field_error
+from app.core.json_body import read_json
 
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
+Reader = Callable[[Request, Query, bytes], Any]
+"""Reads one input of a request. Raises `ValidationError`."""
 
 
 class _Step:
@@ -48,7 +51,9 @@ class _Plan:
 
     def __init__(self, dependant: Dependant) -> None:
         self.steps: list[_Step] = []
-        self.inputs: list[Callable[[Request, Query, bytes], Any]] = []
+        self.inputs: list[tuple[tuple[str, ...], Reader]] = []
+        """Each input, after the place that its errors name: `path` and its name, `query` or `body`."""
+
         self.reads_body = False
         self._known: dict[int, int] = {}
         self.is_possible = self._add(dependant) is not None
@@ -65,13 +70,14 @@ class _Plan:
                 return None
             if dependency.name is not None:
                 step.results.append((dependency.name, number))
-        inputs = [(field.name, _path_reader(field)) for field in node.path_params]
-        inputs += [(field.name, _query_reader(_model(field))) for field in node.query_params]
-        inputs += [(field.name, _body_reader(_model(field))) for field in node.body_params]
+        inputs: list[tuple[str, tuple[str, ...], Reader]]
+        inputs = [(field.name, ("path", field.alias), _path_reader(field)) for field in node.path_params]
+        inputs += [(field.name, ("query",), _query_reader(_model(field))) for field in node.query_params]
+        inputs += [(field.name, ("body",), _body_reader(_model(field))) for field in node.body_params]
         self.reads_body = self.reads_body or bool(node.body_params)
-        for name, reader in inputs:
+        for name, place, reader in inputs:
             step.inputs.append((name, len(self.inputs)))
-            self.inputs.append(reader)
+            self.inputs.append((place, reader))
         self.steps.append(step)
         self._known[id(node.call)] = len(self.steps) - 1
         return len(self.steps) - 1
@@ -86,15 +92,17 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
     answer = _answering(route)
 
     async def handler(request: Request) -> Response:
-        try:
-            body = await request.body() if plan.reads_body else b""
-            query = request.query_params if request.scope["query_string"] else {}
-            inputs = [read(request, query, body) for read in plan.inputs]
-        except ClientDisconnect as error:
-            # As FastAPI's own handler: nobody reads the answer, and it is no mistake of the service.
-            raise HTTPException(HTTPStatus.BAD_REQUEST) from error
-        except ValidationError:
-            return await stacked(request)
+        body = await request.body() if plan.reads_body else b""
+        query = request.query_params if request.scope["query_string"] else {}
+        inputs: list[Any] = []
+        errors: list[FieldError] = []
+        for place, read in plan.inputs:
+            try:
+                inputs.append(read(request, query, body))
+            except ValidationError as error:
+                errors += field_errors(error, *place)
+        if errors:
+            raise InvalidRequestError(errors=errors[:MAX_REPORTED_ERRORS])
         results: list[Any] = []
         response: Response | None = None
         for step in plan.steps:
@@ -110,6 +118,12 @@ def short_way(route: APIRoute, long_way: Handler) -> Handler:
         return answer(request, results[-1], response)
 
     return handler
+
+
+def field_errors(error: ValidationError, *place: str) -> list[FieldError]:
+    """Return what validation found wrong with an input, as the caller sees it. `place` is where the input stands."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [field_error({**item, "loc": (*place, *item["loc"])}) for item in found]
 
 
 def _with_exit_stacks(long_way: Handler) -> Handler:
@@ -190,7 +204,7 @@ def _model(field: Any) -> type[BaseModel]:
     return model
 
 
-def _path_reader(field: Any) -> Callable[[Request, Query, bytes], Any]:
+def _path_reader(field: Any) -> Reader:
     alias, validator = field.alias, field._type_adapter.validator  # noqa: SLF001 - it has no public name
 
     def read(request: Request, _query: Query, _body: bytes) -> Any:
@@ -199,7 +213,7 @@ def _path_reader(field: Any) -> Callable[[Request, Query, bytes], Any]:
     return read
 
 
-def _query_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:
+def _query_reader(model: type[BaseModel]) -> Reader:
     repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
 
     # Which parameters there may be, and how often, was checked before (`app.core.routing`).
@@ -218,8 +232,9 @@ def is_collection(field: FieldInfo) -> bool:
     return get_origin(field.annotation) in {list, set, tuple}
 
 
-def _body_reader(model: type[BaseModel]) -> Callable[[Request, Query, bytes], Any]:
+def _body_reader(model: type[BaseModel]) -> Reader:
     def read(_request: Request, _query: Query, body: bytes) -> Any:
-        return model.model_validate_json(body)
+        # No body at all is no JSON object either, and that is the clearer complaint.
+        return model.model_validate(read_json(body) if body else None)
 
     return read

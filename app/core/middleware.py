@@ -7,10 +7,10 @@ import logging
 import re
 from time import perf_counter
 
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import AppError, BodyTooLargeError, InternalError
+from app.core.conditional import NAMED
+from app.core.errors import InternalError
 from app.core.handlers import problem_response
 from app.core.idempotency import NOTED
 from app.core.ids import uuid7
@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods whose body, should there be one, nobody reads."""
-
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -35,11 +32,8 @@ _SECURITY_HEADERS = [
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, limits: RateLimits | None) -> None:
+    def __init__(self, app: ASGIApp, *, limits: RateLimits | None) -> None:
         self.app = app
-        self.max_body_bytes = max_body_bytes
-        # For bodies that do not declare their length; the server holds the others to what they declare.
-        self._counting = RequestBodyLimitMiddleware(app, max_body_size=max_body_bytes)
         self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +42,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id, declared_length = _read_headers(scope)
+        request_id = _read_headers(scope)
         scope["taller.request_id"] = request_id
         allowance = None
         if self.limits is not None:
@@ -60,26 +54,19 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, request_id, allowance)
+                _add_headers(message, scope, request_id, allowance)
             await send(message)
 
-        async def refuse(error: AppError) -> None:
-            scope.setdefault("taller.log", {})["code"] = error.code
-            response = problem_response(error, path=scope["path"], request_id=request_id)
-            await response(scope, receive, send_with_headers)
-
         try:
-            if declared_length is not None and declared_length > self.max_body_bytes:
-                await refuse(BodyTooLargeError(f"The body may have at most {self.max_body_bytes} bytes."))
-            else:
-                is_counted = declared_length is None and scope["method"] not in _WITHOUT_BODY
-                await (self._counting if is_counted else self.app)(scope, receive, send_with_headers)
+            await self.app(scope, receive, send_with_headers)
         except Exception:
             logger.exception("unhandled error")
             if status:
                 # The response is under way; only breaking the connection tells the client that it is incomplete.
                 raise
-            await refuse(InternalError())
+            scope.setdefault("taller.log", {})["code"] = InternalError.code
+            response = problem_response(InternalError(), path=scope["path"], request_id=request_id)
+            await response(scope, receive, send_with_headers)
         finally:
             if access_log.isEnabledFor(logging.INFO):
                 # Made by hand: `access_log.info` would look for the calling line on the stack, for nothing.
@@ -93,20 +80,21 @@ class RequestMiddleware:
             request_id_var.reset(token)
 
 
-def _add_headers(message: Message, request_id: str, allowance: Allowance | None) -> None:
+def _add_headers(message: Message, scope: Scope, request_id: str, allowance: Allowance | None) -> None:
     """What every answer says, whatever it answers."""
     headers = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
     if b"cache-control" not in dict(headers):
         # Nearly every answer is somebody's own; what may be kept says so itself.
         headers.append((b"cache-control", b"no-store"))
     if allowance is not None:
-        headers += allowance.headers(message["status"])
+        headers += allowance.headers(message["status"], is_revalidated=scope.get(NAMED, False))
     message["headers"] = headers
 
 
-def _read_headers(scope: Scope) -> tuple[str, int | None]:
-    """The client's request id, if it is one that can be logged safely, else a new one; and the body's length, if it is
-    declared and binds. Idempotency keys are noted on the way, for the operations that know them.
+def _read_headers(scope: Scope) -> str:
+    """Return the client's request id, if it is one that can be logged safely, else a new one.
+
+    The body's length, if it is declared and binds, and idempotency keys are noted on the way.
     """
     request_id, length, is_chunked = "", None, False
     for name, value in scope["headers"]:
@@ -118,4 +106,5 @@ def _read_headers(scope: Scope) -> tuple[str, int | None]:
             is_chunked = True
         elif name == b"idempotency-key":
             scope.setdefault(NOTED, []).append(value)
-    return request_id or str(uuid7()), None if is_chunked else length
+    scope["taller.declared_length"] = None if is_chunked else length
+    return request_id or str(uuid7())

@@ -49,15 +49,11 @@ class Counter:
         """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
         left.
         """
-        if self.is_spent(key):
+        self._now()
+        if self._used.get(key, 0) >= self._requests:
             raise self._refusal()
         self._count(key, 1)
         return self._ends_at
-
-    def is_spent(self, key: Key) -> bool:
-        """Whether this caller has no request left."""
-        self._now()
-        return self._used.get(key, 0) >= self._requests
 
     def add(self, key: Key) -> None:
         """Count one request, whether or not there is one left."""
@@ -162,16 +158,10 @@ class Allowance:
             if counter is not None and policy != FREE:
                 self._taken_until = counter.take(self._key)
 
-    def refuse_spent_address(self) -> None:
-        """Raise `TooManyRequestsError` if this network address has no request left, before somebody's token, which
-        anybody can make up, costs a statement.
+    def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:
+        """What the caller is told with the answer. A request that only found that what it named is still true is given
+        back.
         """
-        counter = self._limits.callers
-        if counter is not None and counter.is_spent(network_of(self._client)):
-            self.take_for_address(DEFAULT)
-
-    def headers(self, status: int) -> Sequence[tuple[bytes, bytes]]:
-        """What the caller is told with the answer."""
         key, counter = self._key, self._counter
         if key is None:
             # Refused before anybody asked who it is, or by a mistake of ours, which costs nothing.
@@ -180,7 +170,7 @@ class Allowance:
                 counter.add(key)
         if counter is None:
             return ()
-        if status == 304 and self._taken_until:
+        if is_revalidated and self._taken_until:
             counter.give_back(key, self._taken_until)
         return counter.headers(key)
 

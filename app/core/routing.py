@@ -5,9 +5,9 @@ canonical address (`/api/v1/projects/`), at the bare one (`/projects/`), and wit
 directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -15,12 +15,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from app.core import idempotency
 from app.core.conditional import tagging
 from app.core.errors import (
+    MAX_REPORTED_ERRORS,
     AppError,
     BodyTooLargeError,
     FieldError,
@@ -42,6 +44,38 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 
+MAX_QUERY_BYTES = 16_384
+"""Bytes of a query string: enough for each parameter at its longest."""
+
+MAX_PARAMETERS = 200
+"""Parameters of one request, repeated ones counted each time."""
+
+MAX_NAME_SHOWN = 100
+"""Characters of an unknown parameter's name that an answer repeats."""
+
+
+_MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, BodyTooLargeError)
+"""What is wrong with a request by itself. Only those whom its guards admit are told."""
+
+
+class ApiRequest(Request):
+    """A request whose body is read up to a limit."""
+
+    max_body_bytes: int
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it arrives. Raises `BodyTooLargeError` as soon as it is larger than `max_body_bytes`."""
+        size = 0
+        async for chunk in super().stream():
+            size += len(chunk)
+            if size > self.max_body_bytes:
+                raise _too_large(self.max_body_bytes)
+            yield chunk
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body may have at most {limit} bytes.")
+
 
 class Operation(APIRoute):
     """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
@@ -49,11 +83,14 @@ class Operation(APIRoute):
     accepts: tuple[str, ...]
     """The media types of the body; empty where no body is read."""
 
-    answer: Callable[[Request], Awaitable[Response]]
+    answer: Callable[[ApiRequest], Awaitable[Response]]
     """Makes the response to a request, or raises its refusal."""
 
     keeps_answers: ClassVar[bool] = True
     """Whether its answers may be kept at rest."""
+
+    body_limit: ClassVar[Literal["max_body_bytes", "max_auth_body_bytes"]] = "max_body_bytes"
+    """The setting that bounds its body."""
 
     takes_key: bool
     """Whether a request may have an idempotency key."""
@@ -72,7 +109,7 @@ class Operation(APIRoute):
         if self.takes_key:
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
+    def get_route_handler(self) -> Callable[[Any], Any]:
         """FastAPI's handler, behind the checks that hold for every operation."""
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
@@ -86,18 +123,24 @@ class Operation(APIRoute):
             self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
             handle = idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
         repeatable = dict(_query_parameters(self.dependant))
+        body_limit = self.body_limit
         limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
 
-        async def handler(request: Request) -> Response:
+        async def handler(request: ApiRequest) -> Response:
             if limited_by is not None:
                 _count_address(request.scope, limited_by)
+            # Before a byte of the body is read, and before anything in the request is looked at.
+            principal = None
+            for guard in guards:
+                principal = await guard.identify(request) or principal
             try:
                 if request.scope["query_string"]:
                     _refuse_unknown_parameters(request, repeatable)
                 if accepts:
                     _refuse_other_media_types(request, accepts)
+                    await _read_body(request, body_limit)
                 response: Response = await handle(request)
-            except (InvalidRequestError, UnsupportedMediaTypeError, RequestValidationError, HTTPException):
+            except (*_MALFORMED, RequestValidationError, HTTPException):
                 for guard in guards:
                     await guard.admit(request)
                 raise
@@ -108,9 +151,10 @@ class Operation(APIRoute):
 
 
 class ConfidentialOperation(Operation):
-    """An operation that may answer with a secret, which must be nowhere but in that answer."""
+    """An operation that may answer with a secret, which must be nowhere but in that answer; its body is small."""
 
     keeps_answers = False
+    body_limit = "max_auth_body_bytes"
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
@@ -127,30 +171,59 @@ def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
 
 
 def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:
+    query: bytes = request.scope["query_string"]
+    if len(query) > MAX_QUERY_BYTES:
+        raise InvalidRequestError(f"The query string may have at most {MAX_QUERY_BYTES} bytes.")
+    if query.count(b"&") >= MAX_PARAMETERS:
+        raise InvalidRequestError(f"A request may have at most {MAX_PARAMETERS} parameters.")
     errors: list[FieldError] = []
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in repeatable:
             known = ", ".join(sorted(repeatable)) or "none"
             errors.append(
-                FieldError(parameter=name[:100], detail=f"is not a parameter here (known: {known})", code="unknown")
+                FieldError(
+                    parameter=name[:MAX_NAME_SHOWN], detail=f"unknown parameter (known: {known})", code="unknown"
+                )
             )
         elif name in seen and not repeatable[name]:
             errors.append(FieldError(parameter=name, detail="is given more than once", code="repeated"))
+        if len(errors) == MAX_REPORTED_ERRORS:
+            break
         seen.add(name)
     if errors:
-        raise InvalidRequestError(errors=errors[:20])
+        raise InvalidRequestError(errors=errors)
 
 
 def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None:
-    content_type = request.headers.get("content-type")
+    content_type = None
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise UnsupportedMediaTypeError(
+                "Send the body without a Content-Encoding.", headers={"Accept-Encoding": "identity"}
+            )
+        if name == b"content-type" and content_type is None:
+            content_type = value
     if content_type is None:
         # No body and no type: the missing body is the clearer complaint.
         if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
             return
-    elif content_type.partition(";")[0].strip().lower() in accepts:
+    elif content_type.partition(b";")[0].strip().lower().decode("latin-1") in accepts:
         return
     raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(sorted(accepts))}.")
+
+
+async def _read_body(request: ApiRequest, setting: str) -> None:
+    """Read the body, which the request keeps. Raises `BodyTooLargeError`, at once where the length is declared."""
+    request.max_body_bytes = limit = getattr(request.app.state.settings, setting)
+    declared: int | None = request.scope["taller.declared_length"]
+    if declared is not None and declared > limit:
+        raise _too_large(limit)
+    try:
+        await request.body()
+    except ClientDisconnect as error:
+        # Nobody reads the answer, and it is no mistake of the service.
+        raise HTTPException(HTTPStatus.BAD_REQUEST) from error
 
 
 class FeatureRouter(APIRouter):
@@ -248,7 +321,7 @@ class Dispatcher(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the operation that `matches` found, and send what it answers or why it is refused."""
-        request = Request(scope, receive, send)
+        request = ApiRequest(scope, receive, send)
         try:
             if "taller.allowed" in scope:
                 _refuse_address(scope)

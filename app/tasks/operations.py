@@ -18,8 +18,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.core.conditional import PATTERN, condition_of
-from app.core.errors import FieldError
-from app.core.handlers import MAX_REPORTED_ERRORS, field_error
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError
+from app.core.handlers import field_error
 from app.core.openapi import PROBLEM_WITHIN
 from app.core.schemas import Flag, Input, Schema, Uuid, left_out, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead

@@ -173,7 +173,7 @@ HOLES: list[tuple[Plant, str, str]] = [
     (the_body_is_judged_first, "read_project", "an unknown parameter: 400 invalid_request instead of 404"),
     (preconditions_are_judged_first, "update_task", "viewer with a precondition that does not hold: 412"),
     (preconditions_are_judged_first, "delete_project", "stranger with a precondition that does not hold: 412"),
-    (preconditions_are_read_first, "patch_task", "anonymous with a precondition that does not hold: 412"),
+    (preconditions_are_read_first, "patch_task", "stranger with a precondition that does not hold: 412"),
     (strangers_learn_what_exists, "delete_project", "stranger with nothing wrong can tell by project_id"),
     (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
     (everybodys_keys_are_read, "read_api_key", "owner with nothing wrong can tell by key_id: ok / 404"),

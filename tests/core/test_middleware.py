@@ -12,6 +12,7 @@ import pytest
 from app.auth.models import User
 from app.core.database import Database
 from app.core.logging import JsonFormatter
+from tests.core.material import JSON
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.keys import keyed
@@ -105,7 +106,7 @@ async def test_a_refusal_is_logged_with_its_code(
 
 
 async def test_a_body_that_is_too_large_is_logged_like_any_refusal(anonymous: Api, lines: Lines) -> None:
-    await anonymous.post("/auth/login", content=b"x" * ((1 << 20) + 1))
+    await anonymous.post("/auth/login", content=b"x" * 16_385, headers=JSON)
     (line,) = lines.access()
     assert (line["status"], line["code"]) == (413, "body_too_large")
 
@@ -146,7 +147,7 @@ async def test_every_answer_has_the_headers_that_keep_browsers_safe(
 
 
 async def test_a_refused_size_has_them_too(anonymous: Api) -> None:
-    answer = await anonymous.post("/auth/login", content=b"x" * ((1 << 20) + 1))
+    answer = await anonymous.post("/auth/login", content=b"x" * 16_385, headers=JSON)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-request-id"] == assert_problem(answer, 413, "body_too_large")["request_id"]
 

@@ -18,8 +18,9 @@ from app.core.ratelimit import DEFAULT
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import PASSWORD, key_of, person, sign_in
+from tests.core.material import JSON
 from tests.projects.factories import project_of
-from tests.support.client import Api, assert_problem
+from tests.support.client import Api, assert_problem, bearer_of
 from tests.support.factories import store
 from tests.support.queries import query_budget
 
@@ -107,9 +108,9 @@ async def test_every_answer_to_nobody_counts_for_the_address(here: Api, method: 
             assert len(answer.headers.get_list(name)) == 1
 
 
-async def test_a_body_that_is_too_large_counts_too(here: Api) -> None:
-    for remaining in (19, 18):
-        answer = await here.post("/projects/", content=b"x" * ((1 << 20) + 1))
+async def test_a_body_that_is_too_large_counts_too(caller: Api) -> None:
+    for remaining in (18, 17):
+        answer = await caller.post("/projects/", content=b"x" * ((1 << 20) + 1), headers=JSON)
         assert (answer.status_code, left(answer)) == (413, remaining)
 
 
@@ -182,28 +183,53 @@ async def test_a_token_that_is_none_counts_for_the_address(here: Api) -> None:
     assert left(await here.get("/docs")) == 16
 
 
-async def test_refusing_costs_no_statement(
-    limited: FastAPI, stack: AsyncExitStack, caller: Api, here: Api, user: User
-) -> None:
+async def test_refusing_costs_no_statement(limited: FastAPI, caller: Api, here: Api, user: User) -> None:
     database: Database = limited.state.database
     await spend(caller, "/projects/")
-    _, secret = await key_of(limited, user)
-    await database.rows(text("UPDATE api_keys SET revoked_at = now()"))
-    revoked = await stack.enter_async_context(Api(limited, {"X-API-Key": secret}, address=HERE))
     await spend(here)
     project = await project_of(database, user)
     with query_budget(database, 0):
         assert_refused(await caller.get(f"/projects/{project.id}"))
         assert_refused(await caller.put(f"/projects/{project.id}", json={"name": "x"}))
         assert_refused(await caller.put(f"/projects/{project.id}", json={"wrong": "x"}))
-        # What nobody has seen before would have to be looked up.
-        assert_refused(await revoked.get("/projects/"))
+        assert_refused(await here.get("/projects/", headers={"Authorization": "Bearer x"}))
         assert_refused(await here.get("/nowhere"))
 
 
 async def test_who_is_known_is_served_whatever_their_address_did(caller: Api, here: Api) -> None:
     await spend(here)
     assert (await caller.get("/projects/")).status_code == 200
+
+
+async def test_who_is_signed_in_is_served_at_once_from_an_address_that_strangers_have_spent(
+    limited: FastAPI, here: Api, user: User
+) -> None:
+    _, secret = await key_of(limited, user)
+    _, revoked = await key_of(limited, user)
+    await limited.state.database.rows(
+        text("UPDATE api_keys SET revoked_at = now() WHERE secret_hash = sha256(cast(:secret AS bytea))"),
+        {"secret": revoked.encode()},
+    )
+    await person(limited, "Ada")
+    tokens = (await sign_in(here, "Ada")).json()
+    await spend(here)
+    for path in ("/auth/login", "/auth/register"):
+        while (await here.post(path, json={})).status_code != 429:
+            pass
+    for headers in (await bearer_of(limited, user), {"X-API-Key": secret}):
+        assert (await here.get("/projects/", headers=headers)).status_code == 200
+    refreshed = await here.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert (refreshed.status_code, left(refreshed)) == (200, 19)
+    assert_refused(await here.post("/auth/refresh", json={"refresh_token": "x"}), "login")
+    assert_refused(await here.post("/auth/refresh", json={"wrong": "x"}), "login")
+    assert_refused(await here.get("/projects/", headers={"X-API-Key": revoked}))
+
+
+async def test_a_wildcard_is_not_given_back(here: Api, caller: Api) -> None:
+    for api, path in ((here, "/openapi.json"), (caller, "/projects/")):
+        before = left(await api.get(path))
+        answer = await api.get(path, headers={"If-None-Match": "*"})
+        assert (answer.status_code, left(answer)) == (304, before - 1)
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs/docs.js"])

@@ -64,14 +64,6 @@ async def test_every_answer_that_is_a_task_carries_its_tag_and_lists_show_the_sa
     assert completed not in {first, changed}
 
 
-async def test_what_goes_the_long_way_carries_it_too(api: Api, task: Task) -> None:
-    # In this encoding only FastAPI itself reads it.
-    body = '{"title": "Sawn"}'.encode("utf-16")
-    answer = await api.patch(f"/tasks/{task.id}", content=body, headers={"Content-Type": "application/json"})
-    assert answer.json()["title"] == "Sawn"
-    assert tag_of(answer) == tag_of(await api.get(f"/tasks/{task.id}"))
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_what_the_client_has_is_not_sent_again(api: Api, task: Task, method: str) -> None:
     address = f"/tasks/{task.id}"

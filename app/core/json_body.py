@@ -1,0 +1,138 @@
+"""JSON bodies, read strictly (RFC 8259, RFC 7493): UTF-8, every name once in its object, no NaN, and bounded in what
+they cost.
+
+`json` takes other encodings, NaN and repeated names without a word, and validation reports each unknown member, however
+many there are. What is refused here never gets that far.
+"""
+
+import json
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
+from typing import Any, NoReturn
+
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidJsonError, InvalidRequestError, json_pointer
+
+MAX_MEMBERS = 100
+"""Members that one object of a body may have: several times as many as any has that is valid."""
+
+MAX_OBJECTS = 10_000
+"""Objects that one body may have, several times as many as the largest valid batch."""
+
+
+class _RefusedObjectError(Exception):
+    """An object of the body is refused. Where it stands is found out by reading the body once more."""
+
+
+def read_json(body: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises `InvalidJsonError` where it is none, and `InvalidRequestError` with a pointer to each name that is repeated
+    and to each object with too many members.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError(f"The body is not UTF-8, from byte {error.start} on.") from None
+    try:
+        # Strings may hold braces, so this is only a reason to count.
+        if body.count(b"{") > MAX_OBJECTS:
+            _count_objects(text)
+        return _decode(text)
+    except JSONDecodeError as error:
+        raise InvalidJsonError(f"The body is not valid JSON, from character {error.pos} on.") from None
+    except (RecursionError, ValueError):
+        raise InvalidJsonError("The body nests too deeply, or a number in it has too many digits.") from None
+    except _RefusedObjectError:
+        raise InvalidRequestError(errors=_refusals(text)) from None
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(members)
+    if len(value) != len(members) or len(members) > MAX_MEMBERS:
+        raise _RefusedObjectError
+    return value
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise InvalidJsonError("The body is not valid JSON: it has no NaN and no Infinity.")
+
+
+_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
+
+
+def _count_objects(text: str) -> None:
+    left = MAX_OBJECTS
+
+    def count(_: list[tuple[str, Any]]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise InvalidRequestError(
+                errors=[
+                    FieldError(
+                        pointer="", detail=f"must not have more than {MAX_OBJECTS} objects", code="too_many_objects"
+                    )
+                ]
+            )
+
+    json.loads(text, object_pairs_hook=count)
+
+
+class _Refused(dict[str, Any]):
+    """An object that is refused, with its errors by the member that they are about; None for the whole object."""
+
+    errors: dict[str | None, FieldError]
+
+
+def _refusals(text: str) -> list[FieldError]:
+    """Return where and why objects of a body are refused, the first `MAX_REPORTED_ERRORS` of them."""
+
+    def mark(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(members)
+        marked = _Refused(value)
+        if len(members) > MAX_MEMBERS:
+            detail = f"must not have more than {MAX_MEMBERS} members"
+            marked.errors = {None: FieldError(detail=detail, code="too_many_members")}
+            return marked
+        if len(value) == len(members):
+            return value
+        seen: set[str] = set()
+        repeated = [name for name, _ in members if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+        marked.errors = {name: FieldError(detail="is given more than once", code="repeated") for name in repeated}
+        return marked
+
+    if text.count("[") > MAX_OBJECTS:
+        # So many arrays are not searched for the place.
+        return [
+            FieldError(pointer="", detail="an object in it repeats a name or has too many members", code="repeated")
+        ]
+    found: list[FieldError] = []
+    for path, value in _objects(json.loads(text, object_pairs_hook=mark)):
+        for name, error in value.errors.items():
+            found.append(FieldError(pointer=json_pointer(path if name is None else (*path, name)), **error))
+            if len(found) == MAX_REPORTED_ERRORS:
+                return found
+    return found
+
+
+_Place = tuple["_Place", object] | None
+"""Where a value stands: what holds it, and its name there. Not a whole path, of which there may be very many."""
+
+
+def _objects(value: Any) -> Iterator[tuple[list[object], _Refused]]:
+    """Yield the refused objects in a value with their paths, in their order."""
+    left: list[tuple[_Place, Any]] = [(None, value)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, _Refused):
+            yield _path(place), value
+        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        left += [((place, name), member) for name, member in members if isinstance(member, dict | list)][::-1]
+
+
+def _path(place: _Place) -> list[object]:
+    path: list[object] = []
+    while place is not None:
+        place, name = place
+        path.append(name)
+    return path[::-1]

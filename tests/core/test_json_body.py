@@ -1,0 +1,75 @@
+"""JSON bodies are read strictly, and what they cost is bounded."""
+
+import json
+from contextlib import suppress
+from time import process_time
+from typing import Any
+
+import pytest
+
+from app.core.errors import InvalidJsonError, InvalidRequestError
+from app.core.json_body import MAX_MEMBERS, MAX_OBJECTS, read_json
+
+DEEP = 900
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 2.5, True, None, "ä😀"], "b": {}}, [], "x", 0, None, {"": {"": ""}}])
+def test_what_is_json_is_read_as_json_reads_it(value: object) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        assert read_json(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ('{"a": 1, "a": 2}', ["/a"]),
+        ('{"a": 1, "\\u0061": 1}', ["/a"]),
+        ('{"a": {"b": 1, "b": 2}, "a": 3}', ["/a"]),
+        ('{"a": [{"b": 1}, {"b": 1, "b": 1, "c": [], "c": []}]}', ["/a/1/b", "/a/1/c"]),
+        ('[{"x/y": 1, "x/y": 1}, {"~": 1, "~": 1}]', ["/0/x~1y", "/1/~0"]),
+        ('{"' + "x" * 500 + '": 1, "' + "x" * 500 + '": 1}', ["/" + "x" * 100]),
+        ("[" * DEEP + '{"a": 1, "a": 1}' + "]" * DEEP, ["/0" * DEEP + "/a"]),
+    ],
+)
+def test_a_name_that_is_repeated_in_its_object_is_named(body: str, pointers: list[str]) -> None:
+    with pytest.raises(InvalidRequestError) as refusal:
+        read_json(body.encode())
+    assert [error["pointer"] for error in refusal.value.errors] == pointers
+    assert {error["code"] for error in refusal.value.errors} == {"repeated"}
+
+
+def test_an_object_may_have_so_many_members_and_no_more() -> None:
+    members: dict[str, Any] = {f"m{number}": 0 for number in range(MAX_MEMBERS)}
+    assert read_json(json.dumps(members).encode()) == members
+    with pytest.raises(InvalidRequestError) as refusal:
+        read_json(json.dumps({"a": [members | {"one": "more"}]}).encode())
+    assert [(error["pointer"], error["code"]) for error in refusal.value.errors] == [("/a/0", "too_many_members")]
+
+
+def test_a_body_may_have_so_many_objects_and_no_more() -> None:
+    assert len(read_json(b"[" + b"{}," * (MAX_OBJECTS - 1) + b"{}]")) == MAX_OBJECTS
+    assert read_json(json.dumps({"text": "{" * 2 * MAX_OBJECTS}).encode()), "text may have as many braces as it likes"
+    with pytest.raises(InvalidRequestError, match="more than 10000 objects"):
+        read_json(b"[" + b"{}," * MAX_OBJECTS + b"{}]")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' * DEEP + b'{"b":1,"b":1}' + b"}" * DEEP,
+        b"[" * DEEP + b"[]," * 300_000 + b'{"a":1,"a":1}' + b"]" * DEEP,
+        b"[" + b'{"a":1,"a":1},' * (MAX_OBJECTS - 1) + b"{}]",
+        b"{" + b",".join(b'"%d":1' % number for number in range(90_000)) + b"}",
+        b"[" + b"9" * 4_000 + (b"," + b"9" * 4_000) * 240 + b"]",
+        b"[" + b"1," * 490_000 + b"1]",
+        b'"' + b"\\u0041" * 160_000 + b'"',
+        b"[" * 1_000_000,
+        b"{" * 1_000_000,
+    ],
+    ids=lambda body: f"{body[:12].decode()}…",
+)
+def test_a_megabyte_of_anything_is_read_or_refused_in_a_fraction_of_a_second_of_the_processor(body: bytes) -> None:
+    began = process_time()
+    with suppress(InvalidJsonError, InvalidRequestError):
+        read_json(body)
+    assert process_time() - began < 0.5
