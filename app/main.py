@@ -16,6 +16,7 @@ from app.auth.manager import Authentication
 from app.core.answers import KeptAnswers
 from app.core.answers import expired as expired_answers
 from app.core.application import Application
+from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database import Database
 from app.core.errors import UnavailableError
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.ring = authentication.ring
         app.state.callers = callers = Callers(authentication, database)
         app.state.kept_answers = KeptAnswers(settings)
+        app.state.shares = CallerShares(settings.caller_share, timeout=settings.database_pool_timeout)
         expired = (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings))
         app.state.housekeeping = housekeeping = Housekeeping(database, expired)
         sharing = None if limits is None else RateSharing(limits, database)

@@ -190,9 +190,9 @@ class CallerGuard(Guard):
                 raise InsufficientScopeError(self.scope)
         return caller
 
-    async def identify(self, request: Request) -> UUID:
-        """The caller's principal."""
-        return (await self.caller(request)).principal
+    async def identify(self, request: Request) -> Caller:
+        """Return the caller, who has the scope."""
+        return await self.caller(request)
 
     async def admit(self, request: Request) -> None:
         """Refuse those who are not signed in well enough."""

@@ -3,12 +3,13 @@
 import secrets
 import string
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from app.core.concurrency import ConcurrencyLimit
 from app.core.config import Settings
 from app.core.errors import FieldError, InvalidRequestError
 
@@ -50,16 +51,25 @@ class Passwords:
             time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_cost, parallelism=1
         )
         self.helper = PasswordHelper(PasswordHash((hasher,)))
-        self._limiter = CapacityLimiter(settings.password_hash_concurrency)
+        self._limit = ConcurrencyLimit(
+            settings.password_hash_concurrency,
+            waiting=settings.password_queue,
+            timeout=settings.password_timeout,
+            refusal="Too many people are signing in at this moment.",
+        )
 
     async def hash(self, password: str) -> str:
-        """A hash to store."""
-        return await to_thread.run_sync(self.helper.hash, password, limiter=self._limiter)
+        """Return a hash to store. Raises `UnavailableError` where too many others wait."""
+        async with self._limit:
+            return await to_thread.run_sync(self.helper.hash, password)
 
     async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
-        """Whether the password is right; and a new hash to store, where the old one was made with other parameters."""
+        """Return whether the password is right; and a new hash to store, where the old one was made with other
+        parameters. Raises `UnavailableError` where too many others wait.
+        """
         try:
-            return await to_thread.run_sync(self.helper.verify_and_update, password, hashed, limiter=self._limiter)
+            async with self._limit:
+                return await to_thread.run_sync(self.helper.verify_and_update, password, hashed)
         except UnknownHashError:
             # Not a hash: nobody signs in by it, which takes as long as a wrong password.
             await self.hash(password)

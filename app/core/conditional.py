@@ -8,7 +8,7 @@ where the statement found nothing is it asked which of them failed. docs/decisio
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, get_args
@@ -241,16 +241,3 @@ def answered(request: Request, response: Response, tag: str, *, kept: bytes = _R
             request.scope[NAMED] = is_named
     response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]
     return response
-
-
-def tagging(route: APIRoute, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Any]:
-    """A handler that tags the answers of another one."""
-    tag = tagger(route)
-    if tag is None:
-        return handler
-
-    async def tagged(request: Request) -> Response:
-        response = await handler(request)
-        return answered(request, response, tag(None, bytes(response.body)))
-
-    return tagged

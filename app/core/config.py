@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a request waits for a free connection before it is answered 503."""
 
+    caller_concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
+    """Requests of one person that a worker serves at a time; further ones wait; empty means half its connections."""
+
     database_connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds to wait for PostgreSQL to accept a connection."""
 
@@ -154,6 +157,12 @@ class Settings(BaseSettings):
     password_hash_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Passwords hashed at the same time per worker; further logins wait, other requests do not."""
 
+    password_queue: Annotated[int, Field(ge=0, le=10000)] = 100
+    """Passwords that wait to be hashed per worker; a login beyond that is answered 503."""
+
+    password_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Seconds a password waits to be hashed before its login is answered 503."""
+
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
     """The largest request body that is read, in bytes; a larger one is answered 413."""
 
@@ -193,6 +202,11 @@ class Settings(BaseSettings):
     def registration_is_open(self) -> bool:
         """Whether people may register themselves."""
         return self.is_development if self.registration is None else self.registration == "open"
+
+    @property
+    def caller_share(self) -> int:
+        """How many requests of one person a worker serves at a time."""
+        return self.caller_concurrency or max(1, self.database_pool_size // 2)
 
     @property
     def rate_limits(self) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,7 @@ parameter), `admit` decides first, so that a stranger learns nothing from a 400.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -14,6 +15,18 @@ from fastapi.routing import APIRoute
 
 from app.core.errors import AppError, TooManyRequestsError
 from app.core.ratelimit import DEFAULT, FREE, LOGIN
+
+
+class Known(Protocol):
+    """Somebody who is signed in."""
+
+    @property
+    def user_id(self) -> UUID:
+        """The person, whatever they are signed in by."""
+
+    @property
+    def principal(self) -> UUID:
+        """What stays the same from request to request: an API key, or the person."""
 
 
 class Guard:
@@ -35,8 +48,8 @@ class Guard:
     """The policy by which requests are counted for the network address that sends them; None where the guard identifies
     the caller, for whom they are counted then."""
 
-    async def identify(self, request: Request) -> UUID | None:  # noqa: ARG002 - subclasses look
-        """By whom requests are told apart, where this guard asks who is calling; refuses those who are nobody."""
+    async def identify(self, request: Request) -> Known | None:  # noqa: ARG002 - subclasses look
+        """Return who is calling, where this guard asks; refuse those who are nobody, or may not call this at all."""
         return None
 
     async def admit(self, request: Request) -> None:

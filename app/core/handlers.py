@@ -5,18 +5,15 @@ import logging
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.core.errors import (
-    MAX_REPORTED_ERRORS,
     PROBLEM_MEDIA_TYPE,
     AppError,
     BodyTooLargeError,
     FieldError,
     InternalError,
     InvalidJsonError,
-    InvalidRequestError,
     NotFoundError,
     json_pointer,
     problem_document,
@@ -35,9 +32,9 @@ def problem_response(error: AppError, *, path: str, request_id: str) -> Response
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
 
 
-def answer_to(request: Request, error: AppError | RequestValidationError | HTTPException) -> Response:
-    """The response to a request that is refused: by us, by FastAPI, or by Starlette."""
-    refusal = _refusal(error)
+def answer_to(request: Request, error: AppError | HTTPException) -> Response:
+    """Return the response to a request that is refused, by us or by Starlette."""
+    refusal = error if isinstance(error, AppError) else _STARLETTES.get(error.status_code, InternalError)()
     request.scope.setdefault("taller.log", {})["code"] = refusal.code
     if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
         # One line and no trace: in an outage every request comes by here.
@@ -45,17 +42,8 @@ def answer_to(request: Request, error: AppError | RequestValidationError | HTTPE
     return problem_response(refusal, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
 
 
-def _refusal(error: AppError | RequestValidationError | HTTPException) -> AppError:
-    if isinstance(error, AppError):
-        return error
-    if isinstance(error, HTTPException):
-        known: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
-        return known.get(error.status_code, InternalError)()
-    found = error.errors()
-    if any(item["type"] == "json_invalid" for item in found):
-        position = found[0]["loc"][-1]
-        return InvalidJsonError(f"The body is not valid JSON, from character {position} on.")
-    return InvalidRequestError(errors=[field_error(item) for item in found[:MAX_REPORTED_ERRORS]])
+_STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
+"""What Starlette means by the statuses that it raises."""
 
 
 def field_error(item: Any) -> FieldError:

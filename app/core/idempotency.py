@@ -125,8 +125,8 @@ def _key(values: list[bytes]) -> str:
 
 async def _principal(request: Request, guards: Sequence[Guard]) -> UUID:
     for guard in guards:
-        if (principal := await guard.identify(request)) is not None:
-            return principal
+        if (known := await guard.identify(request)) is not None:
+            return known.principal
     raise TypeError("no guard knows who is calling")
 
 

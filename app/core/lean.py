@@ -1,15 +1,12 @@
-"""The short way through FastAPI for an operation of the ordinary kind; the long way is FastAPI's own.
+"""How an operation runs: its inputs are read, its dependencies and its handler are called, its result is answered.
 
 FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
-prepares for streams, forms and telemetry. For an operation whose dependencies are plain coroutines all of that is known
-when the route is made, so the walk is planned once. A request that does not fit the plan, because anything in it is
-malformed, is handed to FastAPI's handler, which finds and words every error: there is one set of rules, and one way
-that says no. docs/decisions/0011-the-short-way.md has the measurements.
+prepares for streams, forms and telemetry. Here all of that is known when the route is made, so the walk is planned
+once, and every operation is of a kind that can be planned. docs/decisions/0011-the-short-way.md has the measurements.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from typing import Any, get_origin
 
 from fastapi import Request, Response
@@ -30,6 +27,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
 Reader = Callable[[Request, Query, bytes], Any]
 """Reads one input of a request. Raises `ValidationError`."""
+
+
+class UnplannedRouteError(TypeError):
+    """An operation uses what only FastAPI's own way could run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: dependencies must be coroutine functions without `yield`, the query parameters one pydantic "
+            "model and the body another, and the response class FastAPI's default"
+        )
 
 
 class _Step:
@@ -83,12 +90,11 @@ class _Plan:
         return len(self.steps) - 1
 
 
-def short_way(route: APIRoute, long_way: Handler) -> Handler:
-    """A handler that does what `long_way` does in fewer steps; only those where the route is not ordinary."""
+def short_way(route: APIRoute) -> Handler:
+    """Return what runs a route's operation. Raises `UnplannedRouteError` for one that is not of the ordinary kind."""
     plan = _Plan(route.dependant)
-    stacked = _with_exit_stacks(long_way)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
-        return stacked
+        raise UnplannedRouteError(route.name)
     answer = _answering(route)
 
     async def handler(request: Request) -> Response:
@@ -124,17 +130,6 @@ def field_errors(error: ValidationError, *place: str) -> list[FieldError]:
     """Return what validation found wrong with an input, as the caller sees it. `place` is where the input stands."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [field_error({**item, "loc": (*place, *item["loc"])}) for item in found]
-
-
-def _with_exit_stacks(long_way: Handler) -> Handler:
-    """FastAPI's handler with the exit stacks that it asks for: one for all, left before the response is sent."""
-
-    async def handler(request: Request) -> Response:
-        async with AsyncExitStack() as stack:
-            request.scope.update(dict.fromkeys(_EXIT_STACKS, stack))
-            return await long_way(request)
-
-    return handler
 
 
 def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
@@ -173,7 +168,6 @@ def _answers_ordinarily(route: APIRoute) -> bool:
     )
 
 
-_EXIT_STACKS = ("fastapi_middleware_astack", "fastapi_inner_astack", "fastapi_function_astack")
 _LENGTH = b"content-length"
 _UNSET_STATUS = 200
 """What a new `Response` says; handlers only ever set another."""

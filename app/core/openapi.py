@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from app.core.conditional import IF_MATCH, IF_NONE_MATCH, PATTERN, PreconditionFailedError, tagger
+from app.core.conditional import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError, tagger
 from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
     AppError,
@@ -245,7 +245,12 @@ def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
     )
 
 
-_TAGS = {"type": "string", "pattern": f"^(?:{PATTERN})$", "examples": ['"t1"', '"t1", W/"t2"', "*"]}
+_TAGS = {
+    "type": "string",
+    "maxLength": MAX_HEADER_BYTES,
+    "pattern": f"^(?:{PATTERN})$",
+    "examples": ['"t1"', '"t1", W/"t2"', "*"],
+}
 
 
 def _order_examples(schema: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, NoReturn
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -20,7 +19,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from app.core import idempotency
-from app.core.conditional import tagging
+from app.core.concurrency import CallerShares
 from app.core.errors import (
     MAX_REPORTED_ERRORS,
     AppError,
@@ -32,9 +31,9 @@ from app.core.errors import (
     NotFoundError,
     UnsupportedMediaTypeError,
 )
-from app.core.guards import guards_of
+from app.core.guards import Guard, guards_of
 from app.core.handlers import answer_to
-from app.core.lean import is_collection, short_way
+from app.core.lean import Handler, is_collection, short_way
 from app.core.openapi import merged, problems
 from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
 
@@ -110,18 +109,12 @@ class Operation(APIRoute):
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
 
     def get_route_handler(self) -> Callable[[Any], Any]:
-        """FastAPI's handler, behind the checks that hold for every operation."""
+        """Return what runs the operation, behind the checks that hold for every operation."""
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
-        handle = short_way(self, tagging(self, super().get_route_handler()))
-        accepts = frozenset(self.accepts)
         guards = guards_of(self)
-        self.takes_key = False
-        # The other methods are safe to repeat as they are; there the header says nothing new.
-        if {"POST", "PATCH"} & (self.methods or set()):
-            # Kept for callers who are known, in the one transaction that does the work.
-            self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
-            handle = idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
+        handle = self._with_keys(short_way(self), guards)
+        accepts = frozenset(self.accepts)
         repeatable = dict(_query_parameters(self.dependant))
         body_limit = self.body_limit
         limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
@@ -130,17 +123,22 @@ class Operation(APIRoute):
             if limited_by is not None:
                 _count_address(request.scope, limited_by)
             # Before a byte of the body is read, and before anything in the request is looked at.
-            principal = None
+            caller = None
             for guard in guards:
-                principal = await guard.identify(request) or principal
+                caller = await guard.identify(request) or caller
             try:
                 if request.scope["query_string"]:
                     _refuse_unknown_parameters(request, repeatable)
                 if accepts:
                     _refuse_other_media_types(request, accepts)
                     await _read_body(request, body_limit)
-                response: Response = await handle(request)
-            except (*_MALFORMED, RequestValidationError, HTTPException):
+                if caller is None:
+                    response: Response = await handle(request)
+                else:
+                    shares: CallerShares = request.app.state.shares
+                    async with shares.of(caller.user_id):
+                        response = await handle(request)
+            except _MALFORMED:
                 for guard in guards:
                     await guard.admit(request)
                 raise
@@ -148,6 +146,16 @@ class Operation(APIRoute):
 
         self.answer = handler
         return handler
+
+    def _with_keys(self, handle: Handler, guards: list[Guard]) -> Handler:
+        """Return a handler that takes idempotency keys, or refuses them."""
+        self.takes_key = False
+        if not {"POST", "PATCH"} & (self.methods or set()):
+            # The other methods are safe to repeat as they are; there the header says nothing new.
+            return handle
+        # Kept for callers who are known, in the one transaction that does the work.
+        self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
+        return idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
 
 
 class ConfidentialOperation(Operation):
@@ -223,7 +231,7 @@ async def _read_body(request: ApiRequest, setting: str) -> None:
         await request.body()
     except ClientDisconnect as error:
         # Nobody reads the answer, and it is no mistake of the service.
-        raise HTTPException(HTTPStatus.BAD_REQUEST) from error
+        raise InvalidJsonError("The body ended early.") from error
 
 
 class FeatureRouter(APIRouter):
@@ -326,7 +334,7 @@ class Dispatcher(BaseRoute):
             if "taller.allowed" in scope:
                 _refuse_address(scope)
             response: Response = await scope["route"].answer(request)
-        except (AppError, RequestValidationError, HTTPException) as error:
+        except (AppError, HTTPException) as error:
             response = answer_to(request, error)
         await response(scope, receive, send)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.core.conditional import (
     BLIND,
+    MAX_HEADER_BYTES,
     PATTERN,
     Condition,
     Kind,
@@ -130,6 +131,15 @@ def test_the_documented_pattern_promises_what_is_accepted(value: str) -> None:
     else:
         accepted = True
     assert bool(re.search(rf"\A(?:{PATTERN})\Z", value)) == accepted
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_may_have_so_many_bytes_and_no_more(name: str) -> None:
+    tags_of_header = b'"' + b"x" * (MAX_HEADER_BYTES - 2) + b'"'
+    preconditions_of(request((HEADERS[name], tags_of_header)))
+    with pytest.raises(InvalidRequestError) as refused:
+        preconditions_of(request((HEADERS[name], tags_of_header), (HEADERS[name], b'"x"')))
+    assert [(error["parameter"], error["code"]) for error in refused.value.errors] == [(name, "too_long")]
 
 
 @pytest.mark.timeout(5)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import FastAPI, Query
+from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from sqlalchemy import text
@@ -41,8 +41,8 @@ async def wrong_sql(database: DatabaseDep) -> None:
     await database.rows(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
 
 
-@router.get("/status")
-async def raised_status(status: Annotated[int, Query()]) -> None:
+@router.get("/status/{status}")
+async def raised_status(status: int) -> None:
     raise HTTPException(status, SECRET)
 
 
@@ -121,7 +121,7 @@ async def test_an_unhandled_error_is_a_500_that_shows_nothing_of_the_inside(
 async def test_what_the_framework_raises_becomes_a_problem_of_ours(
     trials: Api, raised: int, status: int, code: str
 ) -> None:
-    answer = await trials.get(f"/trials/status?status={raised}")
+    answer = await trials.get(f"/trials/status/{raised}")
     assert_problem(answer, status, code)
     assert SECRET not in answer.text
 

@@ -7,15 +7,19 @@ import pytest
 
 from app.auth.models import User
 from app.auth.scopes import Scope
+from app.core.conditional import MAX_HEADER_BYTES
 from app.core.config import Settings
 from app.core.cursors import MAX_CURSOR_LENGTH
 from app.core.database import Database
 from app.core.errors import AppError
 from app.core.filters import MAX_QUERY_LENGTH, MAX_SORT_KEYS
 from app.core.ids import uuid7
+from app.core.json_body import MAX_MEMBERS as MAX_MEMBERS_OF_OBJECT
+from app.core.json_body import MAX_OBJECTS
 from app.core.migrations import ROOT
 from app.core.pagination import MAX_DEPTH, MAX_SIZE
 from app.core.protocol import MAX_HEAD_BYTES
+from app.core.routing import MAX_PARAMETERS, MAX_QUERY_BYTES
 from app.projects.service import MAX_MEMBERS
 from app.tasks.operations import MAX_OPERATIONS
 from app.tasks.schemas import MAX_PROJECTS
@@ -105,7 +109,7 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
     "a cursor": [("GET", "/projects/?cursor=" + "x" * 4097, None, TOO_LONG)],
     "what a list is sorted by": [
         ("GET", "/tasks/?sort=priority,due_date,created_at,title", None, "too_many_names"),
-        ("GET", "/projects/?sort=" + ",".join(["name"] * 9_000), None, "too_many_names"),
+        ("GET", "/projects/?sort=" + ",".join(["name"] * 3_000), None, "too_many_names"),
         ("GET", "/tasks/?sort=", None, "unknown_name"),
     ],
     "what is searched for": [
@@ -126,10 +130,17 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
         ("POST", "/projects/{project}/tasks/batch", {"operations": []}, "too_short"),
     ],
     "the body": [("POST", "/projects/", {"name": "x" * 1_048_576}, "")],
+    "the body under `/auth/` and `/users/`": [("POST", "/auth/login", {"username": "x" * 16_384}, "")],
+    "members of one object in the body": [
+        ("POST", "/projects/", {f"member {number}": 1 for number in range(101)}, "too_many_members")
+    ],
+    "objects in the body": [("POST", "/projects/", {"name": [{}] * 10_000}, "too_many_objects")],
+    "the query string": [("GET", "/projects/?q=" + "x" * 16_383, None, "")],
+    "parameters in it": [("GET", "/projects/?" + "size=1&" * 200, None, "")],
 }
 
-ELSEWHERE = {"the request line and the headers"}
-"""What only a real connection can try (`tests.operations.test_heads`)."""
+ELSEWHERE = {"the request line and the headers", "`If-Match` or `If-None-Match`"}
+"""What only a real connection (`tests.operations.test_heads`) or headers (`tests.core.test_conditional`) can try."""
 
 
 def test_every_row_about_what_a_request_may_hold_is_tried() -> None:
@@ -163,6 +174,11 @@ def test_the_numbers_are_those_of_the_code() -> None:
         "projects that a list of tasks is narrowed to": MAX_PROJECTS,
         "an API key's scopes": len(Scope),
         "the request line and the headers": MAX_HEAD_BYTES,
+        "members of one object in the body": MAX_MEMBERS_OF_OBJECT,
+        "objects in the body": MAX_OBJECTS,
+        "the query string": MAX_QUERY_BYTES,
+        "parameters in it": MAX_PARAMETERS,
+        "`If-Match` or `If-None-Match`": MAX_HEADER_BYTES,
     }
     for what, number in numbers.items():
         assert str(number) in re.findall(r"\d+", ROWS[what].limit), what

@@ -1,0 +1,74 @@
+"""How much is done at a time: so many at once, so many that wait for so long, and a refusal for everybody beyond."""
+
+import asyncio
+from types import TracebackType
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from app.core.errors import UnavailableError
+
+MAX_WAITING = 100
+"""Requests of one person that wait for those before them."""
+
+
+class ConcurrencyLimit:
+    """Lets `at_once` blocks run at a time: `async with limit:`.
+
+    Further ones wait in the order in which they came. Where `waiting` wait already, and after `timeout` seconds, a
+    block is not run but raises `UnavailableError`, with the reason in `refusal`.
+    """
+
+    __slots__ = ("__weakref__", "_left", "_refusal", "_timeout", "_turns")
+
+    def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._left = at_once + waiting
+        self._timeout = timeout
+        self._refusal = refusal
+
+    async def __aenter__(self) -> None:
+        """Wait for a turn."""
+        if self._left <= 0:
+            raise UnavailableError(self._refusal)
+        self._left -= 1
+        try:
+            if self._turns.locked():
+                async with asyncio.timeout(self._timeout):
+                    await self._turns.acquire()
+            else:
+                await self._turns.acquire()
+        except TimeoutError:
+            self._left += 1
+            raise UnavailableError(self._refusal) from None
+        except BaseException:
+            self._left += 1
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the next one run."""
+        self._left += 1
+        self._turns.release()
+
+
+class CallerShares:
+    """What each person may have done at a time by this process, so that nobody takes what others need."""
+
+    def __init__(self, at_once: int, *, timeout: float) -> None:
+        self._at_once, self._timeout = at_once, timeout
+        # Each is kept for as long as a request holds it.
+        self._limits: WeakValueDictionary[int, ConcurrencyLimit] = WeakValueDictionary()
+
+    def of(self, user_id: UUID) -> ConcurrencyLimit:
+        """Return the limit under which all requests of a person run, whatever they are signed in by."""
+        limit = self._limits.get(user_id.int)
+        if limit is None:
+            limit = ConcurrencyLimit(
+                self._at_once,
+                waiting=MAX_WAITING,
+                timeout=self._timeout,
+                refusal=f"More than {self._at_once} requests of yours were under way for too long: send fewer at once.",
+            )
+            self._limits[user_id.int] = limit
+        return limit

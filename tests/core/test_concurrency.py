@@ -1,0 +1,121 @@
+"""What may be done at a time is bounded, in number and in waiting, and nobody takes everything."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+
+from app.auth.models import User
+from app.auth.passwords import Passwords
+from app.core.concurrency import CallerShares, ConcurrencyLimit
+from app.core.config import Settings
+from app.core.database import Database, plain_url
+from app.core.errors import UnavailableError
+from app.core.ids import uuid7
+from app.main import create_app
+from tests.auth.factories import UserFactory
+from tests.auth.people import key_of
+from tests.projects.factories import project_of
+from tests.support.client import Api, assert_problem, bearer_of
+from tests.support.factories import store
+
+
+def limit(at_once: int, waiting: int, timeout: float = 60.0) -> ConcurrencyLimit:
+    return ConcurrencyLimit(at_once, waiting=waiting, timeout=timeout, refusal="too many")
+
+
+async def test_so_many_run_so_many_wait_and_the_next_is_refused_at_once() -> None:
+    limited, running, go_on = limit(2, 3), 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal running
+        async with limited:
+            running += 1
+            await go_on.wait()
+            running -= 1
+
+    tasks = [asyncio.create_task(work()) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert running == 2
+    with pytest.raises(UnavailableError, match="too many") as refusal:
+        await limited.__aenter__()
+    assert refusal.value.headers["Retry-After"]
+    go_on.set()
+    await asyncio.gather(*tasks)
+    async with limited, limited:
+        pass
+
+
+async def test_who_waits_too_long_or_gives_up_takes_nobodys_turn() -> None:
+    limited = limit(1, 2, 0.01)
+    async with limited:
+        with pytest.raises(UnavailableError):
+            async with limited:
+                pass
+        waiting = asyncio.create_task(limited.__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    async with limited:
+        pass
+
+
+async def test_a_share_is_forgotten_when_nobody_holds_it() -> None:
+    shares, one, other = CallerShares(1, timeout=1), uuid7(), uuid7()
+    gc.disable()
+    try:
+        async with shares.of(one):
+            assert shares.of(one) is shares.of(one) is not shares.of(other)
+        assert not shares._limits  # noqa: SLF001 - nothing else shows what is kept
+    finally:
+        gc.enable()
+
+
+async def test_passwords_beyond_the_queue_are_refused_at_once(settings: Settings) -> None:
+    passwords = Passwords(settings.model_copy(update={"password_queue": 3}))
+    outcomes = await asyncio.gather(*(passwords.hash("correct horse") for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(outcome, UnavailableError) for outcome in outcomes) == 16
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 4
+
+
+@pytest.fixture
+async def shared(settings: Settings, database: Database) -> AsyncIterator[FastAPI]:
+    """An application in which a person has two of four connections, and does not wait for long."""
+    app = create_app(settings.model_copy(update={"database_pool_size": 4, "database_pool_timeout": 0.5}))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_one_who_asks_for_much_leaves_the_others_their_connections(
+    shared: FastAPI, settings: Settings, database: Database, user: User
+) -> None:
+    other = UserFactory.build()
+    await store(database, other)
+    project = await project_of(database, user)
+    assert settings.database_url is not None
+    blocker = await asyncpg.connect(plain_url(settings.database_url))
+    path = f"/projects/{project.id}/tasks/"
+    async with (
+        Api(shared, await bearer_of(shared, user)) as busy,
+        # Another way to sign in is no other person.
+        busy.with_key((await key_of(shared, user, scopes=["tasks:read"]))[1]) as also_busy,
+        Api(shared, await bearer_of(shared, other)) as calm,
+    ):
+        await blocker.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        try:
+            held = [asyncio.create_task(api.get(path)) for api in (busy, also_busy) for _ in range(25)]
+            for _ in range(20):
+                assert (await calm.get("/projects/")).status_code == 200
+            # Those who wait are refused while the first two are still under way.
+            for refused in held[2:]:
+                answer = await refused
+                assert_problem(answer, 503, "unavailable")
+                assert answer.headers["retry-after"]
+        finally:
+            await blocker.execute("ROLLBACK")
+            await blocker.close()
+        assert [(await task).status_code for task in held[:2]] == [200, 200]
+        assert (await busy.get(path)).status_code == 200
