@@ -21,6 +21,7 @@ from app.core.errors import (
 from app.core.guards import Guard, guards_of
 from app.core.idempotency import HEADER, REPLAYED, REPLAYED_HEADER
 
+_SCHEMAS = "#/components/schemas/"
 _EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -175,9 +176,8 @@ def _document(
     schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
     for error in ("HTTPValidationError", "ValidationError"):
         schemas.pop(error, None)
-    for schema in schemas.values():
-        _order_examples(schema)
-        _refer_to_problem(schema)
+    document = _named_by_title(document)
+    schemas = document["components"]["schemas"]
     document["components"]["securitySchemes"] = dict(security_schemes)
     for route in routes:
         if route.include_in_schema:
@@ -186,12 +186,15 @@ def _document(
                 _condition(document["paths"][route.path_format][method.lower()], method, route)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            _refer_to_body(operation, schemas)
             _finish(operation, path)
             _describe_list(operation)
             if method == "patch":
                 # RFC 7396's own type, next to plain JSON.
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]
+    for schema in schemas.values():
+        _tidy(schema)
     return document
 
 
@@ -201,12 +204,6 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
-
-
-def _refer_to_problem(schema: dict[str, Any]) -> None:
-    for name, member in schema.get("properties", {}).items():
-        if member.get("format") == PROBLEM_WITHIN["format"]:
-            schema["properties"][name] = {"$ref": "#/components/schemas/Problem"}
 
 
 def _describe_list(operation: dict[str, Any]) -> None:
@@ -253,11 +250,41 @@ _TAGS = {
 }
 
 
-def _order_examples(schema: dict[str, Any]) -> None:
+def _named_by_title(document: dict[str, Any]) -> dict[str, Any]:
+    """Name every schema by its title: pydantic calls a page of tasks `Page_TaskRead_`, and so would clients."""
+    schemas: dict[str, dict[str, Any]] = document["components"]["schemas"]
+    titles = {name: schema.get("title", name) for name, schema in schemas.items()}
+    document["components"]["schemas"] = {titles[name]: schema for name, schema in schemas.items()}
+    renamed: dict[str, Any] = _replaced(document, {_SCHEMAS + name: _SCHEMAS + titles[name] for name in titles})
+    return renamed
+
+
+def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _replaced(item, texts) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, texts) for item in value]
+    return texts.get(value, value) if isinstance(value, str) else value
+
+
+def _refer_to_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Name a body that is described in place: media types that share it are then one class of generated clients."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if (name := content["schema"].get("title")) is not None:
+            schemas[name] = content["schema"]
+            content["schema"] = {"$ref": _SCHEMAS + name}
+
+
+def _tidy(schema: dict[str, Any]) -> None:
+    members = schema.get("properties", {})
+    for name, member in members.items():
+        # The name once more, in other letters.
+        member.pop("title", None)
+        if member.get("format") == PROBLEM_WITHIN["format"]:
+            members[name] = {"$ref": f"{_SCHEMAS}Problem"}
     # pydantic sorts the members of examples by name; the schema's own order reads better.
     for example in schema.get("examples", ()):
-        members = {name: example.pop(name) for name in schema["properties"] if name in example}
-        example.update(members)
+        example.update({name: example.pop(name) for name in members if name in example})
 
 
 def _finish(operation: dict[str, Any], path: str) -> None:
@@ -265,8 +292,7 @@ def _finish(operation: dict[str, Any], path: str) -> None:
         # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
         # generated for it.
         parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        _order_examples(content["schema"])
+        parameter["schema"].pop("title", None)
     responses: dict[str, Any] = operation["responses"]
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         # FastAPI adds its own to operations with parameters; this service answers 400.

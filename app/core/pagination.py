@@ -7,7 +7,7 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
@@ -18,7 +18,6 @@ from fastapi_pagination.customization import (
     UseAdditionalFields,
     UseFieldTypeAnnotations,
     UseModelConfig,
-    UseName,
     UseParams,
 )
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -148,9 +147,8 @@ def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
 if TYPE_CHECKING:
     Page = LibraryPage
 else:
-    Page = CustomizedPage[
+    _Page = CustomizedPage[
         LibraryPage[T],
-        UseName("Page"),
         UseParams(PageParams),
         UseFieldTypeAnnotations(
             # `list` serialises a third faster than the library's `Sequence`.
@@ -170,6 +168,14 @@ else:
         ),
         UseModelConfig(json_schema_extra=_with_example),
     ]
+
+    class Page(_Page[T], Generic[T]):
+        """A page of a list."""
+
+        @classmethod
+        def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+            """`TaskPage` for a page of `TaskRead`: generated clients call it by this name."""
+            return params[0].__name__.removesuffix("Read") + "Page"
 
 
 class Pages:

@@ -16,6 +16,7 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from app.core.conditional import PATTERN, condition_of
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError
@@ -88,6 +89,8 @@ class MalformedOperation:
 
 
 Operation = CreateOperation | UpdateOperation | DeleteOperation
+# An alias of this kind has a name in the OpenAPI document, which generated clients call it by.
+TaskOperation = TypeAliasType("TaskOperation", Annotated[Operation, Field(discriminator="op")])
 _KINDS: dict[object, type[Operation]] = {
     "create": CreateOperation,
     "update": UpdateOperation,
@@ -150,9 +153,9 @@ class TaskBatch(Input):
         description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
         "for itself, and those that can be done are.",
     )
-    operations: Annotated[
-        list[Annotated[Operation, Field(discriminator="op")]], _LENGTH, WrapValidator(_operations)
-    ] = Field(description="At most 500, no task in two of them.")
+    operations: Annotated[list[TaskOperation], _LENGTH, WrapValidator(_operations)] = Field(
+        description="At most 500, no task in two of them."
+    )
 
 
 def _nothing(value: object) -> bool:

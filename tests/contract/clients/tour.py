@@ -14,21 +14,21 @@ from taller_client.api.users import read_person
 from taller_client.models import (
     ApiKeyCreate,
     ApiKeyIssued,
+    Credentials,
     FieldError,
-    LoginJsonCredentials,
     MemberRead,
     MemberSet,
-    PageProjectRead,
-    PageTaskRead,
     PersonRead,
     Problem,
     ProjectCreate,
+    ProjectPage,
     ProjectRead,
     Refresh,
     Registration,
     Role,
     Scope,
     TaskCreate,
+    TaskPage,
     TaskRead,
     TaskUpdate,
     Tokens,
@@ -43,13 +43,13 @@ def signed_in(token: str) -> AuthenticatedClient:
 
 
 def tokens_of(username: str, password: str) -> Tokens:
-    tokens = login.sync(client=ANONYMOUS, body=LoginJsonCredentials(username=username, password=password))
+    tokens = login.sync(client=ANONYMOUS, body=Credentials(username=username, password=password))
     assert isinstance(tokens, Tokens), tokens
     return tokens
 
 
 def titles(page: object) -> list[str]:
-    assert isinstance(page, PageTaskRead), page
+    assert isinstance(page, TaskPage), page
     return [item.title for item in page.items]
 
 
@@ -116,7 +116,7 @@ assert isinstance(member, MemberRead), member
 assert (member.username, member.role) == ("ana", Role.EDITOR)
 hers = signed_in(tokens_of("ana", "correct horse battery").access_token)
 shared = list_projects.sync(client=hers)
-assert isinstance(shared, PageProjectRead), shared
+assert isinstance(shared, ProjectPage), shared
 assert [(item.name, item.role, item.tasks_total, item.tasks_completed) for item in shared.items] == [
     ("Workshop", Role.EDITOR, 3, 1)
 ]
