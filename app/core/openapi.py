@@ -87,8 +87,9 @@ _REQUEST_ID_HEADER = {
     "schema": {"type": "string"},
 }
 
-# What comes with every answer, where requests are limited.
-_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
+_COMMON_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": _REQUEST_ID_HEADER,
+    # Where requests are limited.
     "RateLimit-Policy": {
         "description": "The policy by which this request was counted: it allows `q` requests in `w` seconds. Absent "
         "where requests are not limited.",
@@ -184,10 +185,10 @@ def _document(
             for method in route.methods or ():
                 _secure(document["paths"][route.path_format][method.lower()], guards_of(route))
                 _condition(document["paths"][route.path_format][method.lower()], method, route)
-    for path, operations in document["paths"].items():
+    for operations in document["paths"].values():
         for method, operation in operations.items():
             _refer_to_body(operation, schemas)
-            _finish(operation, path)
+            _finish(operation)
             _describe_list(operation)
             if method == "patch":
                 # RFC 7396's own type, next to plain JSON.
@@ -195,7 +196,33 @@ def _document(
                 content["application/merge-patch+json"] = content["application/json"]
     for schema in schemas.values():
         _tidy(schema)
+    document["components"]["headers"] = _COMMON_HEADERS
+    document["components"]["responses"] = _shared_responses(document)
     return document
+
+
+def _shared_responses(document: dict[str, Any]) -> dict[str, Any]:
+    """Let operations refer to the responses to what goes wrong, which are a few dozen for all of them; return those."""
+    shared: dict[str, Any] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status >= "3":
+                    name = _response_name(status, response, shared)
+                    shared[name] = response
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(shared.items()))
+
+
+def _response_name(status: str, response: dict[str, Any], taken: Mapping[str, Any]) -> str:
+    """Return the name of a response: of its problems' codes, or of its status where they are many."""
+    codes = response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", ())
+    words = "_".join(codes) if 0 < len(codes) <= 3 else HTTPStatus(int(status)).phrase
+    name = re.sub(r"[^A-Za-z]", "", words.replace("_", " ").title())
+    number = 1
+    while taken.get(numbered := name if number == 1 else f"{name}{number}", response) != response:
+        number += 1
+    return numbered
 
 
 def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
@@ -287,7 +314,7 @@ def _tidy(schema: dict[str, Any]) -> None:
         example.update({name: example.pop(name) for name in members if name in example})
 
 
-def _finish(operation: dict[str, Any], path: str) -> None:
+def _finish(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
         # generated for it.
@@ -300,10 +327,7 @@ def _finish(operation: dict[str, Any], path: str) -> None:
     takes_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
     for status, response in problems(InternalError, UnavailableError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
-    example_path = re.sub(r"\{\w+\}", _EXAMPLE_ID, path)
     for status, response in responses.items():
-        for example in response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", {}).values():
-            example["value"]["instance"] = example_path
         headers = response.setdefault("headers", {})
         if status in _HEADERS:
             name, header = _HEADERS[status]
@@ -313,7 +337,7 @@ def _finish(operation: dict[str, Any], path: str) -> None:
         if takes_key and status == "409":
             # Where waiting helps.
             headers["Retry-After"] = _RETRY_AFTER
-        headers.update(_LIMIT_HEADERS, **{"X-Request-ID": _REQUEST_ID_HEADER})
+        headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})
     operation["responses"] = {
         status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
         for status, response in sorted(responses.items())

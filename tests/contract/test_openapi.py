@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and about the routes that there are."""
 
+import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -60,7 +61,30 @@ class Operation(NamedTuple):
         return content
 
 
-OPERATIONS = [Operation(method, path, said) for path, item in PATHS.items() for method, said in item.items()]
+COMPONENTS: dict[str, dict[str, Any]] = DOCUMENT["components"]
+
+
+def followed(part: dict[str, Any]) -> dict[str, Any]:
+    """What a reference leads to, or the part itself."""
+    if "$ref" not in part:
+        return part
+    _, _, kind, name = part["$ref"].split("/")
+    found: dict[str, Any] = COMPONENTS[kind][name]
+    return found
+
+
+def with_shared_parts(said: dict[str, Any]) -> dict[str, Any]:
+    """An operation with its responses and their headers in the place of references."""
+    responses = {}
+    for status, response in said["responses"].items():
+        whole = followed(response)
+        responses[status] = {**whole, "headers": {name: followed(part) for name, part in whole["headers"].items()}}
+    return {**said, "responses": responses}
+
+
+OPERATIONS = [
+    Operation(method, path, with_shared_parts(said)) for path, item in PATHS.items() for method, said in item.items()
+]
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 each_with_a_body = pytest.mark.parametrize(
     "operation", [operation for operation in OPERATIONS if operation.body], ids=lambda operation: operation.name
@@ -82,18 +106,10 @@ def routes_of(app: FastAPI) -> list[APIRoute]:
 ROUTES = {f"{method} {route.path}": route for route in routes_of(APP) for method in sorted(route.methods or ())}
 
 
-def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, where a reference stands for it."""
-    if "$ref" in schema:
-        found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        return found
-    return schema
-
-
 def examples_of(content: dict[str, Any]) -> list[Any]:
     """The examples of a body, wherever OpenAPI 3.1 lets them stand."""
     named = [example["value"] for example in content.get("examples", {}).values()]
-    return named or list(resolved(content["schema"]).get("examples", ()))
+    return named or list(followed(content["schema"]).get("examples", ()))
 
 
 def complaints(schema: dict[str, Any], value: object) -> list[str]:
@@ -125,9 +141,14 @@ def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schema() -> None
         jsonschema_rs.meta.validate(schema)
 
 
-def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
     references = {item["$ref"] for item in walk(DOCUMENT) if isinstance(item.get("$ref"), str)}
-    assert references == {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    kinds = set(COMPONENTS) - {"securitySchemes"}
+    assert references == {f"#/components/{kind}/{name}" for kind in kinds for name in COMPONENTS[kind]}
+
+
+def test_the_document_is_small_because_what_is_the_same_stands_once() -> None:
+    assert len(json.dumps(DOCUMENT, separators=(",", ":"))) < 200_000
 
 
 def test_every_schema_has_a_name_that_generated_code_can_take_as_it_is() -> None:
@@ -287,7 +308,7 @@ def test_its_answer_has_an_example_that_is_such_an_answer(operation: Operation) 
                 assert complaints(content["schema"], example) == []
                 # Of several kinds of answer, the example is of the first.
                 kind = content["schema"]
-                assert list(example) == list(resolved(kind)["properties"])
+                assert list(example) == list(followed(kind)["properties"])
 
 
 @each_with_parameters
@@ -295,7 +316,7 @@ def test_every_parameter_is_named_as_any_client_can_and_has_one_type(operation: 
     for parameter in operation.said["parameters"]:
         # What bridges to language models take for a name, and most generators too.
         assert re.fullmatch("[a-zA-Z0-9_.-]{1,64}", parameter["name"]), parameter
-        schema = resolved(parameter["schema"])
+        schema = followed(parameter["schema"])
         assert isinstance(schema["type"], str), parameter
         assert not {"anyOf", "oneOf", "allOf", "not"} & schema.keys(), parameter
         assert "null" not in (schema["type"], *schema.get("enum", ())), parameter
@@ -413,7 +434,7 @@ def test_the_token_comes_from_the_address_that_the_document_names() -> None:
 @each_with_a_body
 def test_its_body_may_have_no_unknown_members(operation: Operation) -> None:
     for content in operation.body.values():
-        assert resolved(content["schema"])["additionalProperties"] is False
+        assert followed(content["schema"])["additionalProperties"] is False
 
 
 def test_the_document_is_the_same_each_time() -> None:
