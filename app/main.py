@@ -19,6 +19,7 @@ from app.core.application import Application
 from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database import Database
+from app.core.documentation import openapi_document
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.housekeeping import Housekeeping
@@ -110,6 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
+    app.state.openapi_document = openapi_document(app)
     app.add_middleware(RequestMiddleware, limits=limits)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
@@ -128,6 +130,8 @@ def serve() -> FastAPI:
     """The application of a server process, with its logs set up."""
     configure_logging(get_settings())
     app = create_app()
+    # Before the first request, because it takes a while.
+    app.state.openapi_document.prepare()
     # What is there now stays. Left among what the collector looks through, it would make each full collection stop all
     # requests for 50 to 80 ms, several times a second under load.
     gc.collect()

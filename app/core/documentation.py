@@ -7,15 +7,15 @@ from pathlib import Path as FilePath
 from textwrap import wrap
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
 from pydantic import ConfigDict
 
-from app.core.conditional import answered, tag_of_bytes
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError
 from app.core.guards import Public
 from app.core.openapi import problems
 from app.core.routing import Operation
 from app.core.schemas import Schema, with_example
+from app.core.static_content import StaticContent
 
 STATIC = FilePath(__file__).parent / "static"
 
@@ -26,11 +26,17 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_PAGE = StaticContent(
+    (STATIC / "docs.html").read_bytes, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+)
 _ASSETS = {
-    "docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
-    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
-    "favicon-32x32.png": ("swagger-ui/favicon-32x32.png", "image/png"),
+    name: StaticContent((STATIC / file).read_bytes, media_type)
+    for name, file, media_type in (
+        ("docs.js", "docs.js", "text/javascript; charset=utf-8"),
+        ("swagger-ui-bundle.js", "swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("swagger-ui.css", "swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
+        ("favicon-32x32.png", "swagger-ui/favicon-32x32.png", "image/png"),
+    )
 }
 
 router = APIRouter(
@@ -76,13 +82,9 @@ async def read_problem_kind(
 
 
 @router.get("/docs", include_in_schema=False)
-async def read_docs() -> Response:
+async def read_docs(request: Request) -> Response:
     """The documentation as a page on which every operation can be tried."""
-    return Response(
-        (STATIC / "docs.html").read_bytes(),
-        media_type="text/html",
-        headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
-    )
+    return await _PAGE.respond(request)
 
 
 @router.get("/docs/{asset}", include_in_schema=False)
@@ -90,14 +92,19 @@ async def read_docs_asset(asset: str, request: Request) -> Response:
     """A file that the page needs."""
     if asset not in _ASSETS:
         raise NotFoundError
-    file, media_type = _ASSETS[asset]
-    return _cacheable(request, (STATIC / file).read_bytes(), media_type)
+    return await _ASSETS[asset].respond(request)
 
 
 @router.get("/openapi.json", include_in_schema=False)
 async def read_openapi(request: Request) -> Response:
     """The OpenAPI document."""
-    return _cacheable(request, json.dumps(request.app.openapi()).encode(), "application/json")
+    document: StaticContent = request.app.state.openapi_document
+    return await document.respond(request)
+
+
+def openapi_document(app: FastAPI) -> StaticContent:
+    """Return the OpenAPI document of an application, to be made when it is asked for or prepared."""
+    return StaticContent(lambda: json.dumps(app.openapi(), separators=(",", ":")).encode(), "application/json")
 
 
 _ERRORS_PAGE = """\
@@ -142,7 +149,3 @@ def errors_page() -> str:
         for kind in group:
             lines += [f"### {kind.code}\n", *wrap(f"*{kind.title}.* {kind.help}", 120, break_on_hyphens=False), ""]
     return "\n".join(lines)
-
-
-def _cacheable(request: Request, content: bytes, media_type: str) -> Response:
-    return answered(request, Response(content, media_type=media_type), tag_of_bytes(content), kept=b"no-cache")

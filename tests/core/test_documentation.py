@@ -1,13 +1,18 @@
 """`/docs` and `/problems/{code}`: served from here alone, and as they were vendored."""
 
+import asyncio
 import hashlib
 import re
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.core.config import Settings
 from app.core.documentation import STATIC
 from app.core.errors import AppError
+from app.main import create_app
 from tests.support.client import Api, assert_problem
 
 VENDORED = STATIC / "swagger-ui"
@@ -78,6 +83,41 @@ async def test_what_the_browser_has_is_not_sent_again(anonymous: Api, path: str)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     other = await anonymous.get(path, headers={"If-None-Match": '"another"'})
     assert (other.status_code, other.content) == (200, first.content)
+
+
+@pytest.mark.parametrize("path", ["/docs", *(f"/docs/{asset}" for asset in ASSETS), "/openapi.json"])
+async def test_what_is_the_same_for_everybody_is_compressed_where_the_client_takes_it(
+    anonymous: Api, path: str
+) -> None:
+    plain = await anonymous.get(path, headers={"Accept-Encoding": "br, gzip;q=0"})
+    assert "content-encoding" not in plain.headers
+    for accepted in ("gzip", "br;q=1.0, GZIP;q=0.8, *;q=0.1", "*"):
+        answer = await anonymous.get(path, headers={"Accept-Encoding": accepted})
+        assert (answer.headers["content-encoding"], answer.content) == ("gzip", plain.content)
+        assert answer.headers["etag"] != plain.headers["etag"]
+        again = await anonymous.get(
+            path, headers={"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
+        )
+        assert (again.status_code, again.headers["vary"]) == (304, "Accept-Encoding")
+        assert again.headers.get("content-security-policy") == answer.headers.get("content-security-policy")
+    assert plain.headers["vary"] == "Accept-Encoding"
+
+
+async def test_a_hundred_who_ask_at_once_have_the_document_made_once_and_in_a_thread(settings: Settings) -> None:
+    app = create_app(settings)
+    made_in: list[int] = []
+    openapi = app.openapi
+
+    def noted() -> dict[str, Any]:
+        made_in.append(threading.get_ident())
+        return openapi()
+
+    app.openapi = noted  # type: ignore[method-assign]
+    async with app.router.lifespan_context(app), Api(app) as api:
+        answers = await asyncio.gather(*(api.get("/openapi.json") for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(made_in) == 1
+    assert made_in != [threading.get_ident()]
 
 
 @pytest.mark.parametrize("asset", ["docs.html", "VENDORED.md", "LICENSE", "..", "%2e%2e", "nothing"])
