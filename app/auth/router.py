@@ -65,8 +65,8 @@ from app.auth.tokens import read_refresh_token
 from app.core.database import DatabaseDep
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
+from app.core.handlers import field_errors
 from app.core.json_body import read_json
-from app.core.lean import field_errors
 from app.core.network import network_of
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep

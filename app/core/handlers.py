@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from fastapi import Request, Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.core.errors import (
@@ -60,3 +61,9 @@ def field_error(item: Any) -> FieldError:
             return FieldError(pointer=pointer, detail="is not a member that can be set here", code="unknown")
         return FieldError(pointer=pointer, detail=detail, code=code)
     return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
+
+
+def field_errors(error: ValidationError, *place: str) -> list[FieldError]:
+    """Return what validation found wrong with an input, as the caller sees it. `place` is where the input stands."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [field_error({**item, "loc": (*place, *item["loc"])}) for item in found]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidJsonError, InvalidRequestError, json_pointer
 
-MAX_MEMBERS = 100
+MAX_MEMBERS = 32
 """Members that one object of a body may have: several times as many as any has that is valid."""
 
 MAX_OBJECTS = 10_000

@@ -20,7 +20,7 @@ from starlette.datastructures import QueryParams
 
 from app.core.conditional import answered, tagger
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
-from app.core.handlers import field_error
+from app.core.handlers import field_errors
 from app.core.json_body import read_json
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -124,12 +124,6 @@ def short_way(route: APIRoute) -> Handler:
         return answer(request, results[-1], response)
 
     return handler
-
-
-def field_errors(error: ValidationError, *place: str) -> list[FieldError]:
-    """Return what validation found wrong with an input, as the caller sees it. `place` is where the input stands."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [field_error({**item, "loc": (*place, *item["loc"])}) for item in found]
 
 
 def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:

@@ -86,7 +86,7 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
     named: set[UUID] = set()
     for place, operation in enumerate(work.operations):
         if isinstance(operation, MalformedOperation):
-            work.outcomes[place] = InvalidRequestError(errors=operation.errors_at(place))
+            work.outcomes[place] = InvalidRequestError(errors=operation.errors)
         elif not isinstance(operation, CreateOperation):
             if operation.id in named:
                 error = _error(place, "another operation of this batch names it too", "repeated")

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, LiteralString
 from pydantic import (
     AfterValidator,
     ConfigDict,
+    FailFast,
     Field,
-    PlainValidator,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -19,8 +18,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from app.core.conditional import PATTERN, condition_of
-from app.core.errors import MAX_REPORTED_ERRORS, FieldError
-from app.core.handlers import field_error
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
+from app.core.handlers import field_errors
 from app.core.openapi import PROBLEM_WITHIN
 from app.core.schemas import Flag, Input, Schema, Uuid, left_out, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
@@ -80,12 +79,7 @@ class DeleteOperation(Input):
 class MalformedOperation:
     """Stands for an operation of a batch that is not atomic, and says what is wrong with it."""
 
-    found: list[Any]
-
-    def errors_at(self, place: int) -> list[FieldError]:
-        """What is wrong, for somebody who sees the whole batch."""
-        errors = self.found[:MAX_REPORTED_ERRORS]
-        return [field_error({**error, "loc": ("body", "operations", place, *error["loc"])}) for error in errors]
+    errors: list[FieldError]
 
 
 Operation = CreateOperation | UpdateOperation | DeleteOperation
@@ -102,21 +96,28 @@ def _operations(value: Any, handler: ValidatorFunctionWrapHandler, info: Validat
     try:
         return handler(value)
     except ValidationError:
-        # Once more one by one, because pydantic puts the kind into the pointers to what is wrong, where no member is.
-        return _ONE_BY_ONE.validate_python(value, context=info.data)
-
-
-def _operation(value: Any, info: ValidationInfo) -> Any:
-    try:
-        return _kind_of(value).model_validate(value)
-    except ValidationError as error:
-        if info.context is None or info.context.get("atomic", True):
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_OPERATIONS:
             raise
-        return MalformedOperation(error.errors(include_url=False, include_input=False))
+        # Once more one by one, because pydantic puts the kind into the pointers to what is wrong, where no member is.
+        return _one_by_one(value, is_atomic=info.data.get("atomic", True))
 
 
-_LENGTH = Field(min_length=1, max_length=MAX_OPERATIONS)
-_ONE_BY_ONE: TypeAdapter[Any] = TypeAdapter(Annotated[list[Annotated[Any, PlainValidator(_operation)]], _LENGTH])
+def _one_by_one(values: list[Any], *, is_atomic: bool) -> list[Operation | MalformedOperation]:
+    """Return the operations, with those that are malformed marked. Raises `InvalidRequestError` in an atomic batch."""
+    operations: list[Operation | MalformedOperation] = []
+    found: list[FieldError] = []
+    for place, value in enumerate(values):
+        try:
+            operations.append(_kind_of(value).model_validate(value))
+        except ValidationError as error:
+            errors = field_errors(error, "body", "operations", str(place))
+            operations.append(MalformedOperation(errors[:MAX_REPORTED_ERRORS]))
+            found += errors
+            if is_atomic and len(found) >= MAX_REPORTED_ERRORS:
+                break
+    if is_atomic and found:
+        raise InvalidRequestError(errors=found[:MAX_REPORTED_ERRORS])
+    return operations
 
 
 def _kind_of(value: Any) -> type[Operation]:
@@ -153,9 +154,12 @@ class TaskBatch(Input):
         description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
         "for itself, and those that can be done are.",
     )
-    operations: Annotated[list[TaskOperation], _LENGTH, WrapValidator(_operations)] = Field(
-        description="At most 500, no task in two of them."
-    )
+    operations: Annotated[
+        list[TaskOperation],
+        FailFast(),
+        Field(min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them."),
+        WrapValidator(_operations),
+    ]
 
 
 def _nothing(value: object) -> bool:

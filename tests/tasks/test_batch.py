@@ -1,15 +1,18 @@
 """Many changes at once: all or nothing, or each for itself; in few statements; and only within the project."""
 
 import asyncio
+from time import process_time
 from typing import Any
 
 import pytest
 
 from app.auth.models import User
 from app.core.database import Database
+from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
 from app.tasks.models import Task
+from app.tasks.operations import MalformedOperation, TaskBatch
 from app.tasks.queries import wrong_counts
 from tests.auth.factories import UserFactory
 from tests.core.material import contents
@@ -279,3 +282,20 @@ async def test_batches_at_once_neither_wait_for_each_other_for_ever_nor_lose_any
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 11
     assert (await api.get(f"/projects/{project.id}")).json()["tasks_total"] == 4
     assert await database.rows(wrong_counts()) == []
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_batch_of_malformed_operations_costs_little_and_names_twenty_values(atomic: bool) -> None:
+    junk = {f"member {number}": "x" * 40 for number in range(29)}
+    body = {"atomic": atomic, "operations": [{"op": "create", "task": {"title": "x", **junk}}] * 500}
+    began = process_time()
+    try:
+        batch = TaskBatch.model_validate(body)
+    except InvalidRequestError as refusal:
+        assert atomic
+        named = [refusal.errors]
+    else:
+        named = [operation.errors for operation in batch.operations if isinstance(operation, MalformedOperation)]
+        assert len(named) == 500
+    assert process_time() - began < 0.3
+    assert {len(errors) for errors in named} == {20}
