@@ -1,4 +1,4 @@
-"""Clients that generators make of the OpenAPI document do what the README's tour shows."""
+"""Clients that generators make of the OpenAPI document do what the README's tour shows (docs/api/clients.md)."""
 
 import os
 import shutil
@@ -13,6 +13,18 @@ TOURS = Path(__file__).with_name("clients")
 # No proxy, which would lead elsewhere.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
+# The folders of each client, and how it is generated of DOCUMENT.
+TYPESCRIPT = {
+    # What has a default may be left out of a body.
+    "openapi-fetch": (
+        "openapi-typescript DOCUMENT --output=schema.d.ts --default-non-nullable=false",
+        ["openapi_fetch"],
+    ),
+    "hey-api-fetch": ("openapi-ts", ["hey_api", "hey_api_fetch"]),
+    "hey-api-axios": ("openapi-ts", ["hey_api", "hey_api_axios"]),
+    "orval": ("orval", ["orval"]),
+}
+
 
 @pytest.fixture(scope="module")
 def node() -> str:
@@ -26,26 +38,21 @@ def node() -> str:
         pytest.skip(reason)
 
 
-# 10 seconds; the rest is for the first time, which installs.
+# 6 seconds each; the rest is for the first time, which installs.
 @pytest.mark.timeout(400)
-def test_a_typescript_client_takes_the_tour(node: str, service: Service, tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", TYPESCRIPT)
+def test_a_typescript_client_takes_the_tour(client: str, node: str, service: Service, tmp_path: Path) -> None:
     modules = tools.node_modules()
     (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    for file in ("tour.ts", "tsconfig.json"):
-        shutil.copy(TOURS / file, tmp_path)
-    for command in (
-        # What has a default may be left out of a body.
-        (
-            modules / ".bin" / "openapi-typescript",
-            f"{service.url}/openapi.json",
-            "--output=schema.d.ts",
-            "--default-non-nullable=false",
-        ),
-        (modules / ".bin" / "tsc",),
-        (node, "tour.js", service.url),
-    ):
-        tools.run(*command, directory=tmp_path, timeout=60, environment=ENVIRONMENT)
+    command, folders = TYPESCRIPT[client]
+    for folder in ("typescript", *folders):
+        shutil.copytree(TOURS / folder, tmp_path, dirs_exist_ok=True)
+    generator, *options = command.replace("DOCUMENT", f"{service.url}/openapi.json").split()
+    environment = {**ENVIRONMENT, "ADDRESS": service.url}
+    tools.run(modules / ".bin" / generator, *options, directory=tmp_path, timeout=60, environment=environment)
+    tools.run(modules / ".bin" / "tsc", directory=tmp_path, timeout=60, environment=ENVIRONMENT)
+    tools.run(node, "tour.js", service.url, directory=tmp_path, timeout=60, environment=ENVIRONMENT)
 
 
 @pytest.mark.timeout(400)
@@ -53,7 +60,7 @@ def test_a_python_client_takes_the_tour(service: Service, tmp_path: Path) -> Non
     binaries = tools.python_environment()
     # Else it would format what it wrote.
     (tmp_path / "generator.yaml").write_text("post_hooks: []\n")
-    shutil.copy(TOURS / "tour.py", tmp_path)
+    shutil.copy(TOURS / "openapi_python_client" / "tour.py", tmp_path)
     tools.run(
         binaries / "openapi-python-client",
         "generate",

@@ -4,6 +4,7 @@ None of them is a dependency of the service or of its development environment: t
 `requirements/openapi` pins them with their hashes.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from app.core.migrations import ROOT
@@ -64,36 +66,41 @@ def node() -> str:
 def node_modules() -> Path:
     """Where the packages for Node stand, installed if they were not."""
     node()
-    lock, target = PINNED / "package-lock.json", TOOLS / "node"
-    if _is_outdated(target, wanted := lock.read_bytes()):
-        target.mkdir(parents=True, exist_ok=True)
+    lock = PINNED / "package-lock.json"
+
+    def install(target: Path) -> None:
         for file in (PINNED / "package.json", lock):
             shutil.copy(file, target)
-        install = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-        run(*install, directory=target, timeout=INSTALL_TIMEOUT)
-        _stamp(target, wanted)
-    return target / "node_modules"
+        run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", directory=target, timeout=INSTALL_TIMEOUT)
+
+    return _installed("node", lock.read_bytes(), install) / "node_modules"
 
 
 def python_environment() -> Path:
-    """The `bin` of the environment that has the generator of Python clients, made if it was not there."""
-    lock, target = PINNED / "requirements.txt", TOOLS / "python"
-    if _is_outdated(target, wanted := lock.read_bytes() + sys.version.encode()):
+    """The `bin` of the environment that has the tools in Python, made if it was not there."""
+    lock = PINNED / "requirements.txt"
+
+    def install(target: Path) -> None:
         uv = Path(sys.executable).with_name("uv")
         run(uv, "venv", "--clear", "--python", sys.executable, target, directory=ROOT, timeout=INSTALL_TIMEOUT)
-        install = ("pip", "install", "--python", target / "bin" / "python", "--require-hashes", "-r", lock)
-        run(uv, *install, directory=ROOT, timeout=INSTALL_TIMEOUT)
-        _stamp(target, wanted)
-    return target / "bin"
+        packages = ("pip", "install", "--python", target / "bin" / "python", "--require-hashes", "-r", lock)
+        run(uv, *packages, directory=ROOT, timeout=INSTALL_TIMEOUT)
+
+    return _installed("python", lock.read_bytes() + sys.version.encode(), install) / "bin"
 
 
-def _is_outdated(target: Path, wanted: bytes) -> bool:
-    stamp = target / ".installed"
-    return not stamp.exists() or stamp.read_text() != hashlib.sha256(wanted).hexdigest()
-
-
-def _stamp(target: Path, wanted: bytes) -> None:
-    (target / ".installed").write_text(hashlib.sha256(wanted).hexdigest())
+def _installed(name: str, wanted: bytes, install: Callable[[Path], None]) -> Path:
+    """The folder of these tools, after `install` if what is `wanted` is not what stands there."""
+    target = TOOLS / name
+    target.mkdir(parents=True, exist_ok=True)
+    stamp, wanted_stamp = target / ".installed", hashlib.sha256(wanted).hexdigest()
+    # Tests in several processes may want it at once.
+    with (TOOLS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted_stamp:
+            install(target)
+            stamp.write_text(wanted_stamp)
+    return target
 
 
 def lint(document: bytes) -> None:

@@ -9,11 +9,20 @@ import taller_client.api
 from taller_client import AuthenticatedClient, Client
 from taller_client.api.auth import create_api_key, login, logout, refresh_tokens, register
 from taller_client.api.projects import create_project, list_projects, read_project, set_member
-from taller_client.api.tasks import create_task, delete_task, list_tasks, list_visible_tasks, update_task
+from taller_client.api.tasks import (
+    batch_tasks,
+    create_task,
+    delete_task,
+    list_tasks,
+    list_visible_tasks,
+    patch_task,
+    update_task,
+)
 from taller_client.api.users import read_person
 from taller_client.models import (
     ApiKeyCreate,
     ApiKeyIssued,
+    CreateOperation,
     Credentials,
     FieldError,
     MemberRead,
@@ -27,11 +36,15 @@ from taller_client.models import (
     Registration,
     Role,
     Scope,
+    TaskBatch,
+    TaskBatchResult,
+    TaskChanges,
     TaskCreate,
     TaskPage,
     TaskRead,
     TaskUpdate,
     Tokens,
+    UpdateOperation,
 )
 
 ADDRESS = sys.argv[1]
@@ -61,9 +74,11 @@ for module in pkgutil.walk_packages(taller_client.api.__path__, "taller_client.a
 tokens = tokens_of("admin", "1234")
 admin = signed_in(tokens.access_token)
 
-# A project.
-project = create_project.sync(client=admin, body=ProjectCreate(name="Workshop"))
+# A project, once, however often it is sent.
+workshop = ProjectCreate(name="Workshop")
+project = create_project.sync(client=admin, body=workshop, idempotency_key="openapi-python-client")
 assert isinstance(project, ProjectRead), project
+assert create_project.sync(client=admin, body=workshop, idempotency_key="openapi-python-client") == project
 assert read_project.sync(project.id, client=admin) == project
 assert (project.name, project.role, project.tasks_total) == ("Workshop", Role.OWNER, 0)
 
@@ -90,6 +105,17 @@ while cursor is not None:
     cursor = page.next_cursor
 assert found == [["Buy a workbench", "Sharpen the chisels"], ["Sweep the floor"]]
 
+# Sorted, filtered.
+assert titles(list_tasks.sync(project.id, client=admin, sort="-title")) == [
+    *("Sweep the floor", "Sharpen the chisels", "Buy a workbench")
+]
+assert titles(list_tasks.sync(project.id, client=admin, priority_gte=5, due_date_is_null=True)) == [
+    "Sharpen the chisels"
+]
+assert titles(
+    list_tasks.sync(project.id, client=admin, due_date=date(2026, 12, 1), created_at_gte=task.created_at)
+) == ["Buy a workbench"]
+
 # A change leaves everything else as it is; what it was sent with is a condition.
 changed = update_task.sync(task.id, client=admin, body=TaskUpdate(completed=True), if_match=task.etag)
 assert isinstance(changed, TaskRead), changed
@@ -97,6 +123,25 @@ assert (changed.completed, changed.priority, changed.due_date) == (True, 10, tas
 late = update_task.sync(task.id, client=admin, body=TaskUpdate(completed=False), if_match=task.etag)
 assert isinstance(late, Problem), late
 assert (late.status, late.code) == (412, "precondition_failed")
+
+cleared = patch_task.sync(task.id, client=admin, body=TaskUpdate(due_date=None))
+assert isinstance(cleared, TaskRead), cleared
+assert (cleared.completed, cleared.due_date) == (True, None)
+
+# Several at once.
+batch = TaskBatch(
+    operations=[
+        CreateOperation(op="create", task=TaskCreate(title="Sort the screws")),
+        UpdateOperation(
+            op="update", id=task.id, changes=TaskChanges(due_date=date(2026, 12, 1)), if_match=cleared.etag
+        ),
+    ]
+)
+done = batch_tasks.sync(project.id, client=admin, body=batch)
+assert isinstance(done, TaskBatchResult), done
+created, updated = done.results
+assert (created.status, updated.status, updated.task.due_date) == (201, 200, date(2026, 12, 1))
+assert delete_task.sync_detailed(created.task.id, client=admin).status_code == 204
 
 # An error.
 refused = update_task.sync(task.id, client=admin, body=TaskUpdate(priority="high"))
@@ -127,7 +172,7 @@ assert isinstance(oiled, TaskRead), oiled
 key = create_api_key.sync(client=admin, body=ApiKeyCreate(name="nightly report", scopes=[Scope.TASKSREAD]))
 assert isinstance(key, ApiKeyIssued), key
 program = AuthenticatedClient(base_url=ADDRESS, token=key.secret, prefix="", auth_header_name="X-API-Key")
-assert titles(list_visible_tasks.sync(client=program, size=3)) == [
+assert titles(list_visible_tasks.sync(client=program, size=3, project_id=[project.id])) == [
     *("Buy a workbench", "Oil the bench", "Sharpen the chisels")
 ]
 forbidden = delete_task.sync(task.id, client=program)
