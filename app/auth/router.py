@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request, Response
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
 from app.auth import queries, service
 from app.auth.access import (
@@ -66,7 +66,7 @@ from app.core.database import DatabaseDep
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
 from app.core.handlers import field_errors
-from app.core.json_body import read_json
+from app.core.json_body import body_of, read_json
 from app.core.network import network_of
 from app.core.openapi import problems
 from app.core.pagination import Page, PageParamsDep, PagesDep
@@ -83,19 +83,23 @@ MAX_USER_AGENT = 200
 async def _credentials(request: Request) -> Credentials:
     # FastAPI cannot declare a JSON and a form body on one operation.
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if content_type == FORM:
-            async with request.form(max_files=0, max_fields=20) as form:
-                # What the OAuth2 password flow sends besides is of no use here.
-                data: Any = {name: value for name, value in form.items() if name not in _OAUTH_FIELDS}
-        else:
-            data = read_json(await request.body())
-    except HTTPException as error:
-        raise InvalidRequestError("The form cannot be read, or has too many fields.") from error
+    data = _form(body_of(request)) if content_type == FORM else read_json(body_of(request))
     try:
         return Credentials.model_validate(data)
     except ValidationError as error:
         raise InvalidRequestError(errors=field_errors(error, "body")) from None
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form, without those that the OAuth2 password flow sends besides."""
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise InvalidRequestError("The form cannot be read, or has too many fields.") from None
+    values = dict(fields)
+    if len(values) < len(fields):
+        raise InvalidRequestError("The form gives a field more than once.")
+    return {name: value for name, value in values.items() if name not in _OAUTH_FIELDS}
 
 
 async def _network(request: Request) -> str:

@@ -3,12 +3,14 @@
 import asyncio
 from types import TracebackType
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from app.core.errors import UnavailableError
 
 MAX_WAITING = 100
 """Requests of one person that wait for those before them."""
+
+MAX_IDLE = 1_000
+"""People who have nothing under way and are remembered all the same: to make their limit anew costs 2 µs a request."""
 
 
 class ConcurrencyLimit:
@@ -18,13 +20,18 @@ class ConcurrencyLimit:
     block is not run but raises `UnavailableError`, with the reason in `refusal`.
     """
 
-    __slots__ = ("__weakref__", "_left", "_refusal", "_timeout", "_turns")
+    __slots__ = ("_left", "_places", "_refusal", "_timeout", "_turns")
 
     def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
         self._turns = asyncio.Semaphore(at_once)
-        self._left = at_once + waiting
+        self._left = self._places = at_once + waiting
         self._timeout = timeout
         self._refusal = refusal
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anything runs or waits."""
+        return self._left < self._places
 
     async def __aenter__(self) -> None:
         """Wait for a turn."""
@@ -57,8 +64,8 @@ class CallerShares:
 
     def __init__(self, at_once: int, *, timeout: float) -> None:
         self._at_once, self._timeout = at_once, timeout
-        # Each is kept for as long as a request holds it.
-        self._limits: WeakValueDictionary[int, ConcurrencyLimit] = WeakValueDictionary()
+        self._limits: dict[int, ConcurrencyLimit] = {}
+        self._tidy_at = MAX_IDLE
 
     def of(self, user_id: UUID) -> ConcurrencyLimit:
         """Return the limit under which all requests of a person run, whatever they are signed in by."""
@@ -70,5 +77,11 @@ class CallerShares:
                 timeout=self._timeout,
                 refusal=f"More than {self._at_once} requests of yours were under way for too long: send fewer at once.",
             )
+            self._tidy()
             self._limits[user_id.int] = limit
         return limit
+
+    def _tidy(self) -> None:
+        if len(self._limits) >= self._tidy_at:
+            self._limits = {number: limit for number, limit in self._limits.items() if limit.is_in_use}
+            self._tidy_at = max(MAX_IDLE, 2 * len(self._limits))

@@ -23,6 +23,7 @@ from app.core.answers import (
 from app.core.database import unit_of
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.guards import Guard
+from app.core.json_body import body_of
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -72,7 +73,7 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
         if (values := request.scope.get(NOTED)) is None:
             return await handle(request)
         key = _key(values)
-        asked = Asked(await _principal(request, guards), operation, key, await _fingerprint(request))
+        asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
         answers: KeptAnswers = request.app.state.kept_answers
         async with unit_of(request) as unit:
             try:
@@ -136,15 +137,14 @@ async def _admit(request: Request, guards: Sequence[Guard]) -> None:
         await guard.admit(request)
 
 
-async def _fingerprint(request: Request) -> bytes:
+def _fingerprint(request: Request) -> bytes:
     """What a request to an operation asks for, whichever of its addresses it was sent to."""
-    body = await request.body()
     digest = sha256()
     for part in (
         *(value.encode() for value in request.path_params.values()),
         request.scope["query_string"],
         *(value for name, value in request.scope["headers"] if name == b"if-match"),
-        body,
+        body_of(request),
     ):
         # With its length, so that no two requests run together to the same.
         digest.update(len(part).to_bytes(8))

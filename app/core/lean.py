@@ -21,7 +21,7 @@ from starlette.datastructures import QueryParams
 from app.core.conditional import answered, tagger
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.handlers import field_errors
-from app.core.json_body import read_json
+from app.core.json_body import body_of, read_json
 
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
@@ -98,7 +98,7 @@ def short_way(route: APIRoute) -> Handler:
     answer = _answering(route)
 
     async def handler(request: Request) -> Response:
-        body = await request.body() if plan.reads_body else b""
+        body = body_of(request) if plan.reads_body else b""
         query = request.query_params if request.scope["query_string"] else {}
         inputs: list[Any] = []
         errors: list[FieldError] = []

@@ -5,7 +5,7 @@ canonical address (`/api/v1/projects/`), at the bare one (`/projects/`), and wit
 directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -14,7 +14,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +32,7 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.handlers import answer_to
+from app.core.json_body import BODY
 from app.core.lean import Handler, is_collection, short_way
 from app.core.openapi import merged, problems
 from app.core.ratelimit import ALLOWANCE, DEFAULT, Allowance
@@ -57,32 +57,13 @@ _MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, 
 """What is wrong with a request by itself. Only those whom its guards admit are told."""
 
 
-class ApiRequest(Request):
-    """A request whose body is read up to a limit."""
-
-    max_body_bytes: int
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it arrives. Raises `BodyTooLargeError` as soon as it is larger than `max_body_bytes`."""
-        size = 0
-        async for chunk in super().stream():
-            size += len(chunk)
-            if size > self.max_body_bytes:
-                raise _too_large(self.max_body_bytes)
-            yield chunk
-
-
-def _too_large(limit: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"The body may have at most {limit} bytes.")
-
-
 class Operation(APIRoute):
     """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
 
     accepts: tuple[str, ...]
     """The media types of the body; empty where no body is read."""
 
-    answer: Callable[[ApiRequest], Awaitable[Response]]
+    answer: Callable[[Request], Awaitable[Response]]
     """Makes the response to a request, or raises its refusal."""
 
     keeps_answers: ClassVar[bool] = True
@@ -119,7 +100,7 @@ class Operation(APIRoute):
         body_limit = self.body_limit
         limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
 
-        async def handler(request: ApiRequest) -> Response:
+        async def handler(request: Request) -> Response:
             if limited_by is not None:
                 _count_address(request.scope, limited_by)
             # Before a byte of the body is read, and before anything in the request is looked at.
@@ -131,7 +112,7 @@ class Operation(APIRoute):
                     _refuse_unknown_parameters(request, repeatable)
                 if accepts:
                     _refuse_other_media_types(request, accepts)
-                    await _read_body(request, body_limit)
+                    request.scope[BODY] = await _body(request, getattr(request.app.state.settings, body_limit))
                 if caller is None:
                     response: Response = await handle(request)
                 else:
@@ -221,17 +202,20 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
     raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(sorted(accepts))}.")
 
 
-async def _read_body(request: ApiRequest, setting: str) -> None:
-    """Read the body, which the request keeps. Raises `BodyTooLargeError`, at once where the length is declared."""
-    request.max_body_bytes = limit = getattr(request.app.state.settings, setting)
-    declared: int | None = request.scope["taller.declared_length"]
-    if declared is not None and declared > limit:
-        raise _too_large(limit)
-    try:
-        await request.body()
-    except ClientDisconnect as error:
-        # Nobody reads the answer, and it is no mistake of the service.
-        raise InvalidJsonError("The body ended early.") from error
+async def _body(request: Request, limit: int) -> bytes:
+    """Return the body. Raises `BodyTooLargeError` as soon as it is known to be larger than the limit."""
+    size: int = request.scope["taller.declared_length"] or 0
+    chunks: list[bytes] = []
+    while size <= limit:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            # Nobody reads the answer, and it is no mistake of the service.
+            raise InvalidJsonError("The body ended early.")
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        size = max(size, sum(map(len, chunks)))
+    raise BodyTooLargeError(f"The body may have at most {limit} bytes.")
 
 
 class FeatureRouter(APIRouter):
@@ -329,7 +313,7 @@ class Dispatcher(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the operation that `matches` found, and send what it answers or why it is refused."""
-        request = ApiRequest(scope, receive, send)
+        request = Request(scope, receive, send)
         try:
             if "taller.allowed" in scope:
                 _refuse_address(scope)
