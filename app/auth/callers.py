@@ -3,29 +3,33 @@
 Each process remembers the callers whom it has seen. Triggers record in `access_changes` every session, key and account
 whose rights change; a watcher in each process reads that table every second or two and forgets those callers, so that
 what was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds. While the watcher cannot read
-the table, nobody is remembered and every request asks the database.
+the table, nobody is remembered and every request asks the database; when it can again, it begins with nobody.
+docs/decisions/0023-decisions-stay.md says why nothing is missed.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from datetime import timedelta
-from time import monotonic
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, update
+from sqlalchemy import BigInteger, Executable, bindparam, func, or_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
 from app.auth import queries
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError, InvalidApiKeyError, InvalidTokenError
 from app.auth.manager import Authentication
-from app.auth.models import ApiKey
+from app.auth.models import EVERYBODY, AccessChange, ApiKey
 from app.auth.scopes import Caller, with_implied
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
 from app.core.database import Database
-from app.core.statements import prepared
+from app.core.errors import UnavailableError
+from app.core.housekeeping import Expired, delete_all, deletion
+from app.core.statements import given, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +39,14 @@ WATCHER = "access-watcher"
 MAX_REMEMBERED = 10_000
 """Callers; the one unused for longest is forgotten first. About 10 MB when full."""
 
-OVERLAP = timedelta(seconds=60)
-"""How far back the watcher reads each time: longer than any transaction may take to commit what it recorded."""
+KEEP_CHANGES = 600.0
+"""Seconds for which changes are kept after every reading sees them: longer than any `TALLER_REVOCATION_DELAY`, after
+which a process that could not read begins anew."""
 
 KEEP_ENDED = timedelta(days=30)
 """How long an ended session or key is kept, so that its holder can be told what happened to it."""
 
-EXPIRED = queries.expired(keep_changes=10 * OVERLAP, keep_ended=KEEP_ENDED)
+EXPIRED = queries.expired(keep_ended=KEEP_ENDED)
 """What housekeeping deletes."""
 
 
@@ -53,14 +58,31 @@ class Callers:
         self._database = database
         self._delay = authentication.settings.revocation_delay
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._forgotten = 0
+        """How often somebody was forgotten: what was asked before may be out of date."""
+
         self._used_keys: set[UUID] = set()
-        self._watched_at = float("-inf")
+        self._watched_at = -inf
+        """When the last successful reading began, by `clock.elapsed`."""
+
+        self._position: int | None = None
+        """Where the next reading begins (`queries.access_changes`)."""
+
+        self._server: datetime | None = None
+        """The run of the server on which that position holds."""
+
+        self._kept_from: tuple[float, int] | None = None
+        """The position of an earlier reading, and when it began: what lies before is deleted after `KEEP_CHANGES`."""
+
         self._watcher: asyncio.Task[None] | None = None
 
     def remembered(self, token: str) -> Caller | None:
         """The caller behind a token that was seen before, unless something may have changed since."""
         caller = self._remembered.get(token)
-        if caller is None or not self._is_current(caller):
+        if caller is None:
+            return None
+        now = clock.elapsed()
+        if now >= caller.remembered_until or now - self._watched_at >= self._delay:
             return None
         self._remembered.move_to_end(token)
         if caller.method == "api_key":
@@ -72,18 +94,24 @@ class Callers:
 
         Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
         """
+        forgotten = self._forgotten
+        # Whoever is refused is remembered no longer, whatever the watcher knows.
+        self._remembered.pop(token, None)
         caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
-        self._remembered[token] = caller
-        self._remembered.move_to_end(token)
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+        if forgotten == self._forgotten:
+            self._remembered[token] = caller
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
 
     def forget(self, *subjects: UUID) -> None:
         """Ask the database anew about these sessions, keys or people: their rights have changed."""
+        self._forgotten += 1
         changed = set(subjects)
+        if EVERYBODY in changed:
+            self._remembered.clear()
         for token, caller in list(self._remembered.items()):
             if caller.source_id in changed or caller.user_id in changed:
                 del self._remembered[token]
@@ -102,15 +130,11 @@ class Callers:
             except Exception:  # noqa: BLE001 - the database may be gone already, and this is only a convenience
                 logger.warning("could not record the last use of API keys")
 
-    def _is_current(self, caller: Caller) -> bool:
-        if caller.expires_at is not None and caller.expires_at <= clock.seconds():
-            return False
-        return monotonic() - self._watched_at < self._delay
-
     async def _session(self, token: str) -> Caller:
         claims = self._authentication.access_tokens.claims(token)
         if claims is None:
             raise InvalidTokenError
+        asked_at = clock.elapsed()
         row = await self._database.row(prepared(queries.live_session), {"session_id": claims.session_id})
         if row is None or row["user_id"] != claims.user_id:
             raise InvalidTokenError
@@ -119,18 +143,21 @@ class Callers:
             is_superuser=row["is_superuser"],
             method="session",
             source_id=claims.session_id,
-            expires_at=claims.expires_at,
+            expires_at=min(claims.expires_at, row["expires_at"].timestamp()),
+            remembered_until=asked_at + min(claims.expires_at - clock.seconds(), row["seconds_left"]),
         )
 
     async def _key(self, token: str) -> Caller:
         if not is_api_key(token):
             raise InvalidApiKeyError
+        asked_at = clock.elapsed()
         row = await self._database.row(prepared(queries.api_key_by_hash), {"secret_hash": hashed(token)})
         if row is None or not row["is_active"]:
             raise InvalidApiKeyError
         if row["revoked_at"] is not None:
             raise ApiKeyRevokedError
-        if row["expires_at"] is not None and row["expires_at"] <= clock.now():
+        seconds_left = inf if row["seconds_left"] is None else row["seconds_left"]
+        if seconds_left <= 0:
             raise ApiKeyExpiredError
         return Caller(
             user_id=row["user_id"],
@@ -140,20 +167,42 @@ class Callers:
             expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
             scopes=with_implied(row["scopes"]),
             project_id=row["project_id"],
+            remembered_until=asked_at + seconds_left,
         )
 
     async def _watch(self) -> None:
         # Two readings fit into the promised delay, and what a reading itself may take.
         while True:
             try:
-                started = monotonic()
-                rows = await self._database.rows(prepared(queries.changed_subjects, OVERLAP))
-                self.forget(*(row["subject"] for row in rows))
-                self._watched_at = started
+                await self._read_changes()
                 await self._record_use()
             except Exception as error:  # noqa: BLE001 - whatever it is, watching must go on
                 logger.warning("cannot read access changes: %s", error)
             await asyncio.sleep(self._delay * 0.4)
+
+    async def _read_changes(self) -> None:
+        started = clock.elapsed()
+        row = await self._database.row(prepared(queries.access_changes), {"since": self._position})
+        assert row is not None
+        if row["is_standby"]:
+            raise UnavailableError("this server follows another one, which may know more")
+        # A position means nothing to another server, nor to the same one after it lost what was not written yet.
+        if started - self._watched_at >= self._delay or row["server"] != self._server:
+            self.forget(EVERYBODY)
+            self._kept_from = None
+        elif row["subjects"]:
+            self.forget(*row["subjects"])
+        self._position, self._server, self._watched_at = row["position"], row["server"], started
+        await self._delete_changes(row)
+
+    async def _delete_changes(self, reading: dict[str, Any]) -> None:
+        """Delete the changes that every process has seen, or has missed for so long that it begins anew."""
+        if self._kept_from is None:
+            self._kept_from = self._watched_at, reading["position"]
+        since, position = self._kept_from
+        if self._watched_at - since >= KEEP_CHANGES:
+            await delete_all(self._database, prepared(_changes_before), {"position": position})
+            self._kept_from = None
 
     async def _record_use(self) -> None:
         used, self._used_keys = self._used_keys, set()
@@ -168,3 +217,7 @@ class Callers:
             .values(last_used_at=func.now())
         )
         await self._database.rows(statement)
+
+
+def _changes_before() -> Executable:
+    return deletion(Expired(AccessChange, AccessChange.transaction_id < given("position", BigInteger)))

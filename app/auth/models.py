@@ -110,6 +110,15 @@ class AccessChange(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     subject: Mapped[UUID]
+    """Whose rights changed; `EVERYBODY` where that cannot be told."""
+
+    transaction_id: Mapped[int] = mapped_column(BigInteger, server_default=text("pg_current_xact_id()::text::bigint"))
+    """The transaction that changed them: becomes visible as a whole, whenever it is committed."""
+
     changed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
 
-    __table_args__ = (Index("access_changes_changed_at_idx", "changed_at"),)
+    __table_args__ = (Index("access_changes_transaction_id_idx", "transaction_id"),)
+
+
+EVERYBODY = UUID(int=0)
+"""The subject of a change that may be anybody's."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Hashable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Double, LargeBinary, Text, Uuid, cast, extract, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
 from app.core.housekeeping import Expired
@@ -75,10 +78,15 @@ def users(_: Hashable, shape: Shape) -> Rows:
     return page_of(shape, User.id, select(*ACCOUNT))
 
 
+def _seconds_until(moment: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """How long it is until then by the database's clock; null for ever."""
+    return cast(extract("epoch", moment - func.now()), Double).label("seconds_left")
+
+
 def live_session() -> Rows:
-    """The person of a session that has not ended, if active."""
+    """The person of a session that has not ended, if active, and when it ends."""
     return (
-        select(User.id.label("user_id"), User.is_superuser)
+        select(User.id.label("user_id"), User.is_superuser, Session.expires_at, _seconds_until(Session.expires_at))
         .join(Session, Session.user_id == User.id)
         .where(
             Session.id == given("session_id", Uuid),
@@ -98,6 +106,7 @@ def api_key_by_hash() -> Rows:
             ApiKey.scopes,
             ApiKey.project_id,
             ApiKey.expires_at,
+            _seconds_until(ApiKey.expires_at),
             ApiKey.revoked_at,
             User.is_active,
             User.is_superuser,
@@ -129,17 +138,27 @@ def api_key(_: Hashable) -> Rows:
     return select(*API_KEY).where(ApiKey.id == given("key_id", Uuid), own)
 
 
-def changed_subjects(within: timedelta) -> Rows:
-    """The sessions, keys and people whose rights changed lately."""
-    return select(AccessChange.subject).where(AccessChange.changed_at > func.now() - within).distinct()
+def access_changes() -> Rows:
+    """One row: the sessions, keys and people whose rights were changed by transactions that a reading at position
+    `since` did not see; the position of this reading; on which run of which server that holds, and whether it is one
+    that follows another.
+
+    The position is the oldest transaction under way: whatever is committed later, however late, is numbered from there.
+    """
+    subjects = select(AccessChange.subject).where(AccessChange.transaction_id >= given("since", BigInteger)).distinct()
+    return select(
+        func.array(subjects.scalar_subquery(), type_=ARRAY(Uuid)).label("subjects"),
+        cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger).label("position"),
+        func.pg_postmaster_start_time().label("server"),
+        func.pg_is_in_recovery().label("is_standby"),
+    )
 
 
-def expired(*, keep_changes: timedelta, keep_ended: timedelta) -> tuple[Expired, ...]:
+def expired(*, keep_ended: timedelta) -> tuple[Expired, ...]:
     """What nobody needs any longer."""
     ended = func.now() - keep_ended
     return (
         Expired(Attempt, Attempt.resets_at < func.now()),
-        Expired(AccessChange, AccessChange.changed_at < func.now() - keep_changes),
         Expired(Session, or_(Session.expires_at < ended, Session.revoked_at < ended)),
         Expired(ApiKey, ApiKey.revoked_at < ended),
     )

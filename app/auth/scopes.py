@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Any, Literal
 from uuid import UUID
 
@@ -65,6 +66,9 @@ class Caller:
 
     project_id: UUID | None = None
     """The only project that a key reaches; None: every project of the person."""
+
+    remembered_until: float = inf
+    """When the token, its session or the key ends, by `clock.elapsed`."""
 
     @property
     def principal(self) -> UUID:

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, delete, func, literal, literal_column, select
 
 from app.core.database import Database
 from app.core.models import Base
+from app.core.statements import Statement
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class Housekeeping:
     def __init__(self, database: Database, expired: Iterable[Expired], *, every: float = EVERY) -> None:
         self._database = database
         self._every = every
-        self._steps = [_step(rows) for rows in expired]
+        self._steps = [deletion(rows) for rows in expired]
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,9 +55,7 @@ class Housekeeping:
     async def purge(self) -> None:
         """Delete what has expired by now."""
         for step in self._steps:
-            deleted = STEP
-            while deleted == STEP:
-                deleted = len(await self._database.rows(step))
+            await delete_all(self._database, step)
 
     async def _run(self) -> None:
         while True:
@@ -66,9 +66,18 @@ class Housekeeping:
                 logger.warning("cannot delete what has expired: %s", error)
 
 
-def _step(expired: Expired) -> Executable:
+def deletion(expired: Expired) -> Executable:
     """Delete a bounded number of rows, of those that no other process is deleting and no request is changing."""
     place: ColumnElement[Any] = literal_column("ctid")
     rows = select(place).select_from(expired.model).where(expired.condition).limit(STEP)
     locked = rows.with_for_update(skip_locked=True).scalar_subquery()
     return delete(expired.model).where(place == func.any(func.array(locked))).returning(literal(1))
+
+
+async def delete_all(
+    database: Database, step: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Repeat a `deletion` until nothing is left for it."""
+    deleted = STEP
+    while deleted == STEP:
+        deleted = len(await database.rows(step, parameters))
