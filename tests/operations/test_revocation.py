@@ -3,21 +3,27 @@
 import asyncio
 import logging
 import os
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.auth.callers import Callers
+from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError
 from app.auth.models import User
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database import Database, plain_url
+from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of
@@ -189,3 +195,177 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
         await database.rows(text("UPDATE users SET is_active = false"))
         assert_problem(await api.get(f"/projects/{project.id}"), 401, "invalid_token")
         await blind.state.callers.start()
+
+
+@pytest.fixture(scope="module")
+def worker(server_url: str) -> Iterator[Service]:
+    """A service that a test may stop for a while."""
+    with running_service(server_url, environment={"TALLER_REVOCATION_DELAY": str(DELAY)}) as service:
+        yield service
+
+
+@pytest.fixture
+async def operator(worker: Service) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the operator's to that service's database."""
+    connection = await asyncpg.connect(plain_url(worker.database_url))
+    yield connection
+    await connection.close()
+
+
+HOUR_LATER = """
+    UPDATE access_changes SET changed_at = changed_at - interval '1 hour';
+    DELETE FROM access_changes WHERE transaction_id < pg_current_xact_id()::text::bigint;
+"""
+"""What an hour makes of the changes that are committed: they are old, and other processes have deleted them."""
+
+REVOKED = "UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL"
+DEACTIVATED = "UPDATE users SET is_active = false WHERE username <> 'admin'"
+
+
+def new_callers(client: httpx2.Client) -> list[dict[str, str]]:
+    """A session and a key of two people, both remembered."""
+    key = client.post(
+        "/auth/api-keys", json={"name": "k", "scopes": ["projects:read"]}, headers=new_person(client, "ben")
+    ).json()
+    callers = [new_person(client, "ada"), {"X-API-Key": key["secret"]}]
+    for headers in callers * 3:
+        assert client.get("/projects/", headers=headers).status_code == 200
+    return callers
+
+
+async def assert_refused_for_good(client: httpx2.Client, callers: list[dict[str, str]]) -> None:
+    """Within the promised time from now, and whenever they try again."""
+    await asyncio.sleep(DELAY)
+    for _ in range(3):
+        assert [client.get("/projects/", headers=headers).status_code for headers in callers] == [401, 401]
+        await asyncio.sleep(DELAY / 2)
+
+
+async def test_what_is_revoked_while_a_worker_stands_still_is_refused_when_it_goes_on(
+    worker: Service, operator: asyncpg.Connection
+) -> None:
+    with worker.client() as client:
+        callers = new_callers(client)
+        worker.process.send_signal(signal.SIGSTOP)
+        try:
+            await operator.execute(REVOKED)
+            await operator.execute(DEACTIVATED)
+            await operator.execute(HOUR_LATER)
+            await asyncio.sleep(1.2 * DELAY)
+        finally:
+            worker.process.send_signal(signal.SIGCONT)
+        await assert_refused_for_good(client, callers)
+
+
+async def test_what_is_revoked_while_a_worker_has_no_database_is_refused_when_it_has_one(
+    worker: Service, operator: asyncpg.Connection
+) -> None:
+    name = await operator.fetchval("SELECT current_database()")
+    with worker.client() as client:
+        callers = new_callers(client)
+        other = await asyncpg.connect(plain_url(server.with_database(worker.database_url, "postgres")))
+        try:
+            await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2"
+            await other.execute(others, name, operator.get_server_pid())
+            await asyncio.sleep(1.2 * DELAY)
+            assert not client.get("/projects/", headers=callers[0]).is_success
+            await operator.execute(REVOKED)
+            await operator.execute(DEACTIVATED)
+            await operator.execute(HOUR_LATER)
+        finally:
+            await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            await other.close()
+        await asyncio.to_thread(worker.wait_until_ready)
+        await assert_refused_for_good(client, callers)
+
+
+async def test_a_revocation_that_takes_long_to_commit_is_seen(worker: Service, operator: asyncpg.Connection) -> None:
+    with worker.client() as client:
+        callers = new_callers(client)
+        async with operator.transaction():
+            await operator.execute(REVOKED)
+            await operator.execute(DEACTIVATED)
+            await operator.execute(HOUR_LATER)
+            # Long enough for several readings that do not see it.
+            await asyncio.sleep(1.5 * DELAY)
+            assert [client.get("/projects/", headers=headers).status_code for headers in callers] == [200, 200]
+        await assert_refused_for_good(client, callers)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sessions SET expires_at = now()",
+        "TRUNCATE sessions, api_keys",
+        "DELETE FROM users WHERE username <> 'admin'",
+    ],
+)
+async def test_whatever_takes_a_session_away_by_sql_is_seen(
+    worker: Service, operator: asyncpg.Connection, change: str
+) -> None:
+    with worker.client() as client:
+        callers = new_callers(client)
+        await operator.execute(change)
+        if "api_keys" not in change:
+            await operator.execute(REVOKED)
+        await assert_refused_for_good(client, callers)
+
+
+async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered(
+    app: FastAPI, user: User, database: Database
+) -> None:
+    callers: Callers = app.state.callers
+    key, secret = await key_of(app, user)
+    for forgotten, is_remembered in ((uuid7(), False), (key.id, False), (None, True)):
+        looked_up = asyncio.create_task(callers.identify(secret))
+        await asyncio.sleep(0)
+        if forgotten is not None:
+            callers.forget(forgotten)
+        assert (await looked_up).source_id == key.id
+        assert (callers.remembered(secret) is not None) is is_remembered
+
+
+async def test_whoever_is_refused_once_is_not_remembered(app: FastAPI, user: User, database: Database) -> None:
+    callers: Callers = app.state.callers
+    _, secret = await key_of(app, user)
+    await callers.identify(secret)
+    # As nobody does: no trigger tells of it.
+    async with database.unit() as unit:
+        await unit.rows(text("SET LOCAL session_replication_role = replica"))
+        await unit.rows(text("UPDATE api_keys SET revoked_at = now()"))
+    assert callers.remembered(secret) is not None
+    with pytest.raises(ApiKeyRevokedError):
+        await callers.identify(secret)
+    assert callers.remembered(secret) is None
+
+
+async def test_a_key_that_ends_while_it_is_remembered_ends(app: FastAPI, user: User, database: Database) -> None:
+    callers: Callers = app.state.callers
+    _, secret = await key_of(app, user, expires_at=datetime.now(UTC) + timedelta(seconds=0.5))
+    await callers.identify(secret)
+    assert callers.remembered(secret) is not None
+    await asyncio.sleep(0.5)
+    assert callers.remembered(secret) is None
+    with pytest.raises(ApiKeyExpiredError):
+        await callers.identify(secret)
+
+
+async def test_changes_are_kept_until_every_process_has_seen_them(
+    blind: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = blind.state.database
+    user = UserFactory.build()
+    await store(database, user)
+    await key_of(blind, user)
+    monkeypatch.setattr("app.auth.callers.KEEP_CHANGES", 1.0)
+    async with database.unit() as unit:
+        await unit.rows(text("UPDATE api_keys SET revoked_at = now()"))
+        await asyncio.sleep(1.5)
+    left = text("SELECT count(*) AS left FROM access_changes")
+    assert await database.row(left) == {"left": 1}
+    for _ in range(50):
+        if await database.row(left) == {"left": 0}:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("still kept")

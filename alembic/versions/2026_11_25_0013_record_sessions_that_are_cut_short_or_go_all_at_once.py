@@ -1,4 +1,4 @@
-"""Record sessions that are cut short, and all sessions that go at once.
+"""Record sessions that are cut short or go all at once.
 
 Revision: 0013
 Revises: 0012

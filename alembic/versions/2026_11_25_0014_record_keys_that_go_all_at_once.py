@@ -1,4 +1,4 @@
-"""Record all API keys that go at once.
+"""Record keys that go all at once.
 
 Revision: 0014
 Revises: 0013
