@@ -155,6 +155,14 @@ async def test_bytes_that_are_no_token_do_not_hold(app: FastAPI, database: Datab
     assert_problem(await ask(app, token), 401, "invalid_token")
 
 
+@pytest.mark.parametrize(("padding", "status"), [(100, 200), (1_000, 401), (40_000, 401)])
+async def test_a_token_longer_than_any_of_ours_is_not_even_read(
+    app: FastAPI, session: Session, secret: str, key_id: dict[str, str], padding: int, status: int
+) -> None:
+    token = jwt.encode(claims(session, padding="x" * padding), secret, headers=key_id)
+    assert (await ask(app, token)).status_code == status
+
+
 @pytest.mark.parametrize("scheme", [b"Basic", b"Token", b"Digest", b""])
 async def test_another_scheme_is_no_token(
     app: FastAPI, session: Session, secret: str, key_id: dict[str, str], scheme: bytes
