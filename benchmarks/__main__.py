@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.embedded import EmbeddedPostgresError
-from benchmarks import report, soak
+from benchmarks import hostile, report, soak
 from benchmarks.contender import ALL, BY_NAME, earlier, without_limits
 from benchmarks.data import FULL, QUICK
 from benchmarks.operations import operations
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="REQUESTS",
         help="instead: so many requests to Taller alone, and its memory meanwhile",
     )
+    parser.add_argument(
+        "--hostile", action="store_true", help="instead: requests that want to cost much, of every operation of the API"
+    )
     parser.add_argument("--rounds", type=int, help="how often everything is measured (5; quick: 1)")
     parser.add_argument("--seconds", type=float, help="per measurement (2; quick: 0.3); half of it for the curves")
     parser.add_argument("--directory", type=Path, default=HERE / ".data", help="for the embedded PostgreSQL and logs")
@@ -48,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.soak is not None:
             found = soak.soak(chosen.soak, scale, chosen.directory)
             soak.publish(found, chosen.output, README if chosen.soak >= COMPLETE_SOAK and not chosen.quick else None)
+            return
+        if chosen.hostile:
+            costs = hostile.hostile(QUICK, chosen.directory, chosen.operations or (), times=1 if chosen.quick else 3)
+            hostile.publish(costs, chosen.output)
             return
         _refuse_unknown("operation", wanted, [name for one in known for name in (one.name, one.sweep) if name])
         _refuse_unknown("contender", contenders, list(BY_NAME))

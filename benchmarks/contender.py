@@ -292,6 +292,10 @@ class Running:
             self._signed_in_at = time.monotonic()
         return self._authorization
 
+    def sign_in_anew(self) -> None:
+        """The next `authorization` is another one."""
+        self._signed_in_at = float("-inf")
+
     def _sign_in(self, body: str, content_type: str) -> str:
         status, answer = self.request("POST", "/api/v1/auth/login", body, {"Content-Type": content_type})
         if status != 200:
