@@ -32,6 +32,9 @@ class User(Identified, Timestamped, Base):
         CheckConstraint("char_length(username) BETWEEN 1 AND 32", name="username_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 320", name="email_length"),
         CheckConstraint("password_state IN ('chosen', 'one_time', 'spent')", name="password_state"),
+        Index("users_username_key", text('lower(username COLLATE "C")'), unique=True),
+        Index("users_email_key", text('lower(email COLLATE "C")'), unique=True),
+        # Before revision 0012, the server's locale decided what small letters are. The next release drops them.
         Index("users_username_lower_key", text("lower(username)"), unique=True),
         Index("users_email_lower_key", text("lower(email)"), unique=True),
     )

@@ -40,6 +40,11 @@ API_KEY = (
 )
 
 
+def _lowered() -> ColumnElement[str]:
+    # The server's locale must not decide what its small letters are: a Turkish one has another i.
+    return func.lower(User.username.collate("C"))
+
+
 def user_by_id(user_id: UUID) -> Rows:
     """The account with this id."""
     return select(*ACCOUNT).where(User.id == user_id)
@@ -54,7 +59,7 @@ def login_by_name(name: str) -> Rows:
     """The account with this username, whatever its case, with what is needed to check its password."""
     # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
     # more guesses for another way to write the same name.
-    return select(*LOGIN).where(func.lower(User.username) == name.lower())
+    return select(*LOGIN).where(_lowered() == name.lower())
 
 
 def account(_: Hashable) -> Rows:
@@ -69,7 +74,7 @@ def user(_: Hashable) -> Rows:
 
 def person(_: Hashable) -> Rows:
     """What everybody may know of the active person with a username, given in lower case (see `login_by_name`)."""
-    return select(User.id, User.username).where(func.lower(User.username) == given("username", Text), User.is_active)
+    return select(User.id, User.username).where(_lowered() == given("username", Text), User.is_active)
 
 
 @listing({"id": Key(User.id)}, "-id")

@@ -200,9 +200,9 @@ async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dic
 
 def _refuse_taken(error: ConstraintError) -> NoReturn:
     match error.constraint:
-        case "users_username_lower_key":
+        case "users_username_key" | "users_username_lower_key":
             raise UsernameTakenError from None
-        case "users_email_lower_key":
+        case "users_email_key" | "users_email_lower_key":
             raise EmailTakenError from None
     raise error
 

@@ -7,12 +7,12 @@ that each is in the order of the same index. docs/decisions/0015-cursors.md tell
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Date, DateTime, Uuid, and_, false, or_, tuple_
+from sqlalchemy import ColumnElement, Date, DateTime, Text, Uuid, and_, collate, false, func, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement, UnaryExpression
 from sqlalchemy.types import TypeEngine
@@ -43,6 +43,8 @@ class Key:
 
     column: Column
     is_nullable: bool = False
+    compared: Callable[[Any], Any] = lambda value: value
+    """What is compared of a value, where that is not the value itself."""
 
     @property
     def type_(self) -> TypeEngine[Any]:
@@ -68,6 +70,11 @@ _READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[str], Any]], ...] = (
 
 Keys = Mapping[str, Key]
 Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
+
+
+def alphabetical(text: Any) -> ColumnElement[Any]:
+    """What is compared of a text that people sort by: neither letter case nor accents, and alike on every server."""
+    return func.sort_key(collate(text, "C"), type_=Text)
 
 
 def order_of(text: str, tie: str) -> Order:
@@ -102,7 +109,7 @@ def parts_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Par
     position = None if after is None else list(_position(order, keys, after))
     if not key.is_nullable:
         return [Part(() if position is None else (_beyond(order, keys, position),), order, keys)]
-    some = {**keys, first.name: Key(key.column)}
+    some = {**keys, first.name: replace(key, is_nullable=False)}
     with_value = (key.column.is_not(None),)
     without = (key.column.is_(None),)
     rest = order[1:]
@@ -125,7 +132,7 @@ def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpre
 def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryExpression[Any]]:
     ordering = []
     for sort in order:
-        column = keys[sort.name].column if columns is None else columns[sort.name]
+        column = keys[sort.name].compared(keys[sort.name].column if columns is None else columns[sort.name])
         directed = column.desc() if sort.is_descending else column.asc()
         if keys[sort.name].is_nullable:
             directed = directed.nulls_first() if sort.has_nulls_first else directed.nulls_last()
@@ -133,14 +140,15 @@ def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryEx
     return ordering
 
 
-def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[BindParameter[Any] | None]:
+def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[ColumnElement[Any] | None]:
     for number, (sort, is_null) in enumerate(zip(order, after, strict=True)):
-        yield None if is_null else given(f"after_{number}", keys[sort.name].type_)
+        key = keys[sort.name]
+        yield None if is_null else key.compared(given(f"after_{number}", key.type_))
 
 
-def _beyond(order: Order, keys: Keys, position: Sequence[BindParameter[Any] | None]) -> ColumnElement[bool]:
+def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:
     """Holds for the rows that follow the position."""
-    columns = [keys[sort.name].column for sort in order]
+    columns = [keys[sort.name].compared(keys[sort.name].column) for sort in order]
     directions = {sort.is_descending for sort in order}
     if len(directions) == 1 and not any(keys[sort.name].is_nullable for sort in order):
         rows, values = tuple_(*columns), tuple_(*position)
@@ -158,7 +166,7 @@ def _beyond(order: Order, keys: Keys, position: Sequence[BindParameter[Any] | No
     return and_(columns[0] <= start if order[0].is_descending else columns[0] >= start, or_(*alternatives))
 
 
-def _further(sort: Sort, column: Column, value: BindParameter[Any] | None, *, is_nullable: bool) -> ColumnElement[bool]:
+def _further(sort: Sort, column: Column, value: ColumnElement[Any] | None, *, is_nullable: bool) -> ColumnElement[bool]:
     if value is None:
         return column.is_not(None) if sort.has_nulls_first else false()
     further = column < value if sort.is_descending else column > value

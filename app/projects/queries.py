@@ -10,7 +10,7 @@ from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement
 from app.core.search import document, found, relevance
-from app.core.sorting import Key, Keys
+from app.core.sorting import Key, Keys, alphabetical
 from app.core.statements import Column, Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, beside, tag, this_project
@@ -49,7 +49,8 @@ def project(permission: Permission, shape: PreconditionShape | None = None) -> R
 DOCUMENT = document(Project.name, Project.description)
 
 KEYS: Keys = {
-    **{column.key: Key(column) for column in (Project.id, Project.name, Project.created_at, Project.updated_at)},
+    **{column.key: Key(column) for column in (Project.id, Project.created_at, Project.updated_at)},
+    "name": Key(Project.name, compared=alphabetical),
     RELEVANCE: Key(relevance(DOCUMENT)),
 }
 """What projects can be sorted by."""

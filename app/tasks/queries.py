@@ -26,7 +26,7 @@ from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement, reach
 from app.core.search import document, found, relevance
-from app.core.sorting import Key, Keys, Part
+from app.core.sorting import Key, Keys, Part, alphabetical
 from app.core.statements import Column, Rows, fixed, given
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
@@ -69,7 +69,8 @@ def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows
 DOCUMENT = document(Task.title, Task.description, Task.project_id)
 
 KEYS: Keys = {
-    **{column.key: Key(column) for column in (Task.priority, Task.created_at, Task.updated_at, Task.title)},
+    **{column.key: Key(column) for column in (Task.priority, Task.created_at, Task.updated_at)},
+    "title": Key(Task.title, compared=alphabetical),
     "completed": Key(Task.completed),
     "due_date": Key(Task.due_date, is_nullable=True),
     "id": Key(Task.id),

@@ -28,7 +28,8 @@ def differences(url: str) -> list[Any]:
 
 def create_from_models(url: str, migrated: str) -> None:
     """The tables as the models describe them, without any migration but for the functions that their indexes use."""
-    functions = fetch(migrated, "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'search_document'")
+    used = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname IN ('search_document', 'sort_key')"
+    functions = fetch(migrated, used)
     server.execute(url, "CREATE TEXT SEARCH CONFIGURATION taller (COPY = pg_catalog.simple)", *functions)
     _run(url, Base.metadata.create_all)
 

@@ -179,10 +179,12 @@ INDEXED = {
     "-due_date": "tasks_by_due_date_idx",
     "created_at": "tasks_by_created_at_idx",
     "-created_at": "tasks_by_created_at_idx",
+    "title": "tasks_by_title_idx",
+    "-title": "tasks_by_title_idx",
 }
 """Sorts that an index answers, at any depth."""
 
-WITHIN_THE_PROJECT = ["title", "-title", "updated_at", "-updated_at", "completed", "-completed,title"]
+WITHIN_THE_PROJECT = ["updated_at", "-updated_at", "completed", "-completed,title"]
 """Sorts for which a page reads the whole project and keeps the best: at any depth the same, but the project's size."""
 
 BY_GROUPS = ["-priority,due_date", "priority,-created_at", "due_date,-priority", "-due_date,title"]
@@ -233,7 +235,7 @@ async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd
     for depth in (0, 900_000):
         plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
         assert len(scans(plan)) == 1
-        assert rows_read(plan) == TASKS
+        assert rows_read(plan) == pytest.approx(TASKS, abs=10), "figures of parallel workers are rounded"
         (found,) = sorts(plan)
         assert found["Sort Method"] == "top-N heapsort", "in memory, and no more than the page is kept"
 
