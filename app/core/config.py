@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a request waits for a free connection before it is answered 503."""
 
-    caller_concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
-    """Requests of one person that a worker serves at a time; further ones wait; empty means half its connections."""
+    caller_concurrency: Annotated[int, Field(ge=1, le=200)] = 5
+    """Requests of one person that a worker serves at a time; further ones wait. One connection is left for others."""
 
     database_connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds to wait for PostgreSQL to accept a connection."""
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
     @property
     def caller_share(self) -> int:
         """How many requests of one person a worker serves at a time."""
-        return self.caller_concurrency or max(1, self.database_pool_size // 2)
+        return min(self.caller_concurrency, max(1, self.database_pool_size - 1))
 
     @property
     def rate_limits(self) -> dict[str, tuple[int, int]]:

@@ -85,7 +85,14 @@ async def test_passwords_beyond_the_queue_are_refused_at_once(settings: Settings
 async def shared(settings: Settings, database: Database) -> AsyncIterator[FastAPI]:
     """An application in which a person has two of four connections, and does not wait for long."""
     app = create_app(
-        settings.model_copy(update={"database_pool_size": 4, "database_pool_timeout": 0.5, "statement_timeout": 60})
+        settings.model_copy(
+            update={
+                "database_pool_size": 4,
+                "caller_concurrency": 2,
+                "database_pool_timeout": 0.5,
+                "statement_timeout": 60,
+            }
+        )
     )
     async with app.router.lifespan_context(app):
         yield app
