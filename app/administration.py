@@ -25,6 +25,7 @@ from app.core.listing import Shape, items_among
 from app.core.migrations import schema_state
 from app.core.statements import prepared
 from app.features import PORTS
+from app.projects.queries import without_active_owner
 from app.tasks.queries import wrong_counts
 
 Action = Callable[["Operator", Namespace], Awaitable[None]]
@@ -60,7 +61,8 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "--days", type=int, choices=range(1, 36501), metavar="DAYS", help="how long it lasts; for ever unless given"
     )
     create.add_argument("--project", type=UUID, help="the id of the only project that it reaches")
-    _command(keys, "revoke", revoke_key, "revoke an API key").add_argument("secret_or_id")
+    revoke = _command(keys, "revoke", revoke_key, "revoke an API key; its secret is asked for or read from input")
+    revoke.add_argument("id", nargs="?", help="the key's id, where its secret is not at hand")
 
 
 def administer(settings: Settings, url: str, action: Action, arguments: Namespace) -> None:
@@ -134,7 +136,7 @@ async def create_key(operator: "Operator", arguments: Namespace) -> None:
 
 async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
     """`taller keys revoke`."""
-    key = await service.revoke_any_api_key(operator.database, arguments.secret_or_id)
+    key = await service.revoke_any_api_key(operator.database, _key_id(arguments.id) or _read_secret("API key: "))
     print(f"revoked {key['name']} ({key['id']})")
 
 
@@ -150,6 +152,9 @@ async def examine(operator: "Operator", _: Namespace) -> None:
     if wrong:
         raise AdministrationError(f"the task counts of {len(wrong)} projects are wrong")
     print("task counts: right")
+    # Nothing is wrong with those, but only an administrator can give them to somebody.
+    for row in await operator.database.rows(without_active_owner()):
+        print(f"no active owner: project_id={row['id']}")
 
 
 class Operator:
@@ -187,13 +192,26 @@ async def _operator(settings: Settings) -> AsyncGenerator[Operator]:
 
 
 def _read_password() -> str:
-    """Asked for twice on a terminal, else the first line of the input. Never an argument: others can read those."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
+    password = _read_secret("Password: ")
+    if sys.stdin.isatty() and getpass.getpass("Again: ") != password:
         raise AdministrationError("the two passwords differ")
     return password
+
+
+def _read_secret(prompt: str) -> str:
+    """Asked for on a terminal, else the first line of the input. Never an argument: others can read those."""
+    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+
+
+def _key_id(argument: str | None) -> UUID | None:
+    try:
+        return None if argument is None else UUID(argument)
+    except ValueError:
+        # It may be a secret, which is not said again.
+        raise AdministrationError(
+            "that is not the id of a key; a secret is no argument, because others can read those: "
+            "run `taller keys revoke` without one, and enter the secret or send it to standard input"
+        ) from None
 
 
 def _group(

@@ -14,6 +14,7 @@ from app.auth.errors import (
     InsufficientScopeError,
     InvalidApiKeyError,
     InvalidTokenError,
+    KeyBoundToProjectError,
     RegistrationClosedError,
     SessionRequiredError,
     UserNotFoundError,
@@ -222,6 +223,21 @@ class Admin(SignedIn):
         return caller
 
 
+class PeopleLookup(SignedIn):
+    """Admits whoever may look people up, which is beyond any one project."""
+
+    def __init__(self) -> None:
+        super().__init__(Scope.MEMBERS_READ)
+        self.errors = (*self.errors, KeyBoundToProjectError)
+
+    async def caller(self, request: Request) -> Caller:
+        """The caller, who is not bound to a project."""
+        caller = await super().caller(request)
+        if caller.project_id is not None:
+            raise KeyBoundToProjectError
+        return caller
+
+
 CurrentCaller = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ))]
 """Whoever is calling, if they may read their own account."""
 
@@ -231,8 +247,8 @@ CurrentSession = Annotated[Caller, Depends(SignedIn(None))]
 AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE))]
 """Whoever is calling, if they may change their own account."""
 
-PeopleReader = Annotated[Caller, Depends(SignedIn(Scope.MEMBERS_READ))]
-"""Whoever is calling, if they may see with whom projects are shared."""
+PeopleReader = Annotated[Caller, Depends(PeopleLookup())]
+"""Whoever is calling, if they may look people up."""
 
 Administrator = Annotated[Caller, Depends(Admin())]
 """An administrator in a session; what administers accounts is not for keys."""

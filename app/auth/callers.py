@@ -23,7 +23,7 @@ from app.auth import queries
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError, InvalidApiKeyError, InvalidTokenError
 from app.auth.manager import Authentication
 from app.auth.models import EVERYBODY, AccessChange, ApiKey
-from app.auth.scopes import Caller, with_implied
+from app.auth.scopes import Caller, scopes_of_key
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
 from app.core.database import Database
@@ -165,7 +165,7 @@ class Callers:
             method="api_key",
             source_id=row["id"],
             expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
-            scopes=with_implied(row["scopes"]),
+            scopes=scopes_of_key(row["scopes"], row["project_id"]),
             project_id=row["project_id"],
             remembered_until=asked_at + seconds_left,
         )

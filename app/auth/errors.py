@@ -84,6 +84,13 @@ class SessionRequiredError(ForbiddenError):
     title = "Sign in by password for this"
 
 
+class KeyBoundToProjectError(ForbiddenError):
+    """This API key reaches one project only: it neither creates others nor looks people up."""
+
+    code = "key_bound_to_project"
+    title = "The API key reaches one project only"
+
+
 class AdminRequiredError(ForbiddenError):
     """Only administrators may do this."""
 
@@ -147,7 +154,9 @@ class LastAdminError(ConflictError):
 
 
 class OnlyOwnerError(ConflictError):
-    """You are the only owner of a project that has other members: make one of them an owner, or delete the project."""
+    """You are the only owner who may sign in of a project that has other members: make one of them an owner, or delete
+    the project.
+    """
 
     code = "only_owner"
     title = "The only owner of a shared project"

@@ -283,7 +283,9 @@ class ApiKeyCreate(Input):
     expires_at: Annotated[AwareDatetime, AfterValidator(_future)] | None = Field(
         default=None, description="When it ends, with a time zone; null for never."
     )
-    project_id: UUID | None = Field(default=None, description="The only project that it reaches; null for all.")
+    project_id: UUID | None = Field(
+        default=None, description="The only project that it reaches, without scopes of the account; null for all."
+    )
 
 
 class ApiKeyRead(Schema):

@@ -35,17 +35,22 @@ _DESCRIPTIONS = {
     Scope.PROJECTS_WRITE: "See, create, change and delete projects.",
     Scope.TASKS_READ: "See tasks.",
     Scope.TASKS_WRITE: "See, create, change and delete tasks.",
-    Scope.MEMBERS_READ: "See a project's members, and look people up by username.",
+    Scope.MEMBERS_READ: "See a project's members, and look people up by username, unless bound to a project.",
     Scope.MEMBERS_WRITE: "See, add, change and remove a project's members.",
     Scope.ACCOUNT_READ: "See the account, its sessions and its API keys.",
     Scope.ACCOUNT_WRITE: "See and change the account.",
 }
 
 
-def with_implied(scopes: Iterable[str]) -> frozenset[str]:
-    """These scopes and those that they include."""
+UNBOUND = frozenset({Scope.ACCOUNT_READ, Scope.ACCOUNT_WRITE})
+"""What reaches beyond any one project: not for a key that is bound to one."""
+
+
+def scopes_of_key(scopes: Iterable[str], project_id: UUID | None) -> frozenset[str]:
+    """What a key may be used for: these scopes and those that they include, as far as its project reaches."""
     given = set(scopes)
-    return frozenset(given | {scope.removesuffix("write") + "read" for scope in given if scope.endswith(":write")})
+    given |= {scope.removesuffix("write") + "read" for scope in given if scope.endswith(":write")}
+    return frozenset(given if project_id is None else given - UNBOUND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from app.auth.models import ApiKey, Session, User
 from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
-from app.auth.scopes import Caller
+from app.auth.scopes import UNBOUND, Caller
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token, new_api_key
 from app.core.database import ConstraintError, Database, Unit
 from app.core.errors import FieldError, InvalidRequestError
@@ -371,6 +371,12 @@ async def create_api_key(
     database: Database, user_id: UUID, new: ApiKeyCreate, *, limit: int, project_visible: ProjectVisible
 ) -> dict[str, Any]:
     """Create a key; its secret is in the answer and nowhere else."""
+    beyond = [index for index, scope in enumerate(new.scopes) if new.project_id is not None and scope in UNBOUND]
+    if beyond:
+        detail = "reaches beyond one project: leave it out, or the project_id"
+        raise InvalidRequestError(
+            errors=[FieldError(pointer=f"/scopes/{index}", detail=detail, code="unbound") for index in beyond]
+        )
     async with database.unit() as unit:
         if new.project_id is not None and not await project_visible(unit, user_id, new.project_id):
             # The same for a project that does not exist and for one that this person may not see.
@@ -398,12 +404,9 @@ async def create_api_key(
     return {**key, "secret": secret}
 
 
-async def revoke_any_api_key(database: Database, secret_or_id: str) -> dict[str, Any]:
-    """Revoke a key, whoever's, by its secret or its id: what an operator does with one that was found lying about."""
-    try:
-        which = ApiKey.id == UUID(secret_or_id)
-    except ValueError:
-        which = ApiKey.secret_hash == hashed(secret_or_id)
+async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, Any]:
+    """Revoke a key, whoever's, by its id or its secret: what an operator does with one that was found lying about."""
+    which = ApiKey.id == key if isinstance(key, UUID) else ApiKey.secret_hash == hashed(key)
     return await _revoke(database, which, "There is no such API key, or it was revoked already.")
 
 

@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Request
 from sqlalchemy import or_, select
 
 from app.auth.access import CallerGuard
+from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
 from app.auth.scopes import Scope
 from app.core.conditional import (
@@ -19,7 +20,7 @@ from app.core.database import Unit, get_database
 from app.core.errors import AppError
 from app.core.guards import path_id
 from app.projects import queries
-from app.projects.errors import KeyBoundToProjectError, ProjectNotFoundError, RoleRequiredError
+from app.projects.errors import ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
 

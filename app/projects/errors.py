@@ -30,15 +30,8 @@ class RoleRequiredError(ForbiddenError):
         super().__init__(f"This needs the role {role} in the project; ask one of its owners.", errors=errors)
 
 
-class KeyBoundToProjectError(ForbiddenError):
-    """This API key reaches one project only, and so cannot create others."""
-
-    code = "key_bound_to_project"
-    title = "The API key reaches one project only"
-
-
 class LastOwnerError(ConflictError):
-    """This is the project's last owner: make another member an owner first."""
+    """This is the project's last owner who may sign in: make another member an owner first."""
 
     code = "last_owner"
     title = "The last owner"

@@ -126,8 +126,20 @@ def project_locked(project_id: UUID) -> Rows:
 
 
 def owners(project_id: UUID) -> Rows:
-    """The project's owners."""
-    return select(Member.user_id).where(Member.project_id == project_id, Member.role == Role.OWNER.value)
+    """The project's owners, and whether each may sign in."""
+    return (
+        select(Member.user_id, User.is_active)
+        .join(User, User.id == Member.user_id)
+        .where(Member.project_id == project_id, Member.role == Role.OWNER.value)
+    )
+
+
+def without_active_owner() -> Rows:
+    """The projects that have members, but no owner who may sign in: what only administrators can give to somebody."""
+    owner = select(User.id).join(Member, Member.user_id == User.id)
+    active = owner.where(Member.project_id == Project.id, Member.role == Role.OWNER.value, User.is_active)
+    member = select(Member.user_id).where(Member.project_id == Project.id)
+    return select(Project.id).where(member.exists(), ~active.exists()).order_by(Project.id)
 
 
 def member_count(project_id: UUID) -> Rows:
@@ -147,12 +159,13 @@ def owned_projects_locked(user_id: UUID) -> Rows:
 
 
 def shared_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
-    """Those of the projects that have members, but no other owner than the person who leaves."""
+    """Those of the projects that have members, but no owner who may sign in other than the person who leaves."""
     return (
         select(Member.project_id)
+        .join(User, User.id == Member.user_id)
         .where(among(Member.project_id, project_ids), Member.user_id != leaving)
         .group_by(Member.project_id)
-        .having(func.count().filter(Member.role == Role.OWNER.value) == 0)
+        .having(func.count().filter(Member.role == Role.OWNER.value, User.is_active) == 0)
         .limit(1)
     )
 

@@ -104,7 +104,8 @@ async def remove_member(database: Database, scope: ProjectScope, user_id: UUID) 
     async with database.unit() as unit:
         await _lock(unit, scope)
         caller = scope.caller
-        is_owner = caller.is_superuser or caller.user_id in await _owners(unit, scope.project_id)
+        owners = await unit.rows(queries.owners(scope.project_id))
+        is_owner = caller.is_superuser or any(owner["user_id"] == caller.user_id for owner in owners)
         if user_id != caller.user_id and not is_owner:
             raise RoleRequiredError(Role.OWNER.value)
         await _refuse_last_owner(unit, scope.project_id, user_id)
@@ -133,10 +134,9 @@ async def _lock(unit: Unit, scope: ProjectScope) -> None:
     await unit.one(queries.permitted, scope)
 
 
-async def _owners(unit: Unit, project_id: UUID) -> list[UUID]:
-    return [row["user_id"] for row in await unit.rows(queries.owners(project_id))]
-
-
 async def _refuse_last_owner(unit: Unit, project_id: UUID, user_id: UUID) -> None:
-    if await _owners(unit, project_id) == [user_id]:
+    """Keep an owner who may sign in, where this person is one of the owners."""
+    owners = await unit.rows(queries.owners(project_id))
+    others_are_active = any(owner["is_active"] and owner["user_id"] != user_id for owner in owners)
+    if not others_are_active and any(owner["user_id"] == user_id for owner in owners):
         raise LastOwnerError

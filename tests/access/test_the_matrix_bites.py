@@ -127,8 +127,9 @@ def preconditions_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = app.auth.queries.live_session().selected_columns
+
     def live_session() -> Rows:
-        columns = (User.id.label("user_id"), User.is_superuser)
         of_session = Session.id == given("session_id", Uuid)
         return select(*columns).join(Session, Session.user_id == User.id).where(of_session)
 

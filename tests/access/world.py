@@ -61,7 +61,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
     """Store a world for an operation that needs this scope."""
     authentication, database = app.state.authentication, app.state.database
     password = await authentication.passwords.hash(PASSWORD)
-    names = (*PEOPLE, "deactivated", "guest", "other_admin")
+    names = (*PEOPLE, "deactivated", "guest", "other_owner", "other_admin")
     people = {
         name: UserFactory.build(
             hashed_password=password,
@@ -76,6 +76,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
         "guest": Role.VIEWER,
         "editor": Role.EDITOR,
         "owner": Role.OWNER,
+        "other_owner": Role.OWNER,
         "deactivated": Role.OWNER,
     }
     members = [

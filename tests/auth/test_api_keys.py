@@ -152,10 +152,14 @@ async def test_a_key_of_one_project_reaches_that_alone(
 ) -> None:
     bound, other = await project_of(database, user), await project_of(database, user)
     everything = {"name": "x", "scopes": [scope.value for scope in Scope], "project_id": str(bound.id)}
-    answer = await api.post("/auth/api-keys", json=everything)
+    problem = assert_problem(await api.post("/auth/api-keys", json=everything), 400, "invalid_request")
+    assert {error["pointer"] for error in problem["errors"]} == {
+        f"/scopes/{number}" for number, scope in enumerate(Scope) if scope.value.startswith("account:")
+    }
+    scopes = [scope.value for scope in Scope if not scope.value.startswith("account:")]
+    answer = await api.post("/auth/api-keys", json={**everything, "scopes": scopes})
     assert answer.json()["project_id"] == str(bound.id)
     async with anonymous.with_key(answer.json()["secret"]) as caller:
-        assert (await caller.get("/auth/me")).json()["signed_in_by"]["project_id"] == str(bound.id)
         task = (await caller.post(f"/projects/{bound.id}/tasks/", json={"title": "Here"})).json()
         elsewhere = (await api.post(f"/projects/{other.id}/tasks/", json={"title": "There"})).json()
         assert [item["id"] for item in (await caller.get("/projects/")).json()["items"]] == [str(bound.id)]
@@ -164,8 +168,25 @@ async def test_a_key_of_one_project_reaches_that_alone(
         assert_problem(await caller.post(f"/projects/{other.id}/tasks/", json={"title": "x"}), 404, "project_not_found")
         assert_problem(await caller.delete(f"/tasks/{elsewhere['id']}"), 404, "task_not_found")
         assert_problem(await caller.post("/projects/", json={"name": "x"}), 403, "key_bound_to_project")
+        assert_problem(await caller.get(f"/users/by-username/{user.username}"), 403, "key_bound_to_project")
     assert (await api.delete(f"/projects/{bound.id}")).status_code == 204
     assert (await api.get("/auth/api-keys")).json()["total"] == 0
+
+
+async def test_a_key_of_one_project_that_was_made_with_scopes_of_the_account_lost_them(
+    app: FastAPI, anonymous: Api, user: User, database: Database
+) -> None:
+    project = await project_of(database, user)
+    _, secret = await key_of(app, user, project_id=project.id)
+    async with anonymous.with_key(secret) as caller:
+        assert (await caller.get(f"/projects/{project.id}")).status_code == 200
+        for method, path in (
+            ("GET", "/auth/me"),
+            ("PATCH", "/auth/me"),
+            ("GET", "/auth/sessions"),
+            ("GET", "/auth/api-keys"),
+        ):
+            assert_problem(await caller.request(method, path), 403, "insufficient_scope")
 
 
 async def test_an_administrators_key_of_one_project_reaches_that_alone(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.auth.passwords import COMMON, MIN_LENGTH, one_time_password
-from app.auth.scopes import Scope, with_implied
+from app.auth.scopes import Scope, scopes_of_key
 from app.auth.throttle import attempt_key
 from app.auth.tokens import (
     API_KEY_LENGTH,
@@ -66,7 +66,7 @@ def test_a_refresh_token_is_the_same_each_time_it_is_made() -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_write_implies_read_of_the_same_area(scope: Scope) -> None:
     area = scope.value.partition(":")[0]
-    assert with_implied([scope.value]) == {scope.value, f"{area}:read"}
+    assert scopes_of_key([scope.value], None) == {scope.value, f"{area}:read"}
     assert scope.description
 
 

@@ -135,11 +135,16 @@ def test_accounts_and_keys_from_the_command_line(
         by_key = {"X-API-Key": secret}
         signed_in_by = me(client, by_key).json()["signed_in_by"]
         assert (signed_in_by["id"], signed_in_by["scopes"]) == (key_id, ["account:read"])
-        assert taller(environment, "keys", "revoke", secret).stdout == f"revoked report ({key_id})\n"
+        assert taller(environment, "keys", "revoke", typed=f"{secret}\n").stdout == f"revoked report ({key_id})\n"
         assert refused_soon(client, by_key)
         assert me(client, by_key).json()["code"] == "api_key_revoked"
-        for again in (secret, key_id, "tlr_x"):
-            assert "no such API key" in refusal("keys", "revoke", again)
+        assert "no such API key" in refusal("keys", "revoke", key_id)
+        for again in (secret, "tlr_x", ""):
+            assert "no such API key" in refusal("keys", "revoke", typed=again)
+        # Whoever gives it as an argument all the same is told how it is done, and it is not shown once more.
+        said = refusal("keys", "revoke", secret)
+        assert "standard input" in said
+        assert secret not in said
 
         taller(environment, "users", "deactivate", "ada")
         assert refused_soon(client, headers)

@@ -12,7 +12,9 @@ from app.core.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from app.projects.models import Member, Project, Role
+from app.projects.queries import without_active_owner
 from tests.auth.factories import UserFactory
+from tests.auth.people import PASSWORD, person
 from tests.projects.factories import MemberFactory, add_member, project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
@@ -152,6 +154,59 @@ async def test_the_last_owner_can_neither_leave_nor_be_demoted(
     assert (await api.put(path_of(project, ben), json={"role": "owner"})).status_code == 200
     assert (await api.put(path_of(project, user), json={"role": "viewer"})).status_code == 200
     assert_problem(await api.put(path_of(project, user), json={"role": "owner"}), 403, "role_required")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("DELETE", "{members}{own}", None, "last_owner"),
+        ("PUT", "{members}{own}", {"role": "editor"}, "last_owner"),
+        ("DELETE", "/auth/me", {"password": PASSWORD}, "only_owner"),
+    ],
+    ids=["leave", "demote", "delete the account"],
+)
+async def test_an_owner_who_may_not_sign_in_does_not_count(
+    app: FastAPI,
+    anonymous: Api,
+    ben: User,
+    database: Database,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    code: str,
+) -> None:
+    ada = await person(app, "ada")
+    project = await project_of(database, ada)
+    gone = UserFactory.build(is_active=False)
+    await store(database, gone)
+    await add_member(database, project, gone, Role.OWNER)
+    await add_member(database, project, ben, Role.EDITOR)
+    members = path_of(project)
+    async with await anonymous.as_(ada) as api:
+        path = path.format(members=members, own=ada.id)
+        assert_problem(await api.request(method, path, json=body), 409, code)
+        # As soon as another one may sign in, it may be done; and who may not can be taken out.
+        assert (await api.put(f"{members}{ben.id}", json={"role": "owner"})).status_code == 200
+        assert (await api.delete(f"{members}{gone.id}")).status_code == 204
+        assert (await api.request(method, path, json=body)).is_success
+
+
+async def test_the_only_owner_stays_one_while_deactivated(
+    anonymous: Api, user: User, project: Project, ben: User, database: Database
+) -> None:
+    root = UserFactory.build(is_superuser=True)
+    await store(database, root)
+    await add_member(database, project, ben, Role.EDITOR)
+    async with await anonymous.as_(root) as admin:
+        # An account may have to be closed at once: no project stands in the way of that.
+        assert (await admin.patch(f"/users/{user.id}", json={"is_active": False})).status_code == 200
+        for role in ("viewer", "editor"):
+            assert_problem(await admin.put(path_of(project, user), json={"role": role}), 409, "last_owner")
+        assert_problem(await admin.delete(path_of(project, user)), 409, "last_owner")
+        assert await database.rows(without_active_owner()) == [{"id": project.id}]
+        assert (await admin.put(path_of(project, ben), json={"role": "owner"})).status_code == 200
+        assert (await admin.delete(path_of(project, user))).status_code == 204
+        assert await database.rows(without_active_owner()) == []
 
 
 @pytest.mark.parametrize("way", ["leaving", "demoting oneself", "demoting each other", "one of each"])

@@ -1,0 +1,25 @@
+"""Take scopes of the account from keys of one project.
+
+Revision: 0015
+Revises: 0014
+Created: 2026-11-25
+"""
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """The service takes no notice of them any more, so that they need not be shown either."""
+    op.execute(
+        "UPDATE api_keys SET scopes = array_remove(array_remove(scopes, 'account:read'), 'account:write') "
+        "WHERE project_id IS NOT NULL AND scopes && ARRAY['account:read', 'account:write']"
+    )
+
+
+def downgrade() -> None:
+    """What a key could do beyond its project does not come back."""
