@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SOURCES := app tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench format lock migration docs clean
+.PHONY: help install run test check bench fuzz format lock migration docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
@@ -45,6 +45,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, t
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)
+
+fuzz: $(STAMP) ## Try new cases on the OpenAPI document, as everybody who may call (or with options="--seed=…")
+	@$(BIN)/python -m tests.contract.fuzz $(options)
 
 format: $(STAMP) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format $(SOURCES)

@@ -112,7 +112,9 @@ class Target:
         return simple.get(schema.get("type"), schema.get("const", "x" * schema.get("minLength", 1)))
 
     def _value(self, parameter: Schema) -> str:
-        known = {"project_id": project_id(1), "task_id": task_id(1, 5)}
+        # What is deleted is nothing that the others ask for.
+        number = 2 if self.method == "delete" else 1
+        known = {"project_id": project_id(number), "task_id": task_id(number, 5)}
         return known.get(parameter["name"]) or str(self.example(parameter["schema"]))
 
     def attack(

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.test_schemathesis import CONFIGURATION, PASSWORD, token_of, unsigned
+from tests.contract.fuzz import CONFIGURATION, PASSWORD, token_of, unsigned
 from tests.support import server
 from tests.support.process import Service, running_service
 
