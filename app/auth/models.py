@@ -34,7 +34,7 @@ class User(Identified, Timestamped, Base):
         CheckConstraint("password_state IN ('chosen', 'one_time', 'spent')", name="password_state"),
         Index("users_username_key", text('lower(username COLLATE "C")'), unique=True),
         Index("users_email_key", text('lower(email COLLATE "C")'), unique=True),
-        # Before revision 0012, the server's locale decided what small letters are. The next release drops them.
+        # Before revision 0016, the server's locale decided what small letters are. The next release drops them.
         Index("users_username_lower_key", text("lower(username)"), unique=True),
         Index("users_email_lower_key", text("lower(email)"), unique=True),
     )

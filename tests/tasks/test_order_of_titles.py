@@ -99,7 +99,7 @@ def test_the_order_does_not_depend_on_the_locale_of_the_database(server_url: str
 
 
 def test_no_index_compares_letters_by_the_locale_of_the_database(database_url: str) -> None:
-    # Those of before 0012 are left for a release.
+    # Those of before 0016 are left for a release.
     left = {"users_username_lower_key", "users_email_lower_key"}
     found = fetch(
         database_url, "SELECT indexname || ' ' || indexdef FROM pg_indexes WHERE indexdef ~ '(lower|upper|sort_key)\\('"

@@ -1,7 +1,7 @@
 """One order of names, whatever locale the server was made with.
 
-Revision: 0011
-Revises: 0010
+Revision: 0015
+Revises: 0014
 Created: 2026-11-25
 """
 
@@ -11,8 +11,8 @@ from unicodedata import normalize
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Index names in their order.
 
-Revision: 0012
-Revises: 0011
+Revision: 0016
+Revises: 0015
 Created: 2026-11-25
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
