@@ -1,14 +1,14 @@
 """Take scopes of the account from keys of one project.
 
-Revision: 0015
-Revises: 0014
+Revision: 0017
+Revises: 0016
 Created: 2026-11-25
 """
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
