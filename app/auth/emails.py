@@ -51,7 +51,7 @@ Email = Annotated[
             "maxLength": MAX_LENGTH,
             "pattern": PATTERN,
             "description": "An address alone, without a name: `name@domain`, the domain with a dot in it. Kept in "
-            "Unicode's normal form NFC; unique without regard to case.",
+            "Unicode's normal form NFC; unique without regard to the case of A to Z.",
         }
     ),
 ]

@@ -14,6 +14,24 @@ MIN_SECRET_LENGTH = 32
 
 DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production"  # noqa: S105 - refused in production
 
+MIN_SECRET_GUESSES = 20
+"""Powers of ten, as zxcvbn counts: 32 random characters of any alphabet have 23 and more."""
+
+
+def _is_guessable(secret: str) -> bool:
+    """Return whether a secret is short, or made of words, repetitions and sequences."""
+    # Its lists of words take 150 ms to read, and nobody else needs them.
+    from zxcvbn import zxcvbn  # noqa: PLC0415
+
+    # Case, and what stands between words, make them hardly harder to guess. What is left is as much as zxcvbn takes.
+    bare = _bare(secret)[:72]
+    guesses = zxcvbn(bare, user_inputs=[_bare(DEVELOPMENT_SECRET)])["guesses_log10"] if bare else 0
+    return len(secret) < MIN_SECRET_LENGTH or guesses < MIN_SECRET_GUESSES
+
+
+def _bare(secret: str) -> str:
+    return "".join(filter(str.isalnum, secret.casefold()))
+
 
 def _asyncpg_url(value: str) -> str:
     """Accept `postgres://`, `postgresql://` or `postgresql+asyncpg://`, and make each the last."""
@@ -183,8 +201,7 @@ class Settings(BaseSettings):
         if self.env != "production":
             return self
         for secret in (self.jwt_secret, *self.jwt_previous_secrets):
-            value = secret.get_secret_value()
-            if value == DEVELOPMENT_SECRET or len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8:
+            if _is_guessable(secret.get_secret_value()):
                 raise ValueError(
                     "TALLER_JWT_SECRET (and each of TALLER_JWT_PREVIOUS_SECRETS) must be at least 32 random characters "
                     "in production, for example from: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"

@@ -1,6 +1,8 @@
 """Settings: what production refuses, and what is made of an address."""
 
+import secrets
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,12 +41,27 @@ def test_production_starts_with_a_good_secret_and_a_database() -> None:
     assert not settings(env="production", database_url=ADDRESS, jwt_secret=GOOD_SECRET).is_development
 
 
-@pytest.mark.parametrize("secret", [DEVELOPMENT_SECRET, "q7zx-short", GOOD_SECRET[:31], "ab" * 30, "q" * 64, " " * 64])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *(DEVELOPMENT_SECRET, f"{DEVELOPMENT_SECRET}!", DEVELOPMENT_SECRET.upper().replace("-", "_"), "q7zx-short"),
+        *(GOOD_SECRET[:31], "ab" * 30, "q" * 64, " " * 64, "!" * 40, GOOD_SECRET[:6] * 8),
+        *("changeme-changeme-changeme-changeme", "my-super-secret-production-key-2026!!"),
+        *("abcdefghijklmnopqrstuvwxyz0123456789", "qwertyuiopasdfghjklzxcvbnm1234567890", "0123456789abcdef" * 2),
+        *("p4ssw0rd-p4ssw0rd-p4ssw0rd-p4ssw0rd!", "your-256-bit-secret-your-256-bit-secret"),
+    ],
+)
 def test_production_refuses_a_secret_that_can_be_guessed_and_does_not_repeat_it(secret: str) -> None:
     message = refusal(env="production", database_url=ADDRESS, jwt_secret=secret)
     assert "TALLER_JWT_SECRET" in message
     assert secret not in message
     assert PASSWORD not in message
+
+
+@pytest.mark.parametrize("make", [secrets.token_urlsafe, secrets.token_hex])
+@pytest.mark.parametrize("size", [24, 48, 500])
+def test_production_takes_whatever_is_random(make: Callable[[int], str], size: int) -> None:
+    settings(env="production", database_url=ADDRESS, jwt_secret=make(size))
 
 
 def test_production_refuses_to_start_without_a_secret() -> None:
