@@ -1,44 +1,54 @@
-"""Full-text search: the documents of rows, and the queries that people write.
+"""Full-text search: the words of rows, and the queries that people write.
 
-The functions are the database's (revision 0005), because the indexes are made of them. A document may carry the id of
-what contains it, so that a search within that is answered by the one index, however much is found elsewhere.
+The functions are the database's (revision 0018), because the indexes are made of them. Words in an index may begin with
+the id of what contains them, so that a search within that meets no words of others (docs/decisions/0025-own-words.md).
 """
 
 from typing import Any
 
 import asyncpg
-from sqlalchemy import REAL, ColumnElement, Text, func, null
+from sqlalchemy import REAL, ColumnElement, Text, func, literal_column
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from app.core.statements import given
 
-INDEXES = ("tasks_search_idx", "projects_search_idx")
+INDEXES = ("tasks_words_idx", "projects_words_idx")
 """What has to be built anew when words become other words."""
 
 _KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
 """What the parser calls words, as against numbers, addresses and the like, which no dictionary changes."""
 
-NOWHERE = null()
-"""The container of a document that has none."""
+_TERMS = func.search_terms(given("q", Text), type_=TSQUERY)
 
 
-def document(title: Any, body: Any, container: Any = NOWHERE) -> ColumnElement[Any]:
+def words_of(title: Any, body: Any) -> ColumnElement[Any]:
     """What is searched of a row; the title weighs more."""
-    return func.search_document(title, body, container, type_=TSVECTOR)
+    return func.search_words(title, body, type_=TSVECTOR)
 
 
-def found(searched: ColumnElement[Any], container: Any = NOWHERE) -> ColumnElement[bool]:
-    """Holds for documents, within a container if one is named, that `q` finds."""
-    return searched.bool_op("@@")(_query(container))
+def words_in(words: ColumnElement[Any], container: Any) -> ColumnElement[Any]:
+    """The same words, each told from the same word of every other container."""
+    return func.search_words_in(words, container, type_=TSVECTOR)
 
 
-def relevance(searched: ColumnElement[Any]) -> ColumnElement[float]:
-    """How well a document answers `q`."""
-    return func.ts_rank(searched, _query(NOWHERE), type_=REAL)
+def found(words: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Holds for words among which are those that `q` asks for."""
+    return words.bool_op("@@")(_TERMS)
 
 
-def _query(container: Any) -> ColumnElement[Any]:
-    return func.search_query(given("q", Text), container, type_=TSQUERY)
+def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same words, in a form in which no index serves them: it would be read for what is not the caller's."""
+    return words.op("||")(literal_column("''::tsvector", TSVECTOR))
+
+
+def found_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]:
+    """Holds for words of this container (`words_in`) among which are those that `q` asks for."""
+    return words.bool_op("@@")(func.search_terms_in(_TERMS, container, type_=TSQUERY))
+
+
+def relevance(words: ColumnElement[Any]) -> ColumnElement[float]:
+    """How well words answer `q`."""
+    return func.ts_rank(words, _TERMS, type_=REAL)
 
 
 class UnknownDictionaryError(ValueError):

@@ -9,7 +9,7 @@ from app.auth.models import User
 from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement
-from app.core.search import document, found, relevance
+from app.core.search import found, relevance, without_index, words_of
 from app.core.sorting import Key, Keys, alphabetical
 from app.core.statements import Column, Rows, given
 from app.projects.models import Member, Project, Role, TaskCount
@@ -46,12 +46,12 @@ def project(permission: Permission, shape: PreconditionShape | None = None) -> R
     return seen(Project.__table__).where(this_project(permission, shape))
 
 
-DOCUMENT = document(Project.name, Project.description)
+WORDS = words_of(Project.name, Project.description)
 
 KEYS: Keys = {
     **{column.key: Key(column) for column in (Project.id, Project.created_at, Project.updated_at)},
     "name": Key(Project.name, compared=alphabetical),
-    RELEVANCE: Key(relevance(DOCUMENT)),
+    RELEVANCE: Key(relevance(WORDS)),
 }
 """What projects can be sorted by."""
 
@@ -60,7 +60,7 @@ _OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user
 CONDITIONS = {
     **comparisons("created_at", Project.created_at),
     "role": _OWN.where(Member.role == given("role", Text)).correlate_except(Member).exists(),
-    "q": found(DOCUMENT),
+    "q": found(without_index(WORDS)),
 }
 """What the filters of `ProjectParams` ask for."""
 
@@ -68,7 +68,9 @@ CONDITIONS = {
 @listing(KEYS, "-id")
 def projects(permission: Permission, shape: Shape) -> Rows:
     """A page of the caller's projects, the newest first unless told otherwise."""
-    matching = (permission.on(Project.id), *(CONDITIONS[name] for name in shape.filters))
+    # The index knows all projects, and so is for those who may see all: to others it would tell what strangers write.
+    conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
+    matching = (permission.on(Project.id), *(conditions[name] for name in shape.filters))
     shown = seen(Project.__table__).where(*matching)
     shown = shown.add_columns(*computed(shape, KEYS, shown.selected_columns))
     counting = select(func.count().label("_total")).select_from(Project).where(*matching)

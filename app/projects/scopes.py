@@ -40,6 +40,11 @@ class Permission:
     is_bound: bool
     """Whether the caller is an API key that reaches one project only."""
 
+    @property
+    def sees_everything(self) -> bool:
+        """Whether no project is closed to a caller of this kind."""
+        return self.is_superuser and not self.is_bound
+
     def on(self, project_id: UuidColumn) -> ColumnElement[bool]:
         """Holds for a row whose project the caller may touch in this role."""
         if self.is_superuser:

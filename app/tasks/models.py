@@ -33,5 +33,9 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
         Index("tasks_by_title_idx", "project_id", text('sort_key(title COLLATE "C")'), "id"),
-        Index("tasks_search_idx", text("search_document(title, description, project_id)"), postgresql_using="gin"),
+        Index(
+            "tasks_words_idx",
+            text("search_words_in(search_words(title, description), project_id)"),
+            postgresql_using="gin",
+        ),
     )

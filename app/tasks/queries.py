@@ -25,7 +25,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.conditional import PreconditionShape
 from app.core.filters import RELEVANCE, comparisons
 from app.core.listing import Shape, computed, counted, listing, page_statement, reach
-from app.core.search import document, found, relevance
+from app.core.search import found_in, relevance, words_in, words_of
 from app.core.sorting import Key, Keys, Part, alphabetical
 from app.core.statements import Column, Rows, fixed, given
 from app.projects.models import Project, TaskCount
@@ -66,7 +66,7 @@ def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows
     return select(*SEEN).where(this_task(permission, shape))
 
 
-DOCUMENT = document(Task.title, Task.description, Task.project_id)
+WORDS = words_of(Task.title, Task.description)
 
 KEYS: Keys = {
     **{column.key: Key(column) for column in (Task.priority, Task.created_at, Task.updated_at)},
@@ -74,7 +74,7 @@ KEYS: Keys = {
     "completed": Key(Task.completed),
     "due_date": Key(Task.due_date, is_nullable=True),
     "id": Key(Task.id),
-    RELEVANCE: Key(relevance(DOCUMENT)),
+    RELEVANCE: Key(relevance(WORDS)),
 }
 """What tasks can be sorted by."""
 
@@ -142,7 +142,7 @@ def visible_tasks(permission: Permission, shape: Shape) -> Rows:
 
 def _matching(shape: Shape, project_id: ColumnElement[UUID]) -> Rows:
     """The tasks of a project that the filters let through, with what they are sorted by."""
-    conditions = {**CONDITIONS, "q": found(DOCUMENT, project_id), PROJECT_IDS: true()}
+    conditions = {**CONDITIONS, "q": found_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in shape.filters)
     return select(*LISTED, *computed(shape, KEYS, LISTED)).where(_is_in(shape, project_id), *filters)
 

@@ -28,8 +28,8 @@ def differences(url: str) -> list[Any]:
 
 def create_from_models(url: str, migrated: str) -> None:
     """The tables as the models describe them, without any migration but for the functions that their indexes use."""
-    used = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname IN ('search_document', 'sort_key')"
-    functions = fetch(migrated, used)
+    made = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname SIMILAR TO 'search%|sort_key' ORDER BY oid"
+    functions = fetch(migrated, made)
     server.execute(url, "CREATE TEXT SEARCH CONFIGURATION taller (COPY = pg_catalog.simple)", *functions)
     _run(url, Base.metadata.create_all)
 

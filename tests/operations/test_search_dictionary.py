@@ -1,12 +1,18 @@
 """The dictionary by which words are searched is a setting, applied by `taller migrate`."""
 
+import asyncio
 import os
 
+import asyncpg
 import pytest
 
+from app.core.database import plain_url
+from app.core.ids import uuid7
+from app.core.migrations import upgrade
 from tests.operations.test_cli_accounts import taller
 from tests.support import server
 from tests.support.process import running_service
+from tests.tasks.test_search import WRITTEN
 
 
 def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None:
@@ -37,3 +43,32 @@ def test_a_dictionary_that_is_not_there_is_named(server_url: str, name: str) -> 
         environment = {"TALLER_DATABASE_URL": url, "TALLER_SEARCH_DICTIONARY": name}
         said = taller(environment, "migrate", fails=True).stderr
     assert "dictionary" in said
+
+
+def test_what_words_are_does_not_depend_on_the_locale_of_the_database(server_url: str) -> None:
+    name = f"{server.PREFIX}locale_{os.getpid()}"
+    own = uuid7()
+    pairs = [(title, words) for title, each in WRITTEN.items() for words in each]
+    with server.database_copy(server_url, name, "template0") as url:
+        server.execute(
+            server_url,
+            f'DROP DATABASE "{name}"',
+            # The poorest that there is: to it, no letter is one but those of ASCII.
+            f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'",
+        )
+        upgrade(url)
+
+        async def missed() -> list[tuple[str, str]]:
+            connection = await asyncpg.connect(plain_url(url))
+            try:
+                rows = await connection.fetch(
+                    "SELECT title, words FROM unnest($1::text[], $2::text[]) AS pair (title, words) WHERE NOT "
+                    "search_words_in(search_words(title, NULL), $3) @@ search_terms_in(search_terms(words), $3)",
+                    *zip(*pairs, strict=True),
+                    own,
+                )
+            finally:
+                await connection.close()
+            return [tuple(row) for row in rows]
+
+        assert asyncio.run(missed()) == []

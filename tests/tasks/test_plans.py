@@ -17,12 +17,14 @@ from app.core.listing import Listing, Shape
 from app.core.sorting import order_of, reversed_order
 from app.core.statements import Statement
 from app.projects.models import Role
+from app.projects.queries import projects
 from app.projects.scopes import permission_of
 from app.tasks import queries
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
 from tests.support import server
 from tests.support.factories import store
+from tests.tasks.factories import TaskFactory
 
 TASKS = 1_000_000
 DATED = TASKS * 4 // 5
@@ -59,6 +61,10 @@ class Crowd(NamedTuple):
     connection: Any
     largest: UUID
     caller: UUID
+    stranger: UUID
+    """Somebody with a few tasks of their own, in one project."""
+
+    strangers_own: UUID
 
     def statement(
         self, listed: Listing, sort: str, position: Position | None = None, **filters: Any
@@ -89,7 +95,9 @@ class Crowd(NamedTuple):
         """The plan that is made for these values."""
         async with self.connection.transaction():
             await self.connection.execute(BY_VALUE)
-            explained = await self.connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}", *values)
+            explained = await self.connection.fetchval(
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {sql}", *values
+            )
         plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
         return plan
 
@@ -120,6 +128,10 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     user = UserFactory.build()
     await store(database, user)
     projects = [await project_of(database, user) for _ in range(OTHERS + 1)]
+    stranger = UserFactory.build()
+    await store(database, stranger)
+    own = await project_of(database, stranger)
+    await store(database, *TaskFactory.batch(5, project_id=own.id, title="Sweep", description=None))
     await database.close()
     connection = await asyncpg.connect(make_url(crowded_url).set(drivername="postgresql").render_as_string(False))
     # Made again as the migrations made them, of all rows at once: more than half of the time is saved.
@@ -138,7 +150,7 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     await connection.execute("VACUUM ANALYZE", timeout=200)
     for name, value in BY_INDEX.items():
         await connection.execute(f"SET {name} = {value}")
-    yield Crowd(connection, projects[0].id, user.id)
+    yield Crowd(connection, projects[0].id, user.id, stranger.id, own.id)
     await connection.close()
 
 
@@ -160,6 +172,12 @@ def rows_read(plan: dict[str, Any]) -> int:
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans(plan)
     ]
     return round(sum(found))
+
+
+def pages_read(plan: dict[str, Any]) -> int:
+    """Blocks of tables and indexes, in memory or not."""
+    found: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return found
 
 
 def indexes(plan: dict[str, Any]) -> set[str]:
@@ -256,8 +274,44 @@ async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort:
 async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: int) -> None:
     for listed in (queries.tasks_of_project, queries.visible_tasks):
         plan = await crowd.plan_by_value(*crowd.statement(listed, "-priority", q=words))
-        assert indexes(plan) == {"tasks_search_idx"}
+        assert indexes(plan) == {"tasks_words_idx"}
         assert rows_read(plan) <= 4 * matches + 100
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: Listing) -> None:
+    # Begun by a million words of projects that are not the stranger's, by one, and by none: each reads the same.
+    own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
+    read = {}
+    for words in ("t", "task", "12343", "nothing", "-task", '"task 7"'):
+        plan = await own.plan_by_value(*own.statement(listed, "-priority", q=words))
+        read[words] = pages_read(plan)
+    assert max(read.values()) <= 1.5 * min(read.values()) < 100, read
+
+
+async def test_projects_of_others_are_not_looked_at_when_projects_are_searched(crowd: Crowd) -> None:
+    await crowd.connection.execute(
+        "INSERT INTO projects (id, name) SELECT gen_random_uuid(), 'Apiary ' || n FROM generate_series(1, 3000) AS n"
+    )
+    await crowd.connection.execute("ANALYZE projects")
+    own = crowd._replace(caller=crowd.stranger)
+    plan = await own.plan_by_value(*own.statement(projects, "-id", q="ap"))
+    read = [node for node in nodes(plan) if node.get("Relation Name") == "projects"]
+    assert {node["Index Name"] for node in read} == {"projects_pkey"}
+    assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) == 1 for node in read)
+
+
+async def test_the_sixth_search_is_planned_for_its_words_as_the_first(crowd: Crowd) -> None:
+    sql, values = crowd.statement(queries.tasks_of_project, "-priority", q="saw 12343")
+    async with crowd.connection.transaction():
+        await crowd.connection.execute(BY_VALUE)
+        search = await crowd.connection.prepare(sql)
+        for _ in range(8):
+            await search.fetch(*values)
+        planned = await crowd.connection.fetchrow(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = $1", search.get_name()
+        )
+    assert tuple(planned) == (0, 8)
 
 
 async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:

@@ -44,6 +44,37 @@ CASES = {
 }
 
 
+WRITTEN = {
+    "Poseidon ABC-123": ("123", "abc-123", "ABC 123", "poseidon abc", "ABC-12"),
+    "Fix login/logout": ("logout", "login", "login/logout", "fix login"),
+    "Wi-Fi-Router": ("wi-fi", "router", "wi-fi-rou", '"fi router"'),
+    "attachment-2024.pdf": ("2024", "pdf", "attachment", "attachment-2024.pdf"),
+    "See https://example.org/docs/setup.html": (
+        "https://example.org/docs/setup.html",
+        "example.org",
+        "setup.html",
+        "docs/set",
+        "//example.org/",
+    ),
+    "M\u0075\u0308ller's": ("m\u00fcller", "MU\u0308LLER", "müller's", "'müll"),
+    "ben.smith+taller@mail.test": ("ben.smith+taller@mail.test", "@mail.test", "ben.smith", "taller@mail"),
+    "Release v1.2.3-rc1": ("v1.2.3", "1.2.3-rc1 OR rc1", "rc1", "v1.2", '"v1.2.3"'),
+    "Python 3.14": ("3.14", "3.1", "python:3.14"),
+    "parse_due_date() in snake_case": ("due_date", "parse_due", "snake", "_case", "parse_due_date()"),
+    "minus -17 °C, plus +49": ("17", '"-17"', "49", "+49", "17°"),
+    "O'Brien \\ C:\\temp\\file": ("o'brien", "C:\\temp", "temp\\file", "brien \\", "o’brien"),
+    "«Tür» — Straße": ("tür", "straße", "»tür«", "tür — straße", "“tür straße”"),
+    "ΟΔΟΣ Αθήνα": ("οδος", "οδοσ", "αθήνα"),
+    "İstanbul ILICA": ("istanbul", "İSTANBUL", "ilica"),
+    "プロジェクト管理": ("管理", "プロジェクト", "管", "ジェ管理 or ト管"),
+    "한국어 문서를": ("문서", "한국어"),
+    "हिन्दी में": ("हिन्दी", "में"),
+    "a" * 450: ("a" * 200, "a" * 101),
+    "--force, #42 & <b>bold</b>": ("--force", "#42", "bold", "b>bold"),
+}
+"""Titles, each with what finds it and nothing else."""
+
+
 async def searched(api: Api, path: str, words: str, **params: Any) -> list[str]:
     answer = await api.get(path, params={"q": words, **params})
     assert answer.status_code == 200, answer.text
@@ -63,6 +94,26 @@ async def test_words_find_what_has_them(api: Api, project: Project, words: str) 
     found = await searched(api, f"/projects/{project.id}/tasks/", words)
     assert sorted(found) == sorted(TASKS[name][0] for name in CASES[words])
     assert sorted(await searched(api, "/tasks/", words)) == sorted(found)
+
+
+async def test_what_stands_in_a_title_is_found_however_it_is_written(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    await store(
+        database, *(TaskFactory.build(project_id=project.id, title=title, description=None) for title in WRITTEN)
+    )
+    path = f"/projects/{project.id}/tasks/"
+    found = {words: await searched(api, path, words) for each in WRITTEN.values() for words in each}
+    assert found == {words: [title] for title, each in WRITTEN.items() for words in each}
+
+
+@pytest.mark.parametrize("words", ["fi-wi", "log", '"wi rou"', "123-abc", "c:emp", "example/org docs -setup", "理管"])
+async def test_what_does_not_stand_there_so_is_not_found(api: Api, user: User, database: Database, words: str) -> None:
+    project = await project_of(database, user)
+    await store(
+        database, *(TaskFactory.build(project_id=project.id, title=title, description=None) for title in WRITTEN)
+    )
+    expected = [title for title in WRITTEN if words == "log" and "login" in title]
+    assert await searched(api, f"/projects/{project.id}/tasks/", words) == expected
 
 
 async def test_a_search_stays_within_the_project_and_what_one_may_see(
