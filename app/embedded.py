@@ -26,6 +26,9 @@ START_TIMEOUT = 60
 """Seconds; recovery after a crash is part of it."""
 
 STOP_TIMEOUT = 30
+DISCREET = {"log_error_verbosity": "terse", "log_min_error_statement": "panic"}
+"""So that no values stand in the log: neither those that a constraint refused, nor those of the statement."""
+
 _PR_SET_PDEATHSIG = 1
 _SOCKET_LINE = 4
 """Of postmaster.pid, counted from 0: the socket's directory."""
@@ -66,7 +69,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Start the server, making its data directory first if there is none. Returns when it accepts connections."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _exclusive(self.directory / "lock")
         if self._user is not None:
             self._let_in(self._user)
@@ -142,9 +145,9 @@ class EmbeddedPostgres:
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
             os.chown(self._sockets, self._user.pw_uid, self._user.pw_gid)
-        options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), **self._options}
+        options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), **DISCREET, **self._options}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with self.log_file.open("ab") as log:
+        with open(self.log_file, "ab", opener=_private) as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
                 [str(self._binaries / "postgres"), "-D", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -237,8 +240,15 @@ def unprivileged_user() -> pwd.struct_passwd | None:
     raise EmbeddedPostgresError("PostgreSQL refuses to run as root, and there is no user postgres or nobody.")
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody but its owner may read, also if it was made by a version that let everybody."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 def _exclusive(path: Path) -> IO[str]:
-    lock = path.open("w")
+    lock = open(path, "w", opener=_private)  # noqa: SIM115 - it is held until the server has stopped
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
