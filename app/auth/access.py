@@ -22,7 +22,13 @@ from app.auth.errors import (
 from app.auth.manager import Authentication
 from app.auth.scopes import Caller, OwnScope, Scope
 from app.core.config import Settings
-from app.core.errors import AppError, NotAuthenticatedError, TooManyRequestsError
+from app.core.errors import (
+    AppError,
+    FieldError,
+    InvalidRequestError,
+    NotAuthenticatedError,
+    TooManyRequestsError,
+)
 from app.core.guards import Guard, PublicGuard
 from app.core.ratelimit import ALLOWANCE, DEFAULT, LOGIN, Allowance
 from app.core.routing import API_PREFIX
@@ -77,8 +83,9 @@ CallersDep = Annotated[Callers, Depends(_callers)]
 async def caller_of(request: Request) -> Caller:
     """Who sent this request, counted for them where the rate of requests is limited.
 
-    Raises `NotAuthenticatedError` without a token and a kind of `InvalidTokenError` with a bad one, counted for the
-    network address; `TooManyRequestsError` where the caller, or the address, has no request left.
+    Raises `NotAuthenticatedError` without a token, a kind of `InvalidTokenError` with a bad one, `InvalidRequestError`
+    with several, each counted for the network address; `TooManyRequestsError` where the caller, or the address, has no
+    request left.
     """
     # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
     # connection.
@@ -91,7 +98,7 @@ async def caller_of(request: Request) -> Caller:
         token = _token_of(request)
         # Also from an address that has no request left: whoever is signed in has a quota of their own.
         caller = callers.remembered(token) or await callers.identify(token)
-    except NotAuthenticatedError:
+    except (NotAuthenticatedError, InvalidRequestError):
         if allowance is not None:
             allowance.take_for_address(DEFAULT)
         raise
@@ -102,15 +109,24 @@ async def caller_of(request: Request) -> Caller:
 
 
 def _token_of(request: Request) -> str:
-    """What the request brings: `Authorization: Bearer` with an access token or API key, or `X-API-Key`."""
-    bearer = key = b""
+    """Return what the request brings: `Authorization: Bearer` with an access token or API key, or `X-API-Key`.
+
+    Raises `InvalidRequestError` where it brings more than one credential: none of them is preferred silently.
+    """
+    authorization = key = b""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
-            scheme, _, credentials = value.partition(b" ")
-            if scheme.lower() == b"bearer":
-                bearer = credentials.strip()
+            if authorization:
+                raise _more_than_one("Authorization", "is given more than once", "repeated")
+            authorization = value
         elif name == b"x-api-key":
+            if key:
+                raise _more_than_one("X-API-Key", "is given more than once", "repeated")
             key = value
+    scheme, _, credentials = authorization.partition(b" ")
+    bearer = credentials.strip() if scheme.lower() == b"bearer" else b""
+    if bearer and key:
+        raise _more_than_one("X-API-Key", "cannot be combined with a bearer token: send one of them", "ambiguous")
     token = bearer or key
     if not token:
         raise NotAuthenticatedError
@@ -118,6 +134,10 @@ def _token_of(request: Request) -> str:
         return token.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidTokenError from None
+
+
+def _more_than_one(header: str, detail: str, code: str) -> InvalidRequestError:
+    return InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code=code)])
 
 
 class _RegistrationGuard(PublicGuard):

@@ -18,7 +18,7 @@ from app.main import create_app
 from app.projects.models import Member, Role
 from tests.auth.people import key_of, person, with_token
 from tests.projects.factories import add_member, project_of
-from tests.support.client import Api, assert_problem
+from tests.support.client import Api, assert_problem, bearer_of
 from tests.support.queries import query_budget
 
 NEW = {"name": "nightly report", "scopes": ["tasks:read"]}
@@ -121,6 +121,37 @@ async def test_a_malformed_key_is_told_without_a_statement_and_an_unknown_one_al
     async with anonymous.with_key(new_api_key()) as caller:
         bodies.append(assert_problem(await caller.get("/auth/me"), 401, "invalid_api_key"))
     assert len({body["detail"] for body in bodies}) == 1
+
+
+BEARER, KEY = "Authorization", "X-API-Key"
+
+
+@pytest.mark.parametrize(
+    ("sent", "refused"),
+    [
+        ([(BEARER, "Bearer {session}"), (KEY, "{key}")], KEY),
+        ([(KEY, "{key}"), (BEARER, "Bearer {key}")], KEY),
+        ([(BEARER, "bearer  {session}"), (KEY, "x")], KEY),
+        ([(KEY, "{key}"), (KEY, "{key}")], KEY),
+        ([(BEARER, "Bearer {session}"), (BEARER, "Bearer {key}")], BEARER),
+        ([(BEARER, "Basic eDp5"), (BEARER, "Bearer {session}")], BEARER),
+        ([(BEARER, "Basic eDp5"), (KEY, "{key}")], None),
+        ([(BEARER, ""), (KEY, "{key}")], None),
+        ([(BEARER, "Bearer {session}"), (KEY, "")], None),
+    ],
+)
+async def test_a_request_brings_one_credential_or_is_refused(
+    app: FastAPI, anonymous: Api, user: User, sent: list[tuple[str, str]], refused: str | None
+) -> None:
+    _, key = await key_of(app, user)
+    session = (await bearer_of(app, user))["Authorization"].removeprefix("Bearer ")
+    headers = [(name, value.format(session=session, key=key)) for name, value in sent]
+    answer = await anonymous.get("/auth/me", headers=headers)
+    if refused is None:
+        assert answer.status_code == 200
+    else:
+        (error,) = assert_problem(answer, 400, "invalid_request")["errors"]
+        assert error["parameter"] == refused
 
 
 @pytest.mark.parametrize("scope", Scope)
