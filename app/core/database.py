@@ -114,20 +114,22 @@ class Database:
         for observe in self.observers:
             observe(statement.sql, arguments)
         try:
-            records = await self._records(statement.sql, arguments, by_value=by_value)
+            records = await self._records(statement, arguments, by_value=by_value)
         except Exception as error:
             raise translated(error) or error from error
         names = tuple(records[0].keys()) if records else ()
         # A quarter faster than `dict(record)`, which looks up each value by its name, or with `strict` said.
         return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
 
-    async def _records(self, sql: str, arguments: list[Any], *, by_value: bool = False) -> "list[asyncpg.Record]":
+    async def _records(
+        self, statement: Statement, arguments: list[Any], *, by_value: bool = False
+    ) -> "list[asyncpg.Record]":
         if by_value or not self._singly:
             async with self.unit(by_value=by_value) as unit:
-                return await unit._records(sql, arguments)  # noqa: SLF001 - another of its own kind
+                return await unit._records(statement, arguments)  # noqa: SLF001 - another of its own kind
         connection = self.statements.take_idle() or await self.statements.take()
         try:
-            records: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            records = await _fetched(connection, statement, arguments)
         except asyncpg.PostgresError:
             self.statements.give_back(connection)
             raise
@@ -197,6 +199,19 @@ class Database:
         await self.statements.close()
 
 
+async def _fetched(
+    connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
+) -> "list[asyncpg.Record]":
+    """The rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
+    records: list[asyncpg.Record]
+    if statement.is_rare:
+        unnamed = await connection.prepare(statement.sql, name="")
+        records = await unnamed.fetch(*arguments)
+    else:
+        records = await connection.fetch(statement.sql, *arguments)
+    return records
+
+
 def plain_url(url: str) -> str:
     """An address as asyncpg reads it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -222,13 +237,12 @@ class Unit(Database):
 
     async def _records(
         self,
-        sql: str,
+        statement: Statement,
         arguments: list[Any],
         *,
         by_value: bool = False,  # noqa: ARG002 - what a unit runs finds its rows by ids
     ) -> "list[asyncpg.Record]":
-        records: list[asyncpg.Record] = await self._whole(self._connection.fetch(sql, *arguments))
-        return records
+        return await self._whole(_fetched(self._connection, statement, arguments))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
         """What PostgreSQL answers, or refuses; anything else leaves the connection in a state that nobody knows."""

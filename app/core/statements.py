@@ -6,7 +6,6 @@ built once for each such shape.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, Dialect, Executable, Select, TextClause, bindparam
@@ -23,8 +22,11 @@ Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 Rows = Select[*tuple[Any, ...]]
 """A statement that returns rows, whatever their columns."""
 
-MAX_PREPARED = 1_000
-"""Statements that are kept compiled; there are some dozens."""
+MAX_PREPARED = 400
+"""Statements that are kept compiled. Some dozens are common; of what clients can compose there are thousands."""
+
+FEW = 5
+"""So often a statement of some shape is asked for before it counts as common (see `Statement.is_rare`)."""
 
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
 _OPEN: Final = object()
@@ -55,7 +57,7 @@ def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
 class Statement:
     """SQL with numbered parameters, and where each parameter's value comes from."""
 
-    __slots__ = ("_parameters", "sql")
+    __slots__ = ("_parameters", "sql", "uses")
 
     def __init__(self, statement: Executable) -> None:
         # SQLAlchemy's `Executable` does not say that it compiles, but every statement does.
@@ -67,6 +69,7 @@ class Statement:
         if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
             raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")
         self.sql = str(compiled)
+        self.uses: int | None = None
         values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
         self._parameters = [
             (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
@@ -75,6 +78,11 @@ class Statement:
             else (name, values[name], None)
             for name in compiled.positiontup or ()
         ]
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is not worth that every connection keeps it: it is one of many shapes and was hardly asked for."""
+        return self.uses is not None and self.uses <= FEW
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of their numbers. Raises `KeyError` for one that is not given."""
@@ -85,7 +93,48 @@ class Statement:
         return values
 
 
-@lru_cache(MAX_PREPARED)
-def prepared(build: Callable[..., Executable], *shape: Hashable) -> Statement:
-    """The statement that `build` makes of this shape, built and compiled once."""
-    return Statement(build(*shape))
+class Prepared:
+    """Statements that were built and compiled once for each shape, as long as they are asked for more than others.
+
+    By how often and not by when: a client that goes through many shapes pushes out its own.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: dict[Hashable, Statement] = {}
+
+    def __call__(self, build: Callable[..., Executable], *shape: Hashable) -> Statement:
+        """The statement that `build` makes of this shape."""
+        key = (build, *shape)
+        statement = self._kept.get(key)
+        if statement is None:
+            statement = Statement(build(*shape))
+            statement.uses = 0
+            if len(self._kept) >= self._size:
+                self._shed()
+            self._kept[key] = statement
+        assert statement.uses is not None, "counted from the start"
+        statement.uses += 1
+        return statement
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._kept.clear()
+
+    def _shed(self) -> None:
+        """Forget the quarter that was asked for least, of equals what came first; and as many uses of the others, so
+        that what was common once does not stay for good.
+        """
+        by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses or 0)
+        forgotten = self._size // 4
+        dropped = by_uses[forgotten - 1][1].uses or 0
+        self._kept = dict(by_uses[forgotten:])
+        for statement in self._kept.values():
+            statement.uses = (statement.uses or 0) - dropped
+
+
+prepared = Prepared(MAX_PREPARED)
+"""The statement that a function makes of a shape: `prepared(build, *shape)`."""

@@ -38,9 +38,9 @@ _on = Permission.on
 
 @pytest.fixture(autouse=True)
 def _statements_are_built_anew() -> Iterator[None]:
-    prepared.cache_clear()
+    prepared.clear()
     yield
-    prepared.cache_clear()
+    prepared.clear()
 
 
 def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
