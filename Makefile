@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SOURCES := app tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench fuzz format lock migration docs clean
+.PHONY: help install run test clients check bench fuzz format lock migration docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
@@ -33,6 +33,9 @@ run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, rea
 
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
 	@$(BIN)/python -m pytest -n auto $(options)
+
+clients: $(STAMP) ## Try generated clients, those in Go and Java too (docs/api/clients.md)
+	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" tests/contract/test_clients.py $(options)
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, the OpenAPI document
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -185,6 +185,16 @@ def test_every_body_and_every_answer_is_a_named_schema() -> None:
         assert len({content["schema"]["$ref"] for content in operation.body.values()}) <= 1
 
 
+def test_names_that_generated_code_puts_side_by_side_differ() -> None:
+    components = [name.casefold() for kind in ("schemas", "responses") for name in DOCUMENT["components"][kind]]
+    assert len(set(components)) == len(components)
+    # Functions, and tools of bridges to language models, take parameters and the body's members as one list.
+    for operation in OPERATIONS:
+        names = [parameter["name"] for parameter in operation.said.get("parameters", ())]
+        for content in operation.body.values():
+            assert not set(names) & set(resolved(content["schema"])["properties"]), operation.name
+
+
 def takes_key(operation: Operation) -> bool:
     """Whether it documents the header `Idempotency-Key`."""
     return any(parameter["name"] == "Idempotency-Key" for parameter in operation.said.get("parameters", ()))

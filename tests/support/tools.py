@@ -19,13 +19,14 @@ from app.core.migrations import ROOT
 
 PINNED = ROOT / "requirements" / "openapi"
 TOOLS = ROOT / ".tools"
-NODE = (20, 19)
+NODE, GO, JAVA = (20, 19), (1, 26), (17, 0)
+"""The oldest of each that will do."""
 INSTALL_TIMEOUT = 300
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
-class NodeMissingError(RuntimeError):
-    """Node is not there, or too old."""
+class MissingError(RuntimeError):
+    """What tools run on is not there, or too old."""
 
 
 class ToolError(RuntimeError):
@@ -53,13 +54,31 @@ def run(*command: str | Path, directory: Path, timeout: float, environment: dict
 
 
 def node() -> str:
-    """The Node that there is, with npm; raise `NodeMissingError` without one that is new enough."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        raise NodeMissingError("Node is not installed with npm")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) < NODE:
-        raise NodeMissingError(f"Node {version.strip()} is too old: {'.'.join(map(str, NODE))} or newer is needed")
+    """The Node that there is, with npm; raise `MissingError` without one that is new enough."""
+    return _new_enough("Node", NODE, ["node", "--version"], "npm")
+
+
+def go() -> str:
+    """The Go that there is; raise `MissingError` without one that is new enough."""
+    return _new_enough("Go", GO, ["go", "env", "GOVERSION"])
+
+
+def java() -> str:
+    """The Java that there is, with its compiler and Maven; raise `MissingError` without one that is new enough."""
+    return _new_enough("Java", JAVA, ["java", "--version"], "javac", "mvn")
+
+
+def _new_enough(name: str, oldest: tuple[int, int], version: list[str], *others: str) -> str:
+    program = shutil.which(version[0])
+    missing = [other for other in (version[0], *others) if shutil.which(other) is None]
+    if program is None or missing:
+        raise MissingError(f"{name} needs {' and '.join(missing)}, which cannot be found")
+    # An older Go would fetch the one that `go.mod` asks for.
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    output = subprocess.run(version, capture_output=True, text=True, check=True, env=environment).stdout
+    found = tuple(map(int, re.findall(r"\d+", output)[:2]))
+    if found < oldest:
+        raise MissingError(f"{name} {'.'.join(map(str, found))} is too old: {'.'.join(map(str, oldest))} is needed")
     return program
 
 
@@ -87,6 +106,25 @@ def python_environment() -> Path:
         run(uv, *packages, directory=ROOT, timeout=INSTALL_TIMEOUT)
 
     return _installed("python", lock.read_bytes() + sys.version.encode(), install) / "bin"
+
+
+def jars() -> Path:
+    """Where the generator of Java clients (`generator/`) and what these need (`lib/`) stand, fetched if need be."""
+    pinned = PINNED / "java"
+    sums = (pinned / "SHA256SUMS").read_bytes()
+
+    def install(target: Path) -> None:
+        shutil.copy(pinned / "pom.xml", target)
+        for folder in ("generator", "lib"):
+            shutil.rmtree(target / folder, ignore_errors=True)
+        # -C: what does not have the checksum that its repository states is refused.
+        run("mvn", "-q", "-B", "-C", "package", directory=target, timeout=INSTALL_TIMEOUT)
+        files = sorted(path.relative_to(target) for path in target.glob("*/*.jar"))
+        found = [f"{hashlib.sha256((target / file).read_bytes()).hexdigest()}  {file}\n" for file in files]
+        if "".join(found).encode() != sums:
+            raise ToolError(f"{target} does not hold what SHA256SUMS says:\n{''.join(found)}")
+
+    return _installed("java", sums + (pinned / "pom.xml").read_bytes(), install)
 
 
 def _installed(name: str, wanted: bytes, install: Callable[[Path], None]) -> Path:
@@ -118,7 +156,7 @@ def main() -> None:
     document = subprocess.run([sys.executable, "-m", "app", "openapi"], cwd=ROOT, capture_output=True, check=True)
     try:
         lint(document.stdout)
-    except NodeMissingError as error:
+    except MissingError as error:
         print(f"the OpenAPI document was not linted: {error}")
     except ToolError as error:
         sys.exit(str(error))
