@@ -21,6 +21,7 @@ from app.core.errors import (
 from app.core.guards import Guard, guards_of
 from app.core.idempotency import HEADER, REPLAYED, REPLAYED_HEADER
 
+_JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
 _EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
@@ -187,13 +188,10 @@ def _document(
                 _condition(document["paths"][route.path_format][method.lower()], method, route)
     for operations in document["paths"].values():
         for method, operation in operations.items():
-            _refer_to_body(operation, schemas)
+            if "requestBody" in operation:
+                _describe_body(operation["requestBody"], method, schemas)
             _finish(operation)
             _describe_list(operation)
-            if method == "patch":
-                # RFC 7396's own type, next to plain JSON.
-                content = operation["requestBody"]["content"]
-                content["application/merge-patch+json"] = content["application/json"]
     for schema in schemas.values():
         _tidy(schema)
     document["components"]["headers"] = _COMMON_HEADERS
@@ -294,12 +292,22 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return texts.get(value, value) if isinstance(value, str) else value
 
 
-def _refer_to_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Name a body that is described in place: media types that share it are then one class of generated clients."""
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        if (name := content["schema"].get("title")) is not None:
-            schemas[name] = content["schema"]
-            content["schema"] = {"$ref": _SCHEMAS + name}
+def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -> None:
+    """Describe a body as JSON with a named schema, and say in words how else it may be sent.
+
+    Generated clients get one function with one class from that. From several media types they make a function for each,
+    or a union, or code that cannot be imported (docs/decisions/0028-generated-clients.md).
+    """
+    content: dict[str, dict[str, Any]] = body["content"]
+    others = [media_type for media_type in content if media_type != _JSON]
+    if method == "patch":
+        others.append("application/merge-patch+json")
+    if others:
+        body["description"] = f"As JSON. {' and '.join(f'`{other}`' for other in others)} will do as well."
+    body["content"] = {_JSON: content[_JSON]}
+    if (name := content[_JSON]["schema"].get("title")) is not None:
+        schemas[name] = content[_JSON]["schema"]
+        content[_JSON]["schema"] = {"$ref": _SCHEMAS + name}
 
 
 def _tidy(schema: dict[str, Any]) -> None:

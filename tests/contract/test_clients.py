@@ -1,130 +1,124 @@
-"""Clients that generators make of the OpenAPI document do what the README's tour shows (docs/api/clients.md)."""
+"""Clients that generators make of the OpenAPI document do what the README's tour shows, as docs/api/clients.md says."""
 
+import json
 import os
+import re
+import shlex
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from app.core.migrations import ROOT
 from tests.support import tools
 from tests.support.process import Service
 
 TOURS = Path(__file__).with_name("clients")
+PAGE = (ROOT / "docs" / "api" / "clients.md").read_text()
+ROWS = dict(re.findall(r"^\| (.+?) \| (?:[\d.]+) \| `(.+)` \|$", PAGE, re.MULTILINE))
+"""The command of each generator, as the page has it."""
+
 # No proxy, which would lead elsewhere.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+TIMEOUT = 120
 
-# The folders of each client, and how it is generated of DOCUMENT.
 TYPESCRIPT = {
-    # What has a default may be left out of a body.
-    "openapi-fetch": (
-        "openapi-typescript DOCUMENT --output=schema.d.ts --default-non-nullable=false",
-        ["openapi_fetch"],
-    ),
-    "hey-api-fetch": ("openapi-ts", ["hey_api", "hey_api_fetch"]),
-    "hey-api-axios": ("openapi-ts", ["hey_api", "hey_api_axios"]),
-    "orval": ("orval", ["orval"]),
+    "openapi-typescript": ["openapi_fetch"],
+    "@hey-api/openapi-ts, for fetch": ["hey_api", "hey_api_fetch"],
+    "@hey-api/openapi-ts, for axios": ["hey_api", "hey_api_axios"],
+    "orval, for fetch": ["orval"],
 }
+"""The folders of each client's tour."""
 
 
-def needed(find: Callable[[], str]) -> str:
-    """The program that `find` finds. Without it the test is left out, or fails if TALLER_TEST_CLIENTS names it."""
+def needed(language: str) -> str:
+    """What runs a language. Without it the test is left out, or fails if TALLER_TEST_CLIENTS names the language."""
     try:
-        return find()
+        return tools.program(language)
     except tools.MissingError as error:
-        reason = f"{error}, so this client was not tried"
-        if find.__name__ in os.environ.get("TALLER_TEST_CLIENTS", "").split(","):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        if language in os.environ.get("TALLER_TEST_CLIENTS", "").split(","):
+            pytest.fail(str(error))
+        pytest.skip(f"{error}: this client was not tried")
+
+
+def command_of(generator: str, service: Service) -> list[str]:
+    """The options of the page's command for a generator, whose row begins like this, and of this service."""
+    (command,) = (command for name, command in ROWS.items() if name.startswith(generator))
+    return shlex.split(command.replace("DOCUMENT", f"{service.url}/openapi.json"))
+
+
+def test_the_page_names_the_versions_that_are_tried() -> None:
+    pinned = json.loads((tools.PINNED / "package.json").read_text())["dependencies"]
+    pinned |= dict(line.split("==") for line in (tools.PINNED / "requirements.in").read_text().split())
+    module = (tools.PINNED / "go" / "go.mod").read_text()
+    pinned |= re.findall(r"/(oapi-codegen)/v2 v([\d.]+)", module)
+    project = (tools.PINNED / "java" / "pom.xml").read_text()
+    pinned |= re.findall(r">(openapi-generator)-cli</artifactId>\s*<version>([\d.]+)<", project)
+    rows = re.findall(r"^\| (\S+?),? .*?\| ([\d.]+) \|", PAGE, re.MULTILINE)
+    said = [*rows, *re.findall(r"(openapi-fetch|axios) ([\d.]+)", PAGE)]
+    assert len(rows) == len(ROWS) == 8
+    assert [(name, version, pinned[name.lower()]) for name, version in said if pinned[name.lower()] != version] == []
 
 
 # 4 seconds each; the rest is for the first time, which installs. So below.
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("client", TYPESCRIPT)
 def test_a_typescript_client_takes_the_tour(client: str, service: Service, tmp_path: Path) -> None:
-    node, modules = needed(tools.node), tools.node_modules()
+    node, modules = needed("node"), tools.node_modules()
     (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    command, folders = TYPESCRIPT[client]
-    for folder in ("typescript", *folders):
+    shutil.copy(tools.PINNED / "tsconfig.json", tmp_path)
+    for folder in ("typescript", *TYPESCRIPT[client]):
         shutil.copytree(TOURS / folder, tmp_path, dirs_exist_ok=True)
-    generator, *options = command.replace("DOCUMENT", f"{service.url}/openapi.json").split()
-    environment = {**ENVIRONMENT, "ADDRESS": service.url}
-    tools.run(modules / ".bin" / generator, *options, directory=tmp_path, timeout=60, environment=environment)
-    tools.run(modules / ".bin" / "tsc", directory=tmp_path, timeout=60, environment=ENVIRONMENT)
-    tools.run(node, "tour.js", service.url, directory=tmp_path, timeout=60, environment=ENVIRONMENT)
+    generator, *options = command_of(client, service)
+    run = partial(tools.run, directory=tmp_path, timeout=TIMEOUT)
+    run(modules / ".bin" / generator, *options, environment={**ENVIRONMENT, "ADDRESS": service.url})
+    run(modules / ".bin" / "tsc", environment=ENVIRONMENT)
+    run(node, "tour.js", service.url, environment=ENVIRONMENT)
 
 
 @pytest.mark.timeout(400)
 def test_a_python_client_takes_the_tour(service: Service, tmp_path: Path) -> None:
     binaries = tools.python_environment()
+    shutil.copytree(TOURS / "openapi_python_client", tmp_path, dirs_exist_ok=True)
     # Else it would format what it wrote.
     (tmp_path / "generator.yaml").write_text("post_hooks: []\n")
-    shutil.copy(TOURS / "openapi_python_client" / "tour.py", tmp_path)
-    tools.run(
-        binaries / "openapi-python-client",
-        "generate",
-        f"--url={service.url}/openapi.json",
-        "--meta=none",
-        "--output-path=taller_client",
-        "--config=generator.yaml",
-        "--fail-on-warning",
-        directory=tmp_path,
-        timeout=60,
-        environment=ENVIRONMENT,
-    )
-    # The generator forgets this import where a body has two media types and no parameter is optional (its issue 1451).
-    for module in (tmp_path / "taller_client" / "api").rglob("*.py"):
-        module.write_text(module.read_text().replace("import Response, UNSET\n", "import Response, UNSET, Unset\n"))
-    tools.run(binaries / "python", "tour.py", service.url, directory=tmp_path, timeout=60, environment=ENVIRONMENT)
+    generator, *options = command_of("openapi-python-client", service)
+    run = partial(tools.run, directory=tmp_path, timeout=TIMEOUT, environment=ENVIRONMENT)
+    run(binaries / generator, *options, "--config=generator.yaml", "--fail-on-warning")
+    run(binaries / "python", "tour.py", service.url)
 
 
 @pytest.mark.timeout(400)
 def test_the_tools_of_an_mcp_bridge_take_the_tour(service: Service, tmp_path: Path) -> None:
-    shutil.copy(TOURS / "fastmcp" / "tour.py", tmp_path)
+    shutil.copytree(TOURS / "fastmcp", tmp_path, dirs_exist_ok=True)
     python = tools.python_environment() / "python"
-    tools.run(python, "tour.py", service.url, directory=tmp_path, timeout=60, environment=ENVIRONMENT)
+    tools.run(python, "tour.py", service.url, directory=tmp_path, timeout=TIMEOUT, environment=ENVIRONMENT)
 
 
 @pytest.mark.compiled
 @pytest.mark.timeout(400)
 def test_a_go_client_takes_the_tour(service: Service, tmp_path: Path) -> None:
-    go = needed(tools.go)
-    shutil.copytree(TOURS / "oapi_codegen", tmp_path, dirs_exist_ok=True)
-    for file in ("go.mod", "go.sum"):
-        shutil.copy(tools.PINNED / "go" / file, tmp_path)
+    go = needed("go")
+    for folder in (TOURS / "oapi_codegen", tools.PINNED / "go"):
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "taller").mkdir()
     environment = {**ENVIRONMENT, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-
-    for command in (
-        ("tool", "oapi-codegen", "-config", "oapi-codegen.yaml", f"{service.url}/openapi.json"),
-        ("vet", "./..."),
-        ("run", ".", service.url),
-    ):
-        tools.run(go, *command, directory=tmp_path, timeout=300, environment=environment)
+    for command in (["tool", *command_of("oapi-codegen", service)], ["vet", "./..."], ["run", ".", service.url]):
+        tools.run(go, *command, directory=tmp_path, timeout=tools.INSTALL_TIMEOUT, environment=environment)
 
 
 @pytest.mark.compiled
 @pytest.mark.timeout(400)
 def test_a_java_client_takes_the_tour(service: Service, tmp_path: Path) -> None:
-    java, jars = needed(tools.java), tools.jars()
+    java, jars = needed("java"), tools.jars()
     (generator,) = (jars / "generator").iterdir()
-    shutil.copy(TOURS / "openapi_generator" / "Tour.java", tmp_path)
-    options = {
-        "invokerPackage": "taller",
-        "apiPackage": "taller.api",
-        "modelPackage": "taller.model",
-        # Lists have many parameters: by name, not by place.
-        "useSingleRequestParameter": "true",
-    }
-    run = partial(tools.run, directory=tmp_path, timeout=120, environment=ENVIRONMENT)
-    run(
-        *(java, "-jar", generator, "generate", "-g", "java", "--library", "native"),
-        *("-i", f"{service.url}/openapi.json", "-o", "client"),
-        *("--global-property", "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"),
-        *("--additional-properties", ",".join(f"{name}={value}" for name, value in options.items())),
-    )
-    sources = [*(tmp_path / "client" / "src" / "main" / "java").rglob("*.java"), "Tour.java"]
-    run("javac", "-proc:none", "-d", "classes", "-cp", f"{jars}/lib/*", *sources)
-    run(java, "-ea", "-cp", f"classes:{jars}/lib/*", "Tour", service.url)
+    shutil.copytree(TOURS / "openapi_generator", tmp_path, dirs_exist_ok=True)
+    _, *options = command_of("openapi-generator", service)
+    run = partial(tools.run, directory=tmp_path, timeout=TIMEOUT, environment=ENVIRONMENT)
+    code_alone = "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
+    run(java, "-jar", generator, *options, "--global-property", code_alone)
+    sources = (tmp_path / "client" / "src" / "main" / "java").rglob("*.java")
+    run("javac", "-proc:none", "-d", "classes", "-cp", f"{jars}/lib/*", "Tour.java", *sources)
+    run(java, "-cp", f"classes:{jars}/lib/*", "Tour", service.url)

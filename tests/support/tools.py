@@ -19,8 +19,12 @@ from app.core.migrations import ROOT
 
 PINNED = ROOT / "requirements" / "openapi"
 TOOLS = ROOT / ".tools"
-NODE, GO, JAVA = (20, 19), (1, 26), (17, 0)
-"""The oldest of each that will do."""
+LANGUAGES = {
+    "node": (["node", "--version"], (20, 19), ["npm"]),
+    "java": (["java", "--version"], (17, 0), ["javac", "mvn"]),
+    "go": (["go", "env", "GOVERSION"], (1, 26), []),
+}
+"""How each says its version, the oldest that will do, and the programs that it needs besides."""
 INSTALL_TIMEOUT = 300
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
@@ -53,46 +57,33 @@ def run(*command: str | Path, directory: Path, timeout: float, environment: dict
         raise ToolError(f"{command[0]} exits with {done.returncode}:\n{done.stdout}")
 
 
-def node() -> str:
-    """The Node that there is, with npm; raise `MissingError` without one that is new enough."""
-    return _new_enough("Node", NODE, ["node", "--version"], "npm")
-
-
-def go() -> str:
-    """The Go that there is; raise `MissingError` without one that is new enough."""
-    return _new_enough("Go", GO, ["go", "env", "GOVERSION"])
-
-
-def java() -> str:
-    """The Java that there is, with its compiler and Maven; raise `MissingError` without one that is new enough."""
-    return _new_enough("Java", JAVA, ["java", "--version"], "javac", "mvn")
-
-
-def _new_enough(name: str, oldest: tuple[int, int], version: list[str], *others: str) -> str:
-    program = shutil.which(version[0])
-    missing = [other for other in (version[0], *others) if shutil.which(other) is None]
-    if program is None or missing:
-        raise MissingError(f"{name} needs {' and '.join(missing)}, which cannot be found")
-    # An older Go would fetch the one that `go.mod` asks for.
+def program(language: str) -> str:
+    """The program that runs a language; raise `MissingError` where it, or what it needs, is not there or too old."""
+    version, oldest, others = LANGUAGES[language]
+    missing = [name for name in (language, *others) if shutil.which(name) is None]
+    if missing:
+        raise MissingError(f"{' and '.join(missing)} cannot be found")
+    # Another Go would fetch the one that `go.mod` names.
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     output = subprocess.run(version, capture_output=True, text=True, check=True, env=environment).stdout
     found = tuple(map(int, re.findall(r"\d+", output)[:2]))
     if found < oldest:
-        raise MissingError(f"{name} {'.'.join(map(str, found))} is too old: {'.'.join(map(str, oldest))} is needed")
-    return program
+        raise MissingError(f"{language} {'.'.join(map(str, found))} is older than {'.'.join(map(str, oldest))}")
+    return language
 
 
 def node_modules() -> Path:
     """Where the packages for Node stand, installed if they were not."""
-    node()
-    lock = PINNED / "package-lock.json"
+    program("node")
+    # Some generators look for a `tsconfig.json` beside themselves, to write code that it compiles.
+    files = [PINNED / name for name in ("package.json", "package-lock.json", "tsconfig.json")]
 
     def install(target: Path) -> None:
-        for file in (PINNED / "package.json", lock):
+        for file in files:
             shutil.copy(file, target)
         run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", directory=target, timeout=INSTALL_TIMEOUT)
 
-    return _installed("node", lock.read_bytes(), install) / "node_modules"
+    return _installed("node", b"".join(file.read_bytes() for file in files), install) / "node_modules"
 
 
 def python_environment() -> Path:
