@@ -1,16 +1,12 @@
 """Nothing that opens a door is ever written to the log."""
 
 import io
-import logging
-from collections.abc import Iterator
 
-import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.logging import JsonFormatter, TextFormatter
 from app.main import create_app
 from tests.auth.people import person, refresh, sign_in, tokens_of, with_token
 from tests.support.client import Api
@@ -19,27 +15,6 @@ _DROPPED = text("ALTER TABLE users RENAME COLUMN password_state TO hidden")
 _RESTORED = text("ALTER TABLE users RENAME COLUMN hidden TO password_state")
 
 PASSWORD, WRONG, NEW = "planted-password-1", "planted-wrong-password-2", "planted-new-password-3"
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that is logged meanwhile, at the finest level and in both forms."""
-    lines = io.StringIO()
-    handlers = [logging.StreamHandler(lines), logging.StreamHandler(lines)]
-    handlers[0].setFormatter(JsonFormatter())
-    handlers[1].setFormatter(TextFormatter())
-    root = logging.getLogger()
-    before = root.level
-    # The client of these tests, which is no part of the service, logs the addresses that it asks for.
-    for handler in handlers:
-        handler.addFilter(lambda record: not record.name.startswith("http"))
-    root.setLevel(logging.DEBUG)
-    for handler in handlers:
-        root.addHandler(handler)
-    yield lines
-    root.setLevel(before)
-    for handler in handlers:
-        root.removeHandler(handler)
 
 
 async def _tour(app: FastAPI) -> set[str]:
