@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     case,
+    cast,
     func,
     literal,
     select,
@@ -60,7 +61,9 @@ class IdempotencyKeyReusedError(AppError):
 
 
 class TooManyIdempotencyKeysError(AppError):
-    """As many of your idempotency keys are kept as may be: send the request without one, or wait for old ones to go."""
+    """As many of your idempotency keys are kept as may be, by their number or by the bytes of their answers: send the
+    request without one, or wait for old ones to go.
+    """
 
     status = 409
     code = "too_many_idempotency_keys"
@@ -86,6 +89,15 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     __table_args__ = (Index("idempotency_keys_created_at_idx", "created_at"),)
+
+
+@dataclass(slots=True)
+class Room:
+    """How much more a process may keep for a caller before it counts again. The last answer may be too large for it."""
+
+    keys: int
+    size: int
+    """In bytes of the answers' bodies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +126,8 @@ class KeptAnswers:
 
     def __init__(self, settings: Settings) -> None:
         self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
-        self._limit = settings.max_idempotency_keys
-        self._room: OrderedDict[UUID, int] = OrderedDict()
-        """By caller: how many more keys this process may keep before it counts again."""
+        self._limit = Room(settings.max_idempotency_keys, settings.max_idempotency_bytes)
+        self._room: OrderedDict[UUID, Room] = OrderedDict()
 
     async def find(self, unit: Unit, asked: Asked) -> Response | None:
         """The answer that is kept for a request; None if it has to be carried out, which others with its key may not
@@ -125,7 +136,8 @@ class KeptAnswers:
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
         # Counting takes the longer the more there are, so it is done only when the room that was found is used up.
-        at_most = 0 if self._room.get(asked.principal, 0) > 0 else self._limit
+        room = self._room.get(asked.principal)
+        at_most = 0 if room is not None and room.keys > 0 and room.size > 0 else self._limit.keys
         values = {**asked.address, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
         found = await unit.row(prepared(_found), values)
         assert found is not None
@@ -136,7 +148,8 @@ class KeptAnswers:
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
         if at_most:
-            self._make_room(asked.principal, self._limit - found["counted"])
+            left = Room(self._limit.keys - found["counted"], self._limit.size - found["size"])
+            self._make_room(asked.principal, left)
         return None
 
     async def keep(self, unit: Unit, asked: Asked, response: Response) -> None:
@@ -156,14 +169,15 @@ class KeptAnswers:
         if await unit.row(prepared(_kept), {**prefixed(row), "lifetime": self._lifetime}) is None:
             # The first request was committed after this one had looked, and before it had the lock.
             raise IdempotencyKeyInUseError
-        if asked.principal in self._room:
-            self._room[asked.principal] -= 1
+        if (room := self._room.get(asked.principal)) is not None:
+            room.keys -= 1
+            room.size -= len(response.body)
 
-    def _make_room(self, principal: UUID, left: int) -> None:
-        if left <= 0:
+    def _make_room(self, principal: UUID, left: Room) -> None:
+        if left.keys <= 0 or left.size <= 0:
             raise TooManyIdempotencyKeysError
         # Only a share, because other processes have found the same room.
-        self._room[principal] = max(1, left // SHARE)
+        self._room[principal] = Room(max(1, left.keys // SHARE), max(1, left.size // SHARE))
         self._room.move_to_end(principal)
         if len(self._room) > MAX_REMEMBERED:
             self._room.popitem(last=False)
@@ -184,7 +198,7 @@ def _is_live(key: Any) -> ColumnElement[bool]:
 
 def _found() -> Rows:
     """One row: the kept answer if there is one; else whether the lock was free (and now is taken), and how many keys of
-    the caller there are, as far as they are counted.
+    the caller there are and how large their answers, as far as they are counted.
     """
     kept, other = IdempotencyKey, aliased(IdempotencyKey)
     this_one = (
@@ -194,15 +208,17 @@ def _found() -> Rows:
         & _is_live(kept)
     )
     others = (
-        select(literal(1))
+        select(func.octet_length(other.body).label("size"))
         .where(other.principal == given("principal", Uuid), _is_live(other))
         .limit(given("at_most", BigInteger))
         .subquery("others")
     )
+    summed = cast(func.coalesce(func.sum(others.c.size), 0), BigInteger)
     return select(
         func.pg_try_advisory_xact_lock(given("lock", BigInteger)).label("is_free"),
         # Evaluated only where it is needed.
         case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
+        case((kept.key.is_(None), select(summed).select_from(others).scalar_subquery())).label("size"),
         kept.fingerprint,
         kept.status,
         kept.headers,

@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     max_idempotency_keys: Annotated[int, Field(ge=1, le=1000000)] = 20000
     """Idempotency keys kept for one caller, roughly; a request with one more is answered 409."""
 
+    max_idempotency_bytes: Annotated[int, Field(ge=1)] = 104857600
+    """Bytes of the answers that are kept for one caller's idempotency keys, roughly; beyond, a key is answered 409."""
+
     trusted_proxies: str = ""
     """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
 

@@ -20,9 +20,10 @@ from app.core.ids import uuid7
 from app.core.statements import given, prepared
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
-from app.tasks.errors import TaskNotFoundError
+from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.operations import (
+    MAX_ANSWERED_BYTES,
     CreateOperation,
     DeleteOperation,
     MalformedOperation,
@@ -103,6 +104,11 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
         refusal = _refusal(found.get(change.id), _preconditions(change), place, is_required=is_required)
         if refusal is not None:
             work.outcomes[place] = refusal
+    shown = (
+        found[one.id]["size"] for _, one in work.left(UpdateOperation) if "description" not in one.changes.values()
+    )
+    if sum(shown) > MAX_ANSWERED_BYTES:
+        raise BatchAnswerTooLargeError(MAX_ANSWERED_BYTES)
 
 
 def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:

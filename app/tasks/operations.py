@@ -27,6 +27,9 @@ from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 MAX_OPERATIONS = 500
 """Operations of one batch."""
 
+MAX_ANSWERED_BYTES = 4_194_304
+"""Bytes of descriptions that a batch answers with though they did not come with it."""
+
 Problem = Annotated[dict[str, Any], WithJsonSchema(PROBLEM_WITHIN)]
 """A problem document, as it would be an answer of its own."""
 

@@ -213,11 +213,11 @@ def project_locked(permission: Permission) -> Rows:
 
 
 def tasks_locked() -> Rows:
-    """The tags of those tasks of a project that a batch names, locked."""
+    """The tags of those tasks of a project that a batch names, and how many bytes their descriptions have, locked."""
+    size = func.coalesce(func.octet_length(Task.description), fixed(0)).label("size")
+    found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
     # In one order, so that two batches do not wait for each other.
-    return (
-        select(Task.id, tag(Task.version).label("etag")).where(named_in_project()).order_by(Task.id).with_for_update()
-    )
+    return found.order_by(Task.id).with_for_update()
 
 
 def named_in_project() -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from app.core.pagination import Page, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
 from app.tasks import batch, queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
-from app.tasks.errors import TaskNotFoundError
+from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
 from app.tasks.operations import TaskBatch, TaskBatchResult
 from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskSummary, TaskUpdate, VisibleTaskParams
 
@@ -45,7 +45,7 @@ async def create_task(
     response_model=TaskBatchResult,
     responses={
         207: {"model": TaskBatchResult, "description": "Each operation was answered for itself"},
-        **problems(TaskNotFoundError, PreconditionFailedError, PreconditionRequiredError),
+        **problems(TaskNotFoundError, BatchAnswerTooLargeError, PreconditionFailedError, PreconditionRequiredError),
     },
 )
 async def batch_tasks(

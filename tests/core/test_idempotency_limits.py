@@ -54,6 +54,22 @@ async def test_there_is_a_limit_to_the_keys_of_a_caller(narrow: FastAPI, user: U
         assert_problem(answer, 404, "project_not_found")
 
 
+async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
+    settings: Settings, user: User, database: Database
+) -> None:
+    app = create_app(settings.model_copy(update={"max_idempotency_bytes": 25_000}))
+    body = {"name": "Workshop", "description": "x" * 9_000}
+    async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
+        answers = [await api.post("/projects/", json=body, **keyed(f"k-{n}")) for n in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 409]
+        assert_problem(answers[3], 409, "too_many_idempotency_keys")
+        assert await number_of(database, "projects") == 3, "what is refused is not carried out"
+        assert_replay(await api.post("/projects/", json=body, **keyed("k-2")), answers[2])
+        assert (await api.post("/projects/", json=body)).status_code == 201
+        await database.rows(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
+        assert (await api.post("/projects/", json=body, **keyed("k-3"))).status_code == 201
+
+
 async def test_keys_are_counted_only_when_the_room_that_was_found_is_used_up(
     settings: Settings, user: User, database: Database
 ) -> None:

@@ -21,7 +21,7 @@ from app.core.pagination import MAX_DEPTH, MAX_SIZE
 from app.core.protocol import MAX_HEAD_BYTES
 from app.core.routing import MAX_PARAMETERS, MAX_QUERY_BYTES
 from app.projects.service import MAX_MEMBERS
-from app.tasks.operations import MAX_OPERATIONS
+from app.tasks.operations import MAX_ANSWERED_BYTES, MAX_OPERATIONS
 from app.tasks.schemas import MAX_PROJECTS
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
@@ -169,6 +169,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         "the last row of a page by number": MAX_DEPTH,
         "a cursor": MAX_CURSOR_LENGTH,
         "operations of a batch": MAX_OPERATIONS,
+        "descriptions with which a batch answers, besides those that it brings": MAX_ANSWERED_BYTES,
         "what a list is sorted by": MAX_SORT_KEYS,
         "what is searched for": MAX_QUERY_LENGTH,
         "projects that a list of tasks is narrowed to": MAX_PROJECTS,

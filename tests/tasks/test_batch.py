@@ -12,7 +12,7 @@ from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
 from app.tasks.models import Task
-from app.tasks.operations import MalformedOperation, TaskBatch
+from app.tasks.operations import MAX_ANSWERED_BYTES, MalformedOperation, TaskBatch
 from app.tasks.queries import wrong_counts
 from tests.auth.factories import UserFactory
 from tests.core.material import contents
@@ -256,6 +256,24 @@ async def test_viewers_and_strangers_are_refused_before_anything_is_looked_at(
         async with await anonymous.as_(person) as them:
             for operations in ([create()], [delete(tasks[0])], [{"op": "destroy"}], []):
                 assert_problem(await send(them, project, operations), status, code)
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+async def test_what_a_batch_answers_with_is_bounded(
+    api: Api, database: Database, project: Project, *, atomic: bool
+) -> None:
+    most = MAX_ANSWERED_BYTES // 40_000
+    long = TaskFactory.batch(most + 1, project_id=project.id, description="\U0001f527" * 10_000, completed=False)
+    await store(database, *long)
+    changes = [update(task, {"completed": True}) for task in long]
+    before = await contents(database)
+    problem = assert_problem(await send(api, project, changes, atomic=atomic), 409, "batch_answer_too_large")
+    assert str(MAX_ANSWERED_BYTES) in problem["detail"]
+    assert await contents(database) == before
+    # One less is served, and so are what comes with the request and what is deleted.
+    assert (await send(api, project, changes[1:], atomic=atomic)).is_success
+    rest = [update(long[0], {"description": "Short"}), *map(delete, long[1:])]
+    assert (await send(api, project, rest, atomic=atomic)).is_success
 
 
 async def test_with_a_key_it_is_carried_out_once(api: Api, project: Project, tasks: list[Task]) -> None:
