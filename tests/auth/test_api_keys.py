@@ -130,7 +130,9 @@ BEARER, KEY = "Authorization", "X-API-Key"
     ("sent", "refused"),
     [
         ([(BEARER, "Bearer {session}"), (KEY, "{key}")], KEY),
-        ([(KEY, "{key}"), (BEARER, "Bearer {key}")], KEY),
+        ([(KEY, "{key}"), (BEARER, "Bearer {session}")], KEY),
+        ([(KEY, "{key}"), (BEARER, "Bearer {key}")], None),
+        ([(BEARER, "Bearer {session}"), (KEY, "{session}")], None),
         ([(BEARER, "bearer  {session}"), (KEY, "x")], KEY),
         ([(KEY, "{key}"), (KEY, "{key}")], KEY),
         ([(BEARER, "Bearer {session}"), (BEARER, "Bearer {key}")], BEARER),
