@@ -130,6 +130,7 @@ async def create_key(operator: "Operator", arguments: Namespace) -> None:
         new,
         limit=operator.authentication.settings.max_api_keys,
         project_visible=PORTS.project_visible,
+        caller=None,
     )
     print(f"{key['id']}\t{key['secret']}")
 
@@ -174,7 +175,7 @@ class Operator:
     async def change(self, username: str, changes: UserUpdate) -> None:
         """Change an account as an administrator would."""
         user = await self.user(username)
-        await service.update_user(self.authentication, self.database, user["id"], changes)
+        await service.update_user(self.authentication, self.database, user["id"], changes, caller=None)
 
 
 async def _administer(settings: Settings, action: Action, arguments: Namespace) -> None:

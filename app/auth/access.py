@@ -15,6 +15,7 @@ from app.auth.errors import (
     InvalidApiKeyError,
     InvalidTokenError,
     KeyBoundToProjectError,
+    PasswordChangeRequiredError,
     RegistrationClosedError,
     SessionRequiredError,
     UserNotFoundError,
@@ -189,10 +190,13 @@ def count_refresh(request: Request, session_id: UUID | None) -> None:
 
 
 class CallerGuard(Guard):
-    """Admits whoever is signed in: with an API key only if it has the scope, and without a scope with no key at all."""
+    """Admits whoever is signed in: with an API key only if it has the scope, and without a scope with no key at all; by
+    a one-time password only to what is for choosing another one.
+    """
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: Scope | None, *, for_choosing: bool = False) -> None:
         self.scope = scope
+        self.for_choosing = for_choosing
         if scope is None:
             self.errors = (*SIGNING_IN, SessionRequiredError)
             self.security = [{"bearer": []}]
@@ -201,6 +205,8 @@ class CallerGuard(Guard):
             self.errors = (*SIGNING_IN, InsufficientScopeError)
             self.security = [{"bearer": [scope.value]}, {"apiKey": [scope.value]}]
             self.needs = f"An API key needs the scope `{scope.value}`."
+        if not for_choosing:
+            self.errors = (*self.errors, PasswordChangeRequiredError)
 
     async def caller(self, request: Request) -> Caller:
         """The caller, who has the scope."""
@@ -210,6 +216,8 @@ class CallerGuard(Guard):
                 raise SessionRequiredError
             if self.scope not in caller.scopes:
                 raise InsufficientScopeError(self.scope)
+        if caller.must_choose_password and not self.for_choosing:
+            raise PasswordChangeRequiredError
         return caller
 
     async def identify(self, request: Request) -> Caller:
@@ -265,8 +273,14 @@ CurrentCaller = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ))]
 CurrentSession = Annotated[Caller, Depends(SignedIn(None))]
 """Whoever is calling in a session; API keys are refused."""
 
-AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE))]
-"""Whoever is calling, if they may change their own account."""
+AnySession = Annotated[Caller, Depends(SignedIn(None, for_choosing=True))]
+"""Whoever is calling in a session, also in one that a one-time password began."""
+
+Myself = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ, for_choosing=True))]
+"""Whoever is calling, if they may read who they are, also by a one-time password."""
+
+AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE, for_choosing=True))]
+"""Whoever is calling, if they may change their own account; by a one-time password they may choose another."""
 
 PeopleReader = Annotated[Caller, Depends(PeopleLookup())]
 """Whoever is calling, if they may look people up."""
@@ -301,6 +315,10 @@ async def _own(caller: CurrentCaller) -> OwnScope:
     return OwnScope(caller)
 
 
+async def _own_account(caller: Myself) -> OwnScope:
+    return OwnScope(caller)
+
+
 async def _own_key(caller: CurrentCaller, key_id: ApiKeyId) -> OwnScope:
     return OwnScope(caller, ApiKeyNotFoundError, key_id=key_id)
 
@@ -321,7 +339,10 @@ async def _person(
 
 
 Own = Annotated[OwnScope, Depends(_own)]
-"""What is the caller's own: account, sessions, keys."""
+"""What is the caller's own: sessions, keys."""
+
+OwnAccount = Annotated[OwnScope, Depends(_own_account)]
+"""The caller's own account."""
 
 OwnKey = Annotated[OwnScope, Depends(_own_key)]
 """One of the caller's own keys."""

@@ -98,7 +98,8 @@ class Callers:
         # Whoever is refused is remembered no longer, whatever the watcher knows.
         self._remembered.pop(token, None)
         caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
-        if forgotten == self._forgotten:
+        # Another worker may hear of the password that is chosen: nobody has to wait until this one knows of it, too.
+        if forgotten == self._forgotten and not caller.must_choose_password:
             self._remembered[token] = caller
             if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -143,6 +144,7 @@ class Callers:
             is_superuser=row["is_superuser"],
             method="session",
             source_id=claims.session_id,
+            must_choose_password=row["must_choose_password"],
             expires_at=min(claims.expires_at, row["expires_at"].timestamp()),
             remembered_until=asked_at + min(claims.expires_at - clock.seconds(), row["seconds_left"]),
         )

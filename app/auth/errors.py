@@ -91,6 +91,13 @@ class KeyBoundToProjectError(ForbiddenError):
     title = "The API key reaches one project only"
 
 
+class PasswordChangeRequiredError(ForbiddenError):
+    """You signed in by a one-time password: choose another one by `PATCH /auth/me` first."""
+
+    code = "password_change_required"
+    title = "Choose a password first"
+
+
 class AdminRequiredError(ForbiddenError):
     """Only administrators may do this."""
 

@@ -129,4 +129,6 @@ class Authentication:
         self.ring = KeyRing(settings)
         self.passwords = Passwords(settings)
         self.manager = UserManager(UserDatabase(database), self.passwords)
-        self.access_tokens = AccessTokens(self.ring, settings.access_token_lifetime)
+        # No token is promised for longer than its session lasts without being refreshed.
+        lifetime = min(settings.access_token_lifetime, settings.refresh_token_lifetime)
+        self.access_tokens = AccessTokens(self.ring, lifetime)

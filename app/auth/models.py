@@ -12,6 +12,10 @@ from app.core.models import Base, Identified, Timestamped
 Moment = DateTime(timezone=True)
 
 
+CHOSEN = "chosen"
+"""The state of a password that its person has chosen."""
+
+
 class User(Identified, Timestamped, Base):
     """A person who can sign in. Usernames and e-mail addresses are unique without regard to case."""
 
@@ -24,6 +28,9 @@ class User(Identified, Timestamped, Base):
 
     password_state: Mapped[str] = mapped_column(Text, server_default=text("'chosen'"))
     """`chosen` by the person; `one_time`, set by an administrator; `spent`: a one-time password that was used."""
+
+    password_expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When a one-time password ends, and with it the session that it began; null for one that is chosen."""
 
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))

@@ -1,19 +1,18 @@
 """Statements that return people, sessions and keys."""
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Double, LargeBinary, Text, Uuid, cast, extract, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import InstrumentedAttribute
 
-from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
+from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User
 from app.core.housekeeping import Expired
 from app.core.listing import Shape, listing, page_of
 from app.core.sorting import Key
-from app.core.statements import Rows, given
+from app.core.statements import Column, Rows, given
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""
@@ -43,11 +42,6 @@ API_KEY = (
 def _lowered() -> ColumnElement[str]:
     # The server's locale must not decide what its small letters are: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
-
-
-def user_by_id(user_id: UUID) -> Rows:
-    """The account with this id."""
-    return select(*ACCOUNT).where(User.id == user_id)
 
 
 def login_by_id(user_id: UUID) -> Rows:
@@ -83,20 +77,26 @@ def users(_: Hashable, shape: Shape) -> Rows:
     return page_of(shape, User.id, select(*ACCOUNT))
 
 
-def _seconds_until(moment: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _seconds_until(moment: Column) -> ColumnElement[Any]:
     """How long it is until then by the database's clock; null for ever."""
     return cast(extract("epoch", moment - func.now()), Double).label("seconds_left")
 
 
 def live_session() -> Rows:
     """The person of a session that has not ended, if active, and when it ends."""
+    ends_at = func.least(Session.expires_at, User.password_expires_at)
+    columns = (
+        User.id.label("user_id"),
+        User.is_superuser,
+        (User.password_state != CHOSEN).label("must_choose_password"),
+    )
     return (
-        select(User.id.label("user_id"), User.is_superuser, Session.expires_at, _seconds_until(Session.expires_at))
+        select(*columns, ends_at.label("expires_at"), _seconds_until(ends_at))
         .join(Session, Session.user_id == User.id)
         .where(
             Session.id == given("session_id", Uuid),
             Session.revoked_at.is_(None),
-            Session.expires_at > func.now(),
+            ends_at > func.now(),
             User.is_active,
         )
     )
@@ -169,14 +169,26 @@ def expired(*, keep_ended: timedelta) -> tuple[Expired, ...]:
     )
 
 
-def active_admins_locked() -> Rows:
-    """The active administrators, locked in one order: changes of who they are wait for each other."""
-    return select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
+def people_locked(user_ids: Collection[UUID], *, with_admins: bool) -> Rows:
+    """These people, and all active administrators if they are asked for, locked in one order: changes of who they are,
+    and of what they may do, wait for each other.
+    """
+    wanted: ColumnElement[bool] = User.id.in_(user_ids)
+    if with_admins:
+        wanted |= User.is_superuser & User.is_active
+    admin = (User.is_superuser & User.is_active).label("is_admin")
+    return select(User.id, admin, User.hashed_password).where(wanted).order_by(User.id).with_for_update()
 
 
-def user_locked(user_id: UUID) -> Rows:
-    """A person, locked against what else would be counted for them at the same time."""
-    return select(User.id).where(User.id == user_id).with_for_update()
+def session_locked(session_id: UUID) -> Rows:
+    """A session that has not ended, locked against its end."""
+    return select(Session.id).where(is_live(session_id)).with_for_update(read=True, of=Session)
+
+
+def api_key_locked(key_id: UUID) -> Rows:
+    """An API key that has not ended, locked against its end."""
+    lives = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+    return select(ApiKey.id).where(ApiKey.id == key_id, lives).with_for_update(read=True)
 
 
 def live_api_key_count(user_id: UUID) -> Rows:
@@ -191,8 +203,9 @@ def newest_sessions(user_id: UUID, at_most: int) -> Rows:
 
 
 def is_live(session_id: UUID) -> ColumnElement[bool]:
-    """Holds for the row of this session if it has not ended and its person is active."""
-    active = select(User.id).where(User.id == Session.user_id, User.is_active).exists()
+    """Holds for the row of this session if it has not ended, its person is active and their password has not ended."""
+    lasting = or_(User.password_expires_at.is_(None), User.password_expires_at > func.now())
+    active = select(User.id).where(User.id == Session.user_id, User.is_active, lasting).exists()
     return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
 
 

@@ -13,6 +13,7 @@ from app.auth.access import (
     Administrator,
     Anybody,
     AnyRefresh,
+    AnySession,
     ApiKeyId,
     AuthenticationDep,
     CallersDep,
@@ -20,6 +21,7 @@ from app.auth.access import (
     Everybody,
     OpenRegistration,
     Own,
+    OwnAccount,
     OwnKey,
     Person,
     SessionId,
@@ -33,6 +35,7 @@ from app.auth.errors import (
     InvalidRefreshTokenError,
     LastAdminError,
     OnlyOwnerError,
+    PasswordChangeRequiredError,
     RefreshTokenReusedError,
     SessionNotFoundError,
     TooManyApiKeysError,
@@ -185,14 +188,14 @@ async def refresh_tokens(
 
 
 @router.post("/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
-async def logout(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
+async def logout(caller: AnySession, database: DatabaseDep, callers: CallersDep) -> None:
     """End this session: its access token and its refresh token are refused from now on."""
     await service.end_session(database, caller, caller.source_id)
     callers.forget(caller.source_id)
 
 
 @router.get("/me", summary="Who am I?")
-async def read_me(own: Own, database: DatabaseDep) -> Me:
+async def read_me(own: OwnAccount, database: DatabaseDep) -> Me:
     """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
     return _me(await database.one(queries.account, own), own.caller)
 
@@ -200,7 +203,7 @@ async def read_me(own: Own, database: DatabaseDep) -> Me:
 @router.patch(
     "/me",
     summary="Change my account",
-    responses=problems(WrongPasswordError, EmailTakenError, TooManyAttemptsError),
+    responses=problems(PasswordChangeRequiredError, WrongPasswordError, EmailTakenError, TooManyAttemptsError),
 )
 async def update_me(
     caller: AccountEditor,
@@ -212,7 +215,11 @@ async def update_me(
 ) -> Me:
     """Change your e-mail address or your password. Needs the current password; a new one ends all your other
     sessions.
+
+    In a session that a one-time password began, this chooses another password, after which the session is as any other.
     """
+    if caller.must_choose_password and "password" not in changes.values():
+        raise PasswordChangeRequiredError
     login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
     me = _me(await service.update_own(authentication, database, caller, changes, login=login), caller)
     callers.forget(caller.user_id)
@@ -238,8 +245,8 @@ async def delete_me(
 
     Refused while you are the only owner of a project that has other members: make one of them an owner, or delete it.
     """
-    await service.confirm_password(authentication, database, caller, deletion.password, network=network)
-    await service.delete_account(database, caller.user_id, ports.closing_steps)
+    login = await service.confirm_password(authentication, database, caller, deletion.password, network=network)
+    await service.delete_account(database, caller, ports.closing_steps, login=login)
     callers.forget(caller.user_id)
 
 
@@ -296,7 +303,7 @@ async def create_api_key(
     """
     limit = authentication.settings.max_api_keys
     key = await service.create_api_key(
-        database, caller.user_id, new, limit=limit, project_visible=ports.project_visible
+        database, caller.user_id, new, limit=limit, project_visible=ports.project_visible, caller=caller
     )
     response.headers["Location"] = f"{API_PREFIX}/auth/api-keys/{key['id']}"
     return key
@@ -339,14 +346,14 @@ async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDe
     responses=problems(UsernameTakenError, EmailTakenError),
 )
 async def create_user(
-    _: Administrator,
+    caller: Administrator,
     new: UserCreate,
     authentication: AuthenticationDep,
     database: DatabaseDep,
     response: Response,
 ) -> dict[str, Any]:
     """Create an account for somebody. Its one-time password is shown this once. For administrators."""
-    user = await service.create_user(authentication, database, new)
+    user = await service.create_user(authentication, database, caller, new)
     response.headers["Location"] = f"{API_PREFIX}/users/{user['id']}"
     return user
 
@@ -380,7 +387,7 @@ async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
     responses=problems(UserNotFoundError, EmailTakenError, LastAdminError),
 )
 async def update_user(
-    _: Administrator,
+    caller: Administrator,
     user_id: UserId,
     changes: UserUpdate,
     authentication: AuthenticationDep,
@@ -391,7 +398,7 @@ async def update_user(
 
     Deactivating ends all their sessions. The last active administrator stays one. For administrators.
     """
-    user = await service.update_user(authentication, database, user_id, changes)
+    user = await service.update_user(authentication, database, user_id, changes, caller=caller)
     callers.forget(user_id)
     return user
 
@@ -403,7 +410,7 @@ def _tokens(authentication: AuthenticationDep, pair: service.TokenPair) -> Token
     return Tokens(
         access_token=pair.access_token,
         token_type="bearer",  # noqa: S106 - the type, not a token
-        expires_in=authentication.settings.access_token_lifetime,
+        expires_in=authentication.access_tokens.lifetime,
         refresh_token=pair.refresh_token,
     )
 
@@ -415,6 +422,7 @@ def _me(row: dict[str, Any], caller: Caller) -> Me:
         "id": caller.source_id,
         "scopes": [scope for scope in Scope if caller.has(scope)],
         "project_id": caller.project_id,
+        "must_choose_password": caller.must_choose_password,
         "expires_at": ends,
     }
     return Me.model_validate({**row, "signed_in_by": signed_in_by})

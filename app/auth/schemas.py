@@ -133,6 +133,10 @@ class SignedInBy(Schema):
     scopes: list[Scope] = Field(description="What it may be used for, with what that includes.")
     project_id: UUID | None = Field(description="The only project that an API key reaches; null for all.")
     expires_at: datetime | None = Field(description="When the access token or API key ends; null for never.")
+    must_choose_password: bool = Field(
+        description="Whether a one-time password began this session: it may do nothing else until `PATCH /auth/me` has "
+        "set another."
+    )
 
 
 class Me(UserRead):
@@ -153,6 +157,7 @@ class Me(UserRead):
                     "scopes": ["account:read", "tasks:read"],
                     "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
                     "expires_at": "2026-11-22T09:15:00Z",
+                    "must_choose_password": False,
                 },
             }
         )
@@ -217,12 +222,17 @@ class UserAdministered(UserRead):
                 "is_superuser": False,
                 "created_at": _NOW,
                 "one_time_password": "kWq7TzR4mNbX9cHd",
+                "one_time_password_expires_at": "2026-11-29T09:00:00Z",
             }
         )
     )
 
     one_time_password: str | None = Field(
-        description="Shown once: good for one sign-in, after which the person sets a password by `PATCH /auth/me`."
+        description="Shown once: good for one sign-in, in which the person sets a password by `PATCH /auth/me` before "
+        "doing anything else."
+    )
+    one_time_password_expires_at: datetime | None = Field(
+        description="By when another password has to be set; null where none was made."
     )
 
 

@@ -72,6 +72,9 @@ class Caller:
     project_id: UUID | None = None
     """The only project that a key reaches; None: every project of the person."""
 
+    must_choose_password: bool = False
+    """Whether it is a session that a one-time password began, good for nothing else until another one is chosen."""
+
     remembered_until: float = inf
     """When the token, its session or the key ends, by `clock.elapsed`."""
 

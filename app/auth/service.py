@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from fastapi_users.exceptions import UserNotExists
-from sqlalchemy import ColumnElement, Executable, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Executable, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth import queries, throttle
 from app.auth.errors import (
+    AdminRequiredError,
     ApiKeyNotFoundError,
     EmailTakenError,
     InvalidCredentialsError,
@@ -26,7 +27,7 @@ from app.auth.errors import (
     WrongPasswordError,
 )
 from app.auth.manager import Authentication, AuthUser
-from app.auth.models import ApiKey, Session, User
+from app.auth.models import CHOSEN, ApiKey, Session, User
 from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
@@ -39,6 +40,9 @@ from app.core.ids import uuid7
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 
 PREFIX_LENGTH = 8
+
+_WRITTEN = (*queries.ACCOUNT, User.password_expires_at)
+"""What is returned of an account that was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +90,35 @@ async def create_account(
         username=new.username,
         email=new.email,
         is_superuser=is_superuser,
-        hashed_password=await authentication.passwords.hash(new.password),
-        password_state="chosen",
+        **_chosen(await authentication.passwords.hash(new.password)),
     )
 
 
-async def create_user(authentication: Authentication, database: Database, new: UserCreate) -> dict[str, Any]:
+async def create_user(
+    authentication: Authentication, database: Database, caller: Caller, new: UserCreate
+) -> dict[str, Any]:
     """Create an account for somebody, with a one-time password."""
+    secret, values = await _one_time_password(authentication)
+    async with database.unit() as unit:
+        people = await unit.rows(queries.people_locked([caller.user_id], with_admins=False))
+        await _hold_admin(unit, caller, people)
+        user = await _insert_user(unit, **new.model_dump(), **values)
+    return {**user, "one_time_password": secret, "one_time_password_expires_at": user.pop("password_expires_at")}
+
+
+async def _one_time_password(authentication: Authentication) -> tuple[str, dict[str, Any]]:
+    """A one-time password, and what is stored of it."""
     secret = one_time_password()
-    user = await _insert_user(
-        database,
-        **new.model_dump(),
-        hashed_password=await authentication.passwords.hash(secret),
-        password_state="one_time",
-    )
-    return {**user, "one_time_password": secret}
+    return secret, {
+        "hashed_password": await authentication.passwords.hash(secret),
+        "password_state": "one_time",
+        "password_expires_at": func.now() + timedelta(seconds=authentication.settings.one_time_password_lifetime),
+    }
+
+
+def _chosen(hashed_password: str) -> dict[str, Any]:
+    """What is stored of a password that its person has chosen."""
+    return {"hashed_password": hashed_password, "password_state": CHOSEN, "password_expires_at": None}
 
 
 async def update_own(
@@ -111,9 +129,11 @@ async def update_own(
     del values["current_password"]
     if "password" in values:
         refuse_weak(values["password"], login.username)
-        values["hashed_password"] = await authentication.passwords.hash(values.pop("password"))
-        values["password_state"] = "chosen"
+        values |= _chosen(await authentication.passwords.hash(values.pop("password")))
     async with database.unit() as unit:
+        people = await unit.rows(queries.people_locked([caller.user_id], with_admins=False))
+        _refuse_changed_password(people, login)
+        await _hold(unit, caller)
         row = await _update_user(unit, caller.user_id, values)
         if "hashed_password" in values:
             # Behind the change, whose lock a login under way waits for.
@@ -122,21 +142,32 @@ async def update_own(
 
 
 async def update_user(
-    authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate
+    authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate, *, caller: Caller | None
 ) -> dict[str, Any]:
-    """Change somebody's account as an administrator."""
+    """Change somebody's account as an administrator; without a caller, as the operator. The last active administrator
+    stays one.
+    """
     values, secret = changes.values(), None
     if values.pop("reset_password", False):
-        secret = one_time_password()
-        values["hashed_password"] = await authentication.passwords.hash(secret)
-        values["password_state"] = "one_time"
+        secret, stored = await _one_time_password(authentication)
+        values |= stored
+    is_demotion = values.get("is_active") is False or values.get("is_superuser") is False
+    ids = [user_id] if caller is None else [user_id, caller.user_id]
     async with database.unit(by_value=True) as unit:
-        if values.get("is_active") is False or values.get("is_superuser") is False:
-            await _refuse_last_admin(unit, user_id)
+        people = await unit.rows(queries.people_locked(ids, with_admins=is_demotion))
+        if is_demotion:
+            _refuse_last_admin(people, user_id)
+        if caller is not None:
+            await _hold_admin(unit, caller, people)
         user = await _update_user(unit, user_id, values)
         if secret is not None or not user["is_active"]:
             await _end_sessions(unit, user_id)
-    return {**user, "one_time_password": secret}
+    expires_at = user.pop("password_expires_at")
+    return {
+        **user,
+        "one_time_password": secret,
+        "one_time_password_expires_at": None if secret is None else expires_at,
+    }
 
 
 async def set_password(
@@ -146,16 +177,19 @@ async def set_password(
     refuse_weak(password, username)
     hashed_password = await authentication.passwords.hash(password)
     async with database.unit() as unit:
-        await _update_user(unit, user_id, {"hashed_password": hashed_password, "password_state": "chosen"})
+        await _update_user(unit, user_id, _chosen(hashed_password))
         await _end_sessions(unit, user_id)
 
 
-async def delete_account(database: Database, user_id: UUID, steps: Iterable[ClosingStep]) -> None:
-    """Delete an account, with its sessions and keys, after what other features do about it."""
+async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
+    """Delete one's own account, with its sessions and keys, after what other features do about it."""
+    user_id = caller.user_id
     async with database.unit(by_value=True) as unit:
-        await _refuse_last_admin(unit, user_id)
         # What would still refer to the account waits from here on, and then finds it gone.
-        await unit.rows(queries.user_locked(user_id))
+        people = await unit.rows(queries.people_locked([user_id], with_admins=True))
+        _refuse_last_admin(people, user_id)
+        _refuse_changed_password(people, login)
+        await _hold(unit, caller)
         for step in steps:
             await step(unit, user_id)
         await unit.rows(delete(User).where(User.id == user_id))
@@ -179,16 +213,16 @@ async def confirm_password(
 
 async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     try:
-        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.ACCOUNT))
+        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*_WRITTEN))
     except ConstraintError as error:
         _refuse_taken(error)
     return rows[0]
 
 
 async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
-    statement: Executable = queries.user_by_id(user_id)
+    statement: Executable = select(*_WRITTEN).where(User.id == user_id)
     if values:
-        statement = update(User).where(User.id == user_id).values(values).returning(*queries.ACCOUNT)
+        statement = update(User).where(User.id == user_id).values(values).returning(*_WRITTEN)
     try:
         row = await unit.row(statement)
     except ConstraintError as error:
@@ -207,10 +241,32 @@ def _refuse_taken(error: ConstraintError) -> NoReturn:
     raise error
 
 
-async def _refuse_last_admin(unit: Unit, user_id: UUID) -> None:
+def _refuse_last_admin(people: list[dict[str, Any]], user_id: UUID) -> None:
     """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
-    if await unit.rows(queries.active_admins_locked()) == [{"id": user_id}]:
+    if [person["id"] for person in people if person["is_admin"]] == [user_id]:
         raise LastAdminError
+
+
+def _refuse_changed_password(people: list[dict[str, Any]], login: AuthUser) -> None:
+    """Raise `WrongPasswordError` if the password that was confirmed is no longer the account's."""
+    if not any(person["id"] == login.id and person["hashed_password"] == login.hashed_password for person in people):
+        raise WrongPasswordError
+
+
+async def _hold(unit: Unit, caller: Caller) -> None:
+    """Keep the session or key of a caller from ending until the unit does; refuse one that has ended since the caller
+    was remembered. What outlasts a session is done behind this, and not by memory alone.
+    """
+    held = queries.session_locked if caller.method == "session" else queries.api_key_locked
+    if await unit.row(held(caller.source_id)) is None:
+        raise InvalidTokenError
+
+
+async def _hold_admin(unit: Unit, caller: Caller, people: list[dict[str, Any]]) -> None:
+    """As `_hold`, for a caller who acts as an administrator and is among these people, who are locked."""
+    await _hold(unit, caller)
+    if not any(person["id"] == caller.user_id and person["is_admin"] for person in people):
+        raise AdminRequiredError
 
 
 # Sessions
@@ -290,6 +346,7 @@ async def _spend(database: Database, user: AuthUser) -> None:
         .where(
             User.id == user.id,
             User.password_state == "one_time",
+            or_(User.password_expires_at.is_(None), User.password_expires_at > func.now()),
             User.hashed_password == user.hashed_password,
         )
         .values(password_state="spent")
@@ -368,9 +425,15 @@ async def _count_login(authentication: Authentication, database: Database, accou
 
 
 async def create_api_key(
-    database: Database, user_id: UUID, new: ApiKeyCreate, *, limit: int, project_visible: ProjectVisible
+    database: Database,
+    user_id: UUID,
+    new: ApiKeyCreate,
+    *,
+    limit: int,
+    project_visible: ProjectVisible,
+    caller: Caller | None,
 ) -> dict[str, Any]:
-    """Create a key; its secret is in the answer and nowhere else."""
+    """Create a key; its secret is in the answer and nowhere else. Without a caller, as the operator."""
     beyond = [index for index, scope in enumerate(new.scopes) if new.project_id is not None and scope in UNBOUND]
     if beyond:
         detail = "reaches beyond one project: leave it out, or the project_id"
@@ -383,9 +446,11 @@ async def create_api_key(
             error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
             raise InvalidRequestError(errors=[error])
         # Creations by one person wait for each other, so that the limit holds.
-        if await unit.row(queries.user_locked(user_id)) is None:
+        if not await unit.rows(queries.people_locked([user_id], with_admins=False)):
             # The caller's account was deleted a moment ago.
             raise InvalidTokenError
+        if caller is not None:
+            await _hold(unit, caller)
         (live,) = await unit.rows(queries.live_api_key_count(user_id))
         if live["count"] >= limit:
             raise TooManyApiKeysError

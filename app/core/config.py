@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     refresh_grace: Annotated[float, Field(ge=0, le=60)] = 10.0
     """Seconds in which a refresh whose answer was lost may be repeated before it counts as theft."""
 
+    one_time_password_lifetime: Annotated[int, Field(ge=60, le=31536000)] = 604800
+    """Seconds within which another password has to be chosen in the place of a one-time password."""
+
     revocation_delay: Annotated[float, Field(ge=0.2, le=60)] = 5.0
     """Seconds within which every worker refuses what was revoked."""
 

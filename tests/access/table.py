@@ -1,14 +1,15 @@
 """Who may do what, operation by operation: the rules of access as one table.
 
 A row says what the five people who are signed in get, and the owner's three keys. Whoever is nobody gets 401, except
-from operations that are public. `-` in the column of scopes: for sessions only.
+from operations that are public. `-` in the column of scopes: for sessions only. Whoever signed in by a one-time
+password gets nothing but what is public and `CHOOSING`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from app.core.ids import uuid7
-from tests.access.world import CALLERS, KEYS, NOBODY, PASSWORD, PEOPLE, Hidden, Row, World, of_person
+from tests.access.world import CALLERS, KEYS, NOBODY, ONE_TIME, PASSWORD, PEOPLE, Hidden, Row, World, of_person
 
 TABLE = """
 # operation             scope           stranger  viewer    editor    owner     admin     without with elsewhere
@@ -55,6 +56,9 @@ patch_task              tasks:write     task      as_editor ok        ok        
 delete_task             tasks:write     task      as_editor ok        ok        ok        scope       ok       task
 """
 
+CHOOSING = frozenset({"read_me", "update_me", "logout"})
+"""What serves to choose a password."""
+
 WORDS = {
     "ok": "ok",
     "session": "403 session_required",
@@ -71,7 +75,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "register": lambda _: {"username": f"new-{uuid7().hex[-20:]}", "password": PASSWORD},
     "login": lambda world: {"username": world.people["owner"].username, "password": PASSWORD},
     "refresh_tokens": lambda world: {"refresh_token": world.refresh_token},
-    "update_me": lambda _: {"email": f"{uuid7()}@example.org", "current_password": PASSWORD},
+    "update_me": lambda _: {"password": "staple staple staple", "current_password": PASSWORD},
     "delete_me": lambda _: {"password": PASSWORD},
     "create_api_key": lambda _: {"name": "another", "scopes": ["tasks:read"]},
     "create_user": lambda _: {"username": f"new-{uuid7().hex[-20:]}"},
@@ -139,6 +143,7 @@ def rows() -> dict[str, Row]:
         answers = dict.fromkeys(CALLERS, "ok")
         if scope != "public":
             answers |= dict.fromkeys(NOBODY, "401 invalid_token") | {"anonymous": "401 not_authenticated"}
+            answers[ONE_TIME] = "ok" if name in CHOOSING else "403 password_change_required"
         for caller, word in zip((*PEOPLE, *KEYS), words, strict=True):
             answers[caller] = WORDS[word].format(scope=needed)
         found[name] = Row(needed, answers, HIDDEN.get(name, {}), BODIES.get(name), LATE.get(name, ()))

@@ -136,6 +136,16 @@ def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.auth.queries, "live_session", live_session)
 
 
+def one_time_passwords_are_as_good_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = CallerGuard.caller
+
+    async def admitted(self: CallerGuard, request: Request) -> Caller:
+        monkeypatch.setattr(self, "for_choosing", True)
+        return await caller(self, request)
+
+    monkeypatch.setattr(CallerGuard, "caller", admitted)
+
+
 def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def api_key(_: Hashable) -> Rows:
         return select(*app.auth.queries.API_KEY).where(ApiKey.id == given("key_id", Uuid))
@@ -177,6 +187,7 @@ HOLES: list[tuple[Plant, str, str]] = [
     (preconditions_are_read_first, "patch_task", "stranger with a precondition that does not hold: 412"),
     (strangers_learn_what_exists, "delete_project", "stranger with nothing wrong can tell by project_id"),
     (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
+    (one_time_passwords_are_as_good_as_others, "create_task", "one_time with nothing wrong: ok instead of 403"),
     (everybodys_keys_are_read, "read_api_key", "owner with nothing wrong can tell by key_id: ok / 404"),
     (everybodys_sessions_are_ended, "delete_session", "owner by session_id: ok instead of 404 session_not_found"),
     (keys_are_bound_to_any_project, "create_api_key", "stranger with nothing wrong can tell by project_id: ok / 400"),

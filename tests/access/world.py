@@ -34,7 +34,10 @@ KEYS = ("key_without", "key_with", "key_elsewhere")
 NOBODY = ("anonymous", "expired", "garbage", "deactivated")
 """Who is nobody to the service. The deactivated person owns the project too, in a session that was not ended."""
 
-CALLERS = (*NOBODY, *PEOPLE, *KEYS)
+ONE_TIME = "one_time"
+"""An owner, too, who signed in by a one-time password and has not chosen another one."""
+
+CALLERS = (*NOBODY, *PEOPLE, *KEYS, ONE_TIME)
 
 
 @dataclass
@@ -61,12 +64,13 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
     """Store a world for an operation that needs this scope."""
     authentication, database = app.state.authentication, app.state.database
     password = await authentication.passwords.hash(PASSWORD)
-    names = (*PEOPLE, "deactivated", "guest", "other_owner", "other_admin")
+    names = (*PEOPLE, "deactivated", ONE_TIME, "guest", "other_owner", "other_admin")
     people = {
         name: UserFactory.build(
             hashed_password=password,
             is_superuser=name.endswith("admin"),
             is_active=name != "deactivated",
+            password_state="spent" if name == ONE_TIME else "chosen",
         )
         for name in names
     }
@@ -77,6 +81,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
         "editor": Role.EDITOR,
         "owner": Role.OWNER,
         "other_owner": Role.OWNER,
+        ONE_TIME: Role.OWNER,
         "deactivated": Role.OWNER,
     }
     members = [
@@ -84,7 +89,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
         for name, role in roles.items()
     ]
     task = TaskFactory.build(project_id=project.id)
-    own = {name: SessionFactory.build(user_id=people[name].id) for name in (*PEOPLE, "deactivated")}
+    own = {name: SessionFactory.build(user_id=people[name].id) for name in (*PEOPLE, "deactivated", ONE_TIME)}
     spare = {name: SessionFactory.build(user_id=people[name].id) for name in PEOPLE}
     refresh_token = issue_refresh_token(authentication.ring, spare["owner"].id, 0)
     spare["owner"].refresh_hash = hashed(refresh_token)

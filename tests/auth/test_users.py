@@ -1,12 +1,14 @@
 """Accounts as administrators see and change them, and looking people up."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 
 from app.auth.models import User
+from app.core.config import Settings
 from app.core.database import Database
 from app.core.ids import uuid7
 from tests.auth.people import OTHER_PASSWORD, PASSWORD, key_of, person, refresh, sign_in, tokens_of, with_token
@@ -56,6 +58,56 @@ async def test_a_created_account_has_a_one_time_password_that_is_good_for_one_si
         assert_problem(await api.patch("/auth/me", json=body), 403, "wrong_password")
     for _ in range(2):
         assert (await sign_in(anonymous, "Ada")).status_code == 200
+
+
+async def test_a_one_time_password_is_good_for_choosing_another_and_for_nothing_else(
+    app: FastAPI, admin: Api, anonymous: Api, database: Database
+) -> None:
+    once = (await admin.post("/users/", json={"username": "Ada"})).json()["one_time_password"]
+    tokens = await tokens_of(anonymous, "Ada", once)
+    # Refreshing it does not make it better.
+    tokens = (await refresh(anonymous, tokens["refresh_token"])).json()
+    async with with_token(app, tokens["access_token"]) as api:
+        assert (await api.get("/auth/me")).json()["signed_in_by"]["must_choose_password"] is True
+        for method, path, body in (
+            ("POST", "/auth/api-keys", {"name": "k", "scopes": ["tasks:read"]}),
+            ("POST", "/projects/", {"name": "Workshop"}),
+            ("PATCH", "/auth/me", {"email": "ada@example.org", "current_password": once}),
+            ("DELETE", "/auth/me", {"password": once}),
+        ):
+            assert_problem(await api.request(method, path, json=body), 403, "password_change_required")
+        chosen = {"password": PASSWORD, "current_password": once}
+        assert (await api.patch("/auth/me", json=chosen)).json()["signed_in_by"]["must_choose_password"] is True
+        assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
+        assert (await api.get("/auth/me")).json()["signed_in_by"]["must_choose_password"] is False
+    assert (await refresh(anonymous, tokens["refresh_token"])).status_code == 200
+
+
+async def test_a_one_time_password_ends_and_so_does_the_session_that_it_began(
+    app: FastAPI, admin: Api, anonymous: Api, database: Database, settings: Settings
+) -> None:
+    sessions = {}
+    for name in ("unused", "used", "chosen"):
+        made = (await admin.post("/users/", json={"username": name})).json()
+        ends = datetime.fromisoformat(made["one_time_password_expires_at"])
+        left = (ends - datetime.now(UTC)).total_seconds()
+        assert settings.one_time_password_lifetime - 60 < left <= settings.one_time_password_lifetime
+        once = made["one_time_password"]
+        if name == "unused":
+            unused = once
+        else:
+            sessions[name] = await tokens_of(anonymous, name, once)
+        if name == "chosen":
+            async with with_token(app, sessions[name]["access_token"]) as api:
+                body = {"password": PASSWORD, "current_password": once}
+                assert (await api.patch("/auth/me", json=body)).status_code == 200
+    await database.rows(text("UPDATE users SET password_expires_at = now() WHERE password_expires_at IS NOT NULL"))
+    assert_problem(await sign_in(anonymous, "unused", unused), 401, "invalid_credentials")
+    for name, status in (("used", 401), ("chosen", 200)):
+        async with with_token(app, sessions[name]["access_token"]) as api:
+            assert (await api.get("/auth/me")).status_code == status
+        assert (await refresh(anonymous, sessions[name]["refresh_token"])).status_code == status
+    assert (await sign_in(anonymous, "chosen")).status_code == 200
 
 
 async def test_of_two_who_use_a_one_time_password_at_once_one_gets_in(admin: Api, anonymous: Api) -> None:
