@@ -17,6 +17,9 @@ from app.core.statements import Column, Rows, given
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""
 
+WRITTEN = (*ACCOUNT, User.password_expires_at)
+"""What is returned of an account that was written."""
+
 LOGIN = (*ACCOUNT, User.hashed_password, User.password_state)
 
 SESSION = (
@@ -42,6 +45,11 @@ API_KEY = (
 def _lowered() -> ColumnElement[str]:
     # The server's locale must not decide what its small letters are: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
+
+
+def user_by_id(user_id: UUID) -> Rows:
+    """The account with this id, as if it was written."""
+    return select(*WRITTEN).where(User.id == user_id)
 
 
 def login_by_id(user_id: UUID) -> Rows:

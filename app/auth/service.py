@@ -41,9 +41,6 @@ SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 
 PREFIX_LENGTH = 8
 
-_WRITTEN = (*queries.ACCOUNT, User.password_expires_at)
-"""What is returned of an account that was written."""
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -213,16 +210,16 @@ async def confirm_password(
 
 async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     try:
-        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*_WRITTEN))
+        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
     except ConstraintError as error:
         _refuse_taken(error)
     return rows[0]
 
 
 async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
-    statement: Executable = select(*_WRITTEN).where(User.id == user_id)
+    statement: Executable = queries.user_by_id(user_id)
     if values:
-        statement = update(User).where(User.id == user_id).values(values).returning(*_WRITTEN)
+        statement = update(User).where(User.id == user_id).values(values).returning(*queries.WRITTEN)
     try:
         row = await unit.row(statement)
     except ConstraintError as error:

@@ -178,7 +178,7 @@ HOLES: list[tuple[Plant, str, str]] = [
     (scopes_do_not_matter, "create_task", "key_without with nothing wrong: ok instead of 403 insufficient_scope"),
     (scopes_do_not_matter, "create_api_key", "key_with with nothing wrong: ok instead of 403 session_required"),
     (the_scope_is_not_named, "read_me", "403 insufficient_scope instead of 403 insufficient_scope account:read"),
-    (everybody_administers, "update_user", "owner with nothing wrong: ok instead of 403 admin_required"),
+    (everybody_administers, "update_user", "owner with broken JSON: 400 invalid_json instead of 403 admin_required"),
     (the_body_is_judged_first, "create_task", "stranger with broken JSON: 400 invalid_json instead of 404"),
     (the_body_is_judged_first, "patch_task", "another media type: 415 unsupported_media_type instead of 403"),
     (the_body_is_judged_first, "read_project", "an unknown parameter: 400 invalid_request instead of 404"),

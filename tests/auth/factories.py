@@ -19,6 +19,7 @@ class UserFactory(RowFactory[User]):
     is_active = True
     is_superuser = False
     password_state = "chosen"
+    password_expires_at = None
 
 
 class SessionFactory(RowFactory[Session]):

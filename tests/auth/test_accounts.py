@@ -113,7 +113,10 @@ async def test_one_of_two_who_register_a_name_at_the_same_moment_gets_it(anonymo
     assert await database.row(select(func.count().label("people")).select_from(User)) == {"people": 8}
 
 
-@pytest.mark.parametrize("changes", [{"registration": "closed"}, {"env": "production", "jwt_secret": "a1b2c3d4" * 5}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"registration": "closed"}, {"env": "production", "jwt_secret": "q7zxV0uB3nKfLw9sTjRgHdMaPo6iVtEbNhXyQz"}],
+)
 async def test_closed_registration_is_a_403(settings: Settings, database: Database, changes: dict[str, Any]) -> None:
     app = create_app(Settings(_env_file=None, **{**settings.model_dump(exclude_unset=True), **changes}))
     async with app.router.lifespan_context(app), Api(app) as api:
@@ -146,6 +149,7 @@ async def test_me_tells_how_one_is_signed_in(app: FastAPI, anonymous: Api, setti
         "id": str(key.id),
         "scopes": ["tasks:read", "tasks:write", "account:read"],
         "project_id": None,
+        "must_choose_password": False,
         "expires_at": None,
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
@@ -89,3 +90,63 @@ async def test_a_key_cannot_end_where_calendars_do(api: Api) -> None:
         body = {"name": "key", "scopes": ["tasks:read"], "expires_at": moment}
         problem = assert_problem(await api.post("/auth/api-keys", json=body), 400, "invalid_request")
         assert problem["errors"][0]["pointer"] == "/expires_at"
+
+
+ENDED = "UPDATE sessions SET revoked_at = now()"
+DEMOTED = "UPDATE users SET is_superuser = false"
+
+
+@pytest.mark.parametrize(
+    ("change", "method", "path", "body", "refused"),
+    [
+        (ENDED, "POST", "/auth/api-keys", {"name": "key", "scopes": ["tasks:read"]}, (401, "invalid_token")),
+        (ENDED, "PATCH", "/auth/me", {"password": NEW, "current_password": OLD}, (401, "invalid_token")),
+        (ENDED, "DELETE", "/auth/me", {"password": OLD}, (401, "invalid_token")),
+        (ENDED, "POST", "/users/", {"username": "mallory"}, (401, "invalid_token")),
+        (ENDED, "PATCH", "/users/{other}", {"is_superuser": True}, (401, "invalid_token")),
+        (DEMOTED, "POST", "/users/", {"username": "mallory"}, (403, "admin_required")),
+        (DEMOTED, "PATCH", "/users/{own}", {"is_superuser": True}, (403, "admin_required")),
+        (DEMOTED, "PATCH", "/users/{other}", {"reset_password": True}, (403, "admin_required")),
+    ],
+)
+async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
+    app: FastAPI,
+    anonymous: Api,
+    database: Database,
+    change: str,
+    method: str,
+    path: str,
+    body: dict[str, object],
+    refused: tuple[int, str],
+) -> None:
+    passwords: Passwords = app.state.authentication.passwords
+    # Another administrator, so that this is not the last one.
+    root, other = [await person(database, passwords, is_superuser=True) for _ in range(2)]
+    async with await anonymous.as_(root) as api:
+        assert (await api.get("/users/")).status_code == 200
+        # As another worker does, whose changes this one hears of a little later.
+        await database.rows(text(change + (f" WHERE id = '{root.id}'" if change is DEMOTED else "")))
+        before = await database.rows(text("SELECT * FROM users ORDER BY id"))
+        answer = await api.request(method, path.format(own=root.id, other=other.id), json=body)
+        assert_problem(answer, *refused)
+        assert await database.rows(text("SELECT * FROM users ORDER BY id")) == before
+        assert await database.rows(text("SELECT id FROM api_keys")) == []
+
+
+async def test_of_two_who_change_a_password_at_once_one_does(app: FastAPI, anonymous: Api, database: Database) -> None:
+    passwords: Passwords = app.state.authentication.passwords
+    for _ in range(4):
+        user = await person(database, passwords)
+        async with await anonymous.as_(user) as here, await anonymous.as_(user) as there:
+            chosen = [f"{NEW}, {number}" for number in range(2)]
+            answers = await asyncio.gather(
+                *(
+                    api.patch("/auth/me", json={"password": password, "current_password": OLD})
+                    for api, password in zip((here, there), chosen, strict=True)
+                )
+            )
+        changed = [answer.status_code == 200 for answer in answers]
+        assert sorted(changed) == [False, True], [answer.text for answer in answers]
+        assert [await sign_in(anonymous, user, password) for password in chosen] == [
+            200 if done else 401 for done in changed
+        ]

@@ -1,5 +1,6 @@
 """Access tokens: what holds, and what does not."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -10,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from app.auth.models import Session, User
 from app.auth.tokens import LEEWAY
@@ -17,7 +19,9 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.ids import uuid7
 from app.core.keyring import KeyRing
+from app.main import create_app
 from tests.auth.factories import SessionFactory
+from tests.auth.people import person, tokens_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
@@ -195,3 +199,27 @@ async def test_every_operation_but_login_health_and_documentation_wants_a_token(
             assert_problem(await anonymous.request(method.upper(), address), 401, "not_authenticated")
             asked += 1
     assert asked >= 25
+
+
+async def test_a_token_is_promised_for_no_longer_than_its_session(settings: Settings, database: Database) -> None:
+    longer = settings.model_copy(update={"access_token_lifetime": 86_400, "refresh_token_lifetime": 3_600})
+    app = create_app(longer)
+    async with app.router.lifespan_context(app), Api(app) as api:
+        await person(app, "ada")
+        tokens: dict[str, Any] = await tokens_of(api, "ada")
+        assert tokens["expires_in"] == 3_600
+        claims = app.state.authentication.access_tokens.claims(tokens["access_token"])
+        assert claims.expires_at - datetime.now(UTC).timestamp() <= 3_600
+
+
+async def test_a_token_ends_with_its_session_remembered_or_not(
+    app: FastAPI, anonymous: Api, user: User, database: Database
+) -> None:
+    async with await anonymous.as_(user) as remembered, await anonymous.as_(user) as other:
+        ends = datetime.now(UTC) + timedelta(seconds=0.5)
+        await database.rows(update(Session).values(expires_at=ends))
+        told = (await remembered.get("/auth/me")).json()["signed_in_by"]["expires_at"]
+        assert datetime.fromisoformat(told) == ends
+        await asyncio.sleep(0.6)
+        for api in (remembered, other):
+            assert_problem(await api.get("/auth/me"), 401, "invalid_token")

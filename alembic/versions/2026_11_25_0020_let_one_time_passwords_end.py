@@ -1,15 +1,15 @@
 """Let one-time passwords end.
 
-Revision: 0016
-Revises: 0015
+Revision: 0020
+Revises: 0019
 Created: 2026-11-25
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
