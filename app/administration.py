@@ -143,8 +143,8 @@ async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
 
 async def examine(operator: "Operator", _: Namespace) -> None:
     """`taller doctor`."""
-    state = await schema_state(operator.database)
-    print(f"schema: {state}")
+    state, is_writable = await schema_state(operator.database)
+    print(f"schema: {state}" if is_writable else f"schema: {state} (the database is read only)")
     if state == "behind":
         raise AdministrationError("the schema is behind: run `taller migrate`")
     wrong = await operator.database.rows(wrong_counts())

@@ -152,10 +152,10 @@ def _return_large_blocks() -> None:
 async def _warm_up(database: Database) -> None:
     try:
         await database.start()
-        state = await schema_state(database)
-    except UnavailableError:
+        state, _ = await schema_state(database)
+    except UnavailableError as error:
         # Not a reason to stop: the service answers 503 and recovers with the database.
-        logger.warning("the database cannot be reached yet")
+        logger.warning("the database cannot be reached yet: %s", error.__cause__ or error)
         return
     if state == "behind":
         raise SchemaBehindError(

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections per worker; those of all workers must fit the server's `max_connections`."""
 
+    database_pool_queue: Annotated[int, Field(ge=1, le=100000)] = 500
+    """Requests per worker that may wait for a free connection; further ones are answered 503 at once."""
+
     database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a request waits for a free connection before it is answered 503."""
 

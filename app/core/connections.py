@@ -1,12 +1,17 @@
-"""A pool of asyncpg connections for single statements.
+"""A pool of asyncpg connections to one database, which may go, and come back as another server.
 
 asyncpg's own pool spends 25 µs of processor time on lending a connection, three times what a short statement itself
 costs here: it wraps each connection, and readies it for whatever the borrower may have left behind. Our borrowers run
-one statement and leave nothing (docs/decisions/0012-statements-go-straight-to-asyncpg.md).
+one statement, or a transaction to its end, and leave nothing
+(docs/decisions/0012-statements-go-straight-to-asyncpg.md).
+
+Connections have generations (docs/decisions/0024-another-database.md). What one of them tells of an outage is true of
+all that are as old, so none of those is lent again; and as soon as a server says that it is read only, the pool looks
+for one that is not.
 """
 
 import asyncio
-from collections import deque
+import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
@@ -14,113 +19,252 @@ import asyncpg
 
 from app.core.errors import UnavailableError
 
+logger = logging.getLogger(__name__)
+
 Connect = Callable[[], Awaitable["asyncpg.Connection"]]
 
 MAX_AGE = 1800.0
 """Seconds after which a connection is replaced: below the usual idle limits of proxies and firewalls."""
 
+RENEWAL_PAUSE = 0.3
+"""Seconds between two attempts of it, so that the first write after a failover is served within a second."""
+
+FAILURE_PAUSE = 0.1
+"""Seconds after a failure in which no more connections are opened, as long as there are some."""
+
+RENEWAL_PATIENCE = 1.0
+"""Seconds that a request waits for one of these attempts."""
+
+OUTAGE = ("08", "57P", "55000")
+"""SQLSTATEs, or how they begin: connection lost, server shutting down or starting up, or not there for what we do."""
+
+REFUSE_READ_ONLY = (
+    "DO $$BEGIN IF current_setting('transaction_read_only')::bool THEN RAISE read_only_sql_transaction; END IF; END$$"
+)
+"""Fails with SQLSTATE 25006 where nothing can be written: on a standby, or by `default_transaction_read_only`."""
+
 
 class Connections:
-    """Up to `size` connections, the last used first. Broken ones are replaced when they are next asked for."""
+    """Up to `size` connections, the last used first. Broken ones are replaced when they are next asked for.
 
-    def __init__(self, connect: Connect, *, size: int, patience: float) -> None:
+    At most `queue` requests wait for one, each for at most `patience` seconds.
+    """
+
+    def __init__(self, connect: Connect, *, size: int, queue: int, patience: float) -> None:
         self._connect = connect
         self._size = size
+        self._queue = queue
         self._patience = patience
-        self._idle: list[tuple[asyncpg.Connection, float]] = []
-        self._opened_at: dict[asyncpg.Connection, float] = {}
-        self._opening = 0
-        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._idle: list[tuple[asyncpg.Connection, float, int]] = []
+        self._opened: dict[asyncpg.Connection, tuple[float, int]] = {}
+        """When each connection was opened, and in which generation."""
+
+        self._generation = 0
+        self._opening: set[asyncio.Task[asyncpg.Connection]] = set()
+        self._is_failing = self._is_pausing = False
+        self._waiting: dict[asyncio.Future[asyncpg.Connection], None] = {}
+        """Those who wait, in their order."""
+
+        self._renewal: asyncio.Task[None] | None = None
+        self._attempt: asyncio.Task[bool] | None = None
+        """The latest attempt of the renewal."""
+
+        self._renewed_at = float("-inf")
 
     async def warm_up(self) -> None:
-        """Open all connections, so that no request waits for one. Raises what connecting raises."""
+        """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
         opened = await asyncio.gather(*(self._open() for _ in range(self._size)), return_exceptions=True)
         failures = [outcome for outcome in opened if isinstance(outcome, BaseException)]
         for outcome in opened:
             if not isinstance(outcome, BaseException):
                 self.give_back(outcome)
         if failures:
-            raise failures[0]
+            self._note_failure(failures[0])
+            raise UnavailableError from failures[0]
 
     def take_idle(self) -> "asyncpg.Connection | None":
         """A connection that is open and free, or None."""
         while self._idle:
-            connection, opened_at = self._idle.pop()
-            if not connection.is_closed() and monotonic() - opened_at < MAX_AGE:
+            connection, opened_at, generation = self._idle.pop()
+            if generation == self._generation and not connection.is_closed() and monotonic() - opened_at < MAX_AGE:
                 return connection
             self.discard(connection)
         return None
 
     async def take(self) -> "asyncpg.Connection":
-        """A connection, as soon as one is free; raises `UnavailableError` if that takes too long."""
+        """A connection, as soon as one is free or opened; raises `UnavailableError` if that takes too long."""
         connection = self.take_idle()
         if connection is not None:
             return connection
-        if len(self._opened_at) + self._opening < self._size:
-            return await self._open()
-        turn: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if len(self._waiting) >= self._queue:
+            raise UnavailableError("The service is overloaded: too many requests wait for a database connection.")
+        turn: asyncio.Future[asyncpg.Connection] = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = None
+        # Not by the request itself: an attempt that hangs must not keep it from what others give back meanwhile.
+        self._open_for_waiting()
         try:
             async with asyncio.timeout(self._patience):
-                given = await turn
+                return await turn
         except TimeoutError:
-            self._pass_on(turn)
+            self._leave(turn)
             raise UnavailableError("The service is overloaded: no database connection became free in time.") from None
         except asyncio.CancelledError:
-            self._pass_on(turn)
+            self._leave(turn)
             raise
-        return given if given is not None else await self.take()
 
     def give_back(self, connection: "asyncpg.Connection") -> None:
         """Let somebody else have this connection."""
-        if connection.is_closed() or self._size == 0:
+        opened_at, generation = self._opened.get(connection, (0.0, -1))
+        if generation != self._generation or connection.is_closed() or self._size == 0:
             self.discard(connection)
         elif (turn := self._next_in_line()) is not None:
             turn.set_result(connection)
         else:
-            self._idle.append((connection, self._opened_at[connection]))
+            self._idle.append((connection, opened_at, generation))
 
     def discard(self, connection: "asyncpg.Connection") -> None:
-        """Do away with a connection whose state is not known."""
+        """Do away with a connection: it is old, or its state is not known."""
         connection.terminate()
-        self._opened_at.pop(connection, None)
-        if (turn := self._next_in_line()) is not None:
-            # There is room to open another.
-            turn.set_result(None)
+        self._opened.pop(connection, None)
+        self._open_for_waiting()
 
-    async def _open(self) -> "asyncpg.Connection":
-        self._opening += 1
-        try:
-            connection = await self._connect()
-        except BaseException:
-            if (turn := self._next_in_line()) is not None:
-                turn.set_result(None)
-            raise
-        finally:
-            self._opening -= 1
-        self._opened_at[connection] = monotonic()
-        return connection
+    def take_back(self, connection: "asyncpg.Connection", error: BaseException) -> None:
+        """Take a connection back on which a statement failed."""
+        self.note_error(connection, error)
+        if isinstance(error, asyncpg.PostgresError):
+            self.give_back(connection)
+        else:
+            # Cancelled, or cut off: nobody knows what is still under way on it.
+            self.discard(connection)
+
+    def note_error(self, connection: "asyncpg.Connection", error: BaseException) -> None:
+        """Draw the conclusions for all connections from what went wrong on one that is still lent."""
+        if _is_outage(connection, error) and self._opened.get(connection, (0.0, -1))[1] == self._generation:
+            self._retire()
+
+    async def renewed(self) -> bool:
+        """Whether there is a server now that can be written to, after one said that it is read only.
+
+        If so, nothing that was opened before is used again. If not, the search goes on in the background.
+        """
+        if monotonic() - self._renewed_at < RENEWAL_PAUSE:
+            return True
+        if self._renewal is None or self._attempt is None:
+            logger.warning("the database is read only: looking for a server that is not")
+            self._attempt = asyncio.create_task(self._try_renewal())
+            self._renewal = asyncio.create_task(self._renew(self._attempt))
+        # In a pause, the latest has failed already.
+        attempt = self._attempt
+        await asyncio.wait({attempt}, timeout=RENEWAL_PATIENCE)
+        return attempt.done() and not attempt.cancelled() and attempt.result()
 
     async def close(self) -> None:
         """Close those that are free; the others close when they are given back."""
         self._size = 0
+        background = [task for task in (self._renewal, self._attempt, *self._opening) if task is not None]
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         while self._idle:
-            connection, _ = self._idle.pop()
-            self._opened_at.pop(connection, None)
+            connection, _, _ = self._idle.pop()
+            self._opened.pop(connection, None)
             await connection.close(timeout=5)
 
-    def _pass_on(self, turn: "asyncio.Future[asyncpg.Connection | None]") -> None:
-        """What was handed to a request in the moment in which it gave up goes to the next."""
-        if not turn.done() or turn.cancelled():
-            return
-        if (given := turn.result()) is not None:
-            self.give_back(given)
-        elif (following := self._next_in_line()) is not None:
-            following.set_result(None)
+    async def _renew(self, attempt: "asyncio.Task[bool]") -> None:
+        while not await attempt:
+            await asyncio.sleep(RENEWAL_PAUSE)
+            self._attempt = attempt = asyncio.create_task(self._try_renewal())
+        self._renewal = None
+        logger.warning("the database can be written to again")
 
-    def _next_in_line(self) -> "asyncio.Future[asyncpg.Connection | None] | None":
+    async def _try_renewal(self) -> bool:
+        try:
+            connection = await self._connect()
+            try:
+                await connection.execute(REFUSE_READ_ONLY)
+            finally:
+                connection.terminate()
+        except Exception:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+            return False
+        self._renewed_at = monotonic()
+        self._retire()
+        return True
+
+    def _retire(self) -> None:
+        """Use nothing again that was opened before this moment."""
+        self._generation += 1
+        while self._idle:
+            self.discard(self._idle.pop()[0])
+
+    def _open_for_waiting(self) -> None:
+        """Open connections for those who wait, as far as there is room."""
+        if self._opened and self._is_pausing:
+            # Those that are open serve meanwhile.
+            return
+        room = self._size - len(self._opened) - len(self._opening)
+        for _ in range(min(room, len(self._waiting) - len(self._opening))):
+            task = asyncio.create_task(self._open())
+            self._opening.add(task)
+            task.add_done_callback(self._hand_over)
+
+    async def _open(self) -> "asyncpg.Connection":
+        while True:
+            generation = self._generation
+            connection = await self._connect()
+            if generation == self._generation:
+                self._opened[connection] = (monotonic(), generation)
+                return connection
+            # It may be one of those that were found to be of no use meanwhile.
+            connection.terminate()
+
+    def _hand_over(self, opened: "asyncio.Task[asyncpg.Connection]") -> None:
+        """Let those who wait have a connection, or know why there is none."""
+        self._opening.discard(opened)
+        if opened.cancelled():
+            return
+        error = opened.exception()
+        if error is None:
+            self._is_failing = False
+            self.give_back(opened.result())
+            return
+        self._note_failure(error)
+        if self._opened or self._opening:
+            # One of these may come.
+            if not self._is_pausing:
+                self._is_pausing = True
+                asyncio.get_running_loop().call_later(FAILURE_PAUSE, self._end_pause)
+            return
+        while (turn := self._next_in_line()) is not None:
+            refusal = UnavailableError()
+            refusal.__cause__ = error
+            turn.set_exception(refusal)
+
+    def _note_failure(self, error: BaseException) -> None:
+        if not self._is_failing:
+            logger.warning("cannot connect to the database: %s", str(error) or type(error).__name__)
+        self._is_failing = True
+
+    def _end_pause(self) -> None:
+        self._is_pausing = False
+        self._open_for_waiting()
+
+    def _leave(self, turn: "asyncio.Future[asyncpg.Connection]") -> None:
+        """What was handed to a request in the moment in which it gave up goes to the next."""
+        if self._waiting.pop(turn, turn) is None or turn.cancelled() or turn.exception() is not None:
+            return
+        self.give_back(turn.result())
+
+    def _next_in_line(self) -> "asyncio.Future[asyncpg.Connection] | None":
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn = next(iter(self._waiting))
+            del self._waiting[turn]
             if not turn.done():
                 return turn
         return None
+
+
+def _is_outage(connection: "asyncpg.Connection", error: BaseException) -> bool:
+    """Whether what went wrong is not the statement's fault, but the server's or the network's."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(OUTAGE)
+    return isinstance(error, OSError) or (isinstance(error, asyncpg.InterfaceError) and connection.is_closed())

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.config import Settings
 from app.core.connections import Connections
-from app.core.errors import AppError, StatementTimeoutError, UnavailableError
+from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
 from app.core.pgbouncer import asyncpg_arguments, opening_of
 from app.core.statements import Statement, prepared
 
@@ -29,8 +29,9 @@ T = TypeVar("T")
 PASSING_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
 
-PASSING_STATES = frozenset({"25006", "40001", "40P01", "55P03"})
-"""SQLSTATEs that a later try may not meet: read-only standby, serialization failure, deadlock, lock timeout."""
+PASSING_STATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
+"""SQLSTATEs that a later try may not meet: a transaction that idled or took too long (as where the process was stopped
+for a while), serialization failure, deadlock, a server that is not ready for it, lock timeout."""
 
 BY_INDEX = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
 """Every single statement finds its rows by an index and in its order, whatever the values. Left to choose, PostgreSQL
@@ -42,6 +43,7 @@ BY_VALUE = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort
 table even so, most of which is not the caller's."""
 
 STATEMENT_CANCELLED = "57014"
+READ_ONLY = "25006"
 
 
 class ConstraintError(Exception):
@@ -82,7 +84,10 @@ class Database:
         parameters |= BY_INDEX
         connect = partial(asyncpg.connect, plain_url(settings.database_url), **asyncpg_arguments(settings, parameters))
         self.statements = Connections(
-            connect, size=settings.database_pool_size, patience=settings.database_pool_timeout
+            connect,
+            size=settings.database_pool_size,
+            queue=settings.database_pool_queue,
+            patience=settings.database_pool_timeout,
         )
         self._opening = opening_of(settings, parameters)
         self._patience = settings.database_pool_timeout
@@ -94,8 +99,7 @@ class Database:
 
     async def start(self) -> None:
         """Open all connections, if the database is there, so that no request waits for one."""
-        with errors_translated():
-            await self.statements.warm_up()
+        await self.statements.warm_up()
 
     async def rows(
         self,
@@ -114,7 +118,10 @@ class Database:
         for observe in self.observers:
             observe(statement.sql, arguments)
         try:
-            records = await self._records(statement, arguments, by_value=by_value)
+            try:
+                records = await self._records(statement, arguments, by_value=by_value)
+            except asyncpg.ReadOnlySQLTransactionError as refused:
+                records = await self._records_if_renewed(statement, arguments, by_value=by_value, refused=refused)
         except Exception as error:
             raise translated(error) or error from error
         names = tuple(records[0].keys()) if records else ()
@@ -130,15 +137,19 @@ class Database:
         connection = self.statements.take_idle() or await self.statements.take()
         try:
             records = await _fetched(connection, statement, arguments)
-        except asyncpg.PostgresError:
-            self.statements.give_back(connection)
-            raise
-        except BaseException:
-            # Cancelled, or cut off: nobody knows what is still under way on it.
-            self.statements.discard(connection)
+        except BaseException as error:
+            self.statements.take_back(connection, error)
             raise
         self.statements.give_back(connection)
         return records
+
+    async def _records_if_renewed(
+        self, statement: Statement, arguments: list[Any], *, by_value: bool, refused: Exception
+    ) -> "list[asyncpg.Record]":
+        """The records of a statement that a read-only server refused, and so has not begun, from one that is not."""
+        if not await self.statements.renewed():
+            raise refused
+        return await self._records(statement, arguments, by_value=by_value)
 
     async def row(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
@@ -168,12 +179,8 @@ class Database:
         part of it: undone alone if its exception is caught in between, and kept if the whole is kept. `by_value` has
         its statements planned for their values.
         """
-        with errors_translated():
-            connection = self.statements.take_idle() or await self.statements.take()
-        unit = Unit(self, connection)
+        unit = await self._begun(f"{self._opening}; {BY_VALUE}" if by_value else self._opening)
         try:
-            # Through PgBouncer, this is when a free connection to the server is looked for.
-            await unit.command(f"{self._opening}; {BY_VALUE}" if by_value else self._opening, self._patience)
             try:
                 yield unit
             except Exception:
@@ -182,9 +189,32 @@ class Database:
                 raise
             await unit.command("COMMIT")
         finally:
-            # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
-            is_clean = not (unit.is_cut_off or connection.is_closed() or connection.is_in_transaction())
-            (self.statements.give_back if is_clean else self.statements.discard)(connection)
+            unit.give_back()
+
+    async def _begun(self, opening: str) -> "Unit":
+        """A unit that has begun, on a server that can be written to if there is one.
+
+        That a connection was lost while nobody used it costs a request no more than another one.
+        """
+        is_last = False
+        while True:
+            connection = self.statements.take_idle() or await self.statements.take()
+            unit = Unit(self, connection)
+            try:
+                with errors_translated():
+                    await unit.open(opening, self._patience)
+            except BaseException as error:
+                unit.give_back()
+                if is_last or not (isinstance(error, UnavailableError) and unit.is_lost):
+                    raise
+            else:
+                if is_last or not unit.is_read_only:
+                    return unit
+                # PostgreSQL tells with each answer. What only reads is welcome here.
+                if not await self.statements.renewed():
+                    return unit
+                unit.give_back()
+            is_last = True
 
     @asynccontextmanager
     async def part(self) -> AsyncGenerator["Database"]:
@@ -227,10 +257,38 @@ class Unit(Database):
         self.is_cut_off = False
         """Whether nobody knows what is still under way on the connection."""
 
-    async def command(self, sql: str, patience: float | None = None) -> None:
-        """Begin or end the transaction, or a part of it, in so many seconds."""
+        self.is_lost = False
+        """Whether the connection was lost, and what was sent last was not carried out for that."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether PostgreSQL has said that nothing can be written here. PgBouncer does not pass that on."""
+        told = self._connection.get_settings()
+        return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
+
+    async def open(self, sql: str, patience: float) -> None:
+        """Begin the transaction."""
+        try:
+            await self._connection.execute(sql, timeout=patience)
+        except BaseException as error:
+            self.is_cut_off = not isinstance(error, asyncpg.PostgresError)
+            self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
+            # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
+            if self.is_lost or self._singly:
+                self.statements.note_error(self._connection, error)
+            raise
+
+    def give_back(self) -> None:
+        """Let others have the connection."""
+        connection = self._connection
+        # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
+        is_clean = not (self.is_cut_off or connection.is_closed() or connection.is_in_transaction())
+        (self.statements.give_back if is_clean else self.statements.discard)(connection)
+
+    async def command(self, sql: str) -> None:
+        """End the transaction, or begin or end a part of it."""
         with errors_translated():
-            done = await self._whole(self._connection.execute(sql, timeout=patience))
+            done = await self._whole(self._connection.execute(sql))
         if sql == "COMMIT" and done != "COMMIT":
             # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
             raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
@@ -248,11 +306,22 @@ class Unit(Database):
         """What PostgreSQL answers, or refuses; anything else leaves the connection in a state that nobody knows."""
         try:
             return await answer
-        except asyncpg.PostgresError:
+        except BaseException as error:
+            self.is_cut_off |= not isinstance(error, asyncpg.PostgresError)
+            self.statements.note_error(self._connection, error)
             raise
-        except BaseException:
-            self.is_cut_off = True
-            raise
+
+    async def _records_if_renewed(
+        self,
+        statement: Statement,  # noqa: ARG002 - see below
+        arguments: list[Any],  # noqa: ARG002
+        *,
+        by_value: bool,  # noqa: ARG002
+        refused: Exception,
+    ) -> "list[asyncpg.Record]":
+        """Refuse it: its unit has begun elsewhere. The next one will begin where something can be written."""
+        await self.statements.renewed()
+        raise refused
 
     @asynccontextmanager
     async def unit(
@@ -334,6 +403,8 @@ def translated(error: Exception) -> Exception | None:
 def _by_state(state: str | None) -> UnavailableError | None:
     if state == STATEMENT_CANCELLED:
         return StatementTimeoutError()
+    if state == READ_ONLY:
+        return ReadOnlyError()
     if state is not None and (state.startswith(PASSING_CLASSES) or state in PASSING_STATES):
         return UnavailableError()
     return None

@@ -177,6 +177,18 @@ def json_pointer(path: Iterable[object]) -> str:
     return "".join("/" + str(part)[:100].replace("~", "~0").replace("/", "~1") for part in path)
 
 
+class ReadOnlyError(UnavailableError):
+    """The database can be read but not written to for the moment, as a standby before it is promoted; try again after
+    `Retry-After` seconds.
+    """
+
+    code = "read_only"
+    title = "Nothing can be written for the moment"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
 def problem_document(error: AppError, *, instance: str, request_id: str) -> dict[str, Any]:
     """The RFC 9457 document of an error at the (decoded) path `instance`. `type` resolves on this service to the code's
     documentation.

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict
 
 from app.core.database import DatabaseDep
-from app.core.errors import UnavailableError
+from app.core.errors import ReadOnlyError, UnavailableError
 from app.core.guards import Probe
 from app.core.migrations import schema_state
 from app.core.openapi import problems
@@ -54,12 +54,17 @@ async def read_liveness() -> Live:
     return Live(status="ok")
 
 
-@router.get("/ready", summary="Can it serve?", responses=problems(UnavailableError, SchemaBehindError))
+@router.get("/ready", summary="Can it serve?", responses=problems(UnavailableError, ReadOnlyError, SchemaBehindError))
 async def read_readiness(database: DatabaseDep) -> Ready:
-    """Answers 200 when the database answers and its schema is at the revision that this version needs, else 503.
+    """Answers 200 when the database answers, can be written to and has the schema that this version needs, else 503.
     Send no traffic while this fails.
     """
-    state = await schema_state(database)
+    state, is_writable = await schema_state(database)
+    if not is_writable and await database.statements.renewed():
+        # The connection led to what is a standby now. From here on, none does.
+        state, is_writable = await schema_state(database)
     if state == "behind":
         raise SchemaBehindError
+    if not is_writable:
+        raise ReadOnlyError
     return Ready(status="ok", schema_state="ahead" if state == "ahead" else "current")

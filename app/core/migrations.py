@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 from sqlalchemy import text
 
 from app.core.config import Settings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
+
+STATE = text("SELECT version_num, current_setting('transaction_read_only')::bool AS is_read_only FROM alembic_version")
 
 _REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"$', re.MULTILINE)
 
@@ -85,15 +88,17 @@ def head_revision() -> str:
     return _revisions()[0]
 
 
-async def schema_state(database: Database) -> str:
-    """`current`, `behind`, or `ahead`: migrated by a newer release, which keeps what this one needs."""
-    found = await database.row(text("SELECT to_regclass('alembic_version') IS NOT NULL AS present"))
-    if found is None or not found["present"]:
-        return "behind"
-    row = await database.row(text("SELECT version_num FROM alembic_version"))
+async def schema_state(database: Database) -> tuple[str, bool]:
+    """`current`, `behind`, or `ahead` (migrated by a newer release, which keeps what this one needs); and whether the
+    database can be written to.
+    """
+    try:
+        row = await database.row(STATE)
+    except asyncpg.UndefinedTableError:
+        row = None
     head, known = _revisions()
     if row is None:
-        return "behind"
-    if row["version_num"] == head:
-        return "current"
-    return "behind" if row["version_num"] in known else "ahead"
+        return "behind", True
+    version = row["version_num"]
+    state = "current" if version == head else "behind" if version in known else "ahead"
+    return state, not row["is_read_only"]

@@ -14,6 +14,7 @@ from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
     AppError,
     InternalError,
+    ReadOnlyError,
     StatementTimeoutError,
     UnavailableError,
     problem_document,
@@ -333,7 +334,7 @@ def _finish(operation: dict[str, Any]) -> None:
         # FastAPI adds its own to operations with parameters; this service answers 400.
         responses.pop("422", None)
     takes_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
-    for status, response in problems(InternalError, UnavailableError, StatementTimeoutError).items():
+    for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
     for status, response in responses.items():
         headers = response.setdefault("headers", {})

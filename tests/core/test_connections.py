@@ -1,4 +1,4 @@
-"""The pool of connections for single statements: its bounds, its patience, and what it does with broken connections."""
+"""The pool of connections: its bounds, its patience, and what it does with broken connections."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ async def pool(database_url: str) -> AsyncIterator[Connections]:
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(address)
 
-    pool = Connections(connect, size=2, patience=0.2)
+    pool = Connections(connect, size=2, queue=3, patience=0.2)
     yield pool
     await pool.close()
 
@@ -142,9 +142,10 @@ async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> No
             raise ConnectionRefusedError
         return await asyncpg.connect(address)
 
-    pool = Connections(connect, size=4, patience=0.2)
-    with pytest.raises(ConnectionRefusedError):
+    pool = Connections(connect, size=4, queue=3, patience=0.2)
+    with pytest.raises(UnavailableError) as refused:
         await pool.warm_up()
+    assert isinstance(refused.value.__cause__, ConnectionRefusedError)
     taken = [await pool.take() for _ in range(4)]
     await pool.close()
     for connection in taken:
@@ -177,3 +178,137 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
         await asyncio.gather(*singles, in_transaction())
     finally:
         await database.close()
+
+
+async def test_more_than_may_wait_are_refused_at_once(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError, match="too many requests wait") as refused:
+        await pool.take()
+    assert int(refused.value.headers["Retry-After"]) > 0
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    late = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.give_back(held[0])
+    assert await late is held[0]
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_an_attempt_to_connect_that_hangs_keeps_nobody_from_what_others_give_back(database_url: str) -> None:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    first = await asyncpg.connect(address)
+    attempts = iter([first])
+
+    async def connect() -> asyncpg.Connection:
+        if (connection := next(attempts, None)) is None:
+            await asyncio.sleep(3600)
+        return connection
+
+    pool = Connections(connect, size=2, queue=100, patience=10)
+    assert await pool.take() is first
+    waiting = [asyncio.create_task(pool.take()) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    for task in waiting:
+        pool.give_back(first)
+        assert await task is first
+    pool.give_back(first)
+    await pool.close()
+
+
+async def test_where_nobody_listens_all_who_wait_are_told_at_once() -> None:
+    attempts = 0
+
+    async def connect() -> asyncpg.Connection:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.sleep(0)
+        raise ConnectionRefusedError
+
+    pool = Connections(connect, size=2, queue=100, patience=3600)
+    refusals = await asyncio.gather(*(pool.take() for _ in range(50)), return_exceptions=True)
+    assert {type(refusal) for refusal in refusals} == {UnavailableError}
+    assert attempts <= 4
+
+
+@pytest.fixture
+async def three(settings: Settings, database: Database, database_url: str) -> AsyncIterator[Database]:
+    """A database with three connections, all open, straight to PostgreSQL."""
+    changes = {"database_url": database_url, "pgbouncer": False, "database_pool_size": 3}
+    three = Database(settings.model_copy(update=changes))
+    await three.start()
+    yield three
+    await three.close()
+
+
+async def lent_by(database: Database) -> set[asyncpg.Connection]:
+    taken = [await database.statements.take() for _ in range(3)]
+    for connection in taken:
+        database.statements.give_back(connection)
+    return set(taken)
+
+
+TERMINATION = text("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.parametrize("by_value", [False, True], ids=["by a statement", "by a unit"])
+async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as_old(
+    three: Database, by_value: bool
+) -> None:
+    before = await lent_by(three)
+    with pytest.raises(UnavailableError):
+        await three.rows(TERMINATION, by_value=by_value)
+    after = await lent_by(three)
+    assert not before & after
+    # What is told late by one of the old ones is no news.
+    three.statements.note_error(before.pop(), ConnectionResetError())
+    assert await lent_by(three) == after
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT 1 / 0", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(1)", "SELECT nothing"]
+)
+async def test_the_fault_of_a_statement_costs_no_connection(three: Database, statement: str) -> None:
+    before = await lent_by(three)
+    with pytest.raises(Exception, match=r".+"):
+        await three.rows(text(statement))
+    assert await lent_by(three) == before
+
+
+async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_another(
+    three: Database, database: Database
+) -> None:
+    lost = await three.row(text("SELECT pg_backend_pid() AS pid"))
+    assert lost is not None
+    connection = three.statements.take_idle()
+    assert connection is not None
+    three.statements.give_back(connection)
+    # The end of the connection is not read before the next statement is sent on it.
+    connection._transport.pause_reading()  # noqa: SLF001 - as a busy event loop would
+    await database.rows(text(f"SELECT pg_terminate_backend({lost['pid']})"))
+    asyncio.get_running_loop().call_later(0.1, connection._transport.resume_reading)  # noqa: SLF001
+    async with three.unit() as unit:
+        row = await unit.row(text("SELECT pg_backend_pid() AS pid"))
+    assert row != lost
+
+
+async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
+    settings: Settings, database: Database, database_url: str, worker_id: str
+) -> None:
+    role = f"taller_test_few_{worker_id}"
+    await database.rows(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
+    url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
+    changes = {"database_url": url, "pgbouncer": False, "database_pool_size": 6}
+    few = Database(settings.model_copy(update=changes))
+    try:
+        with pytest.raises(UnavailableError) as refused:
+            await few.start()
+        assert isinstance(refused.value.__cause__, asyncpg.TooManyConnectionsError)
+        answers = await asyncio.gather(*(few.rows(text("SELECT pg_sleep(0.01)")) for _ in range(60)))
+        assert len(answers) == 60
+    finally:
+        await few.close()
+        await database.rows(text(f"DROP ROLE {role}"))
