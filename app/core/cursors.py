@@ -14,8 +14,10 @@ from app.core.errors import InvalidRequestError
 from app.core.keyring import KeyRing
 from app.core.sorting import Keys, Order
 
-MAX_CURSOR_LENGTH = 4_096
-"""Characters: more than a title of 500 characters, four bytes each, takes in base64."""
+MAX_CURSOR_LENGTH = 4_608
+"""Characters: more than any order takes. The longest holds a title of 500 control characters, which JSON escapes with
+six bytes each; of other titles one of 500 characters of four bytes, 2 800 characters.
+"""
 
 _PURPOSE = b"cursor"
 _MAC_BYTES = 16

@@ -39,6 +39,11 @@ MAX_DEPTH = 10_000
 """The last row that a page number reaches: PostgreSQL reads and drops the rows before a page. Cursors go on from there
 at no such cost."""
 
+MAX_LINK_LENGTH = 3_000
+"""Characters of the `Link` header. Many a proxy takes 4 KB for all headers of an answer, as nginx does unless told
+otherwise, and answers 502 to more.
+"""
+
 _DIGITS = re.compile(r"-?[0-9]{1,30}", re.ASCII)
 _FLAGS = {"true": True, "false": False}
 
@@ -226,7 +231,8 @@ class Pages:
                 links.add("prev", "cursor", question.cursor(Position.of(items[0], order, is_backwards=True)))
         if goes_on and not links.has("next"):
             links.add("next", "cursor", answer["next_cursor"])
-        self._response.headers["Link"] = str(links)
+        if header := links.header:
+            self._response.headers["Link"] = header
         return answer
 
 
@@ -269,7 +275,10 @@ class _Question:
 
 
 class _Links:
-    """A `Link` header (RFC 8288). Its targets are as absolute as the address that was asked for."""
+    """A `Link` header (RFC 8288). Its targets are as absolute as the address that was asked for.
+
+    What would make it longer than `MAX_LINK_LENGTH` is left out; the answer's `next_cursor` is there in any case.
+    """
 
     def __init__(self, request: Request) -> None:
         self._path = request.scope["raw_path"].decode("latin-1")
@@ -283,8 +292,17 @@ class _Links:
     def has(self, relation: str) -> bool:
         return relation in self._links
 
-    def __str__(self) -> str:
-        return ", ".join(self._links.values())
+    @property
+    def header(self) -> str:
+        """The links for which there is room, that to the next page before others."""
+        kept: set[str] = set()
+        for relation in ("next", "prev", "first"):
+            if len(self._joined(kept | {relation})) <= MAX_LINK_LENGTH:
+                kept.add(relation)
+        return self._joined(kept)
+
+    def _joined(self, relations: set[str]) -> str:
+        return ", ".join(link for relation, link in self._links.items() if relation in relations)
 
 
 async def _pages(request: Request, response: Response) -> Pages:

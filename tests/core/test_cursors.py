@@ -44,9 +44,10 @@ def test_what_was_issued_is_read_with_its_values() -> None:
             assert (position.values, position.is_backwards) == (values, is_backwards)
 
 
-def test_the_longest_title_fits() -> None:
-    cursor = issued(RING, QUESTION, Position(["\U0001f527" * 500, *VALUES[1:]]))
-    assert len(cursor) <= MAX_CURSOR_LENGTH
+def test_the_longest_titles_fit() -> None:
+    for character in ("\U0001f527", '"', "\\", "\x01", "\u2028"):
+        cursor = issued(RING, QUESTION, Position([character * 500, *VALUES[1:]]))
+        assert len(cursor) <= MAX_CURSOR_LENGTH
 
 
 @given(st.text(max_size=200))

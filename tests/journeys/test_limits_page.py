@@ -106,7 +106,7 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
         ("GET", "/projects/?page=0", None, "greater_than_equal"),
     ],
     "the last row of a page by number": [("GET", "/projects/?page=201&size=50", None, "page_too_deep")],
-    "a cursor": [("GET", "/projects/?cursor=" + "x" * 4097, None, TOO_LONG)],
+    "a cursor": [("GET", "/projects/?cursor=" + "x" * 4609, None, TOO_LONG)],
     "what a list is sorted by": [
         ("GET", "/tasks/?sort=priority,due_date,created_at,title", None, "too_many_names"),
         ("GET", "/projects/?sort=" + ",".join(["name"] * 3_000), None, "too_many_names"),

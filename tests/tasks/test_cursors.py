@@ -5,11 +5,14 @@ import random
 import re
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from app.auth.models import User
 from app.core.database import Database
+from app.core.ids import uuid7
+from app.core.pagination import MAX_LINK_LENGTH
 from app.projects.models import Project, Role
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of
@@ -229,3 +232,36 @@ async def test_what_does_not_change_is_seen_once_while_others_write(api: Api, us
     finally:
         is_over.set()
         await asyncio.gather(*disturbers)
+
+
+EXTREMES = ["\U0001f527", '"', "\\", "\x01", "ﬃ", "é", "a", "Å", "\u2028", "'"]
+
+
+@pytest.mark.parametrize("sort", ["title", "-title,due_date", "priority,title,-due_date", "-due_date,-title"])
+@pytest.mark.parametrize("filters", ["", "&q=" + quote("\U0001f527" * 190 + " -x"), "&project_id={}" * 100])
+async def test_every_cursor_and_link_that_is_given_out_is_taken(
+    api: Api, user: User, database: Database, sort: str, filters: str
+) -> None:
+    project = await project_of(database, user)
+    rows = [
+        TaskFactory.build(project_id=project.id, title=character * 500, description=None, due_date=date.max, priority=1)
+        for character in EXTREMES
+    ]
+    await store(database, *rows)
+    path = "/tasks/?size=3&sort=" + sort + filters.format(project.id, *(uuid7() for _ in range(99)))
+    forth = [await api.get(f"{path}&cursor=")]
+    while (cursor := forth[-1].json()["next_cursor"]) is not None:
+        forth.append(await api.get(f"{path}&cursor={cursor}"))
+        assert forth[-1].status_code == 200, forth[-1].text
+    assert sorted(item["title"] for answer in forth for item in answer.json()["items"]) == sorted(
+        character * 500 for character in EXTREMES
+    )
+    expected = [answer.json()["items"] for answer in forth]
+    for place, answer in enumerate(forth):
+        header = answer.headers.get("link", "")
+        assert len(header) <= MAX_LINK_LENGTH
+        beside = {"next": place + 1, "prev": place - 1, "first": 0}
+        for relation, target in links_of(answer).items() if header else ():
+            there = await api.get(target)
+            assert there.status_code == 200, there.text
+            assert there.json()["items"] == expected[beside[relation]]
