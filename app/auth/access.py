@@ -21,6 +21,7 @@ from app.auth.errors import (
     UserNotFoundError,
 )
 from app.auth.manager import Authentication
+from app.auth.models import looked_up
 from app.auth.scopes import Caller, OwnScope, Scope
 from app.core.config import Settings
 from app.core.errors import (
@@ -33,7 +34,7 @@ from app.core.errors import (
 from app.core.guards import Guard, PublicGuard
 from app.core.ratelimit import ALLOWANCE, DEFAULT, LOGIN, Allowance
 from app.core.routing import API_PREFIX
-from app.core.schemas import Storable
+from app.core.text import Storable
 
 SIGNING_IN: tuple[type[AppError], ...] = (
     NotAuthenticatedError,
@@ -335,7 +336,7 @@ async def _person(
     caller: PeopleReader,
     username: Annotated[str, Path(max_length=320, description="A username."), Storable],
 ) -> OwnScope:
-    return OwnScope(caller, UserNotFoundError, username=username.lower())
+    return OwnScope(caller, UserNotFoundError, username=looked_up(username))
 
 
 Own = Annotated[OwnScope, Depends(_own)]

@@ -16,6 +16,13 @@ CHOSEN = "chosen"
 """The state of a password that its person has chosen."""
 
 
+def looked_up(username: str) -> str:
+    """Return the form in which usernames are compared: they hold no blanks, which keyboards add, and letter case does
+    not count.
+    """
+    return username.strip().lower()
+
+
 class User(Identified, Timestamped, Base):
     """A person who can sign in. Usernames and e-mail addresses are unique without regard to case."""
 

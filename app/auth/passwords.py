@@ -2,6 +2,7 @@
 
 import secrets
 import string
+from unicodedata import normalize
 
 from anyio import to_thread
 from fastapi_users.password import PasswordHelper
@@ -15,6 +16,11 @@ from app.core.errors import FieldError, InvalidRequestError
 
 MIN_LENGTH, MAX_LENGTH = 8, 256
 """Characters. The maximum bounds what one login may cost."""
+
+MAX_SENT_LENGTH = 4 * MAX_LENGTH
+"""Characters that these may be on the way: a keyboard may send a letter and each of its marks one by one."""
+
+_SPACES = {ord(space): " " for space in "\u00a0\u1680\u202f\u205f\u3000"} | dict.fromkeys(range(0x2000, 0x200B), " ")
 
 _ONE_TIME_LENGTH = 16
 _ONE_TIME_ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
@@ -61,12 +67,25 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Return a hash to store. Raises `UnavailableError` where too many others wait."""
         async with self._limit:
-            return await to_thread.run_sync(self.helper.hash, password)
+            return await to_thread.run_sync(self.helper.hash, prepared(password))
 
     async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         """Return whether the password is right; and a new hash to store, where the old one was made with other
         parameters. Raises `UnavailableError` where too many others wait.
         """
+        first, *others = _candidates(password)
+        verified, new_hash = await self._verify(first, hashed)
+        for other in others:
+            if not verified and (await self._verify(other, hashed))[0]:
+                verified, new_hash = True, await self.hash(password)
+        return verified, new_hash
+
+    async def refuse(self, password: str) -> None:
+        """Take as long as `verify` takes to find a password wrong."""
+        for candidate in _candidates(password):
+            await self.hash(candidate)
+
+    async def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         try:
             async with self._limit:
                 return await to_thread.run_sync(self.helper.verify_and_update, password, hashed)
@@ -76,6 +95,18 @@ class Passwords:
             return False, None
 
 
+def prepared(password: str) -> str:
+    """Return a password as it is hashed (RFC 8265, OpaqueString): in NFC, and every space is a plain one. Keyboards
+    send the same letters in different forms.
+    """
+    return password if password.isascii() else normalize("NFC", password.translate(_SPACES))
+
+
+def _candidates(password: str) -> list[str]:
+    """Return what may have been hashed of a password: at first, it was what the keyboard had sent."""
+    return list(dict.fromkeys((prepared(password), password)))
+
+
 def one_time_password() -> str:
     """A password to hand over: 16 characters (93 bits) that are not mistaken for each other."""
     return "".join(secrets.choice(_ONE_TIME_ALPHABET) for _ in range(_ONE_TIME_LENGTH))
@@ -83,7 +114,7 @@ def one_time_password() -> str:
 
 def refuse_weak(password: str, username: str, *, pointer: str = "/password") -> None:
     """Raise `InvalidRequestError` for a password that is the username, or among the first that are guessed."""
-    lowered = password.casefold()
+    lowered = prepared(password).casefold()
     if lowered == username.casefold():
         raise InvalidRequestError(
             errors=[FieldError(pointer=pointer, detail="must not be the username", code="password_is_username")]

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Double, LargeBinary, Text, Uuid, cast, extract, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User
+from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
 from app.core.housekeeping import Expired
 from app.core.listing import Shape, listing, page_of
 from app.core.sorting import Key
@@ -61,7 +61,7 @@ def login_by_name(name: str) -> Rows:
     """The account with this username, whatever its case, with what is needed to check its password."""
     # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
     # more guesses for another way to write the same name.
-    return select(*LOGIN).where(_lowered() == name.lower())
+    return select(*LOGIN).where(_lowered() == looked_up(name))
 
 
 def account(_: Hashable) -> Rows:
@@ -75,7 +75,7 @@ def user(_: Hashable) -> Rows:
 
 
 def person(_: Hashable) -> Rows:
-    """What everybody may know of the active person with a username, given in lower case (see `login_by_name`)."""
+    """What everybody may know of the active person with a username, given as it is `looked_up`."""
     return select(User.id, User.username).where(_lowered() == given("username", Text), User.is_active)
 
 

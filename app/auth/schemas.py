@@ -1,17 +1,19 @@
 """What signing in, accounts, sessions and keys take and give."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.auth.emails import Email
-from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
+from app.auth.passwords import MAX_LENGTH, MAX_SENT_LENGTH, MIN_LENGTH, prepared
 from app.auth.scopes import Scope
 from app.core import clock
-from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, Storable, Visible, left_out, with_example
+from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, left_out, with_example
+from app.core.text import Line, Storable
 
 _ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
 _NOW = "2026-11-22T09:00:00Z"
@@ -19,6 +21,20 @@ _PASSWORD = "correct horse battery"  # noqa: S105 - an example
 
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _written(value: object) -> object:
+    # pydantic would also take Unix timestamps, and cut further digits off.
+    if not isinstance(value, str) or re.search(r"\.\d{7}", value):
+        detail = "must be a time as in 2026-11-22T09:00:00Z, to the microsecond"
+        raise PydanticCustomError("datetime_format", detail)
+    return value
+
+
+def _as_long_as_prepared(password: str) -> str:
+    if len(prepared(password)) > MAX_LENGTH:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_LENGTH})
+    return password
 
 
 def _future(value: datetime) -> datetime:
@@ -40,15 +56,20 @@ Username = Annotated[
     ),
 ]
 # At login there is no policy: what an account has, it may use. The maximum bounds what hashing it costs.
-GivenPassword = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), Storable]
+GivenPassword = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_SENT_LENGTH, json_schema_extra={"maxLength": MAX_LENGTH}),
+    Storable,
+    AfterValidator(_as_long_as_prepared),
+]
 NewPassword = Annotated[
     str,
+    Line(MAX_LENGTH, min_length=MIN_LENGTH),
     Field(
-        min_length=MIN_LENGTH,
-        max_length=MAX_LENGTH,
-        description="8 to 256 characters; not the username, and not one of the most common passwords.",
+        description="8 to 256 characters, without control characters; not the username, and not one of the most common "
+        "passwords.",
     ),
-    Storable,
+    AfterValidator(prepared),
 ]
 
 
@@ -288,9 +309,9 @@ class ApiKeyCreate(Input):
 
     model_config = ConfigDict(json_schema_extra=with_example({"name": "nightly report", "scopes": ["tasks:read"]}))
 
-    name: Annotated[str, Field(min_length=1, max_length=100, description="What it is for."), Storable, Visible]
+    name: Annotated[str, Line(100), Field(description="What it is for.")]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), description="What it may be used for.")]
-    expires_at: Annotated[AwareDatetime, AfterValidator(_future)] | None = Field(
+    expires_at: Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_future)] | None = Field(
         default=None, description="When it ends, with a time zone; null for never."
     )
     project_id: UUID | None = Field(

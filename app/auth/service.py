@@ -27,7 +27,7 @@ from app.auth.errors import (
     WrongPasswordError,
 )
 from app.auth.manager import Authentication, AuthUser
-from app.auth.models import CHOSEN, ApiKey, Session, User
+from app.auth.models import CHOSEN, ApiKey, Session, User, looked_up
 from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
@@ -407,7 +407,7 @@ def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:
 
 def _login_keys(username: str, network: str) -> tuple[str, str]:
     return (
-        throttle.attempt_key("login", username.lower(), network),
+        throttle.attempt_key("login", looked_up(username), network),
         throttle.attempt_key("network", network),
     )
 

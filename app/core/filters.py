@@ -5,10 +5,9 @@ A feature declares its parameters one by one in a subclass of `ListParams`; `pri
 (see `comparisons`).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, Self
 
@@ -19,8 +18,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import ColumnElement
 
 from app.core.pagination import PageParams, contradiction, plain_flag, plain_integer
-from app.core.schemas import Storable, Visible
 from app.core.statements import Column, given
+from app.core.text import Line
 
 MAX_QUERY_LENGTH = 200
 """Characters of `q`."""
@@ -37,30 +36,13 @@ OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte"
 IS_NULL = "_is_null"
 """What follows a parameter's name to ask for rows with or without a value."""
 
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
-
-
-def _moment(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not _MOMENT.fullmatch(value):
-        raise PydanticCustomError("datetime_format", "must be a time as in 2026-11-22T09:00:00Z (a + is written %2B)")
-    try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
-
-
 QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plain_integer)]
 """A 32-bit integer."""
 
 QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
 """`true` or `false`."""
 
-QueryMoment = Annotated[datetime, BeforeValidator(_moment)]
-"""A moment (RFC 3339)."""
-
-Words = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_LENGTH), Storable, Visible]
+Words = Annotated[str, Line(MAX_QUERY_LENGTH)]
 """What is searched for."""
 
 

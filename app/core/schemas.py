@@ -1,9 +1,7 @@
 """Types that the schemas of every feature share."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,23 +11,24 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
-def _storable(value: str) -> str:
-    if "\0" in value:
-        raise PydanticCustomError("nul_character", "must not contain the NUL character")
+def _whole(value: Any) -> Any:
+    # To JSON Schema, 1.0 and 1e2 are integers. Some programs know no other numbers.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _moment(value: Any) -> Any:
+    # pydantic would also take Unix timestamps, days, and times without a zone.
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise PydanticCustomError("datetime_format", "must be a time as in 2026-11-22T09:00:00Z (in a query, + is %2B)")
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        # JSON's \u escapes can write half of a pair. pydantic refuses it only in text whose length it measures.
-        raise PydanticCustomError("string_unicode", "must not contain half of a surrogate pair") from None
-    return value
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise PydanticCustomError("blank", "must contain a visible character")
-    return value
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
 
 
 def _iso_date(value: Any) -> Any:
@@ -44,38 +43,17 @@ def _iso_date(value: Any) -> Any:
         raise PydanticCustomError("date_impossible", "must be a day of the calendar") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A check on text, and the pattern by which the JSON schema promises the same."""
-
-    check: Callable[[str], str]
-    pattern: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), "pattern": self.pattern}
-
-
-Storable = _Checked(_storable, r"^[^\u0000]*$")
-"""Text that PostgreSQL can store: it takes any character but NUL. Stands behind the length: `Annotated[str,
-Field(max_length=…), Storable]`, because pydantic measures what a function returned as a list, and says so."""
-
-# What `str.strip` removes, spelled out: the dialects of regular expressions disagree about \s.
-_BLANK = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-
-Visible = _Checked(_not_blank, rf"^[^\u0000]*[^\u0000{_BLANK}][^\u0000]*$")
-"""Text that a person can see; stands behind `Storable`."""
-
-Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1)]
-"""A 32-bit integer; neither a boolean nor a float passes for one."""
+Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]
+"""A 32-bit integer, also written 1.0; neither a boolean nor text passes for one."""
 
 Flag = Annotated[bool, Strict()]
 """true or false, and nothing that only resembles them."""
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 """A calendar date, `YYYY-MM-DD`."""
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A moment (RFC 3339), to the microsecond."""
 
 
 class _AsText:

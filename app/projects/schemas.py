@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.filters import RELEVANCE, ListParams, NamesOf, QueryMoment, Words, bound, searched, sorted_by
+from app.core.filters import RELEVANCE, ListParams, NamesOf, Words, bound, searched, sorted_by
 from app.core.schemas import (
     Changes,
     CreatedAt,
@@ -14,20 +14,18 @@ from app.core.schemas import (
     Flag,
     Id,
     Input,
+    Moment,
     Schema,
-    Storable,
     UpdatedAt,
     Uuid,
-    Visible,
     left_out,
     with_example,
 )
+from app.core.text import Line, LongText
 from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, Role
 
-Name = Annotated[
-    str, Field(min_length=1, max_length=MAX_NAME_LENGTH, description="What it is called."), Storable, Visible
-]
-Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
+Name = Annotated[str, Line(MAX_NAME_LENGTH), Field(description="What it is called.")]
+Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
 
 SORTABLE = ("name", "created_at", "updated_at", RELEVANCE)
 
@@ -97,10 +95,10 @@ class ProjectParams(ListParams):
 
     q: Words | None = searched("name or description")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
-    created_at_gte: QueryMoment | None = bound("created_at", "gte")
-    created_at_gt: QueryMoment | None = bound("created_at", "gt")
-    created_at_lte: QueryMoment | None = bound("created_at", "lte")
-    created_at_lt: QueryMoment | None = bound("created_at", "lt")
+    created_at_gte: Moment | None = bound("created_at", "gte")
+    created_at_gt: Moment | None = bound("created_at", "gt")
+    created_at_lte: Moment | None = bound("created_at", "lte")
+    created_at_lt: Moment | None = bound("created_at", "lt")
     sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-created_at")
 
 

@@ -12,7 +12,6 @@ from app.core.filters import (
     NamesOf,
     QueryFlag,
     QueryInt,
-    QueryMoment,
     Words,
     bound,
     searched,
@@ -27,20 +26,18 @@ from app.core.schemas import (
     Input,
     Int32,
     IsoDate,
+    Moment,
     Schema,
-    Storable,
     UpdatedAt,
     Uuid,
-    Visible,
     left_out,
     with_example,
 )
+from app.core.text import Line, LongText
 from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
 
-Title = Annotated[
-    str, Field(min_length=1, max_length=MAX_TITLE_LENGTH, description="What is to be done."), Storable, Visible
-]
-Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), Storable]
+Title = Annotated[str, Line(MAX_TITLE_LENGTH), Field(description="What is to be done.")]
+Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
 
 SORTABLE = ("priority", "due_date", "created_at", "updated_at", "title", "completed", RELEVANCE)
 
@@ -144,14 +141,14 @@ class TaskParams(ListParams):
     due_date_gt: IsoDate | None = bound("due_date", "gt")
     due_date_lte: IsoDate | None = bound("due_date", "lte")
     due_date_lt: IsoDate | None = bound("due_date", "lt")
-    created_at_gte: QueryMoment | None = bound("created_at", "gte")
-    created_at_gt: QueryMoment | None = bound("created_at", "gt")
-    created_at_lte: QueryMoment | None = bound("created_at", "lte")
-    created_at_lt: QueryMoment | None = bound("created_at", "lt")
-    updated_at_gte: QueryMoment | None = bound("updated_at", "gte")
-    updated_at_gt: QueryMoment | None = bound("updated_at", "gt")
-    updated_at_lte: QueryMoment | None = bound("updated_at", "lte")
-    updated_at_lt: QueryMoment | None = bound("updated_at", "lt")
+    created_at_gte: Moment | None = bound("created_at", "gte")
+    created_at_gt: Moment | None = bound("created_at", "gt")
+    created_at_lte: Moment | None = bound("created_at", "lte")
+    created_at_lt: Moment | None = bound("created_at", "lt")
+    updated_at_gte: Moment | None = bound("updated_at", "gte")
+    updated_at_gt: Moment | None = bound("updated_at", "gt")
+    updated_at_lte: Moment | None = bound("updated_at", "lte")
+    updated_at_lt: Moment | None = bound("updated_at", "lt")
     sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-priority")
 
 

@@ -5,9 +5,11 @@ import statistics
 from collections.abc import AsyncIterator
 from time import perf_counter, thread_time
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from fastapi import FastAPI
+from fastapi_users.password import PasswordHelper
 from httpx2 import Response
 
 from app.auth.models import User
@@ -80,13 +82,13 @@ async def test_me_is_the_caller_without_a_hash(anonymous: Api, ada: User) -> Non
     assert "argon2" not in answer.text
 
 
-@pytest.mark.parametrize("username", ["ada", "ADA", "aDa"])
-async def test_the_case_of_a_username_does_not_matter(anonymous: Api, ada: User, username: str) -> None:
+@pytest.mark.parametrize("username", ["ada", "ADA", "aDa", "ada ", " Ada", "\u00a0ADA\u3000"])
+async def test_neither_case_nor_blanks_around_a_username_matter(anonymous: Api, ada: User, username: str) -> None:
     assert (await sign_in(anonymous, username)).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "username", ["ada@example.org", "Ada ", "Ad", "Ada%", "_da", "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"]
+    "username", ["ada@example.org", "A da", "Ad", "Ada%", "_da", "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"]
 )
 async def test_nothing_but_the_username_is_a_username(anonymous: Api, ada: User, username: str) -> None:
     assert_problem(await sign_in(anonymous, username), 401, "invalid_credentials")
@@ -302,3 +304,74 @@ async def test_another_media_type_is_refused(anonymous: Api, media_type: str) ->
 async def test_a_token_does_not_pass_in_the_address(anonymous: Api) -> None:
     problem = assert_problem(await anonymous.get("/auth/me?access_token=x"), 401, "not_authenticated")
     assert "errors" not in problem
+
+
+NFC, NFD = "contraseña larga", "contrasen\u0303a larga"
+
+
+@pytest.mark.parametrize("sent", [NFC, NFD, NFC.replace(" ", "\u00a0"), NFD.replace(" ", "\u3000")], ids=ascii)
+@pytest.mark.parametrize("chosen", [NFC, NFD, NFC.replace(" ", "\u2003")], ids=ascii)
+async def test_a_password_is_the_same_from_every_keyboard(anonymous: Api, chosen: str, sent: str) -> None:
+    # RFC 8265, OpaqueString.
+    account = {"username": "Ana", "password": chosen}
+    assert (await anonymous.post("/auth/register", json=account)).status_code == 201
+    assert (await sign_in(anonymous, "Ana", sent)).status_code == 200
+    for other in (NFC.upper(), "contrasena larga", sent + " "):
+        assert_problem(await sign_in(anonymous, "Ana", other), 401, "invalid_credentials")
+
+
+async def test_a_password_that_was_hashed_as_it_was_sent_still_works_and_is_hashed_anew(
+    anonymous: Api, database: Database, settings: Settings
+) -> None:
+    old = Passwords(settings).helper.hash(NFD)
+    await store(database, UserFactory.build(username="Ana", hashed_password=old))
+    assert_problem(await sign_in(anonymous, "Ana", NFC), 401, "invalid_credentials")
+    for sent in (NFD, NFC, NFD):
+        assert (await sign_in(anonymous, "Ana", sent)).status_code == 200
+
+
+class CountingHelper(PasswordHelper):
+    """Counts what it hashes."""
+
+    hashes = 0
+
+    def hash(self, password: str) -> str:
+        self.hashes += 1
+        return super().hash(password)
+
+    def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
+        self.hashes += 1
+        return super().verify_and_update(plain_password, hashed_password)
+
+
+@pytest.mark.parametrize(("password", "hashes"), [(PASSWORD + "x", 1), (NFC, 1), (NFD, 2)], ids=ascii)
+async def test_an_unknown_name_costs_as_many_hashes_as_a_wrong_password(
+    settings: Settings, hashed: str, password: str, hashes: int
+) -> None:
+    passwords = Passwords(settings)
+    helper = passwords.helper = CountingHelper(passwords.helper.password_hash)
+    assert await passwords.verify(password, hashed) == (False, None)
+    assert helper.hashes == hashes
+    await passwords.refuse(password)
+    assert helper.hashes == 2 * hashes
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("correct\u0007horse", "control_character"),
+        ("e\u0301" * 7, "string_too_short"),
+        ("\ufb2c" * 100, "string_too_long"),
+        ("p@ssw0rd", "password_common"),
+    ],
+)
+async def test_a_new_password_is_judged_as_it_is_hashed(anonymous: Api, password: str, code: str) -> None:
+    answer = await anonymous.post("/auth/register", json={"username": "Ana", "password": password})
+    assert [error["code"] for error in assert_problem(answer, 400, "invalid_request")["errors"]] == [code]
+
+
+async def test_the_longest_password_works_in_either_form(anonymous: Api) -> None:
+    longest = "\u1f82" * 256
+    assert (await anonymous.post("/auth/register", json={"username": "Ana", "password": longest})).status_code == 201
+    assert (await sign_in(anonymous, "Ana", normalize("NFD", longest))).status_code == 200
+    assert_problem(await sign_in(anonymous, "Ana", longest + "x"), 400, "invalid_request")

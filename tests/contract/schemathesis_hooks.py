@@ -37,12 +37,6 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     schemathesis.openapi.format("entity-tags", tags)
 
 
-@schemathesis.hook
-def map_body(context: Any, body: Any) -> Any:
-    """Write 589.0 as 589: JSON Schema calls both an integer, this service only the second."""
-    return _with_plain_integers(body)
-
-
 def _consistent(query: dict[str, Any]) -> dict[str, Any]:
     if "cursor" in query:
         # Any other has to come from an answer.
@@ -66,16 +60,6 @@ def _consistent(query: dict[str, Any]) -> dict[str, Any]:
         elif name != "project_id":
             bounded.add(plain)
     return query
-
-
-def _with_plain_integers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_with_plain_integers(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _with_plain_integers(item) for name, item in value.items()}
-    return value
 
 
 def _is_id(value: Any) -> bool:

@@ -1,0 +1,163 @@
+"""What people write: which characters it may hold, when it shows something, and the one form in which it is kept.
+
+Text is kept in Unicode's form NFC, so that what looks the same is the same. Lines (names, titles) hold no control
+characters, and something that can be seen; longer texts may be empty, and have line breaks and tabs. The JSON schemas
+say the same by patterns.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import combining, is_normalized, normalize
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+
+MAX_MARKS = 30
+"""Combining marks in a row, as in Unicode's Stream-Safe Text Format (UAX #15): no language needs a third of them, and
+to put marks in order costs by the square of their number."""
+
+# With the overrides of the writing direction, which make text read as something that does not stand there. Marks and
+# isolates of direction are what people need who mix scripts.
+_OVERRIDES = r"\u202d\u202e"
+_NOT_IN_TEXTS = rf"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_OVERRIDES}"
+_NOT_IN_LINES = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{_OVERRIDES}"
+
+# White space, spelled out as the dialects of regular expressions disagree about \s; what Unicode calls ignorable by
+# default (soft hyphen, joiners, fillers, variation selectors, tags, …); the empty Braille pattern; and combining marks
+# of the scripts that most often have them, which need something to stand on.
+_SHOWS_NOTHING = (
+    r"\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    r"\u2800"
+    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
+    r"\u302a-\u302f\u3099\u309a\ufe20-\ufe2f"
+)
+
+_REFUSED_IN_TEXTS = re.compile(f"[{_NOT_IN_TEXTS}]")
+_REFUSED_IN_LINES = re.compile(f"[{_NOT_IN_LINES}]")
+_SHOWN = re.compile(f"[^{_SHOWS_NOTHING}{_NOT_IN_LINES}]")
+_MAY_BE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{MAX_MARKS + 1}}}")
+"""No combining mark comes before these characters; most of them are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text that shows something: `Annotated[str, Line(200)]`."""
+
+    max_length: int
+    min_length: int = 1
+
+    def checked(self, value: str) -> str:
+        """Return the text as it is kept. Raises what pydantic reports."""
+        if value.isascii() and value.isprintable():
+            if value.isspace():
+                raise _blank()
+            return value
+        _refuse_nul(value)
+        if not _SHOWN.search(value):
+            raise _blank()
+        _refuse(_REFUSED_IN_LINES, value)
+        value = normalised(value)
+        if len(value) < self.min_length:
+            raise PydanticKnownError("string_too_short", {"min_length": self.min_length})
+        return _measured(value, self.max_length)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        measured = core_schema.str_schema(min_length=self.min_length, max_length=self.max_length)
+        return core_schema.no_info_after_validator_function(self.checked, measured)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        allowed = f"[^{_NOT_IN_LINES}]*"
+        return {**handler(schema), "pattern": f"^{allowed}[^{_NOT_IN_LINES}{_SHOWS_NOTHING}]{allowed}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class LongText:
+    """Text that may have line breaks and tabs, or be empty: `Annotated[str, LongText(10_000)]`."""
+
+    max_length: int
+
+    def checked(self, value: str) -> str:
+        """Return the text as it is kept. Raises what pydantic reports."""
+        if value.isascii() and value.isprintable():
+            return value
+        _refuse_nul(value)
+        _refuse(_REFUSED_IN_TEXTS, value)
+        return _measured(normalised(value), self.max_length)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        measured = core_schema.str_schema(max_length=self.max_length)
+        return core_schema.no_info_after_validator_function(self.checked, measured)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^[^{_NOT_IN_TEXTS}]*$"}
+
+
+class _Storable:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_storable, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": r"^[^\u0000]*$"}
+
+
+Storable = _Storable()
+"""Text that PostgreSQL can store, and nothing else is asked of it: it takes any character but NUL. Stands behind the
+length: `Annotated[str, Field(max_length=…), Storable]`, because pydantic measures what a function returned as a list,
+and says so."""
+
+
+def normalised(value: str) -> str:
+    """Return a text in NFC. Raises what pydantic reports where too many marks stand in a row."""
+    if value.isascii():
+        return value
+    if _MAY_BE_MARKS.search(value):
+        _refuse_many_marks(value)
+    return value if is_normalized("NFC", value) else normalize("NFC", value)
+
+
+def _storable(value: str) -> str:
+    _refuse_nul(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # JSON's \u escapes can write half of a pair. pydantic refuses it only in text whose length it measures.
+        raise PydanticCustomError("string_unicode", "must not contain half of a surrogate pair") from None
+    return value
+
+
+def _refuse_nul(value: str) -> None:
+    if "\0" in value:
+        raise PydanticCustomError("nul_character", "must not contain the NUL character")
+
+
+def _refuse(characters: re.Pattern[str], value: str) -> None:
+    if characters.search(value):
+        raise PydanticCustomError(
+            "control_character", "must not contain control characters, nor overrides of the writing direction"
+        )
+
+
+def _refuse_many_marks(value: str) -> None:
+    in_a_row = 0
+    for character in value:
+        in_a_row = in_a_row + 1 if combining(character) else 0
+        if in_a_row > MAX_MARKS:
+            raise PydanticCustomError(
+                "too_many_marks", "must not have more than {limit} combining marks in a row", {"limit": MAX_MARKS}
+            )
+
+
+def _measured(value: str, max_length: int) -> str:
+    # Some characters are more than one in NFC.
+    if len(value) > max_length:
+        raise PydanticKnownError("string_too_long", {"max_length": max_length})
+    return value
+
+
+def _blank() -> PydanticCustomError:
+    return PydanticCustomError("blank", "must contain a visible character")
