@@ -19,11 +19,11 @@ from app.core.application import Application
 from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database import Database
-from app.core.documentation import openapi_document
+from app.core.documentation import docs_page, openapi_document
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.housekeeping import Housekeeping
-from app.core.idempotency import HEADER, REPLAYED
+from app.core.idempotency import REPLAYED
 from app.core.logging import configure_logging
 from app.core.middleware import RequestMiddleware
 from app.core.migrations import head_revision, schema_state
@@ -48,9 +48,6 @@ for people. `PUT` and `PATCH` change what the body names and leave everything el
 sent again with the same `Idempotency-Key` is carried out once.
 """
 
-
-_ALLOWED = ("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-API-Key", "X-Request-ID")
-"""Headers that pages of other origins may send."""
 
 _EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 """Headers of answers that pages of other origins may read."""
@@ -97,8 +94,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         version="1.0.0",
         license_info={"name": "MIT", "identifier": "MIT"},
-        # Wherever the document came from.
-        servers=[{"url": "/"}],
+        # Where it is not known, clients stay where the document came from.
+        servers=None if settings.public_url is None else [{"url": settings.public_url}],
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,
@@ -110,16 +107,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     refuse_unguarded_routes(routes)
     app.router.routes[:] = [Dispatcher(routes)]
-    install_openapi(app, routes, TAGS, SECURITY_SCHEMES)
+    install_openapi(app, routes, TAGS, SECURITY_SCHEMES, prefix=settings.public_prefix)
     app.state.openapi_document = openapi_document(app)
-    app.add_middleware(RequestMiddleware, limits=limits)
+    app.state.docs_page = docs_page(settings.public_prefix)
+    app.add_middleware(RequestMiddleware, limits=limits, prefix=settings.public_prefix)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[*_ALLOWED, HEADER],
+            # Whatever tracing and the like add. There are no cookies here that a page could misuse.
+            allow_headers=["*"],
             expose_headers=[*_EXPOSED, REPLAYED],
             max_age=600,
         )

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -51,9 +52,17 @@ def _split(value: object) -> object:
     return value
 
 
+def _public_url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+        raise ValueError("must be an address like https://example.org or https://example.org/taller")
+    return value.rstrip("/")
+
+
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 RateLimit = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4})$")]
+PublicUrl = Annotated[str, Field(pattern=r"^[!-~]+$"), AfterValidator(_public_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_asyncpg_url)]
 
 
@@ -169,6 +178,9 @@ class Settings(BaseSettings):
     max_idempotency_bytes: Annotated[int, Field(ge=1)] = 104857600
     """Bytes of the answers that are kept for one caller's idempotency keys, roughly; beyond, a key is answered 409."""
 
+    public_url: PublicUrl | None = None
+    """Where clients reach the service, with the path that a proxy strips, if any (https://example.org/taller)."""
+
     trusted_proxies: str = ""
     """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
 
@@ -228,6 +240,11 @@ class Settings(BaseSettings):
     def registration_is_open(self) -> bool:
         """Whether people may register themselves."""
         return self.is_development if self.registration is None else self.registration == "open"
+
+    @property
+    def public_prefix(self) -> str:
+        """The path that a proxy strips, without a slash at the end."""
+        return "" if self.public_url is None else urlsplit(self.public_url).path
 
     @property
     def caller_share(self) -> int:

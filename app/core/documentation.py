@@ -26,9 +26,6 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PAGE = StaticContent(
-    (STATIC / "docs.html").read_bytes, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-)
 _ASSETS = {
     name: StaticContent((STATIC / file).read_bytes, media_type)
     for name, file, media_type in (
@@ -84,7 +81,8 @@ async def read_problem_kind(
 @router.get("/docs", include_in_schema=False)
 async def read_docs(request: Request) -> Response:
     """The documentation as a page on which every operation can be tried."""
-    return await _PAGE.respond(request)
+    page: StaticContent = request.app.state.docs_page
+    return await page.respond(request)
 
 
 @router.get("/docs/{asset}", include_in_schema=False)
@@ -105,6 +103,15 @@ async def read_openapi(request: Request) -> Response:
 def openapi_document(app: FastAPI) -> StaticContent:
     """Return the OpenAPI document of an application, to be made when it is asked for or prepared."""
     return StaticContent(lambda: json.dumps(app.openapi(), separators=(",", ":")).encode(), "application/json")
+
+
+def docs_page(prefix: str) -> StaticContent:
+    """Return the documentation's page, whose files are found under a prefix."""
+
+    def page() -> bytes:
+        return (STATIC / "docs.html").read_text().replace('="/docs/', f'="{prefix}/docs/').encode()
+
+    return StaticContent(page, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
 
 _ERRORS_PAGE = """\

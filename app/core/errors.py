@@ -189,17 +189,18 @@ class ReadOnlyError(UnavailableError):
         super().__init__(retry_after=1)
 
 
-def problem_document(error: AppError, *, instance: str, request_id: str) -> dict[str, Any]:
-    """The RFC 9457 document of an error at the (decoded) path `instance`. `type` resolves on this service to the code's
-    documentation.
+def problem_document(error: AppError, *, instance: str, request_id: str, prefix: str = "") -> dict[str, Any]:
+    """Return the RFC 9457 document of an error at the (decoded) path `instance`.
+
+    `type` leads to the code's documentation on this service, whose clients put `prefix` before each path.
     """
     document: dict[str, Any] = {
-        "type": f"/problems/{error.code}",
+        "type": f"{prefix}/problems/{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
         # A URI reference by its definition, so what the server decoded is encoded again.
-        "instance": quote(instance[:_MAX_INSTANCE], safe="/:@!$&'()*+,;=~", errors="replace"),
+        "instance": prefix + quote(instance[:_MAX_INSTANCE], safe="/:@!$&'()*+,;=~", errors="replace"),
         "code": error.code,
         "request_id": request_id,
     }

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -22,14 +23,26 @@ from app.core.errors import (
 
 logger = logging.getLogger(__name__)
 
+PREFIX = "taller.prefix"
+"""Where the path that a proxy strips is in a request's ASGI scope, if there is one."""
+
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
 
-def problem_response(error: AppError, *, path: str, request_id: str) -> Response:
-    """The response that carries an error."""
-    document = problem_document(error, instance=path, request_id=request_id)
+def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
+    """Return the problem document of an error that a request met."""
+    return problem_document(
+        error,
+        instance=scope["path"],
+        request_id=scope.get("taller.request_id", ""),
+        prefix=scope.get(PREFIX, ""),
+    )
+
+
+def problem_response(error: AppError, scope: Scope) -> Response:
+    """Return the response that carries an error."""
     # ASCII escapes, because names of unknown members may hold characters that UTF-8 cannot.
-    content = json.dumps(document, separators=(",", ":")).encode()
+    content = json.dumps(problem_of(error, scope), separators=(",", ":")).encode()
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
 
 
@@ -40,7 +53,7 @@ def answer_to(request: Request, error: AppError | HTTPException) -> Response:
     if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
         # One line and no trace: in an outage every request comes by here.
         logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])
-    return problem_response(refusal, path=request.scope["path"], request_id=request.scope.get("taller.request_id", ""))
+    return problem_response(refusal, request.scope)
 
 
 _STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}

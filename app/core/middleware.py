@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.conditional import NAMED
 from app.core.errors import InternalError
-from app.core.handlers import problem_response
+from app.core.handlers import PREFIX, problem_response
 from app.core.idempotency import NOTED
 from app.core.ids import uuid7
 from app.core.logging import request_id_var
@@ -32,9 +32,10 @@ _SECURITY_HEADERS = [
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, limits: RateLimits | None) -> None:
+    def __init__(self, app: ASGIApp, *, limits: RateLimits | None, prefix: str) -> None:
         self.app = app
         self.limits = limits
+        self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -44,6 +45,8 @@ class RequestMiddleware:
         started = perf_counter()
         request_id = _read_headers(scope)
         scope["taller.request_id"] = request_id
+        if self.prefix:
+            scope[PREFIX] = self.prefix
         allowance = None
         if self.limits is not None:
             scope[ALLOWANCE] = allowance = self.limits.allowance(scope.get("client"))
@@ -65,7 +68,7 @@ class RequestMiddleware:
                 # The response is under way; only breaking the connection tells the client that it is incomplete.
                 raise
             scope.setdefault("taller.log", {})["code"] = InternalError.code
-            response = problem_response(InternalError(), path=scope["path"], request_id=request_id)
+            response = problem_response(InternalError(), scope)
             await response(scope, receive, send_with_headers)
         finally:
             if access_log.isEnabledFor(logging.INFO):
@@ -86,9 +89,18 @@ def _add_headers(message: Message, scope: Scope, request_id: str, allowance: All
     if b"cache-control" not in dict(headers):
         # Nearly every answer is somebody's own; what may be kept says so itself.
         headers.append((b"cache-control", b"no-store"))
+    if PREFIX in scope:
+        headers = [_with_prefix(name, value, scope[PREFIX].encode()) for name, value in headers]
     if allowance is not None:
         headers += allowance.headers(message["status"], is_revalidated=scope.get(NAMED, False))
     message["headers"] = headers
+
+
+def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+    """Return a header whose references lead where clients find the service."""
+    if name == b"location":
+        return name, prefix + value
+    return name, value.replace(b"</", b"<" + prefix + b"/") if name == b"link" else value
 
 
 def _read_headers(scope: Scope) -> str:

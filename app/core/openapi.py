@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
 
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -149,17 +150,31 @@ def _example(error: type[AppError]) -> dict[str, Any]:
 
 
 def install_openapi(
-    app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+    app: FastAPI,
+    routes: Iterable[APIRoute],
+    tags: list[dict[str, Any]],
+    security_schemes: Mapping[str, Any],
+    *,
+    prefix: str = "",
 ) -> None:
-    """Let `app.openapi()` describe these routes, in this order."""
+    """Let `app.openapi()` describe these routes, in this order. Clients put `prefix` before each path."""
     listed = list(routes)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, listed, tags, security_schemes)
+            app.openapi_schema = _document(app, listed, tags, _under(prefix, security_schemes))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
+
+
+def _under(prefix: str, security_schemes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ways of signing in, with a prefix before the addresses of tokens, which no `servers` applies to."""
+    schemes = copy.deepcopy(dict(security_schemes))
+    for scheme in schemes.values():
+        for flow in scheme.get("flows", {}).values():
+            flow["tokenUrl"] = prefix + flow["tokenUrl"]
+    return schemes
 
 
 def _document(

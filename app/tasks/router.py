@@ -6,7 +6,8 @@ from fastapi import Query, Request, Response
 
 from app.core.conditional import PreconditionFailedError, PreconditionRequiredError
 from app.core.database import DatabaseDep
-from app.core.errors import AppError, problem_document
+from app.core.errors import AppError
+from app.core.handlers import problem_of
 from app.core.openapi import problems
 from app.core.pagination import Page, PagesDep
 from app.core.routing import API_PREFIX, FeatureRouter
@@ -69,10 +70,7 @@ _DONE = {"create": 201, "update": 200, "delete": 204}
 
 def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[str, Any]:
     if isinstance(outcome, AppError):
-        problem = problem_document(
-            outcome, instance=request.scope["path"], request_id=request.scope["taller.request_id"]
-        )
-        return {"status": outcome.status, "problem": problem}
+        return {"status": outcome.status, "problem": problem_of(outcome, request.scope)}
     status = _DONE[operation.op]
     return {"status": status} if outcome is None else {"status": status, "task": outcome}
 

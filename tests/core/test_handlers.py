@@ -146,7 +146,9 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
 
 
 def test_a_problem_is_ascii_json_of_its_own_media_type_with_the_errors_headers() -> None:
-    response = problem_response(UnavailableError("Später \ud800"), path="/pröjects/x y", request_id="r-1")
+    response = problem_response(
+        UnavailableError("Später \ud800"), {"path": "/pröjects/x y", "taller.request_id": "r-1"}
+    )
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["retry-after"] == "2"
