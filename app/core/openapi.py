@@ -343,7 +343,11 @@ def _finish(operation: dict[str, Any]) -> None:
         # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
         # generated for it.
         parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
-        parameter["schema"].pop("title", None)
+        for repeated in ("title", "description"):
+            parameter["schema"].pop(repeated, None)
+        if parameter["schema"].get("default") == []:
+            # An empty list cannot be sent in a query.
+            del parameter["schema"]["default"]
     responses: dict[str, Any] = operation["responses"]
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         # FastAPI adds its own to operations with parameters; this service answers 400.

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import taller_client.api
 from taller_client import AuthenticatedClient, Client
@@ -48,6 +48,7 @@ from taller_client.models import (
 )
 
 ADDRESS = sys.argv[1]
+SOON = datetime.now().astimezone() + timedelta(hours=1)
 ANONYMOUS = Client(base_url=ADDRESS, raise_on_unexpected_status=True)
 
 
@@ -113,7 +114,9 @@ assert titles(list_tasks.sync(project.id, client=admin, priority_gte=5, due_date
     "Sharpen the chisels"
 ]
 assert titles(
-    list_tasks.sync(project.id, client=admin, due_date=date(2026, 12, 1), created_at_gte=task.created_at)
+    list_tasks.sync(
+        project.id, client=admin, due_date=date(2026, 12, 1), created_at_gte=task.created_at, created_at_lt=SOON
+    )
 ) == ["Buy a workbench"]
 
 # A change leaves everything else as it is; what it was sent with is a condition.
@@ -169,8 +172,11 @@ oiled = create_task.sync(project.id, client=hers, body=TaskCreate(title="Oil the
 assert isinstance(oiled, TaskRead), oiled
 
 # An API key.
-key = create_api_key.sync(client=admin, body=ApiKeyCreate(name="nightly report", scopes=[Scope.TASKSREAD]))
+key = create_api_key.sync(
+    client=admin, body=ApiKeyCreate(name="nightly report", scopes=[Scope.TASKSREAD], expires_at=SOON)
+)
 assert isinstance(key, ApiKeyIssued), key
+assert key.expires_at == SOON
 program = AuthenticatedClient(base_url=ADDRESS, token=key.secret, prefix="", auth_header_name="X-API-Key")
 assert titles(list_visible_tasks.sync(client=program, size=3, project_id=[project.id])) == [
     *("Buy a workbench", "Oil the bench", "Sharpen the chisels")
