@@ -180,6 +180,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_this_one(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
     ada, ben = await person(app, "Ada"), await person(app, "Ben")
+    _, secret = await key_of(app, ada)
     here, there = await tokens_of(anonymous, "Ada"), await tokens_of(anonymous, "Ada")
     async with with_token(app, here["access_token"]) as api, with_token(app, there["access_token"]) as other:
         async with await anonymous.as_(ben) as unconcerned:
@@ -202,7 +203,9 @@ async def test_a_new_password_ends_the_other_sessions_and_not_this_one(
     assert_problem(answers[1], 401, "invalid_refresh_token")
     assert_problem(await sign_in(anonymous, "Ada"), 401, "invalid_credentials")
     assert (await sign_in(anonymous, "Ada", OTHER_PASSWORD)).status_code == 200
-    assert ada.id != ben.id
+    # Its keys are another matter.
+    async with anonymous.with_key(secret) as key:
+        assert (await key.get("/projects/")).status_code == 200
 
 
 async def test_deleting_an_account_needs_its_password_and_takes_everything_along(

@@ -1,5 +1,6 @@
 """What the service says and does when it cannot start."""
 
+import secrets
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from app.core.config import DEVELOPMENT_SECRET
 from tests.operations.support import run_command
+from tests.support.process import running_service
 
 PASSWORD = "q7zx-password"
 NOBODY_THERE = f"postgresql://taller:{PASSWORD}@127.0.0.1:1/taller"
@@ -40,6 +42,15 @@ def test_production_has_no_embedded_database_and_no_development_command(tmp_path
     assert "taller dev` is for development" in dev.stderr
     for done in (without, dev):
         assert secret not in done.stdout + done.stderr
+
+
+def test_production_has_no_administrator_and_lets_nobody_register(server_url: str) -> None:
+    environment = {"TALLER_ENV": "production", "TALLER_JWT_SECRET": secrets.token_urlsafe(48)}
+    with running_service(server_url, admin=False, environment=environment) as service, service.client() as client:
+        answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+        answer = client.post("/auth/register", json={"username": "ada", "password": "correct horse battery"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "registration_closed")
 
 
 def test_migrating_without_a_database_says_so_and_shows_no_password(tmp_path: Path) -> None:

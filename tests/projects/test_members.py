@@ -60,6 +60,17 @@ async def test_put_adds_a_member_and_then_changes_the_role(api: Api, project: Pr
     assert (await api.get(path_of(project, ben))).json() == changed
 
 
+async def test_a_role_holds_from_the_next_request_on(anonymous: Api, api: Api, project: Project, ben: User) -> None:
+    async with await anonymous.as_(ben) as caller:
+        name = {"name": "Renamed"}
+        for role, status in ((None, 404), ("viewer", 403), ("editor", 200), ("viewer", 403), (None, 404)):
+            if role is not None:
+                assert (await api.put(path_of(project, ben), json={"role": role})).is_success
+            elif status == 404:
+                await api.delete(path_of(project, ben))
+            assert (await caller.patch(f"/projects/{project.id}", json=name)).status_code == status
+
+
 @pytest.mark.parametrize("body", [{}, {"role": "boss"}, {"role": None}, {"role": "viewer", "user_id": str(uuid7())}])
 async def test_another_role_than_the_three_is_a_400(
     api: Api, project: Project, ben: User, body: dict[str, str]
