@@ -15,6 +15,9 @@ from app.core.statements import given
 INDEXES = ("tasks_words_idx", "projects_words_idx")
 """What has to be built anew when words become other words."""
 
+PENDING_WORDS = {"gin_pending_list_limit": 64}
+"""In kB: words written lately, through all of which every search reads, whoever wrote them. The least that there is."""
+
 _KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
 """What the parser calls words, as against numbers, addresses and the like, which no dictionary changes."""
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import User
 from app.core.models import Base, Identified, Timestamped, Versioned
+from app.core.search import PENDING_WORDS
 
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000
@@ -40,7 +41,12 @@ class Project(Identified, Versioned, Base):
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
         # For administrators, who see all projects.
-        Index("projects_words_idx", text("search_words(name, description)"), postgresql_using="gin"),
+        Index(
+            "projects_words_idx",
+            text("search_words(name, description)"),
+            postgresql_using="gin",
+            postgresql_with=PENDING_WORDS,
+        ),
     )
 
 

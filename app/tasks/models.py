@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.models import Base, Identified, Versioned
+from app.core.search import PENDING_WORDS
 from app.projects.models import Project
 
 MAX_TITLE_LENGTH = 500
@@ -37,5 +38,6 @@ class Task(Identified, Versioned, Base):
             "tasks_words_idx",
             text("search_words_in(search_words(title, description), project_id)"),
             postgresql_using="gin",
+            postgresql_with=PENDING_WORDS,
         ),
     )

@@ -108,3 +108,49 @@ def test_states_are_numbered_from_1_without_writing_to_any_row(server_url: str) 
             server.execute(url, f"UPDATE {table} SET {column} = 'Oil'")
             assert fetch(url, f"SELECT DISTINCT version FROM {table}") == [2]
         assert fetch(url, "SELECT DISTINCT require_if_match FROM projects") == [False]
+
+
+def test_what_is_there_is_found_while_others_write_and_the_release_before_still_searches(server_url: str) -> None:
+    made = next(script for script in history() if script.doc == "Make words of what is searched.")
+    title = "Fix login/logout"
+
+    async def write(url: str, stop: asyncio.Event) -> int:
+        connection = await asyncpg.connect(plain(url))
+        written = 0
+        try:
+            while not stop.is_set():
+                await connection.execute(
+                    "INSERT INTO tasks (id, project_id, title) SELECT gen_random_uuid(), id, $1 FROM projects", title
+                )
+                written += 5
+        finally:
+            await connection.close()
+        return written
+
+    async def migrate_while_others_write(url: str) -> int:
+        stop = asyncio.Event()
+        writer = asyncio.create_task(write(url, stop))
+        await asyncio.to_thread(upgrade, url)
+        stop.set()
+        return await writer
+
+    with empty_database(server_url) as url:
+        upgrade(url, str(made.down_revision))
+        server.execute(
+            url,
+            "INSERT INTO projects (id, name) SELECT gen_random_uuid(), 'Workshop' FROM generate_series(1, 5)",
+            "INSERT INTO tasks (id, project_id, title) "
+            f"SELECT gen_random_uuid(), id, '{title}' FROM projects, generate_series(1, 200)",
+        )
+        written = asyncio.run(migrate_while_others_write(url))
+        assert written > 0
+        found = (
+            "SELECT count(*) FROM tasks WHERE search_words_in(search_words(title, description), project_id) "
+            "@@ search_terms_in(search_terms('logout'), project_id)"
+        )
+        assert fetch(url, found) == [1_000 + written]
+        before = (
+            "SELECT count(*) FROM tasks WHERE search_document(title, description, project_id) "
+            "@@ search_query('fix', project_id)"
+        )
+        assert fetch(url, before) == [1_000 + written]
