@@ -75,7 +75,7 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounc
     }  # fmt: skip
     async with bounced.unit() as unit:
         assert await unit.row(SHOW) == row
-    by_value = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "on", "enable_sort": "on"}
+    by_value = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"}
     assert await bounced.rows(SHOW, by_value=True) == [{**row, **by_value}]
     stranger = await asyncpg.connect(
         make_url(bouncer_url).set(drivername="postgresql").render_as_string(False), statement_cache_size=0
