@@ -1,4 +1,4 @@
-"""What an operator does from the command line: `taller users …`, `taller keys …`, `taller doctor`."""
+"""What an operator does from the command line: `taller users …`, `keys …`, `doctor` and `restored`."""
 
 import asyncio
 import getpass
@@ -17,7 +17,8 @@ from app.auth.errors import UserNotFoundError
 from app.auth.manager import Authentication
 from app.auth.schemas import ApiKeyCreate, Registration, UserUpdate
 from app.auth.scopes import Scope
-from app.core import clock
+from app.core import clock, versions
+from app.core.answers import drop_all
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import AppError
@@ -51,6 +52,14 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
         _command(users, name, action, summary).add_argument("username")
 
     _command(commands, "doctor", examine, "check the schema and the kept counts; exit status 1 if something is wrong")
+
+    after = _command(commands, "restored", complete_restore, "what has to be done once after a backup was restored")
+    choice = after.add_mutually_exclusive_group()
+    for flag, value, summary in (
+        ("--revoke-keys", True, "revoke all API keys: also those that had been revoked and are valid again"),
+        ("--keep-keys", False, "keep all API keys: also those that had been revoked and are valid again"),
+    ):
+        choice.add_argument(flag, dest="revoke_keys", action="store_const", const=value, help=summary)
 
     keys = _group(commands, "keys", "create and revoke API keys")
     create = _command(keys, "create", create_key, "create an API key and print its secret, this once")
@@ -158,6 +167,23 @@ async def examine(operator: "Operator", _: Namespace) -> None:
         print(f"no active owner: project_id={row['id']}")
 
 
+async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
+    """`taller restored`: all in one transaction, which may be repeated."""
+    revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
+    async with operator.database.unit() as unit:
+        # As long as it takes: there may be many sessions.
+        await unit.command("SET LOCAL statement_timeout = 0")
+        base = await versions.renew(unit)
+        ended = await service.end_what_may_have_ended(unit, revoke_keys=revoke_keys)
+        answers = await drop_all(unit)
+    print(f"tags: states are numbered from {base} on, so that no tag of before names another state")
+    print("ended: " + ", ".join(f"{count} {name}" for name, count in ended.items()))
+    print(f"forgotten: {answers} answers to requests with an Idempotency-Key")
+    if not revoke_keys:
+        print("kept: all API keys; revoke those that had been revoked (`taller keys revoke`)")
+    print("not known here: accounts that were deactivated and passwords that were changed after the backup was made")
+
+
 class Operator:
     """What the commands work with."""
 
@@ -202,6 +228,15 @@ def _read_password() -> str:
 def _read_secret(prompt: str) -> str:
     """Asked for on a terminal, else the first line of the input. Never an argument: others can read those."""
     return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+
+
+def _asked_for_keys() -> bool:
+    question = "API keys that were revoked after the backup was made are valid again. Revoke all API keys? [yes/no] "
+    if not sys.stdin.isatty():
+        raise AdministrationError("say what is to become of the API keys: --revoke-keys or --keep-keys")
+    while (answer := input(question).strip().lower()) not in {"yes", "no"}:
+        pass
+    return answer == "yes"
 
 
 def _key_id(argument: str | None) -> UUID | None:

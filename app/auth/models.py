@@ -12,8 +12,8 @@ from app.core.models import Base, Identified, Timestamped
 Moment = DateTime(timezone=True)
 
 
-CHOSEN = "chosen"
-"""The state of a password that its person has chosen."""
+CHOSEN, ONE_TIME, SPENT = "chosen", "one_time", "spent"
+"""The states of a password: chosen by its person; set by an administrator; that one after it was used."""
 
 
 def looked_up(username: str) -> str:
@@ -34,7 +34,7 @@ class User(Identified, Timestamped, Base):
     """Argon2id, with its parameters."""
 
     password_state: Mapped[str] = mapped_column(Text, server_default=text("'chosen'"))
-    """`chosen` by the person; `one_time`, set by an administrator; `spent`: a one-time password that was used."""
+    """`CHOSEN`, `ONE_TIME` or `SPENT`."""
 
     password_expires_at: Mapped[datetime | None] = mapped_column(Moment)
     """When a one-time password ends, and with it the session that it began; null for one that is chosen."""

@@ -27,7 +27,7 @@ from app.auth.errors import (
     WrongPasswordError,
 )
 from app.auth.manager import Authentication, AuthUser
-from app.auth.models import CHOSEN, ApiKey, Session, User, looked_up
+from app.auth.models import CHOSEN, EVERYBODY, ONE_TIME, SPENT, AccessChange, ApiKey, Session, User, looked_up
 from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
@@ -108,7 +108,7 @@ async def _one_time_password(authentication: Authentication) -> tuple[str, dict[
     secret = one_time_password()
     return secret, {
         "hashed_password": await authentication.passwords.hash(secret),
-        "password_state": "one_time",
+        "password_state": ONE_TIME,
         "password_expires_at": func.now() + timedelta(seconds=authentication.settings.one_time_password_lifetime),
     }
 
@@ -276,9 +276,9 @@ async def sign_in(
     account, address = _login_keys(credentials.username, origin.network)
     await _count_login(authentication, database, account, address)
     user = await authentication.manager.authenticate(credentials)
-    if user is None or user.password_state == "spent":
+    if user is None or user.password_state == SPENT:
         raise InvalidCredentialsError
-    if user.password_state == "one_time":
+    if user.password_state == ONE_TIME:
         await _spend(database, user)
     tokens = await _begin_session(authentication, database, user, origin)
     await throttle.forgive(database, cleared=account, eased=address)
@@ -342,11 +342,11 @@ async def _spend(database: Database, user: AuthUser) -> None:
         update(User)
         .where(
             User.id == user.id,
-            User.password_state == "one_time",
+            User.password_state == ONE_TIME,
             or_(User.password_expires_at.is_(None), User.password_expires_at > func.now()),
             User.hashed_password == user.hashed_password,
         )
-        .values(password_state="spent")
+        .values(password_state=SPENT)
         .returning(User.id)
     )
     if await database.row(spent) is None:
@@ -475,6 +475,20 @@ async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, A
 async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:
     """Revoke a key of this person."""
     await _revoke(database, (ApiKey.id == key_id) & (ApiKey.user_id == user_id))
+
+
+async def end_what_may_have_ended(unit: Unit, *, revoke_keys: bool) -> dict[str, int]:
+    """After a backup was restored, end what may have been ended after it was made, and is there again: all sessions and
+    one-time passwords, and, if wanted, all API keys. How many of each.
+    """
+    ending = {"sessions": update(Session).where(Session.revoked_at.is_(None)).values(revoked_at=func.now())}
+    ending["one-time passwords"] = update(User).where(User.password_state == ONE_TIME).values(password_state=SPENT)
+    if revoke_keys:
+        ending["API keys"] = update(ApiKey).where(ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
+    ended = {name: len(await unit.rows(statement.returning(literal(1)))) for name, statement in ending.items()}
+    # Processes that ran on may remember whom this database never knew.
+    await unit.rows(insert(AccessChange).values(subject=EVERYBODY))
+    return ended
 
 
 async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> dict[str, Any]:

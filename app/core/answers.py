@@ -20,6 +20,7 @@ from sqlalchemy import (
     Uuid,
     case,
     cast,
+    delete,
     func,
     literal,
     select,
@@ -188,6 +189,11 @@ def expired(settings: Settings) -> Expired:
     return Expired(
         IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
     )
+
+
+async def drop_all(unit: Unit) -> int:
+    """Forget all kept answers; how many there were."""
+    return len(await unit.rows(delete(IdempotencyKey).returning(literal(1))))
 
 
 def _is_live(key: Any) -> ColumnElement[bool]:

@@ -40,7 +40,9 @@ class Timestamped:
 
 
 class Versioned(Timestamped):
-    """A row whose states are numbered from 1, by the same trigger. Entity tags are made of the number."""
+    """A row whose states are numbered from 1, by the same trigger (after a restored backup from a higher number:
+    `app.core.versions`). Entity tags are made of the number.
+    """
 
     version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)
 
