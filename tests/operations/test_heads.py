@@ -19,4 +19,4 @@ def test_a_head_without_end_is_cut_off_and_others_are_served(service: Service) -
     with service.client() as client:
         assert client.get("/health/live").status_code == 200
         # A long body is no head.
-        assert client.post("/auth/login", json={"username": "x", "password": "y" * 300_000}).status_code == 400
+        assert client.post("/projects/", json={"name": "y" * 300_000}).status_code == 401
