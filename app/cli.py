@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NoReturn
 
 import uvicorn
@@ -99,8 +100,16 @@ def run(settings: Settings) -> None:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=settings.shutdown_timeout,
+            timeout_keep_alive=settings.keep_alive_timeout,
             loop="uvloop",
-            http=BoundedHttp,
+            # uvicorn calls it as it would call the class.
+            http=partial(  # type: ignore[arg-type]
+                BoundedHttp,
+                head_timeout=settings.head_timeout,
+                body_timeout=settings.body_timeout,
+                prefix=settings.public_prefix,
+            ),
+            ws="none",
         )
 
 

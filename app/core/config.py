@@ -181,6 +181,15 @@ class Settings(BaseSettings):
     public_url: PublicUrl | None = None
     """Where clients reach the service, with the path that a proxy strips, if any (https://example.org/taller)."""
 
+    keep_alive_timeout: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Seconds for which a connection without a request is kept; longer than any proxy in front keeps its own."""
+
+    head_timeout: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    """Seconds in which the request line and headers of a request have to arrive; then it is answered 408."""
+
+    body_timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Seconds in which the body of a request has to arrive after its headers; then it is answered 408."""
+
     trusted_proxies: str = ""
     """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
 
