@@ -73,7 +73,8 @@ class NamesOf:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         name = ("-?" if self.is_signed else "") + f"({'|'.join(self.allowed)})"
         more = f"{{0,{MAX_SORT_KEYS - 1}}}" if self.is_signed else "*"
-        return {**handler(schema), "pattern": f"^{name}(,{name}){more}$"}
+        once = r"(?!.*\b(\w+)\b.*\b\1\b)"
+        return {**handler(schema), "pattern": f"^{once}{name}(,{name}){more}$"}
 
 
 _BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this", "lt": "Less than this"}

@@ -1,7 +1,7 @@
 """Types that the schemas of every feature share."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:(?P<second>\d{2})(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def _whole(value: Any) -> Any:
@@ -20,14 +20,25 @@ def _whole(value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    # pydantic would also take Unix timestamps, days, and times without a zone.
+    # pydantic would also take Unix timestamps, days, and times without a zone, and cut further digits off.
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
-        raise PydanticCustomError("datetime_format", "must be a time as in 2026-11-22T09:00:00Z (in a query, + is %2B)")
+    if not isinstance(value, str) or not (found := _MOMENT.fullmatch(value)):
+        raise PydanticCustomError(
+            "datetime_format", "must be a time as in 2026-11-22T09:00:00Z, to the microsecond (in a query, + is %2B)"
+        )
+    is_leap = found["second"] == "60"
+    text = value.upper()
+    if is_leap:
+        start, end = found.span("second")
+        text = f"{text[:start]}59{text[end:]}"
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) + timedelta(seconds=is_leap)
+    except OverflowError:
+        # Only its zone takes it beyond the calendar, by hours.
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+    except ValueError:
         raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
 
 
@@ -53,7 +64,7 @@ IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 """A calendar date, `YYYY-MM-DD`."""
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-"""A moment (RFC 3339), to the microsecond."""
+"""A moment (RFC 3339), to the microsecond. A leap second is the one that follows it."""
 
 
 class _AsText:

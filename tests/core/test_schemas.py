@@ -76,9 +76,15 @@ def test_anything_else_is_no_date(value: object, expected: str) -> None:
         ("2026-11-22T09:00:00.5-01:30", "2026-11-22T10:30:00.500000+00:00"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+00:00"),
+        # RFC 3339 knows leap seconds, and zones that lead beyond the calendar.
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+        ("2016-12-31t15:59:60.25-08:00", "2017-01-01T00:00:00.250000+00:00"),
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+00:00"),
+        ("9999-12-31T23:59:00-23:59", "9999-12-31T23:59:59.999999+00:00"),
+        ("9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999999+00:00"),
     ],
 )
-def test_a_moment_is_read_with_or_without_a_fraction(value: str, expected: str) -> None:
+def test_a_moment_is_read_as_rfc_3339_writes_it(value: str, expected: str) -> None:
     assert TypeAdapter(Moment).validate_python(value).isoformat() == expected
 
 
@@ -90,7 +96,9 @@ def test_a_moment_is_read_with_or_without_a_fraction(value: str, expected: str) 
         ("2026-11-22T09:00:00", "datetime_format"),
         ("2026-11-22T09:00:00.1234567Z", "datetime_format"),
         ("2026-02-30T09:00:00Z", "datetime_impossible"),
-        ("0001-01-01T00:00:00+00:01", "datetime_impossible"),
+        ("2026-11-22T09:00:61Z", "datetime_impossible"),
+        ("2026-11-22T09:00:00+24:00", "datetime_impossible"),
+        ("0000-01-01T00:00:00Z", "datetime_impossible"),
     ],
 )
 def test_anything_else_is_no_moment(value: object, expected: str) -> None:

@@ -143,7 +143,7 @@ BAD = [
     ("created_at_gte=2026-11-04T12:00:00", "created_at_gte", "datetime_format"),
     ("created_at_gte=2026-11-04T12:00:00+01:00", "created_at_gte", "datetime_format"),
     ("created_at_gte=2026-11-31T12:00:00Z", "created_at_gte", "datetime_impossible"),
-    ("created_at_lt=0001-01-01T00:00:00%2B14:00", "created_at_lt", "datetime_impossible"),
+    ("created_at_lt=0000-01-01T00:00:00Z", "created_at_lt", "datetime_impossible"),
     ("created_at=2026-11-04T12:00:00Z", "created_at", "unknown"),
     ("updated_at_gt=2026-11-04T12:00:00Z&updated_at_lt=2026-11-04T12:00:00Z", "updated_at_gt", "contradiction"),
     ("project_id=01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11", "project_id", "unknown"),
