@@ -15,7 +15,7 @@ from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Moment, Schema
 from app.core.text import Line, Storable
 
 _ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
-_NOW = "2026-11-22T09:00:00Z"
+_NOW = "2026-11-22T09:00:00.000000Z"
 _PASSWORD = "correct horse battery"  # noqa: S105 - an example
 
 
@@ -168,7 +168,7 @@ class Me(UserRead):
                     "id": _ID,
                     "scopes": ["account:read", "tasks:read"],
                     "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
-                    "expires_at": "2026-11-22T09:15:00Z",
+                    "expires_at": "2026-11-22T09:15:00.000000Z",
                     "must_choose_password": False,
                 },
             }
@@ -234,7 +234,7 @@ class UserAdministered(UserRead):
                 "is_superuser": False,
                 "created_at": _NOW,
                 "one_time_password": "kWq7TzR4mNbX9cHd",
-                "one_time_password_expires_at": "2026-11-29T09:00:00Z",
+                "one_time_password_expires_at": "2026-11-29T09:00:00.000000Z",
             }
         )
     )
@@ -269,7 +269,7 @@ class SessionRead(Schema):
                 "address": "192.0.2.7",
                 "created_at": _NOW,
                 "refreshed_at": _NOW,
-                "expires_at": "2026-12-22T09:00:00Z",
+                "expires_at": "2026-12-22T09:00:00.000000Z",
             }
         )
     )
@@ -290,7 +290,7 @@ _KEY_EXAMPLE = {
     "scopes": ["tasks:read"],
     "project_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11",
     "created_at": _NOW,
-    "expires_at": "2027-11-22T09:00:00Z",
+    "expires_at": "2027-11-22T09:00:00.000000Z",
     "last_used_at": _NOW,
 }
 

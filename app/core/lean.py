@@ -22,6 +22,7 @@ from app.core.conditional import answered, tagger
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.handlers import field_errors
 from app.core.json_body import body_of, read_json
+from app.core.moments import may_have_whole_seconds, with_fractions
 
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
@@ -133,6 +134,7 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
     tag = tagger(route)
     # FastAPI's and pydantic's own ways to these pass a dozen options on, for a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
+    may_be_whole = may_have_whole_seconds(None if field is None else field.field_info.annotation)
 
     def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
@@ -144,6 +146,8 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
             except ValidationError as error:
                 raise ResponseValidationError(errors=error.errors(), body=result) from error
             content = adapter.serializer.to_json(value, by_alias=True)
+            if may_be_whole(value):
+                content = with_fractions(content)
         made = Response(content, status_code, media_type=media_type)
         if response is not None:
             if response.status_code != _UNSET_STATUS:

@@ -8,8 +8,8 @@ built once for each such shape.
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, Dialect, Executable, Select, TextClause, bindparam
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Date, Dialect, Executable, Select, TextClause, bindparam
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -28,7 +28,33 @@ MAX_PREPARED = 400
 FEW = 5
 """So often a statement of some shape is asked for before it counts as common (see `Statement.is_rare`)."""
 
-_DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
+
+class _WrittenDate(Date):
+    """Days are given as text: asyncpg takes the first and the last that Python knows for infinity, and stores that."""
+
+    render_bind_cast = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return what makes of a day its text."""
+        return lambda day: None if day is None else day.isoformat()
+
+
+class _Compiler(PGCompiler_asyncpg):
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        if isinstance(getattr(dbapi_type, "item_type", dbapi_type), Date):
+            array = "[]" if isinstance(dbapi_type, ARRAY) else ""
+            return f"{sqltext}::TEXT{array}::DATE{array}"
+        cast: str = super().render_bind_cast(type_, dbapi_type, sqltext)  # type: ignore[no-untyped-call]
+        return cast
+
+
+class _Dialect(PGDialect_asyncpg):
+    statement_compiler = _Compiler
+    colspecs = {**PGDialect_asyncpg.colspecs, Date: _WrittenDate}  # noqa: RUF012 - as SQLAlchemy's own
+    supports_statement_cache = True
+
+
+_DIALECT: Dialect = _Dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
 _OPEN: Final = object()
 _PREFIX = "new_"
 

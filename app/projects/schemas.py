@@ -71,8 +71,8 @@ class ProjectRead(Schema):
                 "tasks_total": 12,
                 "tasks_completed": 5,
                 "role": "owner",
-                "created_at": "2026-11-22T09:00:00Z",
-                "updated_at": "2026-11-22T09:00:00Z",
+                "created_at": "2026-11-22T09:00:00.000000Z",
+                "updated_at": "2026-11-22T09:00:00.000000Z",
                 "etag": '"p1.12.5.owner"',
             }
         )
@@ -111,8 +111,8 @@ class MemberRead(Schema):
                 "user_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
                 "username": "ben",
                 "role": "editor",
-                "created_at": "2026-11-22T09:00:00Z",
-                "updated_at": "2026-11-22T09:00:00Z",
+                "created_at": "2026-11-22T09:00:00.000000Z",
+                "updated_at": "2026-11-22T09:00:00.000000Z",
             }
         )
     )

@@ -29,6 +29,7 @@ class Task(Identified, Versioned, Base):
     __table_args__ = (
         CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
+        CheckConstraint("isfinite(due_date)", name="due_date"),
         # The list's own order, so that a page is read off the index; it serves the foreign key as well.
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),

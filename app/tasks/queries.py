@@ -171,8 +171,10 @@ def _total(shape: Shape, matching: Rows, *of_projects: ColumnElement[bool]) -> R
 
 
 def summary(permission: Permission) -> Rows:
-    """What a project's tasks amount to: one row for each of the highest priorities, each with the sums of all."""
-    today = cast(func.timezone("UTC", func.now()), Date)
+    """What a project's tasks amount to on a day, UTC's unless one is given: one row for each of the highest priorities,
+    each with the sums of all.
+    """
+    today = func.coalesce(given("today", Date), cast(func.timezone("UTC", func.now()), Date))
     is_open = ~Task.completed
     number = func.count()
     of_project = Task.project_id == given("project_id", Uuid)

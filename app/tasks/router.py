@@ -15,7 +15,15 @@ from app.tasks import batch, queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
 from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
 from app.tasks.operations import TaskBatch, TaskBatchResult
-from app.tasks.schemas import TaskCreate, TaskParams, TaskRead, TaskSummary, TaskUpdate, VisibleTaskParams
+from app.tasks.schemas import (
+    SummaryParams,
+    TaskCreate,
+    TaskParams,
+    TaskRead,
+    TaskSummary,
+    TaskUpdate,
+    VisibleTaskParams,
+)
 
 router = FeatureRouter(tag="tasks")
 
@@ -76,9 +84,11 @@ def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[st
 
 
 @router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)
-async def read_summary(project: ProjectWithTasks, database: DatabaseDep) -> dict[str, Any]:
+async def read_summary(
+    project: ProjectWithTasks, params: Annotated[SummaryParams, Query()], database: DatabaseDep
+) -> dict[str, Any]:
     """How many tasks are completed, overdue and due within seven days, and how many there are of each priority."""
-    return await service.summary(database, project)
+    return await service.summary(database, project, params.today)
 
 
 @router.get("/tasks/", summary="List tasks of all projects", response_model=Page[TaskRead])

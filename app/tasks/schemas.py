@@ -104,8 +104,8 @@ class TaskRead(Schema):
                 "priority": 10,
                 "completed": False,
                 "due_date": "2026-12-01",
-                "created_at": "2026-11-22T09:00:00Z",
-                "updated_at": "2026-11-22T09:00:00Z",
+                "created_at": "2026-11-22T09:00:00.000000Z",
+                "updated_at": "2026-11-22T09:00:00.000000Z",
                 "etag": '"t1"',
             }
         )
@@ -158,6 +158,15 @@ class VisibleTaskParams(TaskParams):
     project_id: list[Uuid] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
 
 
+class SummaryParams(Input):
+    """For which day a summary is made."""
+
+    today: IsoDate | None = Query(
+        None,
+        description="What is today where the person is, who may be a day ahead of UTC or behind. Unless given: UTC's.",
+    )
+
+
 class PrioritySummary(Schema):
     """How many tasks have a priority."""
 
@@ -167,7 +176,7 @@ class PrioritySummary(Schema):
 
 
 class TaskSummary(Schema):
-    """What a project's tasks amount to. Days are counted in UTC."""
+    """What a project's tasks amount to."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(

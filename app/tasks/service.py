@@ -1,5 +1,6 @@
 """What changes tasks, or makes something of many. Each of these is one statement."""
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from app.tasks.schemas import TaskCreate, TaskUpdate
 from app.tasks.scopes import TaskScope, this_task
 
 
-async def summary(database: Database, project: ProjectScope) -> dict[str, Any]:
-    """What a project's tasks amount to."""
-    rows = await database.rows(prepared(queries.summary, project.permission), project.parameters)
+async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
+    """What a project's tasks amount to on a day, UTC's unless one is given."""
+    values = {**project.parameters, "today": today}
+    rows = await database.rows(prepared(queries.summary, project.permission), values)
     if not rows:
         raise await project.refusal(database)
     sums = ("tasks_total", "tasks_completed", "overdue", "due_soon")

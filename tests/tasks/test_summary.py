@@ -1,6 +1,8 @@
 """What a project's tasks amount to."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
 
 from app.auth.models import User
 from app.core.database import Database
@@ -54,3 +56,40 @@ async def test_of_many_priorities_the_highest_are_listed_and_all_are_counted(
     answer = (await api.get(f"/projects/{project.id}/summary")).json()
     assert answer["tasks_total"] == 130
     assert [item["priority"] for item in answer["by_priority"]] == list(range(129, 29, -1))
+
+
+async def test_the_person_says_what_day_it_is(api: Api, user: User, database: Database) -> None:
+    # 20:00 of UTC on the 1st is 09:00 on the 2nd in Auckland.
+    project = await project_of(database, user)
+    for day in (date.min, date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 8), date(2026, 12, 9), date.max):
+        await store(database, TaskFactory.build(project_id=project.id, completed=False, due_date=day))
+    for today, expected in {
+        "2026-12-01": (2, 2),
+        "2026-12-02": (3, 2),
+        "0001-01-01": (0, 1),
+        "0001-01-02": (1, 0),
+        "9999-12-31": (5, 1),
+    }.items():
+        answer = (await api.get(f"/projects/{project.id}/summary?today={today}")).json()
+        assert (answer["overdue"], answer["due_soon"]) == expected, today
+        assert answer["tasks_total"] == 6
+    utc = datetime.now(UTC).date()
+    plain = await api.get(f"/projects/{project.id}/summary")
+    assert plain.json() == (await api.get(f"/projects/{project.id}/summary?today={utc}")).json()
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("today=tomorrow", "date_format"),
+        ("today=2026-02-30", "date_impossible"),
+        ("today=2026-12-01T00:00:00Z", "date_format"),
+        ("today=", "date_format"),
+        ("today=2026-12-01&today=2026-12-02", "repeated"),
+        ("tomorrow=2026-12-01", "unknown"),
+    ],
+)
+async def test_what_is_no_day_is_named(api: Api, user: User, database: Database, query: str, code: str) -> None:
+    project = await project_of(database, user)
+    problem = assert_problem(await api.get(f"/projects/{project.id}/summary?{query}"), 400, "invalid_request")
+    assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(query.partition("=")[0], code)]

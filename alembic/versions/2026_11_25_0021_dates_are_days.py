@@ -1,0 +1,23 @@
+"""Dates are days, and not infinity.
+
+Revision: 0021
+Revises: 0020
+Created: 2026-11-25
+"""
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """For new rows; those that are there follow."""
+    op.execute("ALTER TABLE tasks ADD CONSTRAINT tasks_due_date_check CHECK (isfinite(due_date)) NOT VALID")
+
+
+def downgrade() -> None:
+    """As before."""
+    op.drop_constraint("tasks_due_date_check", "tasks")
