@@ -1,14 +1,14 @@
 """Dates are days, and not infinity.
 
-Revision: 0021
-Revises: 0020
+Revision: 0022
+Revises: 0021
 Created: 2026-11-25
 """
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

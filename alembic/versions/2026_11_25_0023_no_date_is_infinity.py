@@ -1,14 +1,14 @@
 """No date is infinity: the first and the last day that can be written were stored as it.
 
-Revision: 0022
-Revises: 0021
+Revision: 0023
+Revises: 0022
 Created: 2026-11-25
 """
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
