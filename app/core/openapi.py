@@ -76,8 +76,7 @@ _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 _LINK = {
-    "description": "Where the `first`, `prev` and `next` page are, as far as there are such (RFC 8288).",
-    "required": True,
+    "description": "Where the `first`, `prev` and `next` page are, as far as there are such and room (RFC 8288).",
     "schema": {"type": "string"},
 }
 
