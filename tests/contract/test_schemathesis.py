@@ -55,8 +55,8 @@ def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) 
 @pytest.mark.parametrize("role", list(ALWAYS_REFUSED))
 def test_nor_does_one_to_a_member(shared: Service, tmp_path: Path, role: str) -> None:
     said = assert_document_kept(shared, tmp_path, _shortened(), member(shared, role))
-    # The ids of what is to be deleted are made up, or taken from earlier answers, as it happens; and so are cases of lists
-    # that are sent without a token.
+    # Ids of what is to be deleted are made up, or taken from earlier answers, as it happens; and some case of
+    # a list may be sent without a token.
     as_it_happens = {"DELETE /api/v1/tasks/{task_id}", "GET /api/v1/users/"}
     assert _always(said, "403 Forbidden") - as_it_happens == ALWAYS_REFUSED[role]
 
