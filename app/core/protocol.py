@@ -1,7 +1,7 @@
 """HTTP as it arrives: uvicorn's protocol on llhttp, with bounds in bytes, lines and seconds on what a client may send.
 
 llhttp refuses every framing that two readers could understand differently. What is left to do here, and why, is in
-docs/decisions/0022-the-edge.md; `tests/operations/test_framing.py` talks bytes to each rule.
+docs/decisions/0022-the-edge.md; `tests/core/test_protocol.py` talks bytes to each rule.
 """
 
 import asyncio

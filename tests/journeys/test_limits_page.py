@@ -18,7 +18,7 @@ from app.core.json_body import MAX_MEMBERS as MAX_MEMBERS_OF_OBJECT
 from app.core.json_body import MAX_OBJECTS
 from app.core.migrations import ROOT
 from app.core.pagination import MAX_DEPTH, MAX_SIZE
-from app.core.protocol import MAX_HEAD_BYTES
+from app.core.protocol import CHUNK_ALLOWANCE, MAX_HEAD_BYTES
 from app.core.routing import MAX_PARAMETERS, MAX_QUERY_BYTES
 from app.projects.service import MAX_MEMBERS
 from app.tasks.operations import MAX_ANSWERED_BYTES, MAX_OPERATIONS
@@ -139,8 +139,12 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
     "parameters in it": [("GET", "/projects/?" + "size=1&" * 200, None, "")],
 }
 
-ELSEWHERE = {"the request line and the headers", "`If-Match` or `If-None-Match`"}
-"""What only a real connection (`tests.operations.test_heads`) or headers (`tests.core.test_conditional`) can try."""
+ELSEWHERE = {
+    "the request line and the headers",
+    "what is around the pieces of a chunked body",
+    "`If-Match` or `If-None-Match`",
+}
+"""What only a real connection (`tests.core.test_protocol`) or headers (`tests.core.test_conditional`) can try."""
 
 
 def test_every_row_about_what_a_request_may_hold_is_tried() -> None:
@@ -175,6 +179,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         "projects that a list of tasks is narrowed to": MAX_PROJECTS,
         "an API key's scopes": len(Scope),
         "the request line and the headers": MAX_HEAD_BYTES,
+        "what is around the pieces of a chunked body": CHUNK_ALLOWANCE,
         "members of one object in the body": MAX_MEMBERS_OF_OBJECT,
         "objects in the body": MAX_OBJECTS,
         "the query string": MAX_QUERY_BYTES,

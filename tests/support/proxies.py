@@ -1,0 +1,120 @@
+"""A real nginx and a real HAProxy in front of the service, set up as docs/operations.md has it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from app.core.migrations import ROOT
+from app.embedded import die_with_parent
+from tests.support.pages import blocks
+
+START_TIMEOUT = 20
+PAGE = ROOT / "docs" / "operations.md"
+
+# Debian installs both where only root's PATH leads.
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+NOT_INSTALLED = "nginx or HAProxy is not installed (Debian: apt-get install nginx haproxy)"
+
+NGINX = """\
+daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+access_log off;
+client_body_temp_path {directory}/bodies;
+proxy_temp_path {directory}/answers;
+fastcgi_temp_path {directory}/unused;
+uwsgi_temp_path {directory}/unused;
+scgi_temp_path {directory}/unused;
+{snippet}
+}}
+"""
+
+UPGRADES = """
+    # As for an application that speaks WebSocket.
+    location /upgrades/ {
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $http_connection;
+        proxy_request_buffering off;
+        proxy_pass http://taller/;
+    }
+"""
+
+
+def programs() -> tuple[str, str]:
+    """Where they are. Without them the test is left out, or fails if TALLER_TEST_PROXIES is `required`."""
+    nginx, haproxy = (shutil.which(name, path=PATH) for name in ("nginx", "haproxy"))
+    if nginx is None or haproxy is None:
+        if os.environ.get("TALLER_TEST_PROXIES") == "required":
+            pytest.fail(NOT_INSTALLED)
+        pytest.skip(NOT_INSTALLED)
+    return nginx, haproxy
+
+
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_proxies(service: int, *, nginx: int, haproxy: int) -> Generator[None]:
+    """Run both in front of the service at that port, each also under the path `/taller/`."""
+    nginx_program, haproxy_program = programs()
+    page = blocks(PAGE.read_text())
+    server, nginx_path = (text for kind, text in page if kind == "nginx")
+    frontend, haproxy_path = (text for kind, text in page if kind == "haproxy")
+    inside = server.rindex("}")
+    server = server[:inside] + nginx_path + UPGRADES + server[inside:]
+    frontend = frontend.replace("    default_backend", haproxy_path + "    default_backend")
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taller-proxies-")))
+        configuration = directory / "nginx.conf"
+        configuration.write_text(NGINX.format(directory=directory, snippet=_at(server, service, nginx)))
+        stack.enter_context(_running(nginx, nginx_program, "-p", str(directory), "-c", str(configuration)))
+        configuration = directory / "haproxy.cfg"
+        configuration.write_text(_at(frontend, service, haproxy))
+        stack.enter_context(_running(haproxy, haproxy_program, "-db", "-f", str(configuration)))
+        yield
+
+
+def _at(snippet: str, service: int, port: int) -> str:
+    """The snippet with these ports in it."""
+    return re.sub(r"127\.0\.0\.1:808\d", f"127.0.0.1:{port}", snippet.replace(":8000", f":{service}"))
+
+
+@contextmanager
+def _running(port: int, *command: str) -> Generator[None]:
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call
+        )
+        try:
+            deadline = time.monotonic() + START_TIMEOUT
+            while process.poll() is None and time.monotonic() < deadline:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.02)
+            else:
+                log.seek(0)
+                raise AssertionError(f"{command[0]} did not start:\n{log.read().decode(errors='replace')[-2000:]}")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
