@@ -11,7 +11,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,24 +145,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = CONFIGURATION.read_text().replace("deterministic = true", "deterministic = false")
     options = [f"--seed={seed}", f"--max-examples={chosen.examples}", "--continue-on-failure"]
     options += [f"--include-operation-id={name}" for name in chosen.operations.split(",") if name]
-    failed = [name for name in names if not _holds(name, text, options)]
+    with _database_server() as url:
+        failed = [name for name in names if not _holds(url, name, text, options)]
     if failed:
         sys.exit(f'the document does not hold as {", ".join(failed)}; to repeat this: make fuzz options="{repeat}"')
 
 
-def _holds(name: str, text: str, options: Sequence[str]) -> bool:
-    with server.test_server() as url, tempfile.TemporaryDirectory(prefix="taller-fuzz-") as directory:
+@contextmanager
+def _database_server() -> Generator[str]:
+    """A server with a template: those of a test run, or of our own."""
+    with server.test_server() as url:
+        if server.TEMPLATE_VARIABLE in os.environ:
+            yield url
+            return
         template = f"{server.PREFIX}template_{os.getpid()}"
-        server.execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
         server.create_template(url, template)
         os.environ[server.TEMPLATE_VARIABLE] = template
         try:
-            with running_service(url, environment=ENVIRONMENT) as service:
-                # That much is refused is no misconfiguration.
-                quiet = text.replace("fail-on = true", "fail-on = false")
-                done = run(service, Path(directory), configured(quiet, name), caller(service, name), *options)
+            yield url
         finally:
             server.execute(url, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
+
+
+def _holds(url: str, name: str, text: str, options: Sequence[str]) -> bool:
+    with (
+        tempfile.TemporaryDirectory(prefix="taller-fuzz-") as directory,
+        running_service(url, environment=ENVIRONMENT) as service,
+    ):
+        # That much is refused is no misconfiguration.
+        quiet = text.replace("fail-on = true", "fail-on = false")
+        done = run(service, Path(directory), configured(quiet, name), caller(service, name), *options)
     print(f"as {name}: {'everything holds' if done.returncode == 0 else 'something does not hold'}", flush=True)
     if done.returncode != 0:
         print(done.stdout, done.stderr, flush=True)
