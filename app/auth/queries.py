@@ -5,7 +5,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Double, LargeBinary, Text, Uuid, cast, extract, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    LargeBinary,
+    Text,
+    Uuid,
+    any_,
+    cast,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
@@ -197,6 +211,13 @@ def api_key_locked(key_id: UUID) -> Rows:
     """An API key that has not ended, locked against its end."""
     lives = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
     return select(ApiKey.id).where(ApiKey.id == key_id, lives).with_for_update(read=True)
+
+
+def keys_to_note(key_ids: Collection[UUID]) -> Rows:
+    """Those of the keys whose last use was not written down for a minute, and that nobody is changing."""
+    is_old = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - timedelta(minutes=1))
+    named = ApiKey.id == any_(literal(list(key_ids), ARRAY(Uuid)))
+    return select(ApiKey.id).where(named, is_old).with_for_update(skip_locked=True)
 
 
 def live_api_key_count(user_id: UUID) -> Rows:

@@ -20,10 +20,12 @@ from sqlalchemy import text
 from app.auth.callers import Callers
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError
 from app.auth.models import User
+from app.auth.queries import access_changes
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME
 from app.core.config import Settings
 from app.core.database import Database, plain_url
 from app.core.ids import uuid7
+from app.core.statements import prepared
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of
@@ -293,6 +295,28 @@ async def test_a_revocation_that_takes_long_to_commit_is_seen(worker: Service, o
         await assert_refused_for_good(client, callers)
 
 
+async def test_a_reading_returns_what_the_one_before_could_not_see_and_no_more(
+    app: FastAPI, user: User, database: Database
+) -> None:
+    async def read(since: int | None) -> dict[str, Any]:
+        row = await database.row(prepared(access_changes), {"since": since})
+        assert row is not None
+        return row
+
+    (early, _), (late, _) = [await key_of(app, user) for _ in range(2)]
+    revoked = "UPDATE api_keys SET revoked_at = now() WHERE id = :id"
+    start = await read(None)
+    async with database.unit() as unit:
+        await unit.rows(text(revoked).bindparams(id=late.id))
+        # Numbered and committed after it.
+        await database.rows(text(revoked).bindparams(id=early.id))
+        during = await read(start["position"])
+    after = await read(during["position"])
+    assert (start["subjects"], during["subjects"]) == ([], [early.id])
+    assert late.id in after["subjects"]
+    assert (await read(after["position"]))["subjects"] == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -369,3 +393,22 @@ async def test_changes_are_kept_until_every_process_has_seen_them(
             return
         await asyncio.sleep(0.2)
     raise AssertionError("still kept")
+
+
+async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting(blind: FastAPI) -> None:
+    database, callers = blind.state.database, blind.state.callers
+    user = UserFactory.build()
+    await store(database, user)
+    key, secret = await key_of(blind, user)
+    async with database.unit() as unit:
+        await unit.rows(text("UPDATE api_keys SET name = 'changed'"))
+        await callers.identify(secret)
+        # The last thing that it does is to write down which keys were used.
+        async with asyncio.timeout(3):
+            await callers.stop()
+    await callers.start()
+    await callers.identify(secret)
+    await callers.stop()
+    row = await database.row(text("SELECT last_used_at FROM api_keys WHERE id = :id").bindparams(id=key.id))
+    assert row["last_used_at"] is not None
+    await callers.start()
