@@ -74,6 +74,9 @@ def test_anything_else_is_no_date(value: object, expected: str) -> None:
         ("2026-11-22T09:00:00Z", "2026-11-22T09:00:00+00:00"),
         ("2026-11-22t09:00:00.000001z", "2026-11-22T09:00:00.000001+00:00"),
         ("2026-11-22T09:00:00.5-01:30", "2026-11-22T10:30:00.500000+00:00"),
+        # Clocks in Go and Java write nanoseconds.
+        ("2026-11-22T09:00:00.123456789+01:00", "2026-11-22T08:00:00.123456+00:00"),
+        ("2026-11-22T09:00:00." + "9" * 40 + "Z", "2026-11-22T09:00:00.999999+00:00"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+00:00"),
         # RFC 3339 knows leap seconds, and zones that lead beyond the calendar.
@@ -94,7 +97,7 @@ def test_a_moment_is_read_as_rfc_3339_writes_it(value: str, expected: str) -> No
         (1_800_000_000, "datetime_format"),
         ("2026-11-22", "datetime_format"),
         ("2026-11-22T09:00:00", "datetime_format"),
-        ("2026-11-22T09:00:00.1234567Z", "datetime_format"),
+        ("2026-11-22T09:00:00.Z", "datetime_format"),
         ("2026-02-30T09:00:00Z", "datetime_impossible"),
         ("2026-11-22T09:00:61Z", "datetime_impossible"),
         ("2026-11-22T09:00:00+24:00", "datetime_impossible"),

@@ -123,7 +123,9 @@ func main() {
 	sort, yes := "-title", true
 	same(titles(list(taller.ListTasksParams{Sort: &sort})), "Sweep the floor, Sharpen the chisels, Buy a workbench")
 	same(titles(list(taller.ListTasksParams{PriorityGte: &five, DueDateIsNull: &yes})), "Sharpen the chisels")
-	same(titles(list(taller.ListTasksParams{DueDate: &december, CreatedAtGte: &task.CreatedAt})), "Buy a workbench")
+	// The clock of this machine says nanoseconds, and its own time zone.
+	soon := time.Now().Add(time.Hour)
+	same(titles(list(taller.ListTasksParams{DueDate: &december, CreatedAtGte: &task.CreatedAt, CreatedAtLt: &soon})), "Buy a workbench")
 
 	// A change leaves everything else as it is; the tag that it was sent with is a condition.
 	done, open := true, false
@@ -179,8 +181,12 @@ func main() {
 	add(hers, taller.TaskCreate{Title: "Oil the bench", Priority: &seven})
 
 	// An API key.
-	issue := must(admin.CreateApiKeyWithResponse(ctx, taller.ApiKeyCreate{Name: "nightly report", Scopes: []taller.Scope{taller.TasksRead}}))
-	program := client("X-API-Key", answered(issue.JSON201, issue.Body).Secret)
+	issue := must(admin.CreateApiKeyWithResponse(ctx, taller.ApiKeyCreate{
+		Name: "nightly report", Scopes: []taller.Scope{taller.TasksRead}, ExpiresAt: nullable.NewNullableWithValue(soon),
+	}))
+	issued := answered(issue.JSON201, issue.Body)
+	same(issued.ExpiresAt.MustGet().Equal(soon.Truncate(time.Microsecond)), true)
+	program := client("X-API-Key", issued.Secret)
 	three := 3
 	urgent := must(program.ListVisibleTasksWithResponse(ctx, &taller.ListVisibleTasksParams{
 		Size: &three, ProjectId: &[]types.UUID{project.Id},

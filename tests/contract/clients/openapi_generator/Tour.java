@@ -1,6 +1,8 @@
 // The README's tour by openapi-generator's client on the JDK's HttpClient: `java Tour ADDRESS`.
 import java.net.http.HttpRequest;
 import java.time.LocalDate;
+import java.time.OffsetDateTime;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -14,6 +16,7 @@ import taller.api.ProjectsApi;
 import taller.api.TasksApi;
 import taller.api.UsersApi;
 import taller.model.ApiKeyCreate;
+import taller.model.ApiKeyIssued;
 import taller.model.CreateOperation;
 import taller.model.Credentials;
 import taller.model.MemberRead;
@@ -128,8 +131,11 @@ public class Tour {
     same(
         titles(tasks.listTasks(listed(id).priorityGte(5).dueDateIsNull(true).build())),
         List.of("Sharpen the chisels"));
+    // The clock of this machine says nanoseconds.
+    OffsetDateTime soon = OffsetDateTime.now().plusHours(1);
     same(
-        titles(tasks.listTasks(listed(id).dueDate(december).createdAtGte(task.getCreatedAt()).build())),
+        titles(tasks.listTasks(
+            listed(id).dueDate(december).createdAtGte(task.getCreatedAt()).createdAtLt(soon).build())),
         List.of("Buy a workbench"));
 
     // A change leaves everything else as it is; the tag that it was sent with is a condition.
@@ -178,8 +184,10 @@ public class Tour {
     new TasksApi(client).createTask(id, new TaskCreate().title("Oil the bench").priority(7), null);
 
     // An API key.
-    ApiKeyCreate report = new ApiKeyCreate().name("nightly report").scopes(List.of(Scope.TASKS_READ));
-    String secret = new AuthApi(admin).createApiKey(report).getSecret();
+    ApiKeyCreate report = new ApiKeyCreate().name("nightly report").scopes(List.of(Scope.TASKS_READ)).expiresAt(soon);
+    ApiKeyIssued issued = new AuthApi(admin).createApiKey(report);
+    same(issued.getExpiresAt().toInstant(), soon.toInstant().truncatedTo(ChronoUnit.MICROS));
+    String secret = issued.getSecret();
     TasksApi program = new TasksApi(client(request -> request.header("X-API-Key", secret)));
     same(
         titles(program.listVisibleTasks(
