@@ -48,7 +48,6 @@ public class Tour {
 
   static ApiClient client(Consumer<HttpRequest.Builder> sign) {
     ApiClient client = new ApiClient();
-    client.setHttpClientBuilder(java.net.http.HttpClient.newBuilder().version(java.net.http.HttpClient.Version.HTTP_1_1));
     client.updateBaseUri(address);
     client.setRequestInterceptor(sign);
     return client;
