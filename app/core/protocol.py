@@ -74,6 +74,10 @@ class _Stage(Enum):
     COMPLETE = auto()
 
 
+# An enumeration's members are slow to look up.
+_HEAD, _BODY, _COMPLETE = _Stage
+
+
 class _Flow(FlowControl):
     """Reads nothing more while requests are queued, although the one that is answered asks for its body."""
 
@@ -104,9 +108,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # Not the parser of uvicorn, which goes on after a request that says `Connection: close`.
         self.parser = httptools.HttpRequestParser(self)
-        self._timeouts = {_Stage.HEAD: head_timeout, _Stage.BODY: body_timeout}
+        self._timeouts = {_HEAD: head_timeout, _BODY: body_timeout}
         self._prefix = prefix
-        self._stage = _Stage.COMPLETE
+        self._stage = _COMPLETE
         self._overhead = 0
         """Bytes since the head began, or around the pieces of its body, that nothing accounts for."""
         self._codings: list[bytes] = []
@@ -135,7 +139,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # as in asyncio
         """Answer what has arrived before the connection is closed: the client may still read."""
-        is_waiting = self._unanswered > 0 and self._stage is not _Stage.BODY
+        is_waiting = self._unanswered > 0 and self._stage is not _BODY
         if is_waiting:
             self.cycle.keep_alive = False
             self._is_ended = True
@@ -179,9 +183,9 @@ class BoundedHttp(HttpToolsProtocol):
             reason = error.__context__
             self._refuse(reason if isinstance(reason, AppError) else MalformedRequestError())
             return
-        if self._stage is not _Stage.COMPLETE:
+        if self._stage is not _COMPLETE:
             if self._overhead > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADER_LINES:
-                self._refuse(HeadTooLargeError() if self._stage is _Stage.HEAD else MalformedRequestError())
+                self._refuse(HeadTooLargeError() if self._stage is _HEAD else MalformedRequestError())
             elif self._deadline is None:
                 self._limit(self._timeouts[self._stage])
 
@@ -201,7 +205,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._stage, self._overhead, self._deadline = _Stage.HEAD, 0, None
+        self._stage, self._overhead, self._deadline = _HEAD, 0, None
         self._codings, self._hosts = [], 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -217,12 +221,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: begin to answer, unless its end is not where others may see it."""
-        version = self.parser.get_http_version()
         if len(self.headers) > MAX_HEADER_LINES:
             raise HeadTooLargeError
-        if self._hosts > 1 or (self._hosts == 0 and version != "1.0"):
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             raise MalformedRequestError("A request has one Host header.")
-        if self._codings and (version == "1.0" or b",".join(self._codings).strip(b" \t").lower() != b"chunked"):
+        if self._codings and (
+            b",".join(self._codings).strip(b" \t").lower() != b"chunked" or self.parser.get_http_version() == "1.0"
+        ):
             raise TransferCodingError
         if self.parser.should_upgrade():
             if self.parser.get_method() != b"CONNECT":
@@ -235,7 +240,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_ended:
             self.cycle.keep_alive = False
         self._unanswered += 1
-        self._stage, self._overhead, self._deadline = _Stage.BODY, 0, None
+        self._stage, self._overhead, self._deadline = _BODY, 0, None
         # What comes now are trailers, which are no headers.
         self.headers = []
 
@@ -246,10 +251,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
-        if self._stage is _Stage.HEAD:
+        if self._stage is _HEAD:
             # It offers an upgrade, and is about to be read again.
             return
-        self._stage, self._deadline = _Stage.COMPLETE, None
+        self._stage, self._deadline = _COMPLETE, None
         if self.cycle.response_complete:
             self._limit(self.timeout_keep_alive)
         else:
@@ -277,7 +282,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._unanswered:
             if self._refusal is not None:
                 self._hang_up(self._refusal)
-            elif self._stage is _Stage.COMPLETE:
+            elif self._stage is _COMPLETE:
                 self._limit(self.timeout_keep_alive)
 
     def _refuse(self, error: AppError) -> None:
@@ -288,7 +293,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_ended = True
         self._unparsed = memoryview(b"")
         self._hold()
-        if self._stage is _Stage.BODY and not self.cycle.response_complete:
+        if self._stage is _BODY and not self.cycle.response_complete:
             # The request itself cannot be read to its end.
             self._unanswered -= 1
             if self.pipeline and self.pipeline[0][0] is self.cycle:
@@ -301,7 +306,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _hang_up(self, error: AppError) -> None:
         """Close the connection with these words, unless the request that they are about has its answer."""
-        if self._stage is not _Stage.BODY or not self.cycle.response_started:
+        if self._stage is not _BODY or not self.cycle.response_started:
             self._say(error)
         self.transport.close()
         self._limit(LINGER)
@@ -342,7 +347,7 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._timer_ends = float("inf")
             self._limit(LINGER)
-            if self._stage is _Stage.COMPLETE:
+            if self._stage is _COMPLETE:
                 # Whatever is still unread of the last answer, its reader is gone.
                 self.transport.close()
             else:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from app.core import protocol
 from app.core.protocol import MAX_HEAD_BYTES, MAX_HEADER_LINES, PIECE, BoundedHttp
 
 WAIT = 20
@@ -46,6 +47,8 @@ class Recorder:
         self.headers.append(dict(scope["headers"]))
         await self.may_answer.wait()
         answer = scope["path"].encode()
+        if scope["path"] == "/large":
+            answer *= 5_000_000
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": answer})
@@ -67,6 +70,11 @@ class Wire:
             await self._writer.drain()
             if len(pieces) > 1:
                 await asyncio.sleep(0)
+
+    async def is_lost(self) -> None:
+        """Wait until the server has dropped the connection."""
+        while self.protocol.transport.get_write_buffer_size() or self.protocol in self.protocol.connections:  # noqa: ASYNC110 - the protocol tells nobody
+            await asyncio.sleep(0.02)
 
     def half_close(self) -> None:
         """Say that nothing more comes."""
@@ -421,3 +429,10 @@ async def test_a_request_that_is_being_answered_has_no_end_to_its_time() -> None
         await asyncio.sleep(0.5)
         wire.app.may_answer.set()
         assert await wire.answers() == [200]
+
+
+async def test_an_answer_that_nobody_reads_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER", 0.2)
+    async with connected(keep_alive=0.2) as wire:
+        await wire.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        await asyncio.wait_for(wire.is_lost(), WAIT)
