@@ -67,12 +67,18 @@ class Crowd(NamedTuple):
     strangers_own: UUID
 
     def statement(
-        self, listed: Listing, sort: str, position: Position | None = None, **filters: Any
+        self,
+        listed: Listing,
+        sort: str,
+        position: Position | None = None,
+        *,
+        is_counted: bool = False,
+        **filters: Any,
     ) -> tuple[str, list[Any]]:
         """A page by cursor as the service sends it: its text and its values."""
         order = order_of(sort, listed.tie)
         after = None if position is None else tuple(value is None for value in position.values)
-        shape = Shape(order, tuple(filters), after, is_counted=False)
+        shape = Shape(order, tuple(filters), after, is_counted)
         statement = Statement(listed.query(permission_of(Role.VIEWER, False, False), shape))
         values = {"caller_id": self.caller, "project_id": self.largest, "limit": SIZE + 1, "offset": 0, **filters}
         values |= {f"after_{number}": value for number, value in enumerate(position.values if position else ())}
@@ -287,6 +293,15 @@ async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: Listi
         plan = await own.plan_by_value(*own.statement(listed, "-priority", q=words))
         read[words] = pages_read(plan)
     assert max(read.values()) <= 1.5 * min(read.values()) < 100, read
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+@pytest.mark.parametrize("sort", ["-priority", "title", "updated_at,-due_date"])
+async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd, listed: Listing, sort: str) -> None:
+    own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
+    for filters in ({"priority_gte": 0}, {"completed": False}, {"due_date_is_null": True}, {"q": "-task"}):
+        plan = await own.plan_by_value(*own.statement(listed, sort, is_counted=True, **filters))
+        assert rows_read(plan) <= 2 * 5, filters
 
 
 async def test_projects_of_others_are_not_looked_at_when_projects_are_searched(crowd: Crowd) -> None:
