@@ -10,6 +10,7 @@ docs/decisions/0023-decisions-stay.md says why nothing is missed.
 import asyncio
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any
@@ -116,8 +117,11 @@ class Callers:
                 del self._remembered[token]
 
     async def start(self) -> None:
-        """Begin to watch for changes."""
-        self._watcher = asyncio.create_task(self._watch(), name=WATCHER)
+        """Begin to watch for changes, and wait a moment for the first reading: before it nobody is remembered."""
+        has_read = asyncio.Event()
+        self._watcher = asyncio.create_task(self._watch(has_read), name=WATCHER)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(has_read.wait(), 1.0)
 
     async def stop(self) -> None:
         """Stop watching, after writing down which keys were used."""
@@ -170,11 +174,12 @@ class Callers:
             remembered_until=asked_at + seconds_left,
         )
 
-    async def _watch(self) -> None:
+    async def _watch(self, has_read: asyncio.Event) -> None:
         # Two readings fit into the promised delay, and what a reading itself may take.
         while True:
             try:
                 await self._read_changes()
+                has_read.set()
                 await self._record_use()
             except Exception as error:  # noqa: BLE001 - whatever it is, watching must go on
                 logger.warning("cannot read access changes: %s", error)

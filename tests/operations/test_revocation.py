@@ -120,11 +120,6 @@ def test_what_one_worker_revokes_another_refuses_within_the_promised_time(
     assert max(worst.values()) < DELAY
 
 
-async def _settled(app: FastAPI) -> None:
-    """Let the watcher have read once."""
-    await asyncio.sleep(0.1)
-
-
 async def test_a_caller_who_was_seen_before_costs_no_statement(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     for allowed in (2, 1, 1):
@@ -148,7 +143,6 @@ async def blind(settings: Settings, database: Database) -> AsyncIterator[FastAPI
     """A worker that learns of changes within half a second, if it can."""
     app = create_app(settings.model_copy(update={"revocation_delay": 0.5}))
     async with app.router.lifespan_context(app):
-        await _settled(app)
         yield app
 
 
