@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from functools import partial
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.features  # noqa: F401 - imports every feature's models
+from app.core.addresses import address_of, connect
 from app.core.config import get_settings
 from app.core.migrations import direct_url
 from app.core.models import Base
@@ -56,7 +58,8 @@ def migrate_on(connection: Connection) -> None:
 async def migrate_online() -> None:
     """Connect and migrate."""
     url = context.config.attributes.get("url") or direct_url(get_settings())
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    creator = partial(connect, address_of(url), timeout=60, statement_cache_size=0)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=pool.NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(migrate_on)
     await engine.dispose()

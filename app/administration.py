@@ -21,7 +21,7 @@ from app.core import clock, versions
 from app.core.answers import drop_all
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.errors import AppError
+from app.core.errors import AppError, UnavailableError
 from app.core.listing import Shape, items_among
 from app.core.migrations import schema_state
 from app.core.statements import prepared
@@ -81,6 +81,8 @@ def administer(settings: Settings, url: str, action: Action, arguments: Namespac
     except ValidationError as error:
         refusals = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
         raise AdministrationError("; ".join(refusals)) from None
+    except UnavailableError:
+        raise
     except AppError as error:
         raise AdministrationError(error.detail) from None
 

@@ -18,7 +18,7 @@ from app.administration import AdministrationError, add_commands, administer
 from app.auth.manager import Authentication
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.config import Settings, get_settings
-from app.core.database import Database, errors_translated, plain_url
+from app.core.database import Database, errors_translated
 from app.core.documentation import errors_page
 from app.core.errors import UnavailableError
 from app.core.logging import configure_logging
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given = vars(chosen)
             given.pop("function")(_settings(), **given)
     except (CommandError, AdministrationError, EmbeddedPostgresError, MigrationError, UnavailableError) as error:
-        sys.exit(f"taller: {error}")
+        reason = f" ({error.__cause__})" if isinstance(error, UnavailableError) and error.__cause__ else ""
+        sys.exit(f"taller: {error}{reason}")
 
 
 def dev(settings: Settings) -> None:
@@ -120,9 +121,9 @@ def migrate(settings: Settings) -> None:
         with errors_translated():
             upgrade(url)
     except UnavailableError as error:
-        raise CommandError(f"the database cannot be migrated now: {error.__cause__}") from error
+        raise CommandError(f"the database cannot be migrated now: {error.__cause__ or error}") from error
     try:
-        if asyncio.run(use_dictionary(plain_url(url), settings.search_dictionary)):
+        if asyncio.run(use_dictionary(url, settings.search_dictionary)):
             _say(f"words are searched by {settings.search_dictionary} now")
     except UnknownDictionaryError:
         raise CommandError(f"the server has no dictionary {settings.search_dictionary} (see pg_ts_dict)") from None

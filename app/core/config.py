@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+
+from app.core.addresses import address_of
 
 MIN_SECRET_LENGTH = 32
 """Bytes of HS256 output; RFC 7518 section 3.2 asks for a key at least as long."""
@@ -34,16 +34,10 @@ def _bare(secret: str) -> str:
     return "".join(filter(str.isalnum, secret.casefold()))
 
 
-def _asyncpg_url(value: str) -> str:
-    """Accept `postgres://`, `postgresql://` or `postgresql+asyncpg://`, and make each the last."""
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        # Not chained: these messages repeat the address or what they took for its port, and with it the password.
-        raise ValueError("not a database address: expected postgresql://user:password@host:port/name") from None
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise ValueError("only PostgreSQL is supported: expected postgresql://…")
-    return url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def _database_url(value: str) -> str:
+    """Accept `postgres://`, `postgresql://` or `postgresql+…://`, and make each `postgresql+asyncpg://`."""
+    address_of(value)
+    return f"postgresql+asyncpg://{value.partition('://')[2]}"
 
 
 def _split(value: object) -> object:
@@ -63,7 +57,7 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 RateLimit = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4})$")]
 PublicUrl = Annotated[str, Field(pattern=r"^[!-~]+$"), AfterValidator(_public_url)]
-DatabaseUrl = Annotated[str, AfterValidator(_asyncpg_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
 class Settings(BaseSettings):

@@ -80,7 +80,7 @@ class Connections:
                 self.give_back(outcome)
         if failures:
             self._note_failure(failures[0])
-            raise UnavailableError from failures[0]
+            raise UnavailableError from failures[0].__cause__ or failures[0]
 
     def take_idle(self) -> "asyncpg.Connection | None":
         """A connection that is open and free, or None."""
@@ -236,12 +236,13 @@ class Connections:
             return
         while (turn := self._next_in_line()) is not None:
             refusal = UnavailableError()
-            refusal.__cause__ = error
+            refusal.__cause__ = error.__cause__ or error
             turn.set_exception(refusal)
 
     def _note_failure(self, error: BaseException) -> None:
         if not self._is_failing:
-            logger.warning("cannot connect to the database: %s", str(error) or type(error).__name__)
+            reason = error.__cause__ or error
+            logger.warning("cannot connect to the database: %s", str(reason) or type(reason).__name__)
         self._is_failing = True
 
     def _end_pause(self) -> None:

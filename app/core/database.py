@@ -15,9 +15,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Executable
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from app.core.addresses import address_of, connect
 from app.core.config import Settings
 from app.core.connections import Connections
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
@@ -82,9 +82,9 @@ class Database:
             "idle_in_transaction_session_timeout": "30000",
         }
         parameters |= BY_INDEX
-        connect = partial(asyncpg.connect, plain_url(settings.database_url), **asyncpg_arguments(settings, parameters))
+        address = address_of(settings.database_url)
         self.statements = Connections(
-            connect,
+            partial(connect, address, **asyncpg_arguments(settings, parameters)),
             size=settings.database_pool_size,
             queue=settings.database_pool_queue,
             patience=settings.database_pool_timeout,
@@ -123,7 +123,9 @@ class Database:
             except asyncpg.ReadOnlySQLTransactionError as refused:
                 records = await self._records_if_renewed(statement, arguments, by_value=by_value, refused=refused)
         except Exception as error:
-            raise translated(error) or error from error
+            if (better := translated(error)) is None:
+                raise
+            raise better from error
         names = tuple(records[0].keys()) if records else ()
         # A quarter faster than `dict(record)`, which looks up each value by its name, or with `strict` said.
         return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
@@ -240,11 +242,6 @@ async def _fetched(
     else:
         records = await connection.fetch(statement.sql, *arguments)
     return records
-
-
-def plain_url(url: str) -> str:
-    """An address as asyncpg reads it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 class Unit(Database):
@@ -382,7 +379,9 @@ def errors_translated() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        raise translated(error) or error from error
+        if (better := translated(error)) is None:
+            raise
+        raise better from error
 
 
 def translated(error: Exception) -> Exception | None:

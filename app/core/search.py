@@ -6,10 +6,10 @@ the id of what contains them, so that a search within that meets no words of oth
 
 from typing import Any
 
-import asyncpg
 from sqlalchemy import REAL, ColumnElement, Text, func, literal_column
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from app.core.addresses import address_of, connect
 from app.core.statements import given
 
 INDEXES = ("tasks_words_idx", "projects_words_idx")
@@ -58,11 +58,11 @@ class UnknownDictionaryError(ValueError):
     """The server has no text search dictionary of this name."""
 
 
-async def use_dictionary(dsn: str, dictionary: str) -> bool:
+async def use_dictionary(url: str, dictionary: str) -> bool:
     """Let a dictionary decide what words are, and build the indexes anew while others read and write; whether that was
     needed. Until it is done, searches find too little. Can be repeated where it was cut off.
     """
-    connection = await asyncpg.connect(dsn)
+    connection = await connect(address_of(url), timeout=60)
     try:
         if not await connection.fetchval("SELECT count(*) FROM pg_ts_dict WHERE dictname = $1", dictionary):
             raise UnknownDictionaryError(dictionary)

@@ -12,13 +12,14 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.core.concurrency import MAX_IDLE, CallerShares, ConcurrencyLimit
 from app.core.config import Settings
-from app.core.database import Database, plain_url
+from app.core.database import Database
 from app.core.errors import UnavailableError
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of
 from tests.projects.factories import project_of
+from tests.support import server
 from tests.support.client import Api, assert_problem, bearer_of
 from tests.support.factories import store
 
@@ -105,7 +106,7 @@ async def test_one_who_asks_for_much_leaves_the_others_their_connections(
     await store(database, other)
     project = await project_of(database, user)
     assert settings.database_url is not None
-    blocker = await asyncpg.connect(plain_url(settings.database_url))
+    blocker = await asyncpg.connect(server.plain_url(settings.database_url))
     path = f"/projects/{project.id}/tasks/"
     async with (
         Api(shared, await bearer_of(shared, user)) as busy,

@@ -23,7 +23,7 @@ from app.auth.models import User
 from app.auth.queries import access_changes
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME
 from app.core.config import Settings
-from app.core.database import Database, plain_url
+from app.core.database import Database
 from app.core.ids import uuid7
 from app.core.statements import prepared
 from app.main import create_app
@@ -203,7 +203,7 @@ def worker(server_url: str) -> Iterator[Service]:
 @pytest.fixture
 async def operator(worker: Service) -> AsyncIterator[asyncpg.Connection]:
     """A connection of the operator's to that service's database."""
-    connection = await asyncpg.connect(plain_url(worker.database_url))
+    connection = await asyncpg.connect(server.plain_url(worker.database_url))
     yield connection
     await connection.close()
 
@@ -259,7 +259,7 @@ async def test_what_is_revoked_while_a_worker_has_no_database_is_refused_when_it
     name = await operator.fetchval("SELECT current_database()")
     with worker.client() as client:
         callers = new_callers(client)
-        other = await asyncpg.connect(plain_url(server.with_database(worker.database_url, "postgres")))
+        other = await asyncpg.connect(server.plain_url(server.with_database(worker.database_url, "postgres")))
         try:
             await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
             others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2"

@@ -6,7 +6,6 @@ import os
 import asyncpg
 import pytest
 
-from app.core.database import plain_url
 from app.core.ids import uuid7
 from app.core.migrations import upgrade
 from tests.operations.test_cli_accounts import taller
@@ -59,7 +58,7 @@ def test_what_words_are_does_not_depend_on_the_locale_of_the_database(server_url
         upgrade(url)
 
         async def missed() -> list[tuple[str, str]]:
-            connection = await asyncpg.connect(plain_url(url))
+            connection = await asyncpg.connect(server.plain_url(url))
             try:
                 rows = await connection.fetch(
                     "SELECT title, words FROM unnest($1::text[], $2::text[]) AS pair (title, words) WHERE NOT "

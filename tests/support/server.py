@@ -77,11 +77,16 @@ def with_database(url: str, name: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
+def plain_url(url: str) -> str:
+    """An address as asyncpg reads it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def execute(url: str, *statements: str) -> None:
     """Run statements, each on its own."""
 
     async def run() -> None:
-        connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
+        connection = await asyncpg.connect(plain_url(url))
         try:
             for statement in statements:
                 await connection.execute(statement)
