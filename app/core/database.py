@@ -387,7 +387,7 @@ def errors_translated() -> Generator[None]:
 def translated(error: Exception) -> Exception | None:
     """What to raise instead of this, if it passes by itself or is better known by another class."""
     match error:
-        case OSError() | TimeoutError() | asyncpg.InterfaceError():
+        case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return UnavailableError()
         case asyncpg.IntegrityConstraintViolationError():
             return ConstraintError(getattr(error, "constraint_name", None))
