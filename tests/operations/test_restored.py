@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.auth.models import User
 from app.core import versions
-from app.core.database import Database, plain_url
+from app.core.database import Database
 from app.embedded import binaries
 from tests.operations.test_cli_accounts import taller
 from tests.projects.factories import project_of
@@ -44,7 +44,7 @@ def test_nothing_that_was_taken_away_after_a_backup_comes_back(server_url: str, 
     backup = str(tmp_path / "backup")
     with running_service(server_url) as service, service.client() as client:
         environment = server.variables(server.way_to(service.database_url))
-        address = plain_url(service.database_url)
+        address = server.plain_url(service.database_url)
         sign_in(client)
         project = client.post("/projects/", json={"name": "Workshop"}).json()
 
