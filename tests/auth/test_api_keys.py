@@ -63,6 +63,8 @@ async def test_both_ways_of_sending_a_key_work(app: FastAPI, anonymous: Api, use
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at", "not_in_future"),
         ({"expires_at": "2099-01-01T00:00:00"}, "/expires_at", "datetime_format"),
         ({"expires_at": "soon"}, "/expires_at", "datetime_format"),
+        ({"name": "\u200b"}, "/name", "blank"),
+        ({"name": "a\nb"}, "/name", "control_character"),
         ({"project_id": "mine"}, "/project_id", "uuid_parsing"),
         ({"secret": "tlr_x"}, "/secret", "unknown"),
     ],

@@ -40,6 +40,7 @@ INVISIBLE = [
     "\u0489",
     "\u064b",
     "\u3099",
+    "\u0e34\u0941",
     " \u00a0\u0308\u200b\u3000",
 ]
 CONTROLS = [chr(code) for code in range(0xA0) if category(chr(code)) == "Cc"]
