@@ -57,7 +57,7 @@ class Passwords:
             time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_cost, parallelism=1
         )
         self.helper = PasswordHelper(PasswordHash((hasher,)))
-        self._limit = ConcurrencyLimit(
+        self.limit = ConcurrencyLimit(
             settings.password_hash_concurrency,
             waiting=settings.password_queue,
             timeout=settings.password_timeout,
@@ -66,7 +66,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return a hash to store. Raises `UnavailableError` where too many others wait."""
-        async with self._limit:
+        async with self.limit:
             return await to_thread.run_sync(self.helper.hash, prepared(password))
 
     async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
@@ -87,7 +87,7 @@ class Passwords:
 
     async def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         try:
-            async with self._limit:
+            async with self.limit:
                 return await to_thread.run_sync(self.helper.verify_and_update, password, hashed)
         except UnknownHashError:
             # Not a hash: nobody signs in by it, which takes as long as a wrong password.

@@ -1,6 +1,7 @@
 """What changes accounts, sessions and keys."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -34,7 +35,7 @@ from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, 
 from app.auth.scopes import UNBOUND, Caller
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token, new_api_key
 from app.core.database import ConstraintError, Database, Unit
-from app.core.errors import FieldError, InvalidRequestError
+from app.core.errors import FieldError, InvalidRequestError, UnavailableError
 from app.core.ids import uuid7
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
@@ -195,16 +196,22 @@ async def delete_account(database: Database, caller: Caller, steps: Iterable[Clo
 async def confirm_password(
     authentication: Authentication, database: Database, caller: Caller, password: str, *, network: str
 ) -> AuthUser:
-    """The caller's account, if this is its password. Throttled like a login: a stolen token must not serve to guess."""
+    """Return the caller's account, if this is its password.
+
+    Throttled, because a stolen token must not serve to guess; but apart from sign-ins, because by failing strangers at
+    the same address could keep the caller from it.
+    """
     try:
         user = await authentication.manager.get(caller.user_id)
     except UserNotExists:
         raise InvalidTokenError from None
-    account, address = _login_keys(user.username, network)
-    await _count_login(authentication, database, account, address)
-    if not await authentication.manager.check_password(user, password):
+    key = throttle.attempt_key("confirmation", str(caller.user_id), network)
+    await _count_login(authentication, database, account=key)
+    async with _forgiven_if_unavailable(database, key):
+        is_right = await authentication.manager.check_password(user, password)
+    if not is_right:
         raise WrongPasswordError
-    await throttle.forgive(database, cleared=account, eased=address)
+    await throttle.forgive(database, cleared=[key])
     return user
 
 
@@ -274,14 +281,15 @@ async def sign_in(
 ) -> TokenPair:
     """Begin a session."""
     account, address = _login_keys(credentials.username, origin.network)
-    await _count_login(authentication, database, account, address)
-    user = await authentication.manager.authenticate(credentials)
+    await _count_login(authentication, database, account=account, address=address)
+    async with _forgiven_if_unavailable(database, account, address):
+        user = await authentication.manager.authenticate(credentials)
     if user is None or user.password_state == SPENT:
         raise InvalidCredentialsError
     if user.password_state == ONE_TIME:
         await _spend(database, user)
     tokens = await _begin_session(authentication, database, user, origin)
-    await throttle.forgive(database, cleared=account, eased=address)
+    await throttle.forgive(database, address, cleared=[account])
     return tokens
 
 
@@ -412,10 +420,24 @@ def _login_keys(username: str, network: str) -> tuple[str, str]:
     )
 
 
-async def _count_login(authentication: Authentication, database: Database, account: str, address: str) -> None:
+async def _count_login(
+    authentication: Authentication, database: Database, *, account: str, address: str | None = None
+) -> None:
     settings = authentication.settings
-    limits = {account: settings.login_failures_per_account, address: settings.login_failures_per_address}
+    limits = {account: settings.login_failures_per_account}
+    if address is not None:
+        limits[address] = settings.login_failures_per_address
     await throttle.count(database, limits, window=timedelta(seconds=settings.login_failure_window))
+
+
+@asynccontextmanager
+async def _forgiven_if_unavailable(database: Database, *keys: str) -> AsyncGenerator[None]:
+    """Count no attempt whose password nobody looked at, because too many others waited."""
+    try:
+        yield
+    except UnavailableError:
+        await throttle.forgive(database, *keys)
+        raise
 
 
 # API keys

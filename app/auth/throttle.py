@@ -5,11 +5,11 @@ what is counted for one network address never locks out another, so nobody can l
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 
-from sqlalchemy import case, extract, func, literal, update
+from sqlalchemy import case, extract, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth import queries
@@ -41,11 +41,11 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
         raise TooManyAttemptsError(max(1, ceil(max(exceeded))))
 
 
-async def forgive(database: Database, *, cleared: str, eased: str) -> None:
-    """After a success: forget the attempts under one key, and take this one off the other."""
+async def forgive(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
+    """Take one attempt off each key that is eased, and all attempts off those that are cleared."""
     # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
     await database.rows(
         update(Attempt)
-        .where(Attempt.key.in_(queries.attempts_locked(cleared, eased)))
-        .values(count=case((Attempt.key == literal(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
+        .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
+        .values(count=case((Attempt.key.in_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
     )
