@@ -54,7 +54,8 @@ class Door:
         listening.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        # Cancelled when the loop ends, where a client has stayed.
+        with suppress(OSError, asyncio.CancelledError):
             there, back = await asyncio.open_unix_connection(self.leads_to / ".s.PGSQL.5432")
             await asyncio.gather(_copy(reader, back), _copy(there, writer))
         writer.close()

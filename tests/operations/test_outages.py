@@ -15,8 +15,10 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.errors import UnavailableError
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
+from tests.auth.people import person, sign_in
 from tests.operations.support import run_command
 from tests.projects.factories import project_of
 from tests.support import server
@@ -161,3 +163,61 @@ async def test_an_address_where_nobody_listens_is_a_503(settings: Settings, addr
     async with app.router.lifespan_context(app), Api(app) as api:
         assert_unavailable(await api.get("/health/ready"))
         assert_unavailable(await api.post("/auth/login", json={"username": "admin", "password": "1234"}))
+
+
+@pytest.fixture
+def closing(server_url: str, worker_id: str) -> Iterator[str]:
+    """The name of a migrated database that the test may close."""
+    name = f"{server.PREFIX}closing_{worker_id}_{os.getpid()}"
+    with server.database_copy(server_url, name):
+        yield name
+
+
+async def test_a_database_that_accepts_no_connections_is_a_503_and_no_more_than_that(
+    settings: Settings, server_url: str, closing: str
+) -> None:
+    app = create_app(
+        settings.model_copy(update={"database_url": server.with_database(server_url, closing), "pgbouncer": False})
+    )
+    async with app.router.lifespan_context(app), Api(app) as api:
+        ana = await person(app, "ana")
+        async with await api.as_(ana) as signed_in:
+            await asyncio.to_thread(
+                server.execute,
+                server_url,
+                f'ALTER DATABASE "{closing}" ALLOW_CONNECTIONS false',
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{closing}'",
+            )
+            for _ in range(20):
+                assert_unavailable(await api.get("/health/ready"))
+                assert_unavailable(await signed_in.get("/projects/"))
+                keyed = {"Idempotency-Key": "k"}
+                assert_unavailable(await signed_in.post("/projects/", json={"name": "Lost"}, headers=keyed))
+                assert_unavailable(await sign_in(api, "ana"))
+            await asyncio.to_thread(server.execute, server_url, f'ALTER DATABASE "{closing}" ALLOW_CONNECTIONS true')
+            # None of the dead connections costs anybody an answer.
+            requests = [
+                signed_in.post("/projects/", json={"name": "Kept"}, headers={"Idempotency-Key": str(number)})
+                for number in range(20)
+            ]
+            assert {answer.status_code for answer in await asyncio.gather(*requests)} == {201}
+            assert (await api.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "state", ["08006", "25006", "25P03", "25P04", "53100", "53200", "53300", "55000", "57P01", "57P03", "57P05"]
+)
+async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Database, state: str) -> None:
+    raising = text(f"DO $$BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END$$")
+    for _ in range(2):
+        with pytest.raises(UnavailableError) as refused:
+            await database.rows(raising)
+        assert int(refused.value.headers["Retry-After"]) > 0
+
+    async def in_a_unit() -> None:
+        async with database.unit() as unit:
+            await unit.rows(raising)
+
+    with pytest.raises(UnavailableError):
+        await in_a_unit()
+    assert await database.rows(text("SELECT 1 AS one")) == [{"one": 1}]
