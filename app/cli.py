@@ -104,7 +104,7 @@ def run(settings: Settings) -> None:
             timeout_keep_alive=settings.keep_alive_timeout,
             loop="uvloop",
             # uvicorn calls it as it would call the class.
-            http=partial(  # type: ignore[arg-type]
+            http=partial(  # type: ignore[arg-type] # ty: ignore[invalid-argument-type]
                 BoundedHttp,
                 head_timeout=settings.head_timeout,
                 body_timeout=settings.body_timeout,

@@ -267,7 +267,7 @@ class Connections:
 def _is_outage(connection: "asyncpg.Connection", error: BaseException) -> bool:
     """Whether what went wrong is not the statement's fault, but the server's or the network's."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(OUTAGE)
+        return (getattr(error, "sqlstate", None) or "").startswith(OUTAGE)
     # The driver's internal error is what comes of a statement after the server's last word, before the end is noticed.
     is_internal = isinstance(error, asyncpg.InternalClientError)
     return (

@@ -6,6 +6,7 @@ many there are. What is refused here never gets that far.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
@@ -108,9 +109,12 @@ def _refusals(text: str) -> list[FieldError]:
             return marked
         if len(value) == len(members):
             return value
-        seen: set[str] = set()
-        repeated = [name for name, _ in members if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-        marked.errors = {name: FieldError(detail="is given more than once", code="repeated") for name in repeated}
+        counts = Counter(name for name, _ in members)
+        marked.errors = {
+            name: FieldError(detail="is given more than once", code="repeated")
+            for name, count in counts.items()
+            if count > 1
+        }
         return marked
 
     if text.count("[") > MAX_OBJECTS:

@@ -92,7 +92,8 @@ class _Flow(FlowControl):
 class BoundedHttp(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they came, then what cannot be read is refused."""
 
-    flow: _Flow
+    flow: _Flow  # ty: ignore[incompatible-mutable-override] # of our own kind
+    parser: httptools.HttpRequestParser
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
 
-    def eof_received(self) -> bool:  # type: ignore[override] # as in asyncio
+    def eof_received(self) -> bool:  # type: ignore[override] # ty: ignore[incompatible-method-override] # as in asyncio
         """Answer what has arrived before the connection is closed: the client may still read."""
         is_waiting = self._unanswered > 0 and self._stage is not _BODY
         if is_waiting:

@@ -34,7 +34,7 @@ class _WrittenDate(Date):
 
     render_bind_cast = True
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 - SQLAlchemy's signature
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
         """Return what makes of a day its text."""
         return lambda day: None if day is None else day.isoformat()
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def test_a_command_says_in_one_line_why_there_is_no_connection(command: str, tmp
 
 
 @asynccontextmanager
-async def silent_host() -> AsyncIterator[int]:
+async def silent_host() -> AsyncGenerator[int]:
     """A host that takes connections and never says anything."""
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +128,7 @@ async def silent_host() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def over_tcp(url: str) -> AsyncIterator[int]:
+async def over_tcp(url: str) -> AsyncGenerator[int]:
     """The server at this address, over TCP."""
     there = make_url(url)
     path = f"{there.query['host']}/.s.PGSQL.{there.port or 5432}"

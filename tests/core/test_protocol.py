@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -105,10 +105,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 60) -> AsyncIterator[Wire]:
+async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 60) -> AsyncGenerator[Wire]:
     """A connection to a server with these limits in seconds."""
     app = Recorder()
-    config = Config(app, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive)  # type: ignore[arg-type]
+    config = Config(app, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive)  # type: ignore[arg-type] # ty: ignore
     made: list[BoundedHttp] = []
     called = asyncio.Event()
 

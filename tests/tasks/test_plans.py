@@ -299,7 +299,13 @@ async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: Listi
 @pytest.mark.parametrize("sort", ["-priority", "title", "updated_at,-due_date"])
 async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd, listed: Listing, sort: str) -> None:
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
-    for filters in ({"priority_gte": 0}, {"completed": False}, {"due_date_is_null": True}, {"q": "-task"}):
+    asked: list[dict[str, Any]] = [
+        {"priority_gte": 0},
+        {"completed": False},
+        {"due_date_is_null": True},
+        {"q": "-task"},
+    ]
+    for filters in asked:
         plan = await own.plan_by_value(*own.statement(listed, sort, is_counted=True, **filters))
         assert rows_read(plan) <= 2 * 5, filters
 
