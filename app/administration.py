@@ -171,6 +171,9 @@ async def examine(operator: "Operator", _: Namespace) -> None:
 
 async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
     """`taller restored`: all in one transaction, which may be repeated."""
+    state, _ = await schema_state(operator.database)
+    if state == "behind":
+        raise AdministrationError("the schema is behind: run `taller migrate` first")
     revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
     async with operator.database.unit() as unit:
         # As long as it takes: there may be many sessions.

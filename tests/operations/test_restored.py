@@ -10,7 +10,9 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.core import versions
 from app.core.database import Database
+from app.core.migrations import upgrade
 from app.embedded import binaries
+from tests.migrations.history import empty_database
 from tests.operations.test_cli_accounts import taller
 from tests.projects.factories import project_of
 from tests.support import server
@@ -91,6 +93,13 @@ def test_nothing_that_was_taken_away_after_a_backup_comes_back(server_url: str, 
                     assert client.get(path, headers={"If-None-Match": lost}).status_code == 200
                     assert client.patch(path, json={name: "Blind"}, headers={"If-Match": lost}).status_code == 412
                 seen[path].append(current)
+
+
+def test_a_backup_of_an_earlier_release_is_migrated_first(server_url: str) -> None:
+    with empty_database(server_url) as url:
+        upgrade(url, "0010")
+        said = taller({"TALLER_DATABASE_URL": url}, "restored", "--keep-keys", fails=True).stderr
+    assert "run `taller migrate` first" in said
 
 
 def test_what_becomes_of_keys_is_said(server_url: str) -> None:
