@@ -259,8 +259,12 @@ async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as
     three: Database, by_value: bool
 ) -> None:
     before = await lent_by(three)
+    held = await three.statements.take()
     with pytest.raises(UnavailableError):
         await three.rows(TERMINATION, by_value=by_value)
+    # It still answers, and is as old.
+    three.statements.give_back(held)
+    assert held.is_closed()
     after = await lent_by(three)
     assert not before & after
     # What is told late by one of the old ones is no news.

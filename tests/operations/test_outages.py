@@ -221,3 +221,26 @@ async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Datab
     with pytest.raises(UnavailableError):
         await in_a_unit()
     assert await database.rows(text("SELECT 1 AS one")) == [{"one": 1}]
+
+
+@pytest.mark.parametrize("in_a_unit", [False, True], ids=["by itself", "in a unit"])
+async def test_the_first_write_on_what_became_read_only_is_served_where_another_server_is_there(
+    settings: Settings, server_url: str, closing: str, in_a_unit: bool
+) -> None:
+    creation = text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'First') RETURNING name")
+    change = f'ALTER DATABASE "{closing}"'
+    # Sessions keep what they were opened with, as connections to a demoted primary do.
+    await asyncio.to_thread(server.execute, server_url, f"{change} SET default_transaction_read_only = on")
+    url = server.with_database(server_url, closing)
+    database = Database(settings.model_copy(update={"database_url": url, "pgbouncer": False}))
+    try:
+        await database.start()
+        await asyncio.to_thread(server.execute, server_url, f"{change} RESET default_transaction_read_only")
+        if in_a_unit:
+            async with database.unit() as unit:
+                assert await unit.rows(creation) == [{"name": "First"}]
+        else:
+            assert await database.rows(creation) == [{"name": "First"}]
+        assert await database.rows(text("SELECT name FROM projects")) == [{"name": "First"}]
+    finally:
+        await database.close()
