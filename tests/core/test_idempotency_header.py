@@ -123,10 +123,7 @@ async def test_pages_of_other_origins_may_send_keys_and_see_replays(settings: Se
     app = create_app(settings.model_copy(update={"cors_origins": ("https://taller.test",)}))
     asks = {"Origin": "https://taller.test", "Access-Control-Request-Method": "POST"}
     async with Api(app) as api:
-        for header in ("Idempotency-Key", "X-Other"):
-            answer = await api.request(
-                "OPTIONS", "/projects/", headers={**asks, "Access-Control-Request-Headers": header}
-            )
-            assert answer.status_code == (200 if header == "Idempotency-Key" else 400)
+        wanted = {**asks, "Access-Control-Request-Headers": "Idempotency-Key"}
+        assert (await api.request("OPTIONS", "/projects/", headers=wanted)).status_code == 200
         answer = await api.get("/health/live", headers={"Origin": "https://taller.test"})
     assert "Idempotent-Replayed" in answer.headers["access-control-expose-headers"].split(", ")
