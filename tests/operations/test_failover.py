@@ -62,7 +62,8 @@ class Door:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
+    # To write to a client that left is a RuntimeError to uvloop.
+    with suppress(OSError, RuntimeError):
         while data := await reader.read(65536):
             writer.write(data)
     writer.close()
