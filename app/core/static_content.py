@@ -41,11 +41,14 @@ class StaticContent:
 
     async def _prepared(self) -> None:
         """Wait until the content is made, by the first who asks for it."""
-        if self._making is None:
-            self._making = asyncio.create_task(to_thread.run_sync(self.prepare))
-        # Who gives up must not take it from the others.
-        await asyncio.shield(self._making)
-        self._making = None
+        self._making = making = self._making or asyncio.create_task(to_thread.run_sync(self.prepare))
+        try:
+            # Who gives up must not take it from the others.
+            await asyncio.shield(making)
+        finally:
+            if making.done():
+                # If it failed, the next one who asks tries again.
+                self._making = None
 
 
 def _takes_gzip(request: Request) -> bool:
