@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-SOURCES := app tests alembic requirements benchmarks
+SOURCES := app devtools tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test clients check bench fuzz format lock migration docs clean
@@ -41,7 +41,7 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, t
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
-	@$(BIN)/ty check --quiet app tests
+	@$(BIN)/ty check --quiet
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python requirements/lock.py --check
 	@$(BIN)/python -m tests.support.tools

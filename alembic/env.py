@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import app.features  # noqa: F401 - imports every feature's models
 from app.core.addresses import address_of, connect
 from app.core.config import get_settings
-from app.core.migrations import direct_url
-from app.core.models import Base
+from app.core.database.migrations import direct_url
+from app.core.database.models import Base
 
 ADVISORY_LOCK = 7_425_531_018
 """Any number, as long as nothing else in the database uses it."""

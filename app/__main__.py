@@ -4,7 +4,7 @@ import gc
 
 # Imports make many objects and hardly any garbage: to look for it all the while would take a sixth of the start.
 gc.disable()
-from app.cli import main  # noqa: E402
+from app.cli.main import main  # noqa: E402
 
 gc.enable()
 

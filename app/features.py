@@ -7,11 +7,10 @@ from app.auth.access import SECURITY_SCHEMES
 from app.auth.callers import EXPIRED as EXPIRED_ACCESS
 from app.auth.ports import Ports
 from app.auth.router import router as auth
-from app.core.documentation import router as documentation
-from app.core.health import router as health
 from app.projects.access import project_visible
 from app.projects.router import router as projects
 from app.projects.service import close_account
+from app.system.router import router as system
 from app.tasks.router import router as tasks
 
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
@@ -20,7 +19,7 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 EXPIRED = EXPIRED_ACCESS
 """What housekeeping deletes for the features."""
 
-ROUTERS = (health, auth, projects, tasks, documentation)
+ROUTERS = (system, auth, projects, tasks)
 
 TAGS = [
     {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},

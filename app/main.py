@@ -13,26 +13,26 @@ from fastapi.routing import APIRoute
 
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
-from app.core.answers import KeptAnswers
-from app.core.answers import expired as expired_answers
-from app.core.application import Application
 from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
-from app.core.database import Database
-from app.core.documentation import docs_page, openapi_document
+from app.core.database.database import Database
+from app.core.database.migrations import head_revision, schema_state
+from app.core.database.retention import Housekeeping
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
-from app.core.housekeeping import Housekeeping
-from app.core.idempotency import REPLAYED
+from app.core.http.application import Application
+from app.core.http.middleware import RequestMiddleware
+from app.core.http.openapi import install_openapi
+from app.core.http.trie import Dispatcher
+from app.core.idempotency.keys import REPLAYED
+from app.core.idempotency.store import KeptAnswers
+from app.core.idempotency.store import expired as expired_answers
 from app.core.logging import configure_logging
-from app.core.middleware import RequestMiddleware
-from app.core.migrations import head_revision, schema_state
-from app.core.openapi import install_openapi
-from app.core.ratelimit import RateLimits
-from app.core.ratesharing import EXPIRED as EXPIRED_COUNTS
-from app.core.ratesharing import RateSharing
-from app.core.routing import Dispatcher
+from app.core.ratelimit.limiter import RateLimits
+from app.core.ratelimit.sync import EXPIRED as EXPIRED_COUNTS
+from app.core.ratelimit.sync import RateSharing
 from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
+from app.system.documentation import docs_page, openapi_document
 
 logger = logging.getLogger(__name__)
 

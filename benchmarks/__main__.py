@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.embedded import EmbeddedPostgresError
 from benchmarks import hostile, report, soak
 from benchmarks.contender import ALL, BY_NAME, earlier, without_limits
 from benchmarks.data import FULL, QUICK
 from benchmarks.operations import operations
 from benchmarks.run import Plan, run
 from benchmarks.server import BenchmarkError
+from devtools.postgres import EmbeddedPostgresError
 
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"

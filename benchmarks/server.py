@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.embedded import EmbeddedPostgres
+from devtools.postgres import EmbeddedPostgres
 
 VARIABLE = "BENCH_DATABASE_URL"
 PREFIX = "taller_bench"

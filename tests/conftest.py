@@ -13,8 +13,8 @@ from xdist.scheduler import LoadGroupScheduling
 
 from app.auth.models import User
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.models import Base
+from app.core.database.database import Database
+from app.core.database.models import Base
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.support import bouncer, server

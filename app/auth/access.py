@@ -31,9 +31,9 @@ from app.core.errors import (
     NotAuthenticatedError,
     TooManyRequestsError,
 )
-from app.core.guards import Guard, PublicGuard
-from app.core.ratelimit import ALLOWANCE, DEFAULT, LOGIN, Allowance
-from app.core.routing import API_PREFIX
+from app.core.guards import DEFAULT, LOGIN, Guard, PublicGuard
+from app.core.http.trie import API_PREFIX
+from app.core.ratelimit.limiter import ALLOWANCE, Allowance
 from app.core.text import Storable
 
 SIGNING_IN: tuple[type[AppError], ...] = (

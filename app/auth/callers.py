@@ -25,10 +25,10 @@ from app.auth.models import EVERYBODY, AccessChange, ApiKey
 from app.auth.scopes import Caller, scopes_of_key
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.retention import Expired, delete_all, deletion
+from app.core.database.statements import given, prepared
 from app.core.errors import UnavailableError
-from app.core.housekeeping import Expired, delete_all, deletion
-from app.core.statements import given, prepared
 
 logger = logging.getLogger(__name__)
 

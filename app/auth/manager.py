@@ -19,9 +19,9 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, issue_access_token, read_access_token
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.keyring import KeyRing
-from app.core.statements import Rows
+from app.core.database.database import Database
+from app.core.database.statements import Rows
+from app.core.signing import KeyRing
 
 
 @dataclass(slots=True)

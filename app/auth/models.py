@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identi
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.models import Base, Identified, Timestamped
+from app.core.database.models import Base, Identified, Timestamped
 
 Moment = DateTime(timezone=True)
 

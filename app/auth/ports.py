@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.core.database import Unit
+from app.core.database.database import Unit
 
 ClosingStep = Callable[[Unit, UUID], Awaitable[None]]
 """What a feature does, or refuses, in the transaction that is about to delete a person's account."""

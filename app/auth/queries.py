@@ -23,10 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
-from app.core.housekeeping import Expired
-from app.core.listing import Shape, listing, page_of
-from app.core.sorting import Key
-from app.core.statements import Column, Rows, given
+from app.core.database.retention import Expired
+from app.core.database.statements import Column, Rows, given
+from app.core.listing.sorting import Key
+from app.core.listing.statement import Shape, listing, page_of
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""

@@ -65,15 +65,16 @@ from app.auth.schemas import (
 )
 from app.auth.scopes import Caller, Scope
 from app.auth.tokens import read_refresh_token
-from app.core.database import DatabaseDep
+from app.core.database.database import DatabaseDep
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
-from app.core.handlers import field_errors
+from app.core.http.openapi import problems
+from app.core.http.problems import field_errors
+from app.core.http.routing import FORM, JSON, ConfidentialOperation, FeatureRouter
+from app.core.http.trie import API_PREFIX
 from app.core.json_body import body_of, read_json
+from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.core.network import network_of
-from app.core.openapi import problems
-from app.core.pagination import Page, PageParamsDep, PagesDep
-from app.core.routing import API_PREFIX, FORM, JSON, ConfidentialOperation, FeatureRouter
 
 router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
 users = FeatureRouter(prefix="/users", tag="users", route_class=ConfidentialOperation)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from app.auth.errors import InvalidTokenError
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import AppError
 
 

@@ -34,7 +34,7 @@ from app.auth.ports import ClosingStep, ProjectVisible
 from app.auth.schemas import ApiKeyCreate, Credentials, MeUpdate, Registration, UserCreate, UserUpdate
 from app.auth.scopes import UNBOUND, Caller
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token, new_api_key
-from app.core.database import ConstraintError, Database, Unit
+from app.core.database.database import ConstraintError, Database, Unit
 from app.core.errors import FieldError, InvalidRequestError, UnavailableError
 from app.core.ids import uuid7
 

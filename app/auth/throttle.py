@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.auth import queries
 from app.auth.errors import TooManyAttemptsError
 from app.auth.models import Attempt
-from app.core.database import Database
+from app.core.database.database import Database
 
 
 def attempt_key(kind: str, *parts: str) -> str:

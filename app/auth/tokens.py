@@ -22,7 +22,7 @@ import jwt
 
 from app.core import clock
 from app.core.ids import uuid7
-from app.core.keyring import KeyRing
+from app.core.signing import KeyRing
 
 ALGORITHM = "HS256"
 AUDIENCE = "taller"

@@ -14,7 +14,12 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.core.errors import AppError, TooManyRequestsError
-from app.core.ratelimit import DEFAULT, FREE, LOGIN
+
+DEFAULT, LOGIN = "default", "login"
+"""The policies of the rate limits: for callers, and for what can be guessed."""
+
+FREE = "free"
+"""No policy: what is never counted."""
 
 
 class Known(Protocol):

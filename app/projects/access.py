@@ -10,15 +10,15 @@ from app.auth.access import CallerGuard
 from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
 from app.auth.scopes import Scope
-from app.core.conditional import (
+from app.core.database.database import Unit, get_database
+from app.core.errors import AppError
+from app.core.guards import path_id
+from app.core.preconditions.headers import (
     PreconditionFailedError,
     PreconditionRequiredError,
     Preconditions,
     preconditions_of,
 )
-from app.core.database import Unit, get_database
-from app.core.errors import AppError
-from app.core.guards import path_id
 from app.projects import queries
 from app.projects.errors import ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role

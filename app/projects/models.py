@@ -7,8 +7,8 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInte
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import User
-from app.core.models import Base, Identified, Timestamped, Versioned
-from app.core.search import PENDING_WORDS
+from app.core.database.models import Base, Identified, Timestamped, Versioned
+from app.core.database.search import PENDING_WORDS
 
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000

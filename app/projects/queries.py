@@ -6,12 +6,12 @@ from sqlalchemy import ColumnElement, FromClause, Text, Uuid, any_, func, litera
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
-from app.core.conditional import PreconditionShape
-from app.core.filters import RELEVANCE, comparisons
-from app.core.listing import Shape, computed, counted, listing, page_statement
-from app.core.search import found, relevance, without_index, words_of
-from app.core.sorting import Key, Keys, alphabetical
-from app.core.statements import Column, Rows, given
+from app.core.database.search import found, relevance, without_index, words_of
+from app.core.database.statements import Column, Rows, given
+from app.core.listing.params import RELEVANCE, comparisons
+from app.core.listing.sorting import Key, Keys, alphabetical
+from app.core.listing.statement import Shape, computed, counted, listing, page_statement
+from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, beside, tag, this_project
 

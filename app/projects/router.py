@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.auth.errors import UserNotFoundError
-from app.core.database import DatabaseDep
-from app.core.openapi import problems
-from app.core.pagination import Page, PageParamsDep, PagesDep
-from app.core.routing import API_PREFIX, FeatureRouter
+from app.core.database.database import DatabaseDep
+from app.core.http.openapi import problems
+from app.core.http.routing import FeatureRouter
+from app.core.http.trie import API_PREFIX
+from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.projects import queries, service
 from app.projects.access import (
     EditableProject,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.filters import RELEVANCE, ListParams, NamesOf, Words, bound, searched, sorted_by
+from app.core.listing.params import RELEVANCE, ListParams, NamesOf, Words, bound, searched, sorted_by
 from app.core.schemas import (
     Changes,
     CreatedAt,

@@ -21,10 +21,11 @@ from sqlalchemy import (
 
 from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
-from app.core.conditional import Preconditions, PreconditionShape, fulfilled, tag_of
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.statements import Rows, fixed, given, prepared
 from app.core.errors import AppError, FieldError
-from app.core.statements import Rows, fixed, given, prepared
+from app.core.preconditions.etags import fulfilled, tag_of
+from app.core.preconditions.headers import Preconditions, PreconditionShape
 from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role, TaskCount
 

@@ -9,10 +9,10 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
-from app.core.conditional import PreconditionShape
-from app.core.database import ConstraintError, Database, Unit
+from app.core.database.database import ConstraintError, Database, Unit
+from app.core.database.statements import Rows, given, given_columns, prefixed
 from app.core.ids import uuid7
-from app.core.statements import Rows, given, given_columns, prefixed
+from app.core.preconditions.headers import PreconditionShape
 from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,

@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Request
 
 from app.auth.access import CallerGuard
 from app.auth.scopes import Scope
-from app.core.database import get_database
+from app.core.database.database import get_database
 from app.core.guards import path_id
 from app.projects.access import ProjectGuard, RoleGuard
 from app.projects.models import Role

@@ -13,11 +13,11 @@ from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case,
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.conditional import BLIND, Preconditions, condition_of
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.statements import given, prepared
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
-from app.core.statements import given, prepared
+from app.core.preconditions.headers import BLIND, Preconditions, condition_of
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
 from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError

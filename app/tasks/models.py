@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.models import Base, Identified, Versioned
-from app.core.search import PENDING_WORDS
+from app.core.database.models import Base, Identified, Versioned
+from app.core.database.search import PENDING_WORDS
 from app.projects.models import Project
 
 MAX_TITLE_LENGTH = 500

@@ -17,10 +17,10 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from app.core.conditional import PATTERN, condition_of
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
-from app.core.handlers import field_errors
-from app.core.openapi import PROBLEM_WITHIN
+from app.core.http.openapi import PROBLEM_WITHIN
+from app.core.http.problems import field_errors
+from app.core.preconditions.headers import PATTERN, condition_of
 from app.core.schemas import Flag, Input, Schema, Uuid, left_out, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 

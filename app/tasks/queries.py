@@ -22,12 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.conditional import PreconditionShape
-from app.core.filters import RELEVANCE, comparisons
-from app.core.listing import Shape, computed, counted, listing, page_statement, reach
-from app.core.search import found_in, relevance, words_in, words_of
-from app.core.sorting import Key, Keys, Part, alphabetical
-from app.core.statements import Column, Rows, fixed, given
+from app.core.database.search import found_in, relevance, words_in, words_of
+from app.core.database.statements import Column, Rows, fixed, given
+from app.core.listing.params import RELEVANCE, comparisons
+from app.core.listing.sorting import Key, Keys, Part, alphabetical
+from app.core.listing.statement import Shape, computed, counted, listing, page_statement, reach
+from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
 from app.tasks.models import Task

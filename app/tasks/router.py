@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from app.core.conditional import PreconditionFailedError, PreconditionRequiredError
-from app.core.database import DatabaseDep
+from app.core.database.database import DatabaseDep
 from app.core.errors import AppError
-from app.core.handlers import problem_of
-from app.core.openapi import problems
-from app.core.pagination import Page, PagesDep
-from app.core.routing import API_PREFIX, FeatureRouter
+from app.core.http.openapi import problems
+from app.core.http.problems import problem_of
+from app.core.http.routing import FeatureRouter
+from app.core.http.trie import API_PREFIX
+from app.core.listing.pagination import Page, PagesDep
+from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.tasks import batch, queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
 from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.filters import (
+from app.core.listing.params import (
     RELEVANCE,
     ListParams,
     NamesOf,

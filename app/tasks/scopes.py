@@ -5,10 +5,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, SQLColumnExpression, Uuid, select
 
 from app.auth.scopes import Caller
-from app.core.conditional import Preconditions, PreconditionShape, fulfilled, tag_of
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.statements import Rows, given
 from app.core.errors import AppError
-from app.core.statements import Rows, given
+from app.core.preconditions.etags import fulfilled, tag_of
+from app.core.preconditions.headers import Preconditions, PreconditionShape
 from app.projects.models import Project, Role
 from app.projects.scopes import CallersScope, Permission, role_in
 from app.tasks.errors import TaskNotFoundError

@@ -8,10 +8,10 @@ from sqlalchemy import Executable, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.conditional import PreconditionShape
-from app.core.database import ConstraintError, Database
+from app.core.database.database import ConstraintError, Database
+from app.core.database.statements import given_columns, prefixed, prepared
 from app.core.ids import uuid7
-from app.core.statements import given_columns, prefixed, prepared
+from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, this_project
 from app.tasks import queries

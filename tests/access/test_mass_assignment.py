@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from tests.access.table import BODIES
 from tests.access.world import Operation, fingerprint, new_world, operations_of, resolved

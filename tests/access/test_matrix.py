@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from tests.access.table import rows
 from tests.access.world import Operation, Row, offences, operations_of

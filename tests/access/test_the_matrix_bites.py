@@ -16,11 +16,11 @@ from app.auth.errors import InsufficientScopeError
 from app.auth.models import ApiKey, Session, User
 from app.auth.ports import Ports
 from app.auth.scopes import Caller
-from app.core.conditional import PreconditionFailedError, preconditions_of
 from app.core.config import Settings
-from app.core.database import Database, Unit
+from app.core.database.database import Database, Unit
+from app.core.database.statements import Rows, given, prepared
 from app.core.errors import AppError
-from app.core.statements import Rows, given, prepared
+from app.core.preconditions.headers import PreconditionFailedError, preconditions_of
 from app.main import create_app
 from app.projects.access import ProjectGuard
 from app.projects.errors import RoleRequiredError

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from app.auth.models import ApiKey, Session, User
 from app.auth.scopes import Scope
 from app.auth.tokens import hashed, issue_access_token, issue_refresh_token, new_api_key
-from app.core.conditional import IF_MATCH
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
+from app.core.preconditions.headers import IF_MATCH
 from app.projects.models import Project, Role
 from app.tasks.models import Task
 from tests.auth.factories import ApiKeyFactory, SessionFactory, UserFactory

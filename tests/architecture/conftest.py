@@ -13,7 +13,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the whole tree; what a test plants in it is gone at the end of the test."""
     root = tmp_path_factory.mktemp("tree")
     unwanted = shutil.ignore_patterns("__pycache__", "static", "data", "*.png")
-    for name in ("app", "alembic", "tests", "docs", ".github"):
+    for name in ("app", "devtools", "alembic", "tests", "docs", ".github"):
         shutil.copytree(ROOT / name, root / name, ignore=unwanted)
     for name in ("pyproject.toml", "Makefile", "README.md", "CONTRIBUTING.md", ".env.example", ".gitignore"):
         shutil.copy(ROOT / name, root / name)

@@ -18,7 +18,7 @@ def bare_ids(routes: Iterable[APIRoute]) -> list[str]:
     """What stands in the path reaches a feature's handler through its `access` only, as something permitted."""
     offences = []
     for route in routes:
-        if _module_of(route.endpoint).startswith("app.core."):
+        if _module_of(route.endpoint).startswith("app.system."):
             # Problem codes and names of documentation files are no ids of anything.
             continue
         for dependant in _dependants(route.dependant):

@@ -7,8 +7,8 @@ from importlib import import_module
 import pytest
 
 import app
-from app.core.documentation import errors_page
 from app.core.errors import AppError, NotFoundError
+from app.system.documentation import errors_page
 from tests.architecture.source import ROOT
 from tests.support.client import Api, assert_problem
 

@@ -7,7 +7,7 @@ from httpx2 import Response
 
 from app.auth.models import ApiKey, User
 from app.auth.tokens import hashed, new_api_key
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.auth.factories import ApiKeyFactory, UserFactory
 from tests.support.client import Api
 from tests.support.factories import store

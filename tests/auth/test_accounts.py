@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app.auth.models import Session, User
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from app.projects.models import Member, Project, Role
 from tests.auth.people import OTHER_PASSWORD, PASSWORD, key_of, person, sign_in, tokens_of, with_token

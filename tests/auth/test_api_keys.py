@@ -12,7 +12,7 @@ from app.auth.models import ApiKey, User
 from app.auth.scopes import Scope
 from app.auth.tokens import API_KEY_LENGTH, hashed, is_api_key, new_api_key
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from app.projects.models import Member, Role

@@ -16,13 +16,13 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.queries import login_by_id
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from tests.auth.factories import UserFactory
-from tests.core.material import FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
+from tests.support.samples import FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS
 
 PASSWORD = "correct horse"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

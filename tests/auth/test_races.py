@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.auth.factories import UserFactory
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from app.auth.models import Session
 from app.auth.tokens import REFRESH_PREFIX, hashed, issue_refresh_token
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.people import person, refresh, tokens_of, with_token

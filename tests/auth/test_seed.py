@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app.auth.models import User
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.auth.factories import UserFactory
 from tests.support.client import Api
 from tests.support.factories import store

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from app.auth.models import Session, User
 from app.auth.tokens import LEEWAY, issue_access_token
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.factories import SessionFactory

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from app.auth.models import Attempt, User
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from tests.auth.people import PASSWORD, person, sign_in
 from tests.support.client import Api, assert_problem, bearer_of

@@ -16,9 +16,9 @@ from sqlalchemy import update
 from app.auth.models import Session, User
 from app.auth.tokens import LEEWAY
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
-from app.core.keyring import KeyRing
+from app.core.signing import KeyRing
 from app.main import create_app
 from tests.auth.factories import SessionFactory
 from tests.auth.people import person, tokens_of

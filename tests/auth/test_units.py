@@ -21,7 +21,7 @@ from app.auth.tokens import (
 )
 from app.core.config import Settings
 from app.core.ids import uuid7
-from app.core.keyring import KeyRing
+from app.core.signing import KeyRing
 
 RING = KeyRing(Settings(_env_file=None, jwt_secret="a secret for these tests only, 0123456789"))
 ALPHABET = string.digits + string.ascii_letters

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, text
 
 from app.auth.models import User
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from tests.auth.people import OTHER_PASSWORD, PASSWORD, key_of, person, refresh, sign_in, tokens_of, with_token
 from tests.support.client import Api, assert_problem

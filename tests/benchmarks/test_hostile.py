@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from benchmarks.hostile import Cost, Hostile
 from benchmarks.server import VARIABLE
 from tests.support.server import with_database

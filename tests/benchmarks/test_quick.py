@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from benchmarks import processes
 from benchmarks.check import Answers, compare
 from benchmarks.contender import BY_NAME, EARLIER, ENVIRONMENTS, earlier

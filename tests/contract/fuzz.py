@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.support import server
 from tests.support.process import Service, running_service
 

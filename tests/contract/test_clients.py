@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.support import tools
 from tests.support.process import Service
 

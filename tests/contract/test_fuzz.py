@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.contract.fuzz import main
 
 

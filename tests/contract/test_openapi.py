@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from app.auth.schemas import Credentials
 from app.core.config import Settings
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
-from app.core.routing import API_PREFIX, Dispatcher
+from app.core.http.trie import API_PREFIX, Dispatcher
 from app.main import create_app
 
 SETTINGS = Settings(_env_file=None, env="development")

@@ -12,7 +12,7 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.core.concurrency import MAX_IDLE, CallerShares, ConcurrencyLimit
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import UnavailableError
 from app.core.ids import uuid7
 from app.main import create_app

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.support.client import Api, assert_problem
 
 PASSWORD = "correct horse battery"

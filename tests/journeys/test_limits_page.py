@@ -7,19 +7,19 @@ import pytest
 
 from app.auth.models import User
 from app.auth.scopes import Scope
-from app.core.conditional import MAX_HEADER_BYTES
 from app.core.config import Settings
-from app.core.cursors import MAX_CURSOR_LENGTH
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.migrations import ROOT
 from app.core.errors import AppError
-from app.core.filters import MAX_QUERY_LENGTH, MAX_SORT_KEYS
+from app.core.http.protocol import CHUNK_ALLOWANCE, MAX_HEAD_BYTES
+from app.core.http.routing import MAX_PARAMETERS, MAX_QUERY_BYTES
 from app.core.ids import uuid7
 from app.core.json_body import MAX_MEMBERS as MAX_MEMBERS_OF_OBJECT
 from app.core.json_body import MAX_OBJECTS
-from app.core.migrations import ROOT
-from app.core.pagination import MAX_DEPTH, MAX_SIZE
-from app.core.protocol import CHUNK_ALLOWANCE, MAX_HEAD_BYTES
-from app.core.routing import MAX_PARAMETERS, MAX_QUERY_BYTES
+from app.core.listing.cursors import MAX_CURSOR_LENGTH
+from app.core.listing.pagination import MAX_DEPTH, MAX_SIZE
+from app.core.listing.params import MAX_QUERY_LENGTH, MAX_SORT_KEYS
+from app.core.preconditions.headers import MAX_HEADER_BYTES
 from app.projects.service import MAX_MEMBERS
 from app.tasks.operations import MAX_ANSWERED_BYTES, MAX_OPERATIONS
 from app.tasks.schemas import MAX_PROJECTS
@@ -144,7 +144,9 @@ ELSEWHERE = {
     "what is around the pieces of a chunked body",
     "`If-Match` or `If-None-Match`",
 }
-"""What only a real connection (`tests.core.test_protocol`) or headers (`tests.core.test_conditional`) can try."""
+"""What only a real connection (`tests.core.http.test_protocol`) or headers (`tests.core.preconditions.test_headers`)
+can try.
+"""
 
 
 def test_every_row_about_what_a_request_may_hold_is_tried() -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from fastapi import FastAPI
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.auth.people import person, tokens_of, with_token
 from tests.support.client import Api
 

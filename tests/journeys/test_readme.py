@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, pattern_of, steps
 from tests.support.process import Service
 

@@ -4,9 +4,9 @@ from fastapi.routing import APIRoute
 
 from app.auth.access import Admin, CallerGuard
 from app.core.config import Settings
+from app.core.database.migrations import ROOT
 from app.core.guards import Guard, guards_of
-from app.core.migrations import ROOT
-from app.core.routing import Dispatcher
+from app.core.http.trie import Dispatcher
 from app.main import create_app
 from app.projects.models import Role
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 
 
 @pytest.fixture

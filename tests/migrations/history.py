@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import make_url
 
-from app.core.migrations import alembic_config
+from app.core.database.migrations import alembic_config
 from tests.support import server
 
 _numbers = count()

@@ -4,8 +4,8 @@ import asyncio
 
 import asyncpg
 
+from app.core.database.migrations import upgrade
 from app.core.ids import uuid7
-from app.core.migrations import upgrade
 from tests.migrations.history import empty_database, fetch, history, plain
 from tests.support import server
 

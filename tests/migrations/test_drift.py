@@ -10,7 +10,7 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.features  # noqa: F401 - imports every feature's models
-from app.core.models import Base
+from app.core.database.models import Base
 from tests.migrations.history import empty_database, fetch, fresh_name, tables_of
 from tests.support import server
 

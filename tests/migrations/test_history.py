@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from app.core.migrations import alembic_config, head_revision, upgrade
+from app.core.database.migrations import alembic_config, head_revision, upgrade
 from tests.migrations.history import (
     downgrade,
     empty_database,

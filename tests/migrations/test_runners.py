@@ -14,7 +14,7 @@ import pytest
 from alembic import command
 from sqlalchemy.exc import DBAPIError
 
-from app.core.migrations import ROOT, alembic_config, head_revision, upgrade
+from app.core.database.migrations import ROOT, alembic_config, head_revision, upgrade
 from tests.migrations.history import downgrade, empty_database, fetch, migrations_of, plain, schema_of, tables_of
 from tests.support import server
 from tests.support.process import CHEAP, clean_environment

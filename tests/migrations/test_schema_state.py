@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.migrations import upgrade
+from app.core.database.database import Database
+from app.core.database.migrations import upgrade
 from app.main import SchemaBehindError, create_app
 from tests.migrations.history import downgrade, empty_database, fresh_name, history
 from tests.support import server

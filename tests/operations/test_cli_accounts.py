@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 from app.core.config import get_settings
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.operations.support import Dev
 from tests.support import server
 from tests.support.process import CHEAP, Service, clean_environment, running_service

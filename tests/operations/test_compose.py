@@ -11,7 +11,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock, for one test
 
 from app.core.config import Settings
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 from tests.support import server
 from tests.support.process import running_service
 

@@ -92,7 +92,7 @@ def test_a_service_killed_alone_takes_its_database_along_and_starts_again_at_onc
 ORPHAN = """
 import os, signal, sys
 from pathlib import Path
-from app.embedded import EmbeddedPostgres
+from devtools.postgres import EmbeddedPostgres
 sys.platform = "darwin"
 postgres = EmbeddedPostgres(Path(sys.argv[1]))
 postgres.start()

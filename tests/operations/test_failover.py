@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.migrations import upgrade
-from app.embedded import EmbeddedPostgres, unprivileged_user
+from app.core.database.database import Database
+from app.core.database.migrations import upgrade
 from app.main import create_app
+from devtools.postgres import EmbeddedPostgres, unprivileged_user
 from tests.auth.people import person, sign_in
 from tests.migrations.history import fetch
 from tests.support import server

@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from app.auth.models import User
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import UnavailableError
-from app.embedded import EmbeddedPostgres
 from app.main import create_app
+from devtools.postgres import EmbeddedPostgres
 from tests.auth.people import person, sign_in
 from tests.operations.support import run_command
 from tests.projects.factories import project_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.embedded import EmbeddedPostgres
+from devtools.postgres import EmbeddedPostgres
 from tests.operations.support import run_command
 from tests.support.client import assert_problem
 from tests.support.process import Service, running_service

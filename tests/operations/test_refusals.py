@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.people import person

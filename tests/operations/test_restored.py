@@ -9,10 +9,10 @@ import httpx2
 from sqlalchemy import text
 
 from app.auth.models import User
-from app.core import versions
-from app.core.database import Database
-from app.core.migrations import upgrade
-from app.embedded import binaries
+from app.core.database import versions
+from app.core.database.database import Database
+from app.core.database.migrations import upgrade
+from devtools.postgres import binaries
 from tests.migrations.history import empty_database
 from tests.operations.test_cli_accounts import taller
 from tests.projects.factories import project_of

@@ -23,9 +23,9 @@ from app.auth.models import User
 from app.auth.queries import access_changes
 from app.auth.service import SEED_PASSWORD, SEED_USERNAME
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.statements import prepared
 from app.core.ids import uuid7
-from app.core.statements import prepared
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of

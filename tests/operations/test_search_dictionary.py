@@ -6,8 +6,8 @@ import os
 import asyncpg
 import pytest
 
+from app.core.database.migrations import upgrade
 from app.core.ids import uuid7
-from app.core.migrations import upgrade
 from tests.operations.test_cli_accounts import taller
 from tests.support import server
 from tests.support.process import running_service

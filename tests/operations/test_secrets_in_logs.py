@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.main import create_app
 from tests.auth.people import person, refresh, sign_in, tokens_of, with_token
 from tests.support.client import Api

@@ -1,7 +1,7 @@
 """Projects."""
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Member, Project, Role, TaskCount
 from tests.support.factories import RowFactory, store
 

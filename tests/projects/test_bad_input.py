@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Project
-from tests.core.material import BAD_PAGES, FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS, NOT_IDS, contents, in_short
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
+from tests.support.samples import BAD_PAGES, FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS, NOT_IDS, contents, in_short
 
 WRITES = ("POST", "PUT", "PATCH")
 

@@ -8,7 +8,7 @@ from httpx2 import Response
 from sqlalchemy import text
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Project, Role
 from app.projects.schemas import ProjectRead
 from tests.auth.factories import UserFactory

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
-from tests.core.material import FORMS, contents
+from app.core.database.database import Database
 from tests.projects.factories import ProjectFactory, project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
+from tests.support.samples import FORMS, contents
 from tests.tasks.factories import TaskFactory
 
 pytestmark = pytest.mark.parametrize("form", FORMS)

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 
 from app.auth.models import User
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from app.projects.models import Member, Project, Role

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from app.embedded import die_with_parent, short_temporary_directory, unprivileged_user
+from devtools.postgres import die_with_parent, short_temporary_directory, unprivileged_user
 
 START_TIMEOUT = 10
 SSL_REQUEST = struct.pack(">II", 8, 80877103)

@@ -11,9 +11,9 @@ from polyfactory.field_meta import FieldMeta
 from sqlalchemy import insert
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.database import Database
+from app.core.database.database import Database
+from app.core.database.models import Base
 from app.core.ids import uuid7
-from app.core.models import Base
 
 M = TypeVar("M", bound=Base)
 

@@ -20,8 +20,8 @@ import httpx2
 from app.auth.passwords import Passwords
 from app.auth.service import create_seed_admin
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.migrations import ROOT
+from app.core.database.database import Database
+from app.core.database.migrations import ROOT
 from tests.support import server
 
 START_TIMEOUT = 30

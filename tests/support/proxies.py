@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrations import ROOT
-from app.embedded import die_with_parent
+from app.core.database.migrations import ROOT
+from devtools.postgres import die_with_parent
 from tests.support.pages import blocks
 
 START_TIMEOUT = 20

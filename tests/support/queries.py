@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.auth.callers import WATCHER
-from app.core.database import Database
-from app.core.housekeeping import HOUSEKEEPING
-from app.core.ratesharing import SHARER
+from app.core.database.database import Database
+from app.core.database.retention import HOUSEKEEPING
+from app.core.ratelimit.sync import SHARER
 
 
 @contextmanager

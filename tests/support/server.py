@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from app.core.migrations import upgrade
-from app.embedded import EmbeddedPostgres
+from app.core.database.migrations import upgrade
+from devtools.postgres import EmbeddedPostgres
 from tests.support.bouncer import running_bouncer
 
 PREFIX = "taller_test_"

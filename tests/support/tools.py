@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 
 PINNED = ROOT / "requirements" / "openapi"
 TOOLS = ROOT / ".tools"

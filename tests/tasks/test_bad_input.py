@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.tasks.models import Task
-from tests.core.material import BAD_PAGES, FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS, NOT_IDS, contents, in_short
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
+from tests.support.samples import BAD_PAGES, FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS, NOT_IDS, contents, in_short
 from tests.tasks.factories import TaskFactory
 
 WRITES = ("POST", "PUT", "PATCH")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
@@ -15,11 +15,11 @@ from app.tasks.models import Task
 from app.tasks.operations import MAX_ANSWERED_BYTES, MalformedOperation, TaskBatch
 from app.tasks.queries import wrong_counts
 from tests.auth.factories import UserFactory
-from tests.core.material import contents
 from tests.projects.factories import add_member, project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget, recorded_statements
+from tests.support.samples import contents
 from tests.tasks.factories import TaskFactory
 
 

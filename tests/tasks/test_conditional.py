@@ -9,7 +9,7 @@ from httpx2 import Response
 from sqlalchemy import text
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
 from app.tasks.models import Task

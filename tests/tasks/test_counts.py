@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Project
 from app.tasks.queries import wrong_counts
 from tests.projects.factories import project_of

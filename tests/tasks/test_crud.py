@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import delete, text
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.projects.models import Project
-from tests.core.material import FORMS, contents
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
+from tests.support.samples import FORMS, contents
 from tests.tasks.factories import TaskFactory
 
 pytestmark = pytest.mark.parametrize("form", FORMS)

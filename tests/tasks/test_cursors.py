@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
-from app.core.pagination import MAX_LINK_LENGTH
+from app.core.listing.pagination import MAX_LINK_LENGTH
 from app.projects.models import Project, Role
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of

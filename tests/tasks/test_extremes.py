@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import bindparam, text
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.projects.factories import project_of
 from tests.support.client import Api
 from tests.support.factories import store

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Project
 from app.tasks.models import Task
 from tests.auth.factories import UserFactory

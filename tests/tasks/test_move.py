@@ -9,7 +9,7 @@ from sqlalchemy import delete, text
 
 from app.auth.models import User
 from app.auth.tokens import hashed, new_api_key
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
 from app.tasks.models import Task

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
-from app.core.cursors import Position
-from app.core.database import BY_INDEX, BY_VALUE, Database
-from app.core.listing import Listing, Shape
-from app.core.sorting import order_of, reversed_order
-from app.core.statements import Statement
+from app.core.database.database import BY_INDEX, BY_VALUE, Database
+from app.core.database.statements import Statement
+from app.core.listing.cursors import Position
+from app.core.listing.sorting import order_of, reversed_order
+from app.core.listing.statement import Listing, Shape
 from app.projects.models import Role
 from app.projects.queries import projects
 from app.projects.scopes import permission_of

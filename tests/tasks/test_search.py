@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Project
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of

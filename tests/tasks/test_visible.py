@@ -3,7 +3,7 @@
 import random
 
 from app.auth.models import User
-from app.core.database import Database
+from app.core.database.database import Database
 from app.projects.models import Role
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of

@@ -1,0 +1,409 @@
+"""The way to PostgreSQL: one statement at a time, or several in one transaction.
+
+- `DatabaseDep` runs single statements. PostgreSQL makes each of them a transaction of its own, committed when the call
+  returns and so before the response leaves; there are no BEGIN and COMMIT round trips to pay for.
+- `async with database.unit() as unit` makes several such statements one transaction. Nothing else in the application
+  commits.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from types import MappingProxyType
+from typing import Annotated, Any, Protocol, TypeVar
+
+import asyncpg
+from fastapi import Depends, Request
+from sqlalchemy import Executable
+from sqlalchemy.exc import DBAPIError
+
+from app.core.addresses import address_of, connect
+from app.core.config import Settings
+from app.core.database.pgbouncer import asyncpg_arguments, opening_of
+from app.core.database.pool import Connections
+from app.core.database.statements import Statement, prepared
+from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
+
+T = TypeVar("T")
+
+PASSING_CLASSES = ("08", "53", "57P")
+"""SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
+
+PASSING_STATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
+"""SQLSTATEs that a later try may not meet: a transaction that idled or took too long (as where the process was stopped
+for a while), serialization failure, deadlock, a server that is not ready for it, lock timeout."""
+
+BY_INDEX = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
+"""Every single statement finds its rows by an index and in its order, whatever the values. Left to choose, PostgreSQL
+plans each page anew, which takes longer than the page; and a plan for any values must not be one that reads the whole
+table, as it might be where one project has most of the tasks, because nothing tells the planner how small a page is."""
+
+BY_VALUE = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on"
+"""A statement with filters is planned for the values that it is given: they decide which index is best. Not the whole
+table even so, most of which is not the caller's."""
+
+STATEMENT_CANCELLED = "57014"
+READ_ONLY = "25006"
+
+
+class ConstraintError(Exception):
+    """A statement violated a constraint of the database; its name tells what stands in the way."""
+
+    def __init__(self, constraint: str | None) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class Scope(Protocol):
+    """What a caller may touch: the shape and the values of the condition that statements carry."""
+
+    @property
+    def permission(self) -> Hashable:
+        """What decides the condition's text."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The condition's values."""
+
+    async def refusal(self, database: "Database") -> AppError:
+        """Why a statement with this condition found nothing."""
+
+
+class Database:
+    """The connections to one PostgreSQL database. Connects on first use; heals by itself after an outage."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
+            raise ValueError("no database address")
+        parameters = {
+            # Our statements are short: compiling them costs more than it gains.
+            "jit": "off",
+            "statement_timeout": str(int(settings.statement_timeout * 1000)),
+            "idle_in_transaction_session_timeout": "30000",
+        }
+        parameters |= BY_INDEX
+        address = address_of(settings.database_url)
+        self.statements = Connections(
+            partial(connect, address, **asyncpg_arguments(settings, parameters)),
+            size=settings.database_pool_size,
+            queue=settings.database_pool_queue,
+            patience=settings.database_pool_timeout,
+        )
+        self._opening = opening_of(settings, parameters)
+        self._patience = settings.database_pool_timeout
+        self._singly = not settings.pgbouncer
+        """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
+
+        self.observers: list[Callable[[str, list[Any]], None]] = []
+        """Called with every statement and its parameters; for tests that count them or look at their plans."""
+
+    async def start(self) -> None:
+        """Open all connections, if the database is there, so that no request waits for one."""
+        await self.statements.warm_up()
+
+    async def rows(
+        self,
+        statement: Executable | Statement,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        by_value: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Run one statement as its own transaction; every row as a dict. `by_value` has it planned for its values.
+
+        Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
+        """
+        if not isinstance(statement, Statement):
+            statement = Statement(statement)
+        arguments = statement.arguments(parameters)
+        for observe in self.observers:
+            observe(statement.sql, arguments)
+        try:
+            try:
+                records = await self._records(statement, arguments, by_value=by_value)
+            except asyncpg.ReadOnlySQLTransactionError as refused:
+                records = await self._records_if_renewed(statement, arguments, by_value=by_value, refused=refused)
+        except Exception as error:
+            if (better := translated(error)) is None:
+                raise
+            raise better from error
+        names = tuple(records[0].keys()) if records else ()
+        # A quarter faster than `dict(record)`, which looks up each value by its name, or with `strict` said.
+        return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
+
+    async def _records(
+        self, statement: Statement, arguments: list[Any], *, by_value: bool = False
+    ) -> "list[asyncpg.Record]":
+        if by_value or not self._singly:
+            async with self.unit(by_value=by_value) as unit:
+                return await unit._records(statement, arguments)  # noqa: SLF001 - another of its own kind
+        connection = self.statements.take_idle() or await self.statements.take()
+        try:
+            records = await _fetched(connection, statement, arguments)
+        except BaseException as error:
+            self.statements.take_back(connection, error)
+            raise
+        self.statements.give_back(connection)
+        return records
+
+    async def _records_if_renewed(
+        self, statement: Statement, arguments: list[Any], *, by_value: bool, refused: Exception
+    ) -> "list[asyncpg.Record]":
+        """The records of a statement that a read-only server refused, and so has not begun, from one that is not."""
+        if not await self.statements.renewed():
+            raise refused
+        return await self._records(statement, arguments, by_value=by_value)
+
+    async def row(
+        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any] | None:
+        """Run one statement as its own transaction; its first row, or None."""
+        rows = await self.rows(statement, parameters)
+        return rows[0] if rows else None
+
+    async def one(
+        self, query: Callable[..., Executable], scope: Scope, *shape: Hashable, **values: Any
+    ) -> dict[str, Any]:
+        """The row of a statement that carries a scope's permission; where there is none, raise the scope's refusal.
+
+        `query` builds the statement from the scope's permission and `shape`, once for each; `values` are what it leaves
+        open besides the scope's own.
+        """
+        rows = await self.rows(prepared(query, scope.permission, *shape), {**scope.parameters, **values})
+        if not rows:
+            raise await scope.refusal(self)
+        return rows[0]
+
+    @asynccontextmanager
+    async def unit(self, *, by_value: bool = False) -> AsyncGenerator["Unit"]:
+        """This database for several statements that are one transaction: `async with database.unit() as unit`.
+
+        They are kept together when the block ends, and any exception undoes them all. Inside a unit, `unit.unit()` is a
+        part of it: undone alone if its exception is caught in between, and kept if the whole is kept. `by_value` has
+        its statements planned for their values.
+        """
+        unit = await self._begun(f"{self._opening}; {BY_VALUE}" if by_value else self._opening)
+        try:
+            try:
+                yield unit
+            except Exception:
+                if not unit.is_cut_off:
+                    await unit.command("ROLLBACK")
+                raise
+            await unit.command("COMMIT")
+        finally:
+            unit.give_back()
+
+    async def _begun(self, opening: str) -> "Unit":
+        """A unit that has begun, on a server that can be written to if there is one.
+
+        That a connection was lost while nobody used it costs a request no more than another one.
+        """
+        is_last = False
+        while True:
+            connection = self.statements.take_idle() or await self.statements.take()
+            unit = Unit(self, connection)
+            try:
+                with errors_translated():
+                    await unit.open(opening, self._patience)
+            except BaseException as error:
+                unit.give_back()
+                if is_last or not (isinstance(error, UnavailableError) and unit.is_lost):
+                    raise
+            else:
+                if is_last or not unit.is_read_only:
+                    return unit
+                # PostgreSQL tells with each answer. What only reads is welcome here.
+                if not await self.statements.renewed():
+                    return unit
+                unit.give_back()
+            is_last = True
+
+    @asynccontextmanager
+    async def part(self) -> AsyncGenerator["Database"]:
+        """This database for a single statement after whose failure others are to run, which only a unit has to arrange.
+
+        By itself such a statement is its own transaction, and undoes nothing but itself.
+        """
+        yield self
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.statements.close()
+
+
+async def _fetched(
+    connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
+) -> "list[asyncpg.Record]":
+    """The rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
+    records: list[asyncpg.Record]
+    if statement.is_rare:
+        unnamed = await connection.prepare(statement.sql, name="")
+        records = await unnamed.fetch(*arguments)
+    else:
+        records = await connection.fetch(statement.sql, *arguments)
+    return records
+
+
+class Unit(Database):
+    """The database within one transaction (`Database.unit`): all statements share it, one after the other."""
+
+    def __init__(self, outer: Database, connection: "asyncpg.Connection") -> None:
+        # Not the constructor's work again: the connections are those of the outer one.
+        vars(self).update(vars(outer))
+        self._connection = connection
+        self.is_cut_off = False
+        """Whether nobody knows what is still under way on the connection."""
+
+        self.is_lost = False
+        """Whether the connection was lost, and what was sent last was not carried out for that."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether PostgreSQL has said that nothing can be written here. PgBouncer does not pass that on."""
+        told = self._connection.get_settings()
+        return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
+
+    async def open(self, sql: str, patience: float) -> None:
+        """Begin the transaction."""
+        try:
+            await self._connection.execute(sql, timeout=patience)
+        except BaseException as error:
+            self.is_cut_off = not isinstance(error, asyncpg.PostgresError)
+            self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
+            # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
+            if self.is_lost or self._singly:
+                self.statements.note_error(self._connection, error)
+            raise
+
+    def give_back(self) -> None:
+        """Let others have the connection."""
+        connection = self._connection
+        # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
+        is_clean = not (self.is_cut_off or connection.is_closed() or connection.is_in_transaction())
+        (self.statements.give_back if is_clean else self.statements.discard)(connection)
+
+    async def command(self, sql: str) -> None:
+        """End the transaction, or begin or end a part of it."""
+        with errors_translated():
+            done = await self._whole(self._connection.execute(sql))
+        if sql == "COMMIT" and done != "COMMIT":
+            # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
+            raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
+
+    async def _records(
+        self,
+        statement: Statement,
+        arguments: list[Any],
+        *,
+        by_value: bool = False,  # noqa: ARG002 - what a unit runs finds its rows by ids
+    ) -> "list[asyncpg.Record]":
+        return await self._whole(_fetched(self._connection, statement, arguments))
+
+    async def _whole(self, answer: Awaitable[T]) -> T:
+        """What PostgreSQL answers, or refuses; anything else leaves the connection in a state that nobody knows."""
+        try:
+            return await answer
+        except BaseException as error:
+            self.is_cut_off |= not isinstance(error, asyncpg.PostgresError)
+            self.statements.note_error(self._connection, error)
+            raise
+
+    async def _records_if_renewed(
+        self,
+        statement: Statement,  # noqa: ARG002 - see below
+        arguments: list[Any],  # noqa: ARG002
+        *,
+        by_value: bool,  # noqa: ARG002
+        refused: Exception,
+    ) -> "list[asyncpg.Record]":
+        """Refuse it: its unit has begun elsewhere. The next one will begin where something can be written."""
+        await self.statements.renewed()
+        raise refused
+
+    @asynccontextmanager
+    async def unit(
+        self,
+        *,
+        by_value: bool = False,  # noqa: ARG002 - see `_records`
+    ) -> AsyncGenerator["Unit"]:
+        """A part of this unit."""
+        await self.command("SAVEPOINT part")
+        try:
+            yield self
+        except Exception:
+            if not self.is_cut_off:
+                await self.command("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+            raise
+        await self.command("RELEASE SAVEPOINT part")
+
+    @asynccontextmanager
+    async def part(self) -> AsyncGenerator["Database"]:
+        """A part of this unit."""
+        async with self.unit() as unit:
+            yield unit
+
+
+_UNIT = "taller.unit"
+
+
+def get_database(request: Request) -> Database:
+    """The application's database, or the unit in which this request is answered (`unit_of`)."""
+    database: Database = request.scope.get(_UNIT) or request.app.state.database
+    return database
+
+
+@asynccontextmanager
+async def unit_of(request: Request) -> AsyncGenerator[Unit]:
+    """A unit that takes in every statement which this request runs meanwhile by `DatabaseDep` or `get_database`."""
+    async with get_database(request).unit() as unit:
+        request.scope[_UNIT] = unit
+        try:
+            yield unit
+        finally:
+            del request.scope[_UNIT]
+
+
+async def _database(request: Request) -> Database:
+    # `async`, because FastAPI would run a plain function in a thread, for 180 µs a request.
+    return get_database(request)
+
+
+DatabaseDep = Annotated[Database, Depends(_database)]
+"""For handlers whose work is one statement, or a unit of several. Both are committed before the response is sent, so
+that a client never holds a 2xx for work that was not kept."""
+
+
+@contextmanager
+def errors_translated() -> Generator[None]:
+    """Turn what passes by itself (an outage, a timeout, a deadlock) into a 503 that says so."""
+    try:
+        yield
+    except Exception as error:
+        if (better := translated(error)) is None:
+            raise
+        raise better from error
+
+
+def translated(error: Exception) -> Exception | None:
+    """What to raise instead of this, if it passes by itself or is better known by another class."""
+    match error:
+        case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return UnavailableError()
+        case asyncpg.IntegrityConstraintViolationError():
+            return ConstraintError(getattr(error, "constraint_name", None))
+        case asyncpg.PostgresError():
+            return _by_state(getattr(error, "sqlstate", None))
+        case DBAPIError() if isinstance(error.driver_exception, Exception):
+            # Of migrations, which Alembic runs by SQLAlchemy's engine.
+            return translated(error.driver_exception)
+    return None
+
+
+def _by_state(state: str | None) -> UnavailableError | None:
+    if state == STATEMENT_CANCELLED:
+        return StatementTimeoutError()
+    if state == READ_ONLY:
+        return ReadOnlyError()
+    if state is not None and (state.startswith(PASSING_CLASSES) or state in PASSING_STATES):
+        return UnavailableError()
+    return None

@@ -1,0 +1,104 @@
+"""The schema's history: bring a database to the newest revision, and tell whether one is there.
+
+Alembic is imported where it works: a server process only asks which revision it needs, and would carry 10 MB for that.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database.database import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+ROOT = Path(__file__).resolve().parents[3]
+
+STATE = text("SELECT version_num, current_setting('transaction_read_only')::bool AS is_read_only FROM alembic_version")
+
+_REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"$', re.MULTILINE)
+
+
+class MigrationError(RuntimeError):
+    """Migrations cannot run here; the message tells the operator why."""
+
+
+def direct_url(settings: Settings) -> str:
+    """Where migrations run. Raises `MigrationError` if these settings do not lead to PostgreSQL itself."""
+    if settings.database_url is None:
+        raise MigrationError("TALLER_DATABASE_URL is not set.")
+    if settings.pgbouncer:
+        # One runner at a time is held by a lock that lasts as long as its connection.
+        raise MigrationError(
+            "migrations need PostgreSQL itself: for them, set TALLER_DATABASE_URL to its own address "
+            "and TALLER_PGBOUNCER=false."
+        )
+    return settings.database_url
+
+
+def alembic_config(url: str | None = None) -> "Config":
+    """Alembic's configuration from pyproject.toml, for one database."""
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    if url is not None:
+        config.attributes["url"] = url
+    return config
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done."""
+    from alembic import command  # noqa: PLC0415 - see above
+
+    command.upgrade(alembic_config(url), revision)
+
+
+def draft(url: str, name: str) -> Path:
+    """Write the next migration: what the models have and this database, which is at head, lacks. Returns its file."""
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.script import Script  # noqa: PLC0415 - see above
+
+    title = " ".join(name.split()).rstrip(".")
+    script = command.revision(
+        alembic_config(url),
+        f"{title[0].upper()}{title[1:]}.",
+        autogenerate=True,
+        # Numbers in a row: of two migrations drafted side by side, the second to be merged is told to move up.
+        rev_id=f"{int(head_revision()) + 1:04}",
+    )
+    assert isinstance(script, Script)
+    return Path(script.path)
+
+
+@cache
+def _revisions() -> tuple[str, frozenset[str]]:
+    found = [dict(_REVISION.findall(file.read_text())) for file in (ROOT / "alembic" / "versions").glob("*.py")]
+    known = frozenset(one["revision"] for one in found)
+    (head,) = known - {one.get("down_revision") for one in found}
+    return head, known
+
+
+def head_revision() -> str:
+    """The revision that this version of the application needs."""
+    return _revisions()[0]
+
+
+async def schema_state(database: Database) -> tuple[str, bool]:
+    """`current`, `behind`, or `ahead` (migrated by a newer release, which keeps what this one needs); and whether the
+    database can be written to.
+    """
+    try:
+        row = await database.row(STATE)
+    except asyncpg.UndefinedTableError:
+        row = None
+    head, known = _revisions()
+    if row is None:
+        return "behind", True
+    version = row["version_num"]
+    state = "current" if version == head else "behind" if version in known else "ahead"
+    return state, not row["is_read_only"]

@@ -1,0 +1,83 @@
+"""Housekeeping: what has expired is deleted in the background, a bounded number of rows at a time."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, delete, func, literal, literal_column, select
+
+from app.core.database.database import Database
+from app.core.database.models import Base
+from app.core.database.statements import Statement
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING = "housekeeping"
+"""The name of the background task."""
+
+EVERY = 600.0
+"""Seconds between two rounds."""
+
+STEP = 1_000
+"""Rows that one statement deletes at most."""
+
+
+@dataclass(frozen=True)
+class Expired:
+    """Rows that nobody needs any longer."""
+
+    model: type[Base]
+    condition: ColumnElement[bool]
+
+
+class Housekeeping:
+    """Deletes what has expired, for as long as the application runs; one for each process."""
+
+    def __init__(self, database: Database, expired: Iterable[Expired], *, every: float = EVERY) -> None:
+        self._database = database
+        self._every = every
+        self._steps = [deletion(rows) for rows in expired]
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name=HOUSEKEEPING)
+
+    async def stop(self) -> None:
+        """End, whatever is under way: what is left is deleted next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def purge(self) -> None:
+        """Delete what has expired by now."""
+        for step in self._steps:
+            await delete_all(self._database, step)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self.purge()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next round may succeed
+                logger.warning("cannot delete what has expired: %s", error)
+
+
+def deletion(expired: Expired) -> Executable:
+    """Delete a bounded number of rows, of those that no other process is deleting and no request is changing."""
+    place: ColumnElement[Any] = literal_column("ctid")
+    rows = select(place).select_from(expired.model).where(expired.condition).limit(STEP)
+    locked = rows.with_for_update(skip_locked=True).scalar_subquery()
+    return delete(expired.model).where(place == func.any(func.array(locked))).returning(literal(1))
+
+
+async def delete_all(
+    database: Database, step: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Repeat a `deletion` until nothing is left for it."""
+    deleted = STEP
+    while deleted == STEP:
+        deleted = len(await database.rows(step, parameters))

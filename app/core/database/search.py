@@ -1,0 +1,81 @@
+"""Full-text search: the words of rows, and the queries that people write.
+
+The functions are the database's (revision 0018), because the indexes are made of them. Words in an index may begin with
+the id of what contains them, so that a search within that meets no words of others (docs/decisions/0025-own-words.md).
+"""
+
+from typing import Any
+
+from sqlalchemy import REAL, ColumnElement, Text, func, literal_column
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+
+from app.core.addresses import address_of, connect
+from app.core.database.statements import given
+
+INDEXES = ("tasks_words_idx", "projects_words_idx")
+"""What has to be built anew when words become other words."""
+
+PENDING_WORDS = {"gin_pending_list_limit": 64}
+"""In kB: words written lately, through all of which every search reads, whoever wrote them. The least that there is."""
+
+_KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
+"""What the parser calls words, as against numbers, addresses and the like, which no dictionary changes."""
+
+_TERMS = func.search_terms(given("q", Text), type_=TSQUERY)
+
+
+def words_of(title: Any, body: Any) -> ColumnElement[Any]:
+    """What is searched of a row; the title weighs more."""
+    return func.search_words(title, body, type_=TSVECTOR)
+
+
+def words_in(words: ColumnElement[Any], container: Any) -> ColumnElement[Any]:
+    """The same words, each told from the same word of every other container."""
+    return func.search_words_in(words, container, type_=TSVECTOR)
+
+
+def found(words: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Holds for words among which are those that `q` asks for."""
+    return words.bool_op("@@")(_TERMS)
+
+
+def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same words, in a form in which no index serves them: it would be read for what is not the caller's."""
+    return words.op("||")(literal_column("''::tsvector", TSVECTOR))
+
+
+def found_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]:
+    """Holds for words of this container (`words_in`) among which are those that `q` asks for."""
+    return words.bool_op("@@")(func.search_terms_in(_TERMS, container, type_=TSQUERY))
+
+
+def relevance(words: ColumnElement[Any]) -> ColumnElement[float]:
+    """How well words answer `q`."""
+    return func.ts_rank(words, _TERMS, type_=REAL)
+
+
+class UnknownDictionaryError(ValueError):
+    """The server has no text search dictionary of this name."""
+
+
+async def use_dictionary(url: str, dictionary: str) -> bool:
+    """Let a dictionary decide what words are, and build the indexes anew while others read and write; whether that was
+    needed. Until it is done, searches find too little. Can be repeated where it was cut off.
+    """
+    connection = await connect(address_of(url), timeout=60)
+    try:
+        if not await connection.fetchval("SELECT count(*) FROM pg_ts_dict WHERE dictname = $1", dictionary):
+            raise UnknownDictionaryError(dictionary)
+        # Written when all is done: an index that is not finished must not pass for one.
+        done = "SELECT obj_description('taller'::regconfig, 'pg_ts_config')"
+        if (await connection.fetchval(done) or "simple") == dictionary:
+            return False
+        await connection.execute(
+            f'ALTER TEXT SEARCH CONFIGURATION taller ALTER MAPPING FOR {_KINDS} WITH "{dictionary}"'
+        )
+        for index in INDEXES:
+            await connection.execute(f"REINDEX INDEX CONCURRENTLY {index}")
+        await connection.execute(f"COMMENT ON TEXT SEARCH CONFIGURATION taller IS '{dictionary}'")
+    finally:
+        await connection.close()
+    return True

@@ -1,0 +1,166 @@
+"""SQL that is written with SQLAlchemy and compiled once.
+
+Building and compiling a statement costs more than PostgreSQL needs to run it. So the hot ones are functions of what
+changes their text (the kind of caller, the columns that are set), with `given` in the place of every value; they are
+built once for each such shape.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Date, Dialect, Executable, Select, TextClause, bindparam
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+from app.core.database.models import Base
+
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
+"""A column, as Core or as a mapped class knows it."""
+
+Rows = Select[*tuple[Any, ...]]
+"""A statement that returns rows, whatever their columns."""
+
+MAX_PREPARED = 400
+"""Statements that are kept compiled. Some dozens are common; of what clients can compose there are thousands."""
+
+FEW = 5
+"""So often a statement of some shape is asked for before it counts as common (see `Statement.is_rare`)."""
+
+
+class _WrittenDate(Date):
+    """Days are given as text: asyncpg takes the first and the last that Python knows for infinity, and stores that."""
+
+    render_bind_cast = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
+        """Return what makes of a day its text."""
+        return lambda day: None if day is None else day.isoformat()
+
+
+class _Compiler(PGCompiler_asyncpg):
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        if isinstance(getattr(dbapi_type, "item_type", dbapi_type), Date):
+            array = "[]" if isinstance(dbapi_type, ARRAY) else ""
+            return f"{sqltext}::TEXT{array}::DATE{array}"
+        cast: str = super().render_bind_cast(type_, dbapi_type, sqltext)  # type: ignore[no-untyped-call]
+        return cast
+
+
+class _Dialect(PGDialect_asyncpg):
+    statement_compiler = _Compiler
+    colspecs = {**PGDialect_asyncpg.colspecs, Date: _WrittenDate}  # noqa: RUF012 - as SQLAlchemy's own
+    supports_statement_cache = True
+
+
+_DIALECT: Dialect = _Dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
+_OPEN: Final = object()
+_PREFIX = "new_"
+
+
+def given(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
+    """A value that is given when the statement runs."""
+    return bindparam(name, _OPEN, type_)
+
+
+def fixed(value: Any) -> BindParameter[Any]:
+    """A value, or a list of them for IN, that is the same each time and so part of the statement's text."""
+    return bindparam(None, value, expanding=isinstance(value, list), literal_execute=True)
+
+
+def given_columns(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
+    """Values for these columns of a row that is written, each given when the statement runs (see `prefixed`)."""
+    columns = model.__table__.c
+    return {name: given(_PREFIX + name, columns[name].type) for name in names}
+
+
+def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for `given_columns`. SQLAlchemy keeps the columns' own names to itself."""
+    return {_PREFIX + name: value for name, value in values.items()}
+
+
+class Statement:
+    """SQL with numbered parameters, and where each parameter's value comes from."""
+
+    __slots__ = ("_parameters", "sql", "uses")
+
+    def __init__(self, statement: Executable) -> None:
+        # SQLAlchemy's `Executable` does not say that it compiles, but every statement does.
+        element: Any = statement
+        # Written out: IN lists, whose length is part of the text. Literal SQL has none.
+        options = {} if isinstance(element, TextClause) else {"render_postcompile": True}
+        compiled = element.compile(dialect=_DIALECT, compile_kwargs=options)
+        assert isinstance(compiled, SQLCompiler)
+        if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
+            raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")
+        self.sql = str(compiled)
+        self.uses: int | None = None
+        values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
+        self._parameters = [
+            (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
+            if name in compiled.binds
+            # One element of an IN list, which is written out.
+            else (name, values[name], None)
+            for name in compiled.positiontup or ()
+        ]
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is not worth that every connection keeps it: it is one of many shapes and was hardly asked for."""
+        return self.uses is not None and self.uses <= FEW
+
+    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of their numbers. Raises `KeyError` for one that is not given."""
+        values = []
+        for name, constant, process in self._parameters:
+            value = parameters[name] if constant is _OPEN else constant
+            values.append(value if process is None else process(value))
+        return values
+
+
+class Prepared:
+    """Statements that were built and compiled once for each shape, as long as they are asked for more than others.
+
+    By how often and not by when: a client that goes through many shapes pushes out its own.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: dict[Hashable, Statement] = {}
+
+    def __call__(self, build: Callable[..., Executable], *shape: Hashable) -> Statement:
+        """The statement that `build` makes of this shape."""
+        key = (build, *shape)
+        statement = self._kept.get(key)
+        if statement is None:
+            statement = Statement(build(*shape))
+            statement.uses = 0
+            if len(self._kept) >= self._size:
+                self._shed()
+            self._kept[key] = statement
+        assert statement.uses is not None, "counted from the start"
+        statement.uses += 1
+        return statement
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._kept.clear()
+
+    def _shed(self) -> None:
+        """Forget the quarter that was asked for least, of equals what came first; and as many uses of the others, so
+        that what was common once does not stay for good.
+        """
+        by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses or 0)
+        forgotten = self._size // 4
+        dropped = by_uses[forgotten - 1][1].uses or 0
+        self._kept = dict(by_uses[forgotten:])
+        for statement in self._kept.values():
+            statement.uses = (statement.uses or 0) - dropped
+
+
+prepared = Prepared(MAX_PREPARED)
+"""The statement that a function makes of a shape: `prepared(build, *shape)`."""

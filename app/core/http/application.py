@@ -1,0 +1,31 @@
+"""FastAPI, with only those layers around its operations that have something to do here.
+
+FastAPI's own stack also asks on every request whether somebody traces it, catches errors that `RequestMiddleware`
+answers, opens an exit stack that nothing enters, and walks a router that has one route
+(docs/decisions/0019-what-a-request-costs.md).
+"""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Application(FastAPI):
+    """Answers requests by the only route of its router (`app.core.http.routing.Dispatcher`)."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers that were added, the last one outermost; the route, which also answers refusals."""
+        stack: ASGIApp
+        (stack,) = self.router.routes
+        for layer, arguments, options in reversed(self.user_middleware):
+            stack = layer(stack, *arguments, **options)
+        return stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or start and stop."""
+        scope["app"] = self
+        if scope["type"] != "http":
+            await self.router(scope, receive, send)
+            return
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)

@@ -1,0 +1,232 @@
+"""How an operation runs: its inputs are read, its dependencies and its handler are called, its result is answered.
+
+FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
+prepares for streams, forms and telemetry. Here all of that is known when the route is made, so the walk is planned
+once, and every operation is of a kind that can be planned. docs/decisions/0011-the-short-way.md has the measurements.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, get_origin
+
+from fastapi import Request, Response
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import ResponseValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from starlette.datastructures import QueryParams
+
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
+from app.core.http.problems import field_errors
+from app.core.http.timestamps import may_have_whole_seconds, with_fractions
+from app.core.json_body import body_of, read_json
+from app.core.preconditions.responses import answered, tagger
+
+Handler = Callable[[Request], Awaitable[Response]]
+Query = QueryParams | Mapping[str, str]
+Reader = Callable[[Request, Query, bytes], Any]
+"""Reads one input of a request. Raises `ValidationError`."""
+
+
+class UnplannedRouteError(TypeError):
+    """An operation uses what only FastAPI's own way could run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: dependencies must be coroutine functions without `yield`, the query parameters one pydantic "
+            "model and the body another, and the response class FastAPI's default"
+        )
+
+
+class _Step:
+    """One call of a dependency, or of the handler itself: what it is given, by name."""
+
+    def __init__(self, dependant: Dependant) -> None:
+        self.call: Any = dependant.call
+        self.request = dependant.request_param_name
+        self.response = dependant.response_param_name
+        self.results: list[tuple[str, int]] = []
+        """Arguments that are results of earlier steps, by their number."""
+
+        self.inputs: list[tuple[str, int]] = []
+        """Arguments that are inputs of the request, by their number."""
+
+
+class _Plan:
+    """The inputs that a request must have, and the steps that use them, each after those that it needs."""
+
+    def __init__(self, dependant: Dependant) -> None:
+        self.steps: list[_Step] = []
+        self.inputs: list[tuple[tuple[str, ...], Reader]] = []
+        """Each input, after the place that its errors name: `path` and its name, `query` or `body`."""
+
+        self.reads_body = False
+        self._known: dict[int, int] = {}
+        self.is_possible = self._add(dependant) is not None
+
+    def _add(self, node: Dependant) -> int | None:
+        if id(node.call) in self._known:
+            return self._known[id(node.call)]
+        if not _is_ordinary(node):
+            return None
+        step = _Step(node)
+        for dependency in node.dependencies:
+            number = self._add(dependency)
+            if number is None:
+                return None
+            if dependency.name is not None:
+                step.results.append((dependency.name, number))
+        inputs: list[tuple[str, tuple[str, ...], Reader]]
+        inputs = [(field.name, ("path", field.alias), _path_reader(field)) for field in node.path_params]
+        inputs += [(field.name, ("query",), _query_reader(_model(field))) for field in node.query_params]
+        inputs += [(field.name, ("body",), _body_reader(_model(field))) for field in node.body_params]
+        self.reads_body = self.reads_body or bool(node.body_params)
+        for name, place, reader in inputs:
+            step.inputs.append((name, len(self.inputs)))
+            self.inputs.append((place, reader))
+        self.steps.append(step)
+        self._known[id(node.call)] = len(self.steps) - 1
+        return len(self.steps) - 1
+
+
+def short_way(route: APIRoute) -> Handler:
+    """Return what runs a route's operation. Raises `UnplannedRouteError` for one that is not of the ordinary kind."""
+    plan = _Plan(route.dependant)
+    if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
+        raise UnplannedRouteError(route.name)
+    answer = _answering(route)
+
+    async def handler(request: Request) -> Response:
+        body = body_of(request) if plan.reads_body else b""
+        query = request.query_params if request.scope["query_string"] else {}
+        inputs: list[Any] = []
+        errors: list[FieldError] = []
+        for place, read in plan.inputs:
+            try:
+                inputs.append(read(request, query, body))
+            except ValidationError as error:
+                errors += field_errors(error, *place)
+        if errors:
+            raise InvalidRequestError(errors=errors[:MAX_REPORTED_ERRORS])
+        results: list[Any] = []
+        response: Response | None = None
+        for step in plan.steps:
+            arguments = {name: inputs[number] for name, number in step.inputs}
+            for name, number in step.results:
+                arguments[name] = results[number]
+            if step.request is not None:
+                arguments[step.request] = request
+            if step.response is not None:
+                response = response or Response()
+                arguments[step.response] = response
+            results.append(await step.call(**arguments))
+        return answer(request, results[-1], response)
+
+    return handler
+
+
+def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
+    """What makes a response of the handler's result, and of the headers and the status that it may have set."""
+    field, status_code = route.response_field, route.status_code or 200
+    media_type = None if field is None else "application/json"
+    tag = tagger(route)
+    # FastAPI's and pydantic's own ways to these pass a dozen options on, for a microsecond.
+    adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
+    may_be_whole = may_have_whole_seconds(None if field is None else field.field_info.annotation)
+
+    def answer(request: Request, result: Any, response: Response | None) -> Response:
+        if isinstance(result, Response):
+            return result if tag is None else answered(request, result, tag(None, bytes(result.body)))
+        content, value = b"", None
+        if adapter is not None:
+            try:
+                value = adapter.validator.validate_python(result, from_attributes=True)
+            except ValidationError as error:
+                raise ResponseValidationError(errors=error.errors(), body=result) from error
+            content = adapter.serializer.to_json(value, by_alias=True)
+            if may_be_whole(value):
+                content = with_fractions(content)
+        made = Response(content, status_code, media_type=media_type)
+        if response is not None:
+            if response.status_code != _UNSET_STATUS:
+                made.status_code = response.status_code
+            made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
+        return made if tag is None else answered(request, made, tag(value, content))
+
+    return answer
+
+
+def _answers_ordinarily(route: APIRoute) -> bool:
+    return (
+        (isinstance(route.response_class, DefaultPlaceholder) or route.response_field is None)
+        and not route.is_json_stream
+        and not route.is_sse_stream
+    )
+
+
+_LENGTH = b"content-length"
+_UNSET_STATUS = 200
+"""What a new `Response` says; handlers only ever set another."""
+
+
+def _is_ordinary(node: Dependant) -> bool:
+    call = node.call
+    # An instance is called by its class's `__call__`.
+    is_coroutine = any(inspect.iscoroutinefunction(kind) for kind in (call, type(call).__call__))
+    return (
+        is_coroutine
+        and not inspect.isasyncgenfunction(call)
+        and node.concurrency is None
+        and not (node.header_params or node.cookie_params)
+        and node.http_connection_param_name is None
+        and node.background_tasks_param_name is None
+        and node.security_scopes_param_name is None
+        and all(_is_model(field.field_info.annotation) for field in (*node.query_params, *node.body_params))
+    )
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _model(field: Any) -> type[BaseModel]:
+    model: type[BaseModel] = field.field_info.annotation
+    return model
+
+
+def _path_reader(field: Any) -> Reader:
+    alias, validator = field.alias, field._type_adapter.validator  # noqa: SLF001 - it has no public name
+
+    def read(request: Request, _query: Query, _body: bytes) -> Any:
+        return validator.validate_python(request.scope["path_params"][alias])
+
+    return read
+
+
+def _query_reader(model: type[BaseModel]) -> Reader:
+    repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
+
+    # Which parameters there may be, and how often, was checked before (`app.core.http.routing`).
+    def read(_request: Request, query: Query, _body: bytes) -> Any:
+        values: dict[str, Any] = dict(query)
+        for name in repeatable:
+            if isinstance(query, QueryParams) and name in values:
+                values[name] = query.getlist(name)
+        return model.model_validate(values)
+
+    return read
+
+
+def is_collection(field: FieldInfo) -> bool:
+    """Whether a parameter may be repeated."""
+    return get_origin(field.annotation) in {list, set, tuple}
+
+
+def _body_reader(model: type[BaseModel]) -> Reader:
+    def read(_request: Request, _query: Query, body: bytes) -> Any:
+        # No body at all is no JSON object either, and that is the clearer complaint.
+        return model.model_validate(read_json(body) if body else None)
+
+    return read

@@ -1,0 +1,372 @@
+"""The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
+
+import copy
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from app.core.errors import (
+    PROBLEM_MEDIA_TYPE,
+    AppError,
+    InternalError,
+    ReadOnlyError,
+    StatementTimeoutError,
+    UnavailableError,
+    problem_document,
+)
+from app.core.guards import Guard, guards_of
+from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
+from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
+from app.core.preconditions.responses import tagger
+
+_JSON = "application/json"
+_SCHEMAS = "#/components/schemas/"
+_EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Why a request was not fulfilled (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "description": "Leads to the code's documentation."},
+        "title": {"type": "string", "description": "What went wrong, the same for every problem of this code."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What went wrong this time, or what to do about it."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "The path that was asked for."},
+        "code": {"type": "string", "description": "The stable name of this kind of problem, for programs."},
+        "request_id": {"type": "string", "description": "Names this request in the service's log."},
+        "errors": {
+            "type": "array",
+            "description": "Each value that was refused.",
+            "items": {"$ref": "#/components/schemas/FieldError"},
+        },
+    },
+}
+PROBLEM_WITHIN: dict[str, Any] = {"type": "object", "format": "problem"}
+"""The schema of a problem within another answer, until the document has one to refer to."""
+
+FIELD_ERROR_SCHEMA: dict[str, Any] = {
+    "title": "FieldError",
+    "description": "What is wrong with one value.",
+    "type": "object",
+    "required": ["detail", "code"],
+    "properties": {
+        "pointer": {"type": "string", "description": "Where in the body (RFC 6901)."},
+        "parameter": {"type": "string", "description": "Which parameter of the path, query or header."},
+        "detail": {"type": "string", "description": "What is wrong, in words."},
+        "code": {"type": "string", "description": "What is wrong, for programs."},
+    },
+}
+
+# What comes with every answer of a status, beside its body.
+_RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
+_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
+    "304": ("ETag", {"description": "The tag of what you have.", "schema": {"type": "string"}}),
+    "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
+    "412": ("ETag", {"description": "The tag that it has now.", "schema": {"type": "string"}}),
+    "429": ("Retry-After", _RETRY_AFTER),
+    "503": ("Retry-After", _RETRY_AFTER),
+}
+
+
+_LINK = {
+    "description": "Where the `first`, `prev` and `next` page are, as far as there are such and room (RFC 8288).",
+    "schema": {"type": "string"},
+}
+
+_ETAG = {"description": "Its tag.", "required": True, "schema": {"type": "string"}}
+
+# What comes with every answer.
+_REQUEST_ID_HEADER = {
+    "description": "Names this request in the service's log: as it was sent, if that can be logged, else a new name.",
+    "required": True,
+    "schema": {"type": "string"},
+}
+
+_COMMON_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": _REQUEST_ID_HEADER,
+    # Where requests are limited.
+    "RateLimit-Policy": {
+        "description": "The policy by which this request was counted: it allows `q` requests in `w` seconds. Absent "
+        "where requests are not limited.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=[0-9]+;w=[0-9]+$'},
+        "example": '"default";q=1200;w=60',
+    },
+    "RateLimit": {
+        "description": "`r` requests are left; in `t` seconds it will be all of them again. Absent where requests are "
+        "not limited.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
+        "example": '"default";r=1193;t=41',
+    },
+}
+
+
+def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of these errors: by status, one example for each code."""
+    by_status: dict[int, dict[str, type[AppError]]] = {}
+    for error in errors:
+        by_status.setdefault(error.status, {})[error.code] = error
+    return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
+
+
+def merged(
+    common: dict[int | str, dict[str, Any]], own: dict[int | str, dict[str, Any]]
+) -> dict[int | str, dict[str, Any]]:
+    """What every operation of a kind answers, and what this one does besides, in one `responses=`."""
+    result = common | own
+    for status in common.keys() & own.keys():
+        examples = {
+            code: example
+            for responses in (common, own)
+            for code, example in responses[status]["content"][PROBLEM_MEDIA_TYPE]["examples"].items()
+        }
+        result[status] = _problem_response([AppError.catalogue[code] for code in examples])
+    return result
+
+
+def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
+    return {
+        "description": "; or ".join(dict.fromkeys(error.title for error in errors)),
+        "content": {
+            PROBLEM_MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {error.code: {"value": _example(error)} for error in errors},
+            }
+        },
+    }
+
+
+def _example(error: type[AppError]) -> dict[str, Any]:
+    instance = AppError.__new__(error)
+    AppError.__init__(instance)
+    return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_ID)
+
+
+def install_openapi(
+    app: FastAPI,
+    routes: Iterable[APIRoute],
+    tags: list[dict[str, Any]],
+    security_schemes: Mapping[str, Any],
+    *,
+    prefix: str = "",
+) -> None:
+    """Let `app.openapi()` describe these routes, in this order. Clients put `prefix` before each path."""
+    listed = list(routes)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, listed, tags, _under(prefix, security_schemes))
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
+
+
+def _under(prefix: str, security_schemes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ways of signing in, with a prefix before the addresses of tokens, which no `servers` applies to."""
+    schemes = copy.deepcopy(dict(security_schemes))
+    for scheme in schemes.values():
+        for flow in scheme.get("flows", {}).values():
+            flow["tokenUrl"] = prefix + flow["tokenUrl"]
+    return schemes
+
+
+def _document(
+    app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        license_info=app.license_info,
+        servers=app.servers,
+        routes=routes,
+        tags=tags,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
+    for error in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(error, None)
+    document = _named_by_title(document)
+    schemas = document["components"]["schemas"]
+    document["components"]["securitySchemes"] = dict(security_schemes)
+    for route in routes:
+        if route.include_in_schema:
+            for method in route.methods or ():
+                _secure(document["paths"][route.path_format][method.lower()], guards_of(route))
+                _condition(document["paths"][route.path_format][method.lower()], method, route)
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                _describe_body(operation["requestBody"], method, schemas)
+            _finish(operation)
+            _describe_list(operation)
+    for schema in schemas.values():
+        _tidy(schema)
+    document["components"]["headers"] = _COMMON_HEADERS
+    document["components"]["responses"] = _shared_responses(document)
+    return document
+
+
+def _shared_responses(document: dict[str, Any]) -> dict[str, Any]:
+    """Let operations refer to the responses to what goes wrong, which are a few dozen for all of them; return those."""
+    shared: dict[str, Any] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status >= "3":
+                    name = _response_name(status, response, shared)
+                    shared[name] = response
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(shared.items()))
+
+
+def _response_name(status: str, response: dict[str, Any], taken: Mapping[str, Any]) -> str:
+    """Return the name of a response: of its problems' codes, or of its status where they are many."""
+    codes = response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", ())
+    words = "_".join(codes) if 0 < len(codes) <= 3 else HTTPStatus(int(status)).phrase
+    name = re.sub(r"[^A-Za-z]", "", words.replace("_", " ").title())
+    number = 1
+    while taken.get(numbered := name if number == 1 else f"{name}{number}", response) != response:
+        number += 1
+    return numbered
+
+
+def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
+    """Say how to sign in for this, and what is needed."""
+    # None at all is said as well: a document leaves no doubt whether it was forgotten.
+    operation["security"] = [dict(way) for guard in guards for way in guard.security]
+    needs = " ".join(guard.needs for guard in guards if guard.needs)
+    operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
+
+
+def _describe_list(operation: dict[str, Any]) -> None:
+    """Say how a list is paged, and that it links to its other pages."""
+    if "cursor" not in {parameter["name"] for parameter in operation.get("parameters", ())}:
+        return
+    for parameter in operation["parameters"]:
+        if parameter["name"] == "page":
+            # Generated clients send a default along, and a page is not asked for by number and by cursor at once.
+            parameter["schema"].pop("default", None)
+    answer = operation["responses"]["200"]
+    answer.setdefault("headers", {})["Link"] = _LINK
+
+
+def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
+    """Say which answers are tagged, and what the request can make depend on the tag."""
+    is_tagged = tagger(route) is not None
+    if is_tagged:
+        answer = operation["responses"][str(route.status_code or 200)]
+        answer.setdefault("headers", {})["ETag"] = _ETAG
+    if is_tagged and method == "GET":
+        operation["responses"]["304"] = {"description": "You have it already"}
+        operation["responses"] |= {str(status): said for status, said in problems(PreconditionFailedError).items()}
+        otherwise = "the answer is 304, without a body"
+    elif any(guard.is_conditional for guard in guards_of(route)):
+        otherwise = "nothing is done and the answer is 412"
+    else:
+        return
+    said = {
+        IF_MATCH: "Entity tags, or `*`: if the current one is none of them, nothing is done and the answer is 412.",
+        IF_NONE_MATCH: f"Entity tags, or `*`: if the current one is among them, {otherwise}.",
+    }
+    operation.setdefault("parameters", []).extend(
+        {"name": name, "in": "header", "required": False, "description": description, "schema": dict(_TAGS)}
+        for name, description in said.items()
+    )
+
+
+_TAGS = {
+    "type": "string",
+    "maxLength": MAX_HEADER_BYTES,
+    "pattern": f"^(?:{PATTERN})$",
+    "examples": ['"t1"', '"t1", W/"t2"', "*"],
+}
+
+
+def _named_by_title(document: dict[str, Any]) -> dict[str, Any]:
+    """Name every schema by its title: pydantic calls a page of tasks `Page_TaskRead_`, and so would clients."""
+    schemas: dict[str, dict[str, Any]] = document["components"]["schemas"]
+    titles = {name: schema.get("title", name) for name, schema in schemas.items()}
+    document["components"]["schemas"] = {titles[name]: schema for name, schema in schemas.items()}
+    renamed: dict[str, Any] = _replaced(document, {_SCHEMAS + name: _SCHEMAS + titles[name] for name in titles})
+    return renamed
+
+
+def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _replaced(item, texts) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, texts) for item in value]
+    return texts.get(value, value) if isinstance(value, str) else value
+
+
+def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -> None:
+    """Describe a body as JSON with a named schema, and say in words how else it may be sent.
+
+    Generated clients get one function with one class from that. From several media types they make a function for each,
+    or a union, or code that cannot be imported (docs/decisions/0028-generated-clients.md).
+    """
+    content: dict[str, dict[str, Any]] = body["content"]
+    others = [media_type for media_type in content if media_type != _JSON]
+    if method == "patch":
+        others.append("application/merge-patch+json")
+    if others:
+        body["description"] = f"As JSON. {' and '.join(f'`{other}`' for other in others)} will do as well."
+    body["content"] = {_JSON: content[_JSON]}
+    if (name := content[_JSON]["schema"].get("title")) is not None:
+        schemas[name] = content[_JSON]["schema"]
+        content[_JSON]["schema"] = {"$ref": _SCHEMAS + name}
+
+
+def _tidy(schema: dict[str, Any]) -> None:
+    members = schema.get("properties", {})
+    for name, member in members.items():
+        # The name once more, in other letters.
+        member.pop("title", None)
+        if member.get("format") == PROBLEM_WITHIN["format"]:
+            members[name] = {"$ref": f"{_SCHEMAS}Problem"}
+    # pydantic sorts the members of examples by name; the schema's own order reads better.
+    for example in schema.get("examples", ()):
+        example.update({name: example.pop(name) for name in members if name in example})
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
+        # generated for it.
+        parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
+        for repeated in ("title", "description"):
+            parameter["schema"].pop(repeated, None)
+        if parameter["schema"].get("default") == []:
+            # An empty list cannot be sent in a query.
+            del parameter["schema"]["default"]
+    responses: dict[str, Any] = operation["responses"]
+    if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
+        # FastAPI adds its own to operations with parameters; this service answers 400.
+        responses.pop("422", None)
+    takes_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
+    for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
+        responses.setdefault(str(status), response)
+    for status, response in responses.items():
+        headers = response.setdefault("headers", {})
+        if status in _HEADERS:
+            name, header = _HEADERS[status]
+            headers[name] = {"required": True, **header}
+        if takes_key and status.startswith("2"):
+            headers[REPLAYED] = REPLAYED_HEADER
+        if takes_key and status == "409":
+            # Where waiting helps.
+            headers["Retry-After"] = _RETRY_AFTER
+        headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})
+    operation["responses"] = {
+        status: {**response, "description": response.get("description") or HTTPStatus(int(status)).phrase}
+        for status, response in sorted(responses.items())
+    }

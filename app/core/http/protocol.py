@@ -1,0 +1,355 @@
+"""HTTP as it arrives: uvicorn's protocol on llhttp, with bounds in bytes, lines and seconds on what a client may send.
+
+llhttp refuses every framing that two readers could understand differently. What is left to do here, and why, is in
+docs/decisions/0022-the-edge.md; `tests/core/http/test_protocol.py` talks bytes to each rule.
+"""
+
+import asyncio
+import json
+from enum import Enum, auto
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, problem_document
+from app.core.ids import uuid7
+
+MAX_HEAD_BYTES = 65_536
+"""Request line and headers together, give or take a piece; also what may surround the pieces of a chunked body."""
+
+MAX_HEADER_LINES = 100
+"""Header lines of a request; as many trailer lines, which nobody reads."""
+
+CHUNK_ALLOWANCE = 16
+"""Bytes of size and line ends that a chunk may have around it."""
+
+PIECE = 4096
+"""Bytes that are parsed at a time: the requests in one piece are queued, what follows waits until they are answered."""
+
+LINGER = 5.0
+"""Seconds in which a client may take the rest of an answer after its connection is closed."""
+
+
+class MalformedRequestError(AppError):
+    """The request breaks the syntax of HTTP/1.1, or leaves open where it ends. The connection is closed."""
+
+    status = 400
+    code = "malformed_request"
+    title = "The request is not HTTP"
+
+
+class RequestTimeoutError(AppError):
+    """The request did not arrive in time. The connection is closed; send the request again."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The request took too long to arrive"
+
+
+class HeadTooLargeError(AppError):
+    """The request line and the headers may have 64 KiB and 100 lines. The connection is closed."""
+
+    status = 431
+    code = "head_too_large"
+    title = "The request's head is too large"
+
+
+class TransferCodingError(AppError):
+    """The only transfer coding that is read is `chunked`, in HTTP/1.1. The connection is closed."""
+
+    status = 501
+    code = "transfer_coding_not_implemented"
+    title = "Unknown transfer coding"
+
+
+class _Stage(Enum):
+    """How far the newest request has arrived."""
+
+    HEAD = auto()
+    BODY = auto()
+    COMPLETE = auto()
+
+
+# An enumeration's members are slow to look up.
+_HEAD, _BODY, _COMPLETE = _Stage
+
+
+class _Flow(FlowControl):
+    """Reads nothing more while requests are queued, although the one that is answered asks for its body."""
+
+    is_held = False
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests are queued."""
+        if not self.is_held:
+            super().resume_reading()
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. Requests are answered in the order in which they came, then what cannot be read is refused."""
+
+    flow: _Flow  # ty: ignore[incompatible-mutable-override] # of our own kind
+    parser: httptools.HttpRequestParser
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        head_timeout: float,
+        body_timeout: float,
+        prefix: str = "",
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        # Not the parser of uvicorn, which goes on after a request that says `Connection: close`.
+        self.parser = httptools.HttpRequestParser(self)
+        self._timeouts = {_HEAD: head_timeout, _BODY: body_timeout}
+        self._prefix = prefix
+        self._stage = _COMPLETE
+        self._overhead = 0
+        """Bytes since the head began, or around the pieces of its body, that nothing accounts for."""
+        self._codings: list[bytes] = []
+        self._hosts = 0
+        self._unparsed = memoryview(b"")
+        self._unanswered = 0
+        self._is_ended = False
+        """Whether nothing more is read."""
+        self._refusal: AppError | None = None
+        """What is said when all requests before it are answered."""
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ends = float("inf")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Wait for the first request, but not for ever."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._limit(self.timeout_keep_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the running request."""
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # ty: ignore[incompatible-method-override] # as in asyncio
+        """Answer what has arrived before the connection is closed: the client may still read."""
+        is_waiting = self._unanswered > 0 and self._stage is not _BODY
+        if is_waiting:
+            self.cycle.keep_alive = False
+            self._is_ended = True
+        return is_waiting
+
+    # What arrives
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, a piece at a time, up to a request that has to wait for its turn."""
+        if self._is_ended:
+            return
+        if self._unparsed or len(data) > PIECE:
+            self._unparsed = memoryview(bytes(self._unparsed) + data)
+            self._parse_on()
+        else:
+            self._parse(data)
+        if self.pipeline:
+            self._hold()
+
+    def _parse_on(self) -> None:
+        while self._unparsed and not self.pipeline and not self._is_ended:
+            piece, self._unparsed = self._unparsed[:PIECE], self._unparsed[PIECE:]
+            self._parse(piece)
+
+    def _hold(self) -> None:
+        self.flow.pause_reading()
+        self.flow.is_held = True
+
+    def _parse(self, piece: bytes | memoryview) -> None:
+        self._overhead += len(piece)
+        try:
+            while piece and not self._is_ended:
+                try:
+                    self.parser.feed_data(piece)
+                    break
+                except httptools.HttpParserUpgrade as offer:
+                    piece = memoryview(piece)[offer.args[0] :]
+                    if not self._is_ended:
+                        self._decline_upgrade()
+        except httptools.HttpParserError as error:
+            reason = error.__context__
+            self._refuse(reason if isinstance(reason, AppError) else MalformedRequestError())
+            return
+        if self._stage is not _COMPLETE:
+            if self._overhead > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADER_LINES:
+                self._refuse(HeadTooLargeError() if self._stage is _HEAD else MalformedRequestError())
+            elif self._deadline is None:
+                self._limit(self._timeouts[self._stage])
+
+    def _decline_upgrade(self) -> None:
+        """Read the request again as if it had offered nothing: the parser takes what follows an offer for another
+        protocol, and none is spoken here (RFC 9110 section 7.8).
+        """
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += [b"\r\n", name, b": ", value]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"".join([*head, b"\r\n\r\n"]))
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._stage, self._overhead, self._deadline = _HEAD, 0, None
+        self._codings, self._hosts = [], 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding":
+            self._codings.append(value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: begin to answer, unless its end is not where others may see it."""
+        if len(self.headers) > MAX_HEADER_LINES:
+            raise HeadTooLargeError
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+            raise MalformedRequestError("A request has one Host header.")
+        if self._codings and (
+            b",".join(self._codings).strip(b" \t").lower() != b"chunked" or self.parser.get_http_version() == "1.0"
+        ):
+            raise TransferCodingError
+        if self.parser.should_upgrade():
+            if self.parser.get_method() != b"CONNECT":
+                # The parser raises `HttpParserUpgrade` next.
+                return
+            # No path leads there, and nobody can say where its body would end.
+            self.url = b"/" + self.url
+            self._is_ended = True
+        super().on_headers_complete()
+        if self._is_ended:
+            self.cycle.keep_alive = False
+        self._unanswered += 1
+        self._stage, self._overhead, self._deadline = _BODY, 0, None
+        # What comes now are trailers, which are no headers.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        super().on_body(body)
+        self._overhead = max(0, self._overhead - len(body) - CHUNK_ALLOWANCE)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        if self._stage is _HEAD:
+            # It offers an upgrade, and is about to be read again.
+            return
+        self._stage, self._deadline = _COMPLETE, None
+        if self.cycle.response_complete:
+            self._limit(self.timeout_keep_alive)
+        else:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    # What is answered
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        self.server_state.total_requests += 1
+        self._unanswered -= 1
+        if self.transport.is_closing():
+            self._limit(self.timeout_keep_alive)
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        if not self.pipeline:
+            self.flow.is_held = False
+            self._parse_on()
+            if self.pipeline:
+                self._hold()
+            elif not self._is_ended:
+                self.flow.resume_reading()
+        if not self._unanswered:
+            if self._refusal is not None:
+                self._hang_up(self._refusal)
+            elif self._stage is _COMPLETE:
+                self._limit(self.timeout_keep_alive)
+
+    def _refuse(self, error: AppError) -> None:
+        """Read nothing more; say why after the answers to the requests before."""
+        if self._refusal is not None:
+            return
+        self._refusal = error
+        self._is_ended = True
+        self._unparsed = memoryview(b"")
+        self._hold()
+        if self._stage is _BODY and not self.cycle.response_complete:
+            # The request itself cannot be read to its end.
+            self._unanswered -= 1
+            if self.pipeline and self.pipeline[0][0] is self.cycle:
+                self.pipeline.popleft()
+            else:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+        if not self._unanswered:
+            self._hang_up(error)
+
+    def _hang_up(self, error: AppError) -> None:
+        """Close the connection with these words, unless the request that they are about has its answer."""
+        if self._stage is not _BODY or not self.cycle.response_started:
+            self._say(error)
+        self.transport.close()
+        self._limit(LINGER)
+
+    def _say(self, error: AppError) -> None:
+        self.logger.info("request refused: %s", error.code)
+        problem = problem_document(error, instance="/", request_id=str(uuid7()), prefix=self._prefix)
+        body = json.dumps(problem, separators=(",", ":")).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [STATUS_LINE[error.status], *(name + b": " + value + b"\r\n" for name, value in headers)]
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+
+    # What takes too long
+
+    def _limit(self, seconds: float) -> None:
+        """Wait so long for what comes next. The timer is not moved for each request; it looks again when it ends."""
+        self._deadline = self.loop.time() + seconds
+        if self._deadline < self._timer_ends:
+            self._set_timer(seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ends = self.loop.time() + seconds
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        remaining = self.timeout_keep_alive if self._deadline is None else self._deadline - self.loop.time()
+        if remaining > 0:
+            self._set_timer(remaining)
+        elif self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self._timer_ends = float("inf")
+            self._limit(LINGER)
+            if self._stage is _COMPLETE:
+                # Whatever is still unread of the last answer, its reader is gone.
+                self.transport.close()
+            else:
+                self._refuse(RequestTimeoutError())

@@ -1,0 +1,221 @@
+"""What every operation refuses before its handler runs, and the router of a feature."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.core.concurrency import CallerShares
+from app.core.errors import (
+    MAX_REPORTED_ERRORS,
+    BodyTooLargeError,
+    FieldError,
+    InvalidJsonError,
+    InvalidRequestError,
+    UnsupportedMediaTypeError,
+)
+from app.core.guards import Guard, guards_of
+from app.core.http.fast_path import Handler, is_collection, short_way
+from app.core.http.openapi import merged, problems
+from app.core.http.trie import API_PREFIX, count_address
+from app.core.idempotency import keys as idempotency
+from app.core.json_body import BODY
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+FORM = "application/x-www-form-urlencoded"
+
+MAX_QUERY_BYTES = 16_384
+"""Bytes of a query string: enough for each parameter at its longest."""
+
+MAX_PARAMETERS = 200
+"""Parameters of one request, repeated ones counted each time."""
+
+MAX_NAME_SHOWN = 100
+"""Characters of an unknown parameter's name that an answer repeats."""
+
+
+_MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, BodyTooLargeError)
+"""What is wrong with a request by itself. Only those whom its guards admit are told."""
+
+
+class Operation(APIRoute):
+    """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
+
+    accepts: tuple[str, ...]
+    """The media types of the body; empty where no body is read."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+    """Makes the response to a request, or raises its refusal."""
+
+    keeps_answers: ClassVar[bool] = True
+    """Whether its answers may be kept at rest."""
+
+    body_limit: ClassVar[Literal["max_body_bytes", "max_auth_body_bytes"]] = "max_body_bytes"
+    """The setting that bounds its body."""
+
+    takes_key: bool
+    """Whether a request may have an idempotency key."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = dict(options.pop("openapi_extra", None) or {})
+        self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
+        if options.get("status_code") == HTTPStatus.NO_CONTENT:
+            # Without it, the empty answer would claim to be JSON.
+            options["response_class"] = Response
+        super().__init__(path, endpoint, openapi_extra=extra or None, **options)
+        body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
+        guard_errors = (error for guard in guards_of(self) for error in guard.errors)
+        key_errors = idempotency.ERRORS if self.takes_key else ()
+        self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors, *key_errors), self.responses)
+        if self.takes_key:
+            self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
+
+    def get_route_handler(self) -> Callable[[Any], Any]:
+        """Return what runs the operation, behind the checks that hold for every operation."""
+        if self.body_field is not None and not self.accepts:
+            self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
+        guards = guards_of(self)
+        handle = self._with_keys(short_way(self), guards)
+        accepts = frozenset(self.accepts)
+        repeatable = dict(_query_parameters(self.dependant))
+        body_limit = self.body_limit
+        limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
+
+        async def handler(request: Request) -> Response:
+            if limited_by is not None:
+                count_address(request.scope, limited_by)
+            # Before a byte of the body is read, and before anything in the request is looked at.
+            caller = None
+            for guard in guards:
+                caller = await guard.identify(request) or caller
+            try:
+                if request.scope["query_string"]:
+                    _refuse_unknown_parameters(request, repeatable)
+                if accepts:
+                    _refuse_other_media_types(request, accepts)
+                    request.scope[BODY] = await _body(request, getattr(request.app.state.settings, body_limit))
+                if caller is None:
+                    response: Response = await handle(request)
+                else:
+                    shares: CallerShares = request.app.state.shares
+                    async with shares.of(caller.user_id):
+                        response = await handle(request)
+            except _MALFORMED:
+                for guard in guards:
+                    await guard.admit(request)
+                raise
+            return response
+
+        self.answer = handler
+        return handler
+
+    def _with_keys(self, handle: Handler, guards: list[Guard]) -> Handler:
+        """Return a handler that takes idempotency keys, or refuses them."""
+        self.takes_key = False
+        if not {"POST", "PATCH"} & (self.methods or set()):
+            # The other methods are safe to repeat as they are; there the header says nothing new.
+            return handle
+        # Kept for callers who are known, in the one transaction that does the work.
+        self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
+        return idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
+
+
+class ConfidentialOperation(Operation):
+    """An operation that may answer with a secret, which must be nowhere but in that answer; its body is small."""
+
+    keeps_answers = False
+    body_limit = "max_auth_body_bytes"
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The query parameters of an operation by name, and whether each may be repeated."""
+    # Each is a model: `short_way` takes nothing else.
+    for parameter in dependant.query_params:
+        model: Any = parameter.field_info.annotation
+        for name, field in model.model_fields.items():
+            yield field.alias or name, is_collection(field)
+    for dependency in dependant.dependencies:
+        yield from _query_parameters(dependency)
+
+
+def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:
+    query: bytes = request.scope["query_string"]
+    if len(query) > MAX_QUERY_BYTES:
+        raise InvalidRequestError(f"The query string may have at most {MAX_QUERY_BYTES} bytes.")
+    if query.count(b"&") >= MAX_PARAMETERS:
+        raise InvalidRequestError(f"A request may have at most {MAX_PARAMETERS} parameters.")
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in repeatable:
+            known = ", ".join(sorted(repeatable)) or "none"
+            errors.append(
+                FieldError(
+                    parameter=name[:MAX_NAME_SHOWN], detail=f"unknown parameter (known: {known})", code="unknown"
+                )
+            )
+        elif name in seen and not repeatable[name]:
+            errors.append(FieldError(parameter=name, detail="is given more than once", code="repeated"))
+        if len(errors) == MAX_REPORTED_ERRORS:
+            break
+        seen.add(name)
+    if errors:
+        raise InvalidRequestError(errors=errors)
+
+
+def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None:
+    content_type = None
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise UnsupportedMediaTypeError(
+                "Send the body without a Content-Encoding.", headers={"Accept-Encoding": "identity"}
+            )
+        if name == b"content-type" and content_type is None:
+            content_type = value
+    if content_type is None:
+        # No body and no type: the missing body is the clearer complaint.
+        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+            return
+    elif content_type.partition(b";")[0].strip().lower().decode("latin-1") in accepts:
+        return
+    raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(sorted(accepts))}.")
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Return the body. Raises `BodyTooLargeError` as soon as it is known to be larger than the limit."""
+    size: int = request.scope["taller.declared_length"] or 0
+    chunks: list[bytes] = []
+    while size <= limit:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            # Nobody reads the answer, and it is no mistake of the service.
+            raise InvalidJsonError("The body ended early.")
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        size = max(size, sum(map(len, chunks)))
+    raise BodyTooLargeError(f"The body may have at most {limit} bytes.")
+
+
+class FeatureRouter(APIRouter):
+    """The router of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
+
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        tag: str,
+        dependencies: Sequence[Any] = (),
+        route_class: type[Operation] = Operation,
+    ) -> None:
+        super().__init__(
+            prefix=API_PREFIX + prefix,
+            tags=[tag],
+            dependencies=dependencies,
+            route_class=route_class,
+            generate_unique_id_function=lambda route: route.name,
+        )

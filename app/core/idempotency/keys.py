@@ -1,0 +1,152 @@
+"""`Idempotency-Key`: a request that is sent again is answered again, and carried out once.
+
+As the IETF draft has it (draft-ietf-httpapi-idempotency-key-header-07), for operations whose work is one unit of the
+database. The answer is kept in the transaction that makes the change: whatever fails, and whenever, there is never one
+without the other. docs/decisions/0017-idempotency-keys.md has the reasons and the costs.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+
+from app.core.database.database import unit_of
+from app.core.errors import FieldError, InvalidRequestError
+from app.core.guards import Guard
+from app.core.idempotency.store import (
+    Asked,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
+    KeptAnswers,
+    TooManyIdempotencyKeysError,
+)
+from app.core.json_body import body_of
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+
+NOTED = "taller.idempotency_keys"
+"""Where the middleware, which reads the headers anyway, leaves what that header says."""
+
+ERRORS = (IdempotencyKeyInUseError, IdempotencyKeyReusedError, TooManyIdempotencyKeysError)
+"""How a key can be refused, besides being malformed."""
+
+_BARE = r"[!#-+\--:<-~]{1,255}"
+_QUOTED = r'(?:[ !#-\[\]-~]|\\["\\]){1,255}'
+_SYNTAX = re.compile(rf'({_BARE})|"({_QUOTED})"'.encode())
+
+PARAMETER: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Makes this request safe to send again: its answer is kept under this key, and the same request "
+    "with the same key gets that answer instead of being carried out once more. 1 to 255 characters of printable "
+    "ASCII, in quotes, or bare without spaces, quotes, commas and semicolons; best a new UUID for each new request.",
+    "schema": {
+        "type": "string",
+        "pattern": rf'^(?:{_BARE}|"{_QUOTED}")$',
+        # Beside the schema it would be filled in on the page where operations are tried, the same each time.
+        "examples": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
+    },
+}
+"""The header, as OpenAPI describes it."""
+
+REPLAYED_HEADER: dict[str, Any] = {
+    "description": f"`true` if this is the kept answer to an earlier request with the same `{HEADER}`.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
+    """A handler that carries out what comes with a key once, and answers it as often as it comes.
+
+    Only what is answered is kept. A refusal leaves nothing behind, the key neither: it may be used for the mended
+    request.
+    """
+
+    async def handler(request: Request) -> Response:
+        if (values := request.scope.get(NOTED)) is None:
+            return await handle(request)
+        key = _key(values)
+        asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
+        answers: KeptAnswers = request.app.state.kept_answers
+        async with unit_of(request) as unit:
+            try:
+                kept = await answers.find(unit, asked)
+            except ERRORS:
+                await _admit(request, guards)
+                raise
+            if kept is None:
+                # Which finds out by itself whether the caller may.
+                response = await handle(request)
+                await answers.keep(unit, asked, response)
+                return response
+            await _admit(request, guards)
+        kept.headers[REPLAYED] = "true"
+        request.scope.setdefault("taller.log", {})["replayed"] = True
+        return kept
+
+    return handler
+
+
+def without_keys(handle: Handler) -> Handler:
+    """A handler that refuses keys: not to know of them would leave a client that trusts in one to do things twice."""
+
+    async def handler(request: Request) -> Response:
+        if NOTED in request.scope:
+            raise _refused("is not taken by this operation, whose answers are not kept", "unsupported")
+        return await handle(request)
+
+    return handler
+
+
+def _refused(detail: str, code: str) -> InvalidRequestError:
+    return InvalidRequestError(errors=[FieldError(parameter=HEADER, detail=detail, code=code)])
+
+
+def _key(values: list[bytes]) -> str:
+    """The key that the header says, in quotes or bare."""
+    if len(values) > 1:
+        raise _refused("is given more than once", "repeated")
+    found = _SYNTAX.fullmatch(values[0].strip(b" \t"))
+    if found is None:
+        raise _refused(
+            "must be 1 to 255 characters of printable ASCII, quoted or without spaces, quotes, commas and semicolons",
+            "malformed",
+        )
+    bare, quoted = found.groups()
+    key: bytes = bare or re.sub(rb"\\(.)", rb"\1", quoted)
+    return key.decode("ascii")
+
+
+async def _principal(request: Request, guards: Sequence[Guard]) -> UUID:
+    for guard in guards:
+        if (known := await guard.identify(request)) is not None:
+            return known.principal
+    raise TypeError("no guard knows who is calling")
+
+
+async def _admit(request: Request, guards: Sequence[Guard]) -> None:
+    """Refuse who may not do what is not going to be done: by what was kept, nobody learns more than by asking."""
+    for guard in guards:
+        await guard.admit(request)
+
+
+def _fingerprint(request: Request) -> bytes:
+    """What a request to an operation asks for, whichever of its addresses it was sent to."""
+    digest = sha256()
+    for part in (
+        *(value.encode() for value in request.path_params.values()),
+        request.scope["query_string"],
+        *(value for name, value in request.scope["headers"] if name == b"if-match"),
+        body_of(request),
+    ):
+        # With its length, so that no two requests run together to the same.
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return digest.digest()

@@ -1,0 +1,251 @@
+"""The answers that are kept under idempotency keys: their table, whose turn it is, and how many there may be."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Executable,
+    Index,
+    Interval,
+    SmallInteger,
+    Text,
+    Uuid,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import Mapped, aliased, mapped_column
+
+from app.core.config import Settings
+from app.core.database.database import Unit
+from app.core.database.models import Base
+from app.core.database.retention import Expired
+from app.core.database.statements import Rows, given, given_columns, prefixed, prepared
+from app.core.errors import AppError
+
+SHARE = 16
+"""A process takes this part of the room that is left to a caller before it counts again."""
+
+MAX_REMEMBERED = 10_000
+"""Callers whose room a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
+
+
+class IdempotencyKeyInUseError(AppError):
+    """A request with this `Idempotency-Key` is being carried out: send it again after `Retry-After` seconds."""
+
+    status = 409
+    code = "idempotency_key_in_use"
+    title = "The first request is still running"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class IdempotencyKeyReusedError(AppError):
+    """This `Idempotency-Key` was sent with another request to this operation: a new request needs a new key."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    title = "The key belongs to another request"
+
+
+class TooManyIdempotencyKeysError(AppError):
+    """As many of your idempotency keys are kept as may be, by their number or by the bytes of their answers: send the
+    request without one, or wait for old ones to go.
+    """
+
+    status = 409
+    code = "too_many_idempotency_keys"
+    title = "Too many idempotency keys"
+
+
+class IdempotencyKey(Base):
+    """A key, the request that it was sent with, and the answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[UUID] = mapped_column(primary_key=True)
+    """Who sent it: an API key, or a person."""
+
+    operation: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[bytes]
+    """SHA-256 of what was asked for."""
+
+    status: Mapped[int] = mapped_column(SmallInteger)
+    headers: Mapped[list[list[str]]] = mapped_column(ARRAY(Text, dimensions=2))
+    body: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (Index("idempotency_keys_created_at_idx", "created_at"),)
+
+
+@dataclass(slots=True)
+class Room:
+    """How much more a process may keep for a caller before it counts again. The last answer may be too large for it."""
+
+    keys: int
+    size: int
+    """In bytes of the answers' bodies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with a key: who asked which operation, with which key and for what."""
+
+    principal: UUID
+    operation: str
+    key: str
+    fingerprint: bytes
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where its answer is kept."""
+        return {"principal": self.principal, "operation": self.operation, "key": self.key}
+
+    @property
+    def lock(self) -> int:
+        """The number of the advisory lock under which it is carried out."""
+        name = f"{self.principal}/{self.operation}/{self.key}".encode()
+        return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+
+
+class KeptAnswers:
+    """Finds and keeps answers, as long and as many as the settings say; one for each process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
+        self._limit = Room(settings.max_idempotency_keys, settings.max_idempotency_bytes)
+        self._room: OrderedDict[UUID, Room] = OrderedDict()
+
+    async def find(self, unit: Unit, asked: Asked) -> Response | None:
+        """The answer that is kept for a request; None if it has to be carried out, which others with its key may not
+        until the unit ends.
+
+        Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
+        """
+        # Counting takes the longer the more there are, so it is done only when the room that was found is used up.
+        room = self._room.get(asked.principal)
+        at_most = 0 if room is not None and room.keys > 0 and room.size > 0 else self._limit.keys
+        values = {**asked.address, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
+        found = await unit.row(prepared(_found), values)
+        assert found is not None
+        if found["fingerprint"] is not None:
+            if found["fingerprint"] != asked.fingerprint:
+                raise IdempotencyKeyReusedError
+            return _response(found)
+        if not found["is_free"]:
+            raise IdempotencyKeyInUseError
+        if at_most:
+            left = Room(self._limit.keys - found["counted"], self._limit.size - found["size"])
+            self._make_room(asked.principal, left)
+        return None
+
+    async def keep(self, unit: Unit, asked: Asked, response: Response) -> None:
+        """Keep an answer, together with what else the unit does."""
+        headers = [
+            [name.decode("latin-1"), value.decode("latin-1")]
+            for name, value in response.raw_headers
+            if name != b"content-length"
+        ]
+        row = {
+            **asked.address,
+            "fingerprint": asked.fingerprint,
+            "status": response.status_code,
+            "headers": headers,
+            "body": bytes(response.body),
+        }
+        if await unit.row(prepared(_kept), {**prefixed(row), "lifetime": self._lifetime}) is None:
+            # The first request was committed after this one had looked, and before it had the lock.
+            raise IdempotencyKeyInUseError
+        if (room := self._room.get(asked.principal)) is not None:
+            room.keys -= 1
+            room.size -= len(response.body)
+
+    def _make_room(self, principal: UUID, left: Room) -> None:
+        if left.keys <= 0 or left.size <= 0:
+            raise TooManyIdempotencyKeysError
+        # Only a share, because other processes have found the same room.
+        self._room[principal] = Room(max(1, left.keys // SHARE), max(1, left.size // SHARE))
+        self._room.move_to_end(principal)
+        if len(self._room) > MAX_REMEMBERED:
+            self._room.popitem(last=False)
+
+
+def expired(settings: Settings) -> Expired:
+    """The keys that need not be kept any longer."""
+    return Expired(
+        IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
+    )
+
+
+async def drop_all(unit: Unit) -> int:
+    """Forget all kept answers; how many there were."""
+    return len(await unit.rows(delete(IdempotencyKey).returning(literal(1))))
+
+
+def _is_live(key: Any) -> ColumnElement[bool]:
+    # In this form no index serves it: the rows of one caller are few, those of a day are not.
+    live: ColumnElement[bool] = key.created_at + given("lifetime", Interval) > func.now()
+    return live
+
+
+def _found() -> Rows:
+    """One row: the kept answer if there is one; else whether the lock was free (and now is taken), and how many keys of
+    the caller there are and how large their answers, as far as they are counted.
+    """
+    kept, other = IdempotencyKey, aliased(IdempotencyKey)
+    this_one = (
+        (kept.principal == given("principal", Uuid))
+        & (kept.operation == given("operation", Text))
+        & (kept.key == given("key", Text))
+        & _is_live(kept)
+    )
+    others = (
+        select(func.octet_length(other.body).label("size"))
+        .where(other.principal == given("principal", Uuid), _is_live(other))
+        .limit(given("at_most", BigInteger))
+        .subquery("others")
+    )
+    summed = cast(func.coalesce(func.sum(others.c.size), 0), BigInteger)
+    return select(
+        func.pg_try_advisory_xact_lock(given("lock", BigInteger)).label("is_free"),
+        # Evaluated only where it is needed.
+        case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
+        case((kept.key.is_(None), select(summed).select_from(others).scalar_subquery())).label("size"),
+        kept.fingerprint,
+        kept.status,
+        kept.headers,
+        kept.body,
+    ).select_from(select(literal(1)).subquery("asked").outerjoin(kept, this_one))
+
+
+def _kept() -> Executable:
+    """Keep an answer, also in the place of one that has expired: no row if there is one that has not."""
+    named = given_columns(IdempotencyKey, ("principal", "operation", "key", "fingerprint", "status", "headers", "body"))
+    new = insert(IdempotencyKey).values(named)
+    replaced = {name: new.excluded[name] for name in ("fingerprint", "status", "headers", "body")}
+    return new.on_conflict_do_update(
+        constraint="idempotency_keys_pkey",
+        set_={**replaced, "created_at": func.now()},
+        where=~_is_live(IdempotencyKey),
+    ).returning(IdempotencyKey.status)
+
+
+def _response(row: dict[str, Any]) -> Response:
+    response = Response(row["body"], row["status"])
+    for name, value in row["headers"]:
+        response.headers.append(name, value)
+    return response

@@ -1,0 +1,1 @@
+"""Lists: what may be asked of one, the one statement that answers it, and its pages."""

@@ -1,0 +1,313 @@
+"""Pages: the only module that knows fastapi-pagination.
+
+The library gives the contract (parameters, envelope, OpenAPI); the statement is ours, because permission, total and
+items come back in one round trip (docs/decisions/0004-one-statement-lists.md). A page is asked for by its number or by
+a cursor (docs/decisions/0015-cursors.md); both are the same statement.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, get_args
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query, Request, Response
+from fastapi_pagination import Page as LibraryPage
+from fastapi_pagination import Params
+from fastapi_pagination.customization import (
+    CustomizedPage,
+    UseAdditionalFields,
+    UseFieldTypeAnnotations,
+    UseModelConfig,
+    UseParams,
+)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.core.database.database import Database, Scope, get_database
+from app.core.database.statements import prepared
+from app.core.errors import FieldError, InvalidRequestError
+from app.core.listing import cursors
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
+from app.core.listing.sorting import Keys, Order, order_of, reversed_order
+from app.core.listing.statement import MAX_COUNTED, Listing, Shape, items_among
+from app.core.signing import KeyRing
+
+T = TypeVar("T")
+
+MAX_SIZE = 100
+MAX_DEPTH = 10_000
+"""The last row that a page number reaches: PostgreSQL reads and drops the rows before a page. Cursors go on from there
+at no such cost."""
+
+MAX_LINK_LENGTH = 3_000
+"""Characters of the `Link` header. Many a proxy takes 4 KB for all headers of an answer, as nginx does unless told
+otherwise, and answers 502 to more.
+"""
+
+_DIGITS = re.compile(r"-?[0-9]{1,30}", re.ASCII)
+_FLAGS = {"true": True, "false": False}
+
+
+def plain_integer(value: Any) -> Any:
+    """A parameter that is written as an integer and nothing else: pydantic also reads "1.0", "1_000" and " 1 "."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticCustomError("int_parsing", "must be an integer")
+    return value
+
+
+def plain_flag(value: Any) -> Any:
+    """A parameter that is `true` or `false`, and not one of the many words that pydantic takes for these."""
+    if isinstance(value, str):
+        if value not in _FLAGS:
+            raise PydanticCustomError("bool_parsing", "must be true or false")
+        return _FLAGS[value]
+    return value
+
+
+class PageTooDeepError(InvalidRequestError):
+    """Page numbers reach the first 10 000 rows of a list. Go on by cursor: each page has the `next_cursor` of the next,
+    and `?cursor=` begins at the start.
+    """
+
+    code = "page_too_deep"
+    title = "Too deep for a page number"
+
+    def __init__(self) -> None:
+        detail = f"page × size may be at most {MAX_DEPTH}; go on by cursor (`?cursor=`, then each `next_cursor`)"
+        super().__init__(errors=[{"parameter": "page", "detail": detail, "code": self.code}])
+
+
+class PageParams(Params):
+    """`?page=…&size=…` or `?cursor=…&size=…`. A size above the maximum is refused, never silently capped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: Annotated[int, BeforeValidator(plain_integer)] = Query(
+        1,
+        ge=1,
+        # Refused below, with the way on.
+        json_schema_extra={"maximum": MAX_DEPTH},
+        description="Which page, from 1, which it is without `cursor` as well. Beyond the last one `items` is empty. "
+        f"page × size is at most {MAX_DEPTH}.",
+    )
+    size: Annotated[int, BeforeValidator(plain_integer)] = Query(
+        50, ge=1, le=MAX_SIZE, description=f"How many items a page holds, at most {MAX_SIZE}."
+    )
+    cursor: Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)] | None = Query(
+        None,
+        description="Instead of `page`: empty for the start of the list, then the `next_cursor` of each answer. Costs "
+        "the same at any depth, and neither repeats nor skips what does not change meanwhile.",
+    )
+    include_total: Annotated[bool, BeforeValidator(plain_flag)] | None = Query(
+        None, description="With `cursor`: whether the answer is to tell the `total`. Pages by number always do."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.cursor is None:
+            if self.page * self.size > MAX_DEPTH:
+                raise PageTooDeepError
+            if self.include_total is False:
+                raise contradiction("include_total", "only pages by cursor come without a total")
+        elif "page" in self.model_fields_set:
+            raise contradiction("page", "a page is asked for by `page` or by `cursor`, not by both")
+        return self
+
+    @property
+    def offset(self) -> int:
+        """Rows before the page, where it is asked for by number."""
+        return 0 if self.cursor is not None else self.size * (self.page - 1)
+
+    @property
+    def sorted_by(self) -> str | None:
+        """The order that is asked for, as it is written; None for the list's own."""
+        return None
+
+    def conditions(self) -> Mapping[str, Any]:
+        """The filters that are asked for, with their values."""
+        return {}
+
+
+def contradiction(parameter: str, detail: str) -> InvalidRequestError:
+    """Parameters that are fine by themselves, but not together."""
+    return InvalidRequestError(errors=[FieldError(parameter=parameter, detail=detail, code="contradiction")])
+
+
+PageParamsDep = Annotated[PageParams, Query()]
+
+
+def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
+    """Document a page by the example of its items."""
+    # The generic page itself has a type variable here.
+    (item,) = get_args(page.model_fields["items"].annotation)
+    if (
+        isinstance(item, type)
+        and issubclass(item, BaseModel)
+        and isinstance(extra := item.model_config.get("json_schema_extra"), dict)
+    ):
+        envelope = {"total": 2, "page": 1, "size": 1, "pages": 2, "next_cursor": "QWxsIHRoYXQgY29tZXMgYWZ0ZXIgdGhpcw"}
+        schema["examples"] = [{"items": extra["examples"], **envelope}]
+
+
+if TYPE_CHECKING:
+    Page = LibraryPage
+else:
+    _Page = CustomizedPage[
+        LibraryPage[T],
+        UseParams(PageParams),
+        UseFieldTypeAnnotations(
+            # `list` serialises a third faster than the library's `Sequence`.
+            items=list[T],
+            total=Annotated[
+                int | None,
+                Field(
+                    description="How many there are in all; null on a page by cursor that did not ask for it, and "
+                    f"where more than {MAX_COUNTED} match a filter."
+                ),
+            ],
+            page=Annotated[int | None, Field(description="Which page this is; null on a page by cursor.")],
+            pages=Annotated[int | None, Field(description="How many pages there are; null where one of these is.")],
+        ),
+        UseAdditionalFields(
+            next_cursor=Annotated[str | None, Field(description="The cursor of the next page; null at the end.")]
+        ),
+        UseModelConfig(json_schema_extra=_with_example),
+    ]
+
+    class Page(_Page[T], Generic[T]):
+        """A page of a list."""
+
+        @classmethod
+        def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+            """`TaskPage` for a page of `TaskRead`: generated clients call it by this name."""
+            return params[0].__name__.removesuffix("Read") + "Page"
+
+
+class Pages:
+    """Reads pages for one request, and says in its `Link` header where the others are."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._request = request
+        self._response = response
+
+    async def read(self, listed: Listing, scope: Scope, params: PageParams) -> dict[str, Any]:
+        """The page of a scope's list.
+
+        Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
+        """
+        request, conditions = self._request, params.conditions()
+        order = listed.order if params.sorted_by is None else order_of(params.sorted_by, listed.tie)
+        question = _Question(request, scope, order, conditions)
+        position = question.position(params.cursor, listed.keys) if params.cursor else None
+        rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
+        total = rows[0].get("_total")
+        is_backwards = position is not None and position.is_backwards
+        items = items_among(rows, order)
+        has_more = len(items) > params.size
+        del items[params.size :]
+        if is_backwards:
+            items.reverse()
+        # Who comes from further on can go on there.
+        goes_on = items and (has_more or is_backwards)
+        by_number = params.cursor is None
+        answer = {
+            "items": items,
+            "total": total,
+            "page": params.page if by_number else None,
+            "size": params.size,
+            "pages": -(-total // params.size) if by_number and total is not None else None,
+            "next_cursor": question.cursor(Position.of(items[-1], order)) if goes_on else None,
+        }
+        links = _Links(request)
+        if by_number:
+            links.add("first", "page", 1)
+            if params.page > 1:
+                links.add("prev", "page", params.page - 1)
+            if has_more and (params.page + 1) * params.size <= MAX_DEPTH:
+                links.add("next", "page", params.page + 1)
+        else:
+            links.add("first", "cursor", "")
+            if items and (has_more if is_backwards else position is not None):
+                links.add("prev", "cursor", question.cursor(Position.of(items[0], order, is_backwards=True)))
+        if goes_on and not links.has("next"):
+            links.add("next", "cursor", answer["next_cursor"])
+        if header := links.header:
+            self._response.headers["Link"] = header
+        return answer
+
+
+async def _rows(
+    database: Database,
+    listed: Listing,
+    scope: Scope,
+    params: PageParams,
+    conditions: Mapping[str, Any],
+    order: Order,
+    position: Position | None,
+) -> list[dict[str, Any]]:
+    """What is on the page and one row more, if there is one; at least a row without an item."""
+    values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
+    after = None
+    if position is not None:
+        after = tuple(value is None for value in position.values)
+        values.update((f"after_{number}", value) for number, value in enumerate(position.values))
+        order = reversed_order(order) if position.is_backwards else order
+    shape = Shape(order, tuple(conditions), after, params.cursor is None or bool(params.include_total))
+    rows = await database.rows(prepared(listed.query, scope.permission, shape), values, by_value=bool(conditions))
+    if not rows:
+        raise await scope.refusal(database)
+    return rows
+
+
+class _Question:
+    """What a list is asked, to which its cursors are bound."""
+
+    def __init__(self, request: Request, scope: Scope, order: Order, conditions: Mapping[str, Any]) -> None:
+        self._ring: KeyRing = request.app.state.ring
+        self._order = order
+        self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
+
+    def position(self, cursor: str, keys: Keys) -> Position:
+        return cursors.read(self._ring, cursors.binding(self._parts), cursor, self._order, keys)
+
+    def cursor(self, position: Position) -> str:
+        return cursors.issued(self._ring, cursors.binding(self._parts), position)
+
+
+class _Links:
+    """A `Link` header (RFC 8288). Its targets are as absolute as the address that was asked for.
+
+    What would make it longer than `MAX_LINK_LENGTH` is left out; the answer's `next_cursor` is there in any case.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._path = request.scope["raw_path"].decode("latin-1")
+        kept = [pair for pair in request.query_params.multi_items() if pair[0] not in {"page", "cursor"}]
+        self._query = "&" + urlencode(kept) if kept else ""
+        self._links: dict[str, str] = {}
+
+    def add(self, relation: str, parameter: str, value: object) -> None:
+        self._links[relation] = f'<{self._path}?{parameter}={value}{self._query}>; rel="{relation}"'
+
+    def has(self, relation: str) -> bool:
+        return relation in self._links
+
+    @property
+    def header(self) -> str:
+        """The links for which there is room, that to the next page before others."""
+        kept: set[str] = set()
+        for relation in ("next", "prev", "first"):
+            if len(self._joined(kept | {relation})) <= MAX_LINK_LENGTH:
+                kept.add(relation)
+        return self._joined(kept)
+
+    def _joined(self, relations: set[str]) -> str:
+        return ", ".join(link for relation, link in self._links.items() if relation in relations)
+
+
+async def _pages(request: Request, response: Response) -> Pages:
+    return Pages(request, response)
+
+
+PagesDep = Annotated[Pages, Depends(_pages)]
+"""For handlers that answer with a page of a list."""

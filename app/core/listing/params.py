@@ -1,0 +1,177 @@
+"""What a list may be asked for beyond a page: filters and an order.
+
+A feature declares its parameters one by one in a subclass of `ListParams`; `priority_gte` is a bound on `priority`, and
+`due_date_is_null` asks for rows with or without a `due_date`. Its statement has a condition of the same name for each
+(see `comparisons`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from operator import ge, gt, le, lt
+from typing import Annotated, Any, Self
+
+from fastapi import Query
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from sqlalchemy import ColumnElement
+
+from app.core.database.statements import Column, given
+from app.core.listing.pagination import PageParams, contradiction, plain_flag, plain_integer
+from app.core.text import Line
+
+MAX_QUERY_LENGTH = 200
+"""Characters of `q`."""
+
+MAX_SORT_KEYS = 3
+"""Keys of `sort`. Each order is a statement of its own, and the number of orders grows with this one's factorial."""
+
+RELEVANCE = "relevance"
+"""The key by which only what was searched can be sorted."""
+
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
+"""What may follow a parameter's name, after an underscore, to bound its values."""
+
+IS_NULL = "_is_null"
+"""What follows a parameter's name to ask for rows with or without a value."""
+
+QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plain_integer)]
+"""A 32-bit integer."""
+
+QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
+"""`true` or `false`."""
+
+Words = Annotated[str, Line(MAX_QUERY_LENGTH)]
+"""What is searched for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOf:
+    """Text that lists some of these names, by comma; where it `is_signed`, each may have a `-` in front."""
+
+    allowed: tuple[str, ...]
+    is_signed: bool = False
+
+    def _check(self, text: str) -> str:
+        names = text.split(",")
+        if self.is_signed and len(names) > MAX_SORT_KEYS:
+            raise PydanticCustomError("too_many_names", "may name at most {most}", {"most": MAX_SORT_KEYS})
+        plain = [name.removeprefix("-") if self.is_signed else name for name in names]
+        if not set(plain) <= set(self.allowed):
+            raise PydanticCustomError("unknown_name", "must be of these, by comma: {allowed}", self._context())
+        if len(set(plain)) < len(plain):
+            raise PydanticCustomError("repeated_name", "must not name anything twice")
+        return text
+
+    def _context(self) -> dict[str, Any]:
+        return {"allowed": ", ".join(self.allowed) + (" (- in front for descending)" if self.is_signed else "")}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        name = ("-?" if self.is_signed else "") + f"({'|'.join(self.allowed)})"
+        more = f"{{0,{MAX_SORT_KEYS - 1}}}" if self.is_signed else "*"
+        once = r"(?!.*\b(\w+)\b.*\b\1\b)"
+        return {**handler(schema), "pattern": f"^{once}{name}(,{name}){more}$"}
+
+
+_BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this", "lt": "Less than this"}
+_BOUNDS_IN_TIME = {"gte": "Then or later", "gt": "Later", "lte": "Then or earlier", "lt": "Earlier"}
+
+
+def bound(name: str, operator: str) -> Any:
+    """How a parameter that bounds another is declared."""
+    words = _BOUNDS_IN_TIME if name.endswith(("_at", "_date")) else _BOUNDS
+    return Query(None, description=f"{words[operator]}.")
+
+
+def searched(where: str) -> Any:
+    """How `q` is declared."""
+    return Query(
+        None,
+        description=f"Words in {where}, the last one may be a beginning. In quotes: in this order; `or`: either; `-` "
+        "in front: without.",
+    )
+
+
+def sorted_by(names: tuple[str, ...], default: str) -> Any:
+    """How `sort` is declared."""
+    needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
+    return Query(
+        None,
+        description=f"By what to sort, at most {MAX_SORT_KEYS} of these, the most important first, `-` for descending: "
+        f"{', '.join(names)}. What is equal goes by id; what has no value comes last in either direction."
+        f"{needs} Unless given: `{default}`.",
+    )
+
+
+def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
+    """The conditions of a parameter and of its bounds, each by the name of its field and of its value."""
+    conditions: dict[str, ColumnElement[bool]] = {name: column == given(name, column.type)}
+    for operator, compare in OPERATORS.items():
+        conditions[f"{name}_{operator}"] = compare(column, given(f"{name}_{operator}", column.type))
+    return conditions
+
+
+class ListParams(PageParams):
+    """The parameters of a list that can be filtered and sorted."""
+
+    sort: str | None = None
+
+    @model_validator(mode="after")
+    def _refuse_contradicting_filters(self) -> Self:
+        if self.model_fields_set:
+            conditions = self.conditions()
+            for name in dict.fromkeys(name.rpartition("_")[0] for name in conditions):
+                _refuse_empty_range(name, conditions)
+            for name in conditions:
+                if name.endswith(IS_NULL) and conditions[name]:
+                    _refuse_values_beside_null(name.removesuffix(IS_NULL), conditions)
+            if RELEVANCE in (self.sort or "") and "q" not in conditions:
+                raise contradiction("sort", "relevance is known only where q is given")
+        return self
+
+    @property
+    def sorted_by(self) -> str | None:
+        """The order that is asked for, as it is written."""
+        return self.sort
+
+    def conditions(self) -> dict[str, Any]:
+        """The filters that are asked for, with their values, by name."""
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set - ListParams.model_fields.keys())}
+
+
+def _refuse_values_beside_null(name: str, conditions: Mapping[str, Any]) -> None:
+    """Refuse what asks for values of the rows without one."""
+    for other in (name, *(f"{name}_{operator}" for operator in OPERATORS)):
+        if other in conditions:
+            raise contradiction(other, f"nothing without a {name} has such a value ({name}{IS_NULL}=true)")
+
+
+def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
+    """Refuse bounds between which nothing lies, naming one of them."""
+    bounds = [(f"{name}_{operator}", operator) for operator in OPERATORS if f"{name}_{operator}" in conditions]
+    if not bounds:
+        return
+    lowest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("g")]
+    highest = [_nearest(conditions[field], operator) for field, operator in bounds if operator.startswith("l")]
+    if name in conditions:
+        lowest.append(conditions[name])
+        highest.append(conditions[name])
+    if None in (*lowest, *highest) or (lowest and highest and max(lowest) > min(highest)):
+        raise contradiction(bounds[0][0], "no value lies within these bounds")
+
+
+def _nearest(value: Any, operator: str) -> Any:
+    """The value next to an excluded bound; None where there is none."""
+    if operator in {"gte", "lte"}:
+        return value
+    step: Any = 1
+    if isinstance(value, date):
+        step = timedelta(microseconds=1) if isinstance(value, datetime) else timedelta(days=1)
+    try:
+        return value + step if operator == "gt" else value - step
+    except OverflowError:
+        return None

@@ -1,0 +1,173 @@
+"""The order of a list, and where a page of it begins.
+
+A cursor names the row after which a page begins by that row's values. `Part` turns them into conditions that an index
+can answer: one comparison of whole rows where all directions agree, and otherwise the alternatives spelled out. Where
+the first key may be null, the rows with a value and the rows without one are two parts, read one after the other, so
+that each is in the order of the same index. docs/decisions/0015-cursors.md tells why.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Date, DateTime, Text, Uuid, and_, collate, false, func, or_, tuple_
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.elements import KeyedColumnElement, UnaryExpression
+from sqlalchemy.types import TypeEngine
+
+from app.core.database.statements import Column, given
+
+
+class Sort(NamedTuple):
+    """One key of an order. Rows without a value come last in both directions, and first when read backwards."""
+
+    name: str
+    is_descending: bool = False
+    has_nulls_first: bool = False
+
+    @property
+    def backwards(self) -> "Sort":
+        """The same, from the other end."""
+        return Sort(self.name, not self.is_descending, not self.has_nulls_first)
+
+
+Order = tuple[Sort, ...]
+"""The keys of an order, the last of them unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Something that a list can be sorted by."""
+
+    column: Column
+    is_nullable: bool = False
+    compared: Callable[[Any], Any] = lambda value: value
+    """What is compared of a value, where that is not the value itself."""
+
+    @property
+    def type_(self) -> TypeEngine[Any]:
+        """The type of its values."""
+        type_: TypeEngine[Any] = self.column.type
+        return type_
+
+    def decoded(self, value: Any) -> Any:
+        """A value that went through JSON."""
+        if value is None:
+            return None
+        for kind, read in _READERS:
+            if isinstance(self.type_, kind):
+                return read(value)
+        return value
+
+
+_READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[str], Any]], ...] = (
+    (Uuid, UUID),
+    (DateTime, datetime.fromisoformat),
+    (Date, date.fromisoformat),
+)
+
+Keys = Mapping[str, Key]
+Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
+
+
+def alphabetical(text: Any) -> ColumnElement[Any]:
+    """What is compared of a text that people sort by: neither letter case nor accents, and alike on every server."""
+    return func.sort_key(collate(text, "C"), type_=Text)
+
+
+def order_of(text: str, tie: str) -> Order:
+    """The order that `-priority,due_date` describes; what is equal in it goes by `tie`, in the last direction."""
+    keys = [Sort(name.removeprefix("-"), name.startswith("-")) for name in text.split(",")]
+    return tuple(keys) if keys[-1].name == tie else (*keys, Sort(tie, keys[-1].is_descending))
+
+
+def reversed_order(order: Order) -> Order:
+    """The same order from the other end."""
+    return tuple(sort.backwards for sort in order)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a list that can be read in order: its own conditions, and the order within."""
+
+    conditions: tuple[ColumnElement[bool], ...]
+    order: Order
+    keys: Keys
+
+    def ordering(self, columns: Columns | None = None) -> list[UnaryExpression[Any]]:
+        """What stands behind ORDER BY: of the tables' own columns, or of these by the keys' names."""
+        return _ordering(self.order, self.keys, columns)
+
+
+def parts_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Part]:
+    """The parts of a list, in their order: all of it, or what follows a position. `after` tells which of the position's
+    values are null; the values themselves are given as `after_0`, `after_1`, … when the statement runs.
+    """
+    first, key = order[0], keys[order[0].name]
+    position = None if after is None else list(_position(order, keys, after))
+    if not key.is_nullable:
+        return [Part(() if position is None else (_beyond(order, keys, position),), order, keys)]
+    some = {**keys, first.name: replace(key, is_nullable=False)}
+    with_value = (key.column.is_not(None),)
+    without = (key.column.is_(None),)
+    rest = order[1:]
+    # Those without a value go by it too, though it is the same for all, because the index does.
+    present, absent = [Part(with_value, order, some)], [Part(without, order, some)]
+    if position is not None and position[0] is None:
+        absent = [Part((*without, _beyond(rest, keys, position[1:])), order, some)]
+        present = present if first.has_nulls_first else []
+    elif position is not None:
+        present = [Part((*with_value, _beyond(order, some, position)), order, some)]
+        absent = [] if first.has_nulls_first else absent
+    return [*absent, *present] if first.has_nulls_first else [*present, *absent]
+
+
+def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpression[Any]]:
+    """The order of all parts together, by columns that have the keys' names."""
+    return _ordering(order, keys, columns)
+
+
+def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryExpression[Any]]:
+    ordering = []
+    for sort in order:
+        column = keys[sort.name].compared(keys[sort.name].column if columns is None else columns[sort.name])
+        directed = column.desc() if sort.is_descending else column.asc()
+        if keys[sort.name].is_nullable:
+            directed = directed.nulls_first() if sort.has_nulls_first else directed.nulls_last()
+        ordering.append(directed)
+    return ordering
+
+
+def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[ColumnElement[Any] | None]:
+    for number, (sort, is_null) in enumerate(zip(order, after, strict=True)):
+        key = keys[sort.name]
+        yield None if is_null else key.compared(given(f"after_{number}", key.type_))
+
+
+def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:
+    """Holds for the rows that follow the position."""
+    columns = [keys[sort.name].compared(keys[sort.name].column) for sort in order]
+    directions = {sort.is_descending for sort in order}
+    if len(directions) == 1 and not any(keys[sort.name].is_nullable for sort in order):
+        rows, values = tuple_(*columns), tuple_(*position)
+        return rows < values if directions.pop() else rows > values
+    alternatives: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for sort, column, value in zip(order, columns, position, strict=True):
+        further = _further(sort, column, value, is_nullable=keys[sort.name].is_nullable)
+        alternatives.append(and_(*equal, further))
+        equal.append(column.is_(None) if value is None else column == value)
+    start = position[0]
+    if start is None or keys[order[0].name].is_nullable:
+        return or_(*alternatives)
+    # Said once more in a form in which the index finds where to begin.
+    return and_(columns[0] <= start if order[0].is_descending else columns[0] >= start, or_(*alternatives))
+
+
+def _further(sort: Sort, column: Column, value: ColumnElement[Any] | None, *, is_nullable: bool) -> ColumnElement[bool]:
+    if value is None:
+        return column.is_not(None) if sort.has_nulls_first else false()
+    further = column < value if sort.is_descending else column > value
+    return or_(further, column.is_(None)) if is_nullable and not sort.has_nulls_first else further

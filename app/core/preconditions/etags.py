@@ -1,0 +1,45 @@
+"""Entity tags in statements: the tag of a row, and the condition that a write carries."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    SQLColumnExpression,
+    Text,
+    all_,
+    any_,
+    cast,
+    false,
+    literal_column,
+    not_,
+    true,
+)
+
+from app.core.database.statements import given
+from app.core.preconditions.headers import Kind, PreconditionShape
+
+
+def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]) -> ColumnElement[str]:
+    """A strong tag as SQL: the prefix, and the values, none of them null. Whatever an answer shows must be in them."""
+    tag: ColumnElement[str] = literal_column(f"'\"{prefix}'", Text).concat(cast(first, Text))
+    for part in others:
+        tag = tag.concat(literal_column("'.'", Text)).concat(cast(part, Text))
+    return tag.concat(literal_column("'\"'", Text))
+
+
+def fulfilled(
+    shape: PreconditionShape, tag: ColumnElement[str], is_required: SQLColumnExpression[bool]
+) -> ColumnElement[bool]:
+    """Holds for a row whose tag is as the `Preconditions` want it, and where none are unless they are required."""
+    match, none_match = shape
+    condition: ColumnElement[bool] = true()
+    if match is Kind.ABSENT:
+        condition = not_(is_required)
+    elif match is Kind.TAGS:
+        condition = tag == any_(given("if_match", ARRAY(Text)))
+    if none_match is Kind.ANY:
+        condition = false()
+    elif none_match is Kind.TAGS:
+        condition &= tag != all_(given("if_none_match", ARRAY(Text)))
+    return condition

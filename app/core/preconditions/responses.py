@@ -1,0 +1,58 @@
+"""Entity tags in responses: how an answer gets its tag, and when a read is answered 304 or 412 instead."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, get_args
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from app.core.preconditions.headers import BLIND, Kind, PreconditionFailedError, preconditions_of
+
+NAMED = "taller.has_named_tag"
+"""Set in the ASGI scope of a request that is answered 304 because it named the tag, and not by `*`."""
+
+_REVALIDATED = b"private, no-cache"
+"""A browser may keep the answer for the one person, and asks each time whether it is still true."""
+
+Tagger = Callable[[Any, bytes], str]
+"""Makes an answer's tag of its value, if that is known, and its body."""
+
+
+def tagger(route: APIRoute) -> Tagger | None:
+    """How the answers of a route are tagged: by their own `etag`, or a page by its bytes; None where they are not."""
+    if route.response_field is None:
+        return None
+    annotation = route.response_field.field_info.annotation
+    members = {name for model in (annotation, *get_args(annotation)) for name in getattr(model, "model_fields", ())}
+    if "items" in members and "GET" in (route.methods or ()):
+        return lambda _, body: tag_of_bytes(body)
+    return _own_tag if "etag" in members else None
+
+
+def tag_of_bytes(body: bytes) -> str:
+    """The tag of an answer that has none of its own."""
+    # The fastest of hashlib by far; nobody is harmed by whoever finds two pages of their own with the same one.
+    return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+
+
+def _own_tag(value: Any, body: bytes) -> str:
+    tag: str = json.loads(body)["etag"] if value is None else value.etag
+    return tag
+
+
+def answered(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
+    """The answer with its tag; to a read, 304 without a body if the client has it already. `kept`: `Cache-Control`.
+
+    Raises `PreconditionFailedError` if a read wants another, `InvalidRequestError` if it does not say clearly which.
+    """
+    if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not BLIND:
+        if wanted.match.kind is Kind.TAGS and tag not in wanted.match.strong:
+            raise PreconditionFailedError(tag)
+        is_named = tag in wanted.none_match.opaque
+        if is_named or wanted.none_match.kind is Kind.ANY:
+            response = Response(status_code=304)
+            request.scope[NAMED] = is_named
+    response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]
+    return response

@@ -1,0 +1,186 @@
+"""How many requests a caller may send in a while (the IETF's draft-ietf-httpapi-ratelimit-headers-10).
+
+Each process counts by itself, in windows that all processes begin at the same moment, and tells the others about once
+a second (`app.core.ratelimit.sync`). docs/decisions/0018-rate-limits.md says how exact that is, and what it costs.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from math import ceil
+from uuid import UUID
+
+from app.core import clock
+from app.core.errors import TooManyRequestsError
+from app.core.guards import DEFAULT, FREE, LOGIN
+from app.core.network import Client, network_of
+
+ALLOWANCE = "taller.allowance"
+"""Where a request's `Allowance` is in its ASGI scope; not there where no limit is set."""
+
+MAX_CALLERS = 20_000
+"""Callers that a process counts under one policy at a time; beyond, the one that came first is forgotten. About
+3 MB when full."""
+
+Key = int | str
+"""A person or an API key by the number that their id is (a `UUID` takes longer to look up than to count), or a network
+address.
+"""
+
+
+class Counter:
+    """What callers have used of one policy's quota in the current window, as far as this process knows."""
+
+    def __init__(self, name: str, requests: int, seconds: int, hurry: asyncio.Event) -> None:
+        self._name, self._requests, self._seconds = name, requests, seconds
+        self._policy = (b"ratelimit-policy", f'"{name}";q={requests};w={seconds}'.encode())
+        self._remaining = f'"{name}";r=%d;t=%d'.encode()
+        self._hurry, self._hurry_at = hurry, max(1, requests // 10)
+        self._begins_at = self._ends_at = 0.0
+        self._used: OrderedDict[Key, int] = OrderedDict()
+        self._unshared: dict[Key, int] = {}
+
+    def take(self, key: Key) -> float:
+        """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
+        left.
+        """
+        self._now()
+        if self._used.get(key, 0) >= self._requests:
+            raise self._refusal()
+        self._count(key, 1)
+        return self._ends_at
+
+    def add(self, key: Key) -> None:
+        """Count one request, whether or not there is one left."""
+        self._now()
+        self._count(key, 1)
+
+    def give_back(self, key: Key, ends_at: float) -> None:
+        """Take back one that was counted in the window with this end, unless that is over."""
+        self._now()
+        if ends_at == self._ends_at:
+            self._count(key, -1)
+
+    def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
+        """The policy, and what is left of it for how long."""
+        left = ceil(self._ends_at - self._now())
+        return [self._policy, (b"ratelimit", self._remaining % (max(0, self._requests - self._used.get(key, 0)), left))]
+
+    def unshared(self) -> tuple[float, dict[Key, int]]:
+        """What the other processes do not know of yet, and when its window ends; from here on they count as told."""
+        self._now()
+        # What was given back is nothing to tell.
+        counted = {key: number for key, number in self._unshared.items() if number}
+        self._unshared = {}
+        return self._ends_at, counted
+
+    def keep(self, ends_at: float, counted: Mapping[Key, int]) -> None:
+        """The others could not be told."""
+        if ends_at == self._ends_at:
+            for key, number in counted.items():
+                self._unshared[key] = self._unshared.get(key, 0) + number
+
+    def learn(self, ends_at: float, key: Key, total: int) -> None:
+        """What all processes together had counted when the others were told."""
+        if ends_at == self._ends_at:
+            self._set(key, total + self._unshared.get(key, 0))
+
+    def row_of(self, key: Key) -> str:
+        """What the table calls this caller."""
+        return f"{self._name}/{self._seconds}:{UUID(int=key) if isinstance(key, int) else key}"
+
+    def _now(self) -> float:
+        """The moment, having begun its window if that is a new one."""
+        now = clock.seconds()
+        # The clock may also have been set back.
+        if not self._begins_at <= now < self._ends_at:
+            self._begins_at = now // self._seconds * self._seconds
+            self._ends_at = self._begins_at + self._seconds
+            self._used.clear()
+            self._unshared.clear()
+        return now
+
+    def _count(self, key: Key, number: int) -> None:
+        self._set(key, self._used.get(key, 0) + number)
+        unshared = self._unshared
+        if key in unshared or len(unshared) < MAX_CALLERS:
+            unshared[key] = waiting = unshared.get(key, 0) + number
+            if waiting == self._hurry_at:
+                self._hurry.set()
+
+    def _set(self, key: Key, number: int) -> None:
+        self._used[key] = number
+        if len(self._used) > MAX_CALLERS:
+            self._used.popitem(last=False)
+
+    def _refusal(self) -> TooManyRequestsError:
+        left = ceil(self._ends_at - self._now())
+        return TooManyRequestsError(
+            left,
+            f"The policy {self._name} allows {self._requests} requests in {self._seconds} seconds: "
+            f"try again in {left} seconds.",
+        )
+
+
+class Allowance:
+    """What one request takes, once, from what its caller may still ask for."""
+
+    # Not the scope, which holds this: what refers to itself stays until the collector comes by.
+    __slots__ = ("_client", "_counter", "_key", "_limits", "_taken_until")
+
+    def __init__(self, limits: "RateLimits", client: Client | None) -> None:
+        self._limits, self._client = limits, client
+        self._counter: Counter | None = None
+        self._key: Key | None = None
+        """For whom it is counted, once that is known."""
+
+        self._taken_until = 0.0
+        """The end of the window in which it was counted; 0 where it was not."""
+
+    def take(self, caller: UUID) -> None:
+        """Count it for whoever is signed in. Raises `TooManyRequestsError` where none is left."""
+        if self._key is None:
+            self._key = caller.int
+            self._counter = counter = self._limits.callers
+            if counter is not None:
+                self._taken_until = counter.take(self._key)
+
+    def take_for_address(self, policy: str) -> None:
+        """Count it for the network address from which it comes, unless `FREE`. Raises `TooManyRequestsError`."""
+        if self._key is None:
+            self._key = network_of(self._client)
+            self._counter = counter = self._limits.logins if policy == LOGIN else self._limits.callers
+            if counter is not None and policy != FREE:
+                self._taken_until = counter.take(self._key)
+
+    def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:
+        """What the caller is told with the answer. A request that only found that what it named is still true is given
+        back.
+        """
+        key, counter = self._key, self._counter
+        if key is None:
+            # Refused before anybody asked who it is, or by a mistake of ours, which costs nothing.
+            key, counter = network_of(self._client), self._limits.callers
+            if counter is not None and status < 500:
+                counter.add(key)
+        if counter is None:
+            return ()
+        if is_revalidated and self._taken_until:
+            counter.give_back(key, self._taken_until)
+        return counter.headers(key)
+
+
+class RateLimits:
+    """The policies of one process."""
+
+    def __init__(self, policies: Mapping[str, tuple[int, int]]) -> None:
+        self.hurry = asyncio.Event()
+        """Set when a caller has used a tenth of a quota of which the other processes do not know."""
+
+        counters = {name: Counter(name, *rate, self.hurry) for name, rate in policies.items()}
+        self.callers, self.logins = counters.get(DEFAULT), counters.get(LOGIN)
+        self.counters = list(counters.values())
+
+    def allowance(self, client: Client | None) -> Allowance:
+        """For one request of a peer."""
+        return Allowance(self, client)

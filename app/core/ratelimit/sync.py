@@ -1,0 +1,119 @@
+"""What each process tells the others of the requests that it has counted.
+
+About once a second, and only if there is anything to tell, a process adds its counts to `rate_counts` in one statement,
+which returns what all have counted. No request waits for that, and nothing is refused because it fails: then each
+process goes on counting for itself.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import DateTime, Executable, Integer, Text, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.core.database.database import Database
+from app.core.database.retention import Expired
+from app.core.database.statements import given, prepared
+from app.core.ratelimit.limiter import RateLimits
+from app.core.ratelimit.models import RateCount
+
+logger = logging.getLogger(__name__)
+
+SHARER = "rate-sharer"
+"""The name of the background task."""
+
+SHARE_EVERY = 1.0
+"""Seconds between two exchanges, as long as there is anything to exchange."""
+
+SHARE_PAUSE = 0.02
+"""Seconds between two exchanges where a caller hurries. With 0.1, one who floods four workers got half as much more."""
+
+# A minute later, for processes whose clocks differ.
+EXPIRED = (Expired(RateCount, RateCount.ends_at < func.now() - timedelta(minutes=1)),)
+"""Counts of windows that are over."""
+
+
+class RateSharing:
+    """The exchange of one process with the others, by way of the database."""
+
+    def __init__(self, limits: RateLimits, database: Database) -> None:
+        self._limits, self._database = limits, database
+        self._sharer: asyncio.Task[None] | None = None
+        self._is_alone = False
+
+    async def start(self) -> None:
+        """Begin to exchange counts."""
+        self._sharer = asyncio.create_task(self._keep_sharing(), name=SHARER)
+
+    async def stop(self) -> None:
+        """Stop, after telling what was counted last."""
+        if self._sharer is not None:
+            self._sharer.cancel()
+            await asyncio.gather(self._sharer, return_exceptions=True)
+            # The database may be gone already, and these are the counts of a second.
+            with suppress(Exception):
+                await self.share()
+
+    async def share(self) -> bool:
+        """Add what was counted here to what all have counted, and learn that; whether there was anything to add."""
+        taken = [(counter, *counter.unshared()) for counter in self._limits.counters]
+        known = {
+            counter.row_of(key): (counter, ends_at, key, number)
+            for counter, ends_at, counted in taken
+            for key, number in counted.items()
+        }
+        if not known:
+            return False
+        arrays = {
+            "callers": list(known),
+            "ends": [datetime.fromtimestamp(ends_at, UTC) for _, ends_at, _, _ in known.values()],
+            "counts": [number for *_, number in known.values()],
+        }
+        try:
+            rows = await self._database.rows(prepared(_adding), arrays)
+        except BaseException:
+            # If it was written after all, these are counted twice: once in a while, and for one window.
+            for counter, ends_at, counted in taken:
+                counter.keep(ends_at, counted)
+            raise
+        for row in rows:
+            counter, ends_at, key, _ = known[row["caller"]]
+            counter.learn(ends_at, key, row["count"])
+        return True
+
+    async def _keep_sharing(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SHARE_EVERY - SHARE_PAUSE):
+                    await self._limits.hurry.wait()
+            self._limits.hurry.clear()
+            try:
+                if await self.share():
+                    self._is_alone = False
+            except Exception as error:  # noqa: BLE001 - whatever it is, requests are counted here all the same
+                if not self._is_alone:
+                    logger.warning("cannot share request counts, each worker counts for itself: %s", error)
+                self._is_alone = True
+            await asyncio.sleep(SHARE_PAUSE)
+
+
+def _adding() -> Executable:
+    """What one process has counted, added to what is there."""
+    arrays = (
+        given("callers", ARRAY(Text)),
+        given("ends", ARRAY(DateTime(timezone=True))),
+        given("counts", ARRAY(Integer)),
+    )
+    counted = func.unnest(*arrays).table_valued("caller", "ends_at", "count").render_derived(name="counted")
+    # In one order, or two processes could wait for each other.
+    added = insert(RateCount).from_select(
+        ["ends_at", "caller", "count"],
+        select(counted.c.ends_at, counted.c.caller, counted.c.count).order_by(counted.c.ends_at, counted.c.caller),
+    )
+    columns: Any = RateCount.__table__.c
+    return added.on_conflict_do_update(
+        index_elements=[columns.ends_at, columns.caller], set_={"count": columns["count"] + added.excluded["count"]}
+    ).returning(columns.caller, columns["count"])

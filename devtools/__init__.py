@@ -1,0 +1,1 @@
+"""What only development needs: not part of the image."""

@@ -1,0 +1,318 @@
+"""The pool of connections: its bounds, its patience, and what it does with broken connections."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.core.config import Settings
+from app.core.database.database import Database
+from app.core.database.pool import Connections
+from app.core.errors import UnavailableError
+from benchmarks.proxy import CountingProxy
+from tests.support.bouncer import at_socket
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Connections]:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(address)
+
+    pool = Connections(connect, size=2, queue=3, patience=0.2)
+    yield pool
+    await pool.close()
+
+
+async def test_what_was_used_last_is_lent_first_and_no_more_than_there_may_be(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    with pytest.raises(UnavailableError):
+        await pool.take()
+    pool.give_back(one)
+    pool.give_back(two)
+    assert await pool.take() is two
+    assert await pool.take() is one
+    pool.give_back(one)
+    pool.give_back(two)
+
+
+async def test_whoever_waits_gets_what_is_given_back_in_turn(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    waiting = [asyncio.create_task(pool.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    for connection in held:
+        pool.give_back(connection)
+    assert await asyncio.gather(*waiting) == held
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_a_broken_connection_makes_room_for_another(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.discard(one)
+    fresh = await waiting
+    assert fresh is not one
+    assert await fresh.fetchval("SELECT 1") == 1
+    two.terminate()
+    await asyncio.sleep(0.05)
+    pool.give_back(two)
+    again = await pool.take()
+    assert again is not two
+    for connection in (fresh, again):
+        pool.give_back(connection)
+
+
+async def test_one_that_was_closed_while_it_was_free_is_replaced(pool: Connections) -> None:
+    connection = await pool.take()
+    pool.give_back(connection)
+    await connection.close()
+    other = await pool.take()
+    assert other is not connection
+    pool.give_back(other)
+
+
+async def test_who_gives_up_waiting_takes_nothing_along(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    pool.give_back(one)
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert await pool.take() is one
+    pool.give_back(one)
+    pool.give_back(two)
+
+
+async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_that_others_get(
+    database: Database,
+) -> None:
+    slow = asyncio.create_task(database.rows(text("SELECT pg_sleep(1)")))
+    await asyncio.sleep(0.1)
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    answers = await asyncio.gather(*(database.row(text("SELECT 1 AS one")) for _ in range(20)))
+    assert answers == [{"one": 1}] * 20
+
+
+async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    # The loop is busy for a moment, so that the hand-over and the end of patience (0.2 s) are due together.
+    loop.call_later(0.19, pool.give_back, held.pop())
+    loop.call_later(0.1, time.sleep, 0.2)
+    await asyncio.gather(waiting, return_exceptions=True)
+    if waiting.exception() is None:
+        held.append(waiting.result())
+    else:
+        held.append(await pool.take())
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_room_that_a_leaving_request_was_told_of_goes_to_the_next(pool: Connections) -> None:
+    one, two = await pool.take(), await pool.take()
+    first, second = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.discard(one)
+    first.cancel()
+    fresh = (await asyncio.gather(first, second, return_exceptions=True))[1]
+    assert isinstance(fresh, asyncpg.Connection)
+    pool.give_back(fresh)
+    pool.give_back(two)
+
+
+async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> None:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    attempts = 0
+
+    async def connect() -> asyncpg.Connection:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ConnectionRefusedError
+        return await asyncpg.connect(address)
+
+    pool = Connections(connect, size=4, queue=3, patience=0.2)
+    with pytest.raises(UnavailableError) as refused:
+        await pool.warm_up()
+    assert isinstance(refused.value.__cause__, ConnectionRefusedError)
+    taken = [await pool.take() for _ in range(4)]
+    await pool.close()
+    for connection in taken:
+        pool.give_back(connection)
+        assert connection.is_closed(), "what comes back after the end is closed"
+
+
+async def test_after_the_start_no_request_waits_for_a_connection_to_open(settings: Settings, tmp_path: Path) -> None:
+    assert settings.database_url is not None
+    server = make_url(settings.database_url)
+    host = server.query.get("host") or server.host
+    assert isinstance(host, str)
+    changes = {
+        "database_url": at_socket(settings.database_url, tmp_path),
+        "database_pool_size": 3,
+    }
+    database = Database(settings.model_copy(update=changes))
+
+    async def in_transaction() -> None:
+        async with database.unit() as unit:
+            await unit.rows(text("SELECT pg_sleep(0.1)"))
+
+    async with CountingProxy(tmp_path, host, server.port or 5432):
+        await database.start()
+    # Those who are in stay in, and the door is closed.
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.open_unix_connection(tmp_path / ".s.PGSQL.5432")
+    try:
+        singles = (database.rows(text("SELECT pg_sleep(0.1)")) for _ in range(2))
+        await asyncio.gather(*singles, in_transaction())
+    finally:
+        await database.close()
+
+
+async def test_more_than_may_wait_are_refused_at_once(pool: Connections) -> None:
+    held = [await pool.take(), await pool.take()]
+    waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError, match="too many requests wait") as refused:
+        await pool.take()
+    assert int(refused.value.headers["Retry-After"]) > 0
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    late = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.give_back(held[0])
+    assert await late is held[0]
+    for connection in held:
+        pool.give_back(connection)
+
+
+async def test_an_attempt_to_connect_that_hangs_keeps_nobody_from_what_others_give_back(database_url: str) -> None:
+    address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    first = await asyncpg.connect(address)
+    attempts = iter([first])
+
+    async def connect() -> asyncpg.Connection:
+        for connection in attempts:
+            return connection
+        return await asyncio.Future()
+
+    pool = Connections(connect, size=2, queue=100, patience=10)
+    assert await pool.take() is first
+    waiting = [asyncio.create_task(pool.take()) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    for task in waiting:
+        pool.give_back(first)
+        assert await task is first
+    pool.give_back(first)
+    await pool.close()
+
+
+async def test_where_nobody_listens_all_who_wait_are_told_at_once() -> None:
+    attempts = 0
+
+    async def connect() -> asyncpg.Connection:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.sleep(0)
+        raise ConnectionRefusedError
+
+    pool = Connections(connect, size=2, queue=100, patience=3600)
+    refusals = await asyncio.gather(*(pool.take() for _ in range(50)), return_exceptions=True)
+    assert {type(refusal) for refusal in refusals} == {UnavailableError}
+    assert attempts <= 4
+
+
+@pytest.fixture
+async def three(settings: Settings, database: Database, database_url: str) -> AsyncIterator[Database]:
+    """A database with three connections, all open, straight to PostgreSQL."""
+    changes = {"database_url": database_url, "pgbouncer": False, "database_pool_size": 3}
+    three = Database(settings.model_copy(update=changes))
+    await three.start()
+    yield three
+    await three.close()
+
+
+async def lent_by(database: Database) -> set[asyncpg.Connection]:
+    taken = [await database.statements.take() for _ in range(3)]
+    for connection in taken:
+        database.statements.give_back(connection)
+    return set(taken)
+
+
+TERMINATION = text("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.parametrize("by_value", [False, True], ids=["by a statement", "by a unit"])
+async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as_old(
+    three: Database, by_value: bool
+) -> None:
+    before = await lent_by(three)
+    held = await three.statements.take()
+    with pytest.raises(UnavailableError):
+        await three.rows(TERMINATION, by_value=by_value)
+    # It still answers, and is as old.
+    three.statements.give_back(held)
+    assert held.is_closed()
+    after = await lent_by(three)
+    assert not before & after
+    # What is told late by one of the old ones is no news.
+    three.statements.note_error(before.pop(), ConnectionResetError())
+    assert await lent_by(three) == after
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT 1 / 0", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(1)", "SELECT nothing"]
+)
+async def test_the_fault_of_a_statement_costs_no_connection(three: Database, statement: str) -> None:
+    before = await lent_by(three)
+    with pytest.raises(Exception, match=r".+"):
+        await three.rows(text(statement))
+    assert await lent_by(three) == before
+
+
+async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_another(
+    three: Database, database: Database
+) -> None:
+    lost = await three.row(text("SELECT pg_backend_pid() AS pid"))
+    assert lost is not None
+    connection = three.statements.take_idle()
+    assert connection is not None
+    three.statements.give_back(connection)
+    # The end of the connection is not read before the next statement is sent on it.
+    connection._transport.pause_reading()  # noqa: SLF001 - as a busy event loop would
+    await database.rows(text(f"SELECT pg_terminate_backend({lost['pid']})"))
+    asyncio.get_running_loop().call_later(0.1, connection._transport.resume_reading)  # noqa: SLF001
+    async with three.unit() as unit:
+        row = await unit.row(text("SELECT pg_backend_pid() AS pid"))
+    assert row != lost
+
+
+async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
+    settings: Settings, database: Database, database_url: str, worker_id: str
+) -> None:
+    role = f"taller_test_few_{worker_id}"
+    await database.rows(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
+    url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
+    changes = {"database_url": url, "pgbouncer": False, "database_pool_size": 6}
+    few = Database(settings.model_copy(update=changes))
+    try:
+        with pytest.raises(UnavailableError) as refused:
+            await few.start()
+        assert isinstance(refused.value.__cause__, asyncpg.TooManyConnectionsError)
+        answers = await asyncio.gather(*(few.rows(text("SELECT pg_sleep(0.01)")) for _ in range(60)))
+        assert len(answers) == 60
+    finally:
+        await few.close()
+        await database.rows(text(f"DROP ROLE {role}"))

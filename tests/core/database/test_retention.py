@@ -1,0 +1,83 @@
+"""Housekeeping: what has expired is deleted in steps, by all processes together, and through outages."""
+
+import asyncio
+import logging
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.auth.callers import EXPIRED
+from app.core.config import Settings
+from app.core.database import retention
+from app.core.database.database import Database
+from app.core.database.retention import STEP, Housekeeping
+from tests.support.queries import recorded_statements
+
+
+async def fill(database: Database, count: int, age: str) -> None:
+    await database.rows(
+        text(
+            "INSERT INTO attempts SELECT :age || g, 1, now() - CAST(:age AS interval) "
+            "FROM generate_series(1, :count) AS g"
+        ).bindparams(age=age, count=count)
+    )
+
+
+async def left(database: Database) -> int:
+    row = await database.row(text("SELECT count(*) AS left FROM attempts"))
+    assert row is not None
+    count: int = row["left"]
+    return count
+
+
+async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app: FastAPI, database: Database) -> None:
+    await fill(database, 2 * STEP + 1, "1 hour")
+    await fill(database, 3, "-1 hour")
+    with recorded_statements(database) as statements:
+        await app.state.housekeeping.purge()
+    assert await left(database) == 3
+    assert len([statement for statement in statements if statement.startswith("DELETE FROM attempts")]) == 3
+
+
+async def test_a_row_that_a_request_is_changing_is_left_to_it(app: FastAPI, database: Database) -> None:
+    await fill(database, 2, "1 hour")
+    async with database.unit() as unit:
+        await unit.rows(text("UPDATE attempts SET resets_at = now() + interval '1 hour' WHERE key = '1 hour1'"))
+        async with asyncio.timeout(2):
+            await app.state.housekeeping.purge()
+    assert await database.rows(text("SELECT key FROM attempts")) == [{"key": "1 hour1"}]
+    await app.state.housekeeping.purge()
+    assert await left(database) == 1
+
+
+async def test_several_processes_share_the_work(settings: Settings, database: Database) -> None:
+    await fill(database, 5 * STEP, "1 hour")
+    others = [Database(settings) for _ in range(2)]
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(Housekeeping(other, EXPIRED).purge() for other in (database, *others)))
+    for other in others:
+        await other.close()
+    assert await left(database) == 0
+
+
+async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    await fill(database, 1, "1 hour")
+    await database.rows(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
+    busy = Housekeeping(database, EXPIRED, every=0.05)
+    await busy.start()
+    try:
+        with caplog.at_level(logging.WARNING, retention.__name__):
+            await asyncio.sleep(0.3)
+        assert "cannot delete what has expired" in caplog.text
+    finally:
+        await database.rows(text("ALTER TABLE hidden_attempts RENAME TO attempts"))
+    await asyncio.sleep(0.5)
+    await busy.stop()
+    assert await left(database) == 0
+
+
+async def test_it_runs_with_the_application_and_ends_with_it(app: FastAPI) -> None:
+    running = [task for task in asyncio.all_tasks() if task.get_name() == retention.HOUSEKEEPING]
+    assert len(running) == 1
+    assert not running[0].done()

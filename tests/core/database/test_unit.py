@@ -1,0 +1,177 @@
+"""Units: several statements of `DatabaseDep` as one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database.database import ConstraintError, Database
+from app.core.errors import StatementTimeoutError, UnavailableError
+
+CREATION = text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), :name) RETURNING name")
+NAMES = text("SELECT name FROM projects ORDER BY name")
+PID = text("SELECT pg_backend_pid() AS pid")
+
+
+class OwnError(Exception):
+    """What a test raises by itself."""
+
+
+async def create(database: Database, name: str) -> None:
+    await database.rows(CREATION.bindparams(name=name))
+
+
+async def work(database: Database, *steps: str | Exception) -> None:
+    """A unit that creates a project of each name, runs what is SQL, and raises what is an exception."""
+    async with database.unit() as unit:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            await (unit.rows(text(step)) if step.startswith("SELECT") else create(unit, step))
+
+
+async def names(database: Database) -> list[str]:
+    return [row["name"] for row in await database.rows(NAMES)]
+
+
+@pytest.fixture
+async def alone(settings: Settings, database: Database) -> AsyncIterator[Database]:
+    """A database with a single connection."""
+    alone = Database(settings.model_copy(update={"database_pool_size": 1}))
+    yield alone
+    await alone.close()
+
+
+async def test_what_a_unit_did_is_seen_by_others_when_it_ends(database: Database) -> None:
+    async with database.unit() as unit:
+        await create(unit, "a")
+        await create(unit, "b")
+        assert await names(unit) == ["a", "b"]
+        assert await names(database) == []
+    assert await names(database) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "error"), [(("a", OwnError()), OwnError), (("a", ""), ConstraintError)], ids=["raised", "by PostgreSQL"]
+)
+async def test_any_exception_undoes_a_unit_and_leaves_its_connection_to_others(
+    alone: Database, steps: tuple[str | Exception, ...], error: type[Exception]
+) -> None:
+    pid = await alone.row(PID)
+    with pytest.raises(error):
+        await work(alone, *steps)
+    assert await names(alone) == []
+    assert await alone.row(PID) == pid
+
+
+async def test_a_part_is_undone_alone_when_its_exception_is_caught(database: Database) -> None:
+    async with database.unit() as unit:
+        await create(unit, "a")
+        with pytest.raises(ConstraintError):
+            await work(unit, "b", "")
+        async with unit.unit() as part:
+            await create(part, "c")
+            with pytest.raises(OwnError):
+                await work(part, "d", OwnError())
+    assert await names(database) == ["a", "c"]
+
+
+async def test_a_part_is_undone_with_the_whole(database: Database) -> None:
+    async def whole() -> None:
+        async with database.unit() as unit:
+            await work(unit, "a")
+            raise OwnError
+
+    with pytest.raises(OwnError):
+        await whole()
+    assert await names(database) == []
+
+
+async def test_a_unit_whose_statement_failed_does_not_pretend_to_be_kept(database: Database) -> None:
+    async def careless() -> None:
+        async with database.unit() as unit:
+            await create(unit, "a")
+            with pytest.raises(ConstraintError):
+                await create(unit, "")
+
+    with pytest.raises(RuntimeError, match="undone"):
+        await careless()
+    assert await names(database) == []
+
+
+@pytest.mark.parametrize("during", ["SELECT pg_sleep(10)", "SELECT 1"], ids=["in a statement", "between two"])
+async def test_a_unit_that_is_cancelled_is_undone_and_its_connection_replaced(alone: Database, during: str) -> None:
+    async def cut_off() -> None:
+        async with alone.unit() as unit:
+            await work(unit, "a", during)
+            await asyncio.sleep(10)
+
+    pid = await alone.row(PID)
+    task = asyncio.create_task(cut_off())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await names(alone) == []
+    assert await alone.row(PID) != pid
+
+
+async def test_a_connection_that_is_lost_in_a_statement_of_a_unit_is_an_outage(alone: Database) -> None:
+    with pytest.raises(UnavailableError):
+        await work(alone, "a", "SELECT pg_terminate_backend(pg_backend_pid())")
+    assert await names(alone) == []
+
+
+async def test_a_connection_that_is_lost_before_a_unit_ends_is_an_outage(alone: Database, database: Database) -> None:
+    async def lonely() -> None:
+        async with alone.unit() as unit:
+            await create(unit, "a")
+            row = await unit.row(PID)
+            assert row is not None
+            await database.rows(text(f"SELECT pg_terminate_backend({row['pid']})"))
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(UnavailableError):
+        await lonely()
+    assert await names(alone) == []
+
+
+async def test_a_statement_that_takes_too_long_undoes_its_unit(settings: Settings, database: Database) -> None:
+    hurried = Database(settings.model_copy(update={"statement_timeout": 0.1}))
+    with pytest.raises(StatementTimeoutError):
+        await work(hurried, "a", "SELECT pg_sleep(5)")
+    await hurried.close()
+    assert await names(database) == []
+
+
+async def test_without_a_database_a_unit_is_unavailable() -> None:
+    nowhere = Database(Settings(_env_file=None, database_url="postgresql://x@127.0.0.1:1/x"))
+    with pytest.raises(UnavailableError):
+        await work(nowhere, "a")
+    await nowhere.close()
+
+
+async def test_statements_of_a_unit_are_observed_and_use_its_one_connection(database: Database) -> None:
+    seen: list[str] = []
+    database.observers.append(lambda sql, _: seen.append(sql))
+    try:
+        async with database.unit() as unit:
+            pids = {row["pid"] for _ in range(3) for row in await unit.rows(PID)}
+    finally:
+        database.observers.pop()
+    assert len(pids) == 1
+    assert seen == [PID.text] * 3
+
+
+async def test_two_statements_at_once_are_refused_and_nothing_is_kept(alone: Database) -> None:
+    async def impatient() -> None:
+        async with alone.unit() as unit:
+            await asyncio.gather(create(unit, "a"), create(unit, "b"))
+
+    with pytest.raises(UnavailableError) as refused:
+        await impatient()
+    assert isinstance(refused.value.__cause__, asyncpg.InterfaceError)
+    assert await names(alone) == []

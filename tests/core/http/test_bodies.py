@@ -1,0 +1,147 @@
+"""Who calls is known before a byte of the body is read, and no more of it is read than may be."""
+
+import json
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from app.auth.models import User
+from app.core.config import Settings
+from app.core.database.database import Database
+from app.core.http.routing import Operation
+from app.features import ROUTERS
+from app.main import create_app
+from tests.projects.factories import project_of
+from tests.support.client import Api, assert_problem, bearer_of
+from tests.support.samples import JSON
+
+BODIES = [route for router in ROUTERS for route in router.routes if isinstance(route, Operation) and route.accepts]
+GUARDED = [route for route in BODIES if route.name not in {"login", "refresh_tokens", "register"}]
+NOBODY = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
+
+
+def address_of(route: APIRoute) -> tuple[str, str]:
+    """The method and a path of an operation."""
+    ids = dict.fromkeys(("project_id", "task_id", "user_id"), NOBODY)
+    return min(route.methods or ()), route.path.format(**ids)
+
+
+class Asked:
+    """A request as the server hands it over, which counts how much of its body is asked for."""
+
+    def __init__(self, app: FastAPI, chunks: Iterator[bytes]) -> None:
+        self._app, self._chunks = app, chunks
+        self.chunks_read = 0
+
+    async def send(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """The status and the problem of the answer."""
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            self.chunks_read += 1
+            return {"type": "http.request", "body": next(self._chunks), "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "scheme": "http",
+            "root_path": "",
+            "query_string": b"",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "client": ("127.0.0.1", 1),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in (JSON | headers).items()],
+        }
+        await self._app(scope, receive, send)
+        return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.name)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x"}, {"X-API-Key": "tlr_x"}], ids=str)
+async def test_the_body_of_somebody_unknown_is_not_read(
+    app: FastAPI, database: Database, route: APIRoute, headers: dict[str, str]
+) -> None:
+    asked = Asked(app, repeat(b"x"))
+    status, _ = await asked.send(*address_of(route), headers)
+    assert (status, asked.chunks_read) == (401, 0)
+
+
+async def test_closed_registration_refuses_before_the_body(settings: Settings, database: Database) -> None:
+    app = create_app(settings.model_copy(update={"registration": "closed"}))
+    async with app.router.lifespan_context(app):
+        asked = Asked(app, repeat(b"x"))
+        status, problem = await asked.send("POST", "/auth/register", {})
+    assert (status, problem["code"], asked.chunks_read) == (403, "registration_closed", 0)
+
+
+async def test_what_may_not_be_done_with_a_key_is_refused_before_the_body(api: Api, app: FastAPI) -> None:
+    key = (await api.post("/auth/api-keys", json={"name": "k", "scopes": ["tasks:read"]})).json()["secret"]
+    for path, code in (("/projects/", "insufficient_scope"), ("/auth/api-keys", "session_required")):
+        asked = Asked(app, repeat(b"x"))
+        status, problem = await asked.send("POST", path, {"X-API-Key": key})
+        assert (status, problem["code"], asked.chunks_read) == (403, code, 0)
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/register", "/auth/refresh"])
+async def test_a_small_bound_holds_where_anybody_may_send_something(
+    app: FastAPI, database: Database, path: str
+) -> None:
+    for headers, chunks in (({"Content-Length": "16385"}, 0), ({"Transfer-Encoding": "chunked"}, 17)):
+        asked = Asked(app, repeat(b" " * 1_024))
+        status, problem = await asked.send("POST", path, headers)
+        assert (status, problem["code"], asked.chunks_read) == (413, "body_too_large", chunks)
+
+
+async def test_no_more_of_a_body_is_read_than_may_be(app: FastAPI, database: Database, user: User) -> None:
+    signed_in = await bearer_of(app, user)
+    for headers, chunks in (
+        ({"Content-Length": "1048577"}, 0),
+        ({"Transfer-Encoding": "chunked"}, 17),
+        # What was declared does not bind.
+        ({"Transfer-Encoding": "chunked", "Content-Length": "2"}, 17),
+    ):
+        asked = Asked(app, repeat(b" " * 65_536))
+        status, problem = await asked.send("POST", "/projects/", signed_in | headers)
+        assert (status, problem["code"], asked.chunks_read) == (413, "body_too_large", chunks)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "x"])
+@pytest.mark.parametrize("path", ["/projects/", "/auth/login"])
+async def test_a_coded_body_is_refused_and_told_what_is_read(
+    api: Api, app: FastAPI, user: User, path: str, coding: str
+) -> None:
+    answer = await api.post(path, content=b"\x1f\x8b", headers={**JSON, "Content-Encoding": coding})
+    assert_problem(answer, 415, "unsupported_media_type")
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+async def test_no_coding_may_be_said(api: Api) -> None:
+    answer = await api.post("/projects/", json={"name": "Workshop"}, headers={"Content-Encoding": "Identity"})
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_a_repeated_member_is_named_and_nothing_is_changed(
+    api: Api, database: Database, user: User, method: str
+) -> None:
+    project = await project_of(database, user)
+    body = b'{"name": "a", "description": "b", "name": "c"}'
+    problem = assert_problem(
+        await api.request(method, f"/projects/{project.id}", content=body, headers=JSON), 400, "invalid_request"
+    )
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/name", "repeated")]
+    assert (await api.get(f"/projects/{project.id}")).json()["name"] == project.name
+
+
+async def test_a_form_that_cannot_be_read_or_repeats_a_field_is_refused(anonymous: Api) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in (b"username=\xff&password=x", b"username=%FF&password=x", b"a=&" * 30, b"username=a&username=b"):
+        assert_problem(await anonymous.post("/auth/login", content=body, headers=form), 400, "invalid_request")

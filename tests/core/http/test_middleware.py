@@ -1,0 +1,159 @@
+"""What every request gets, whatever it asks for: an id, a log line, safe headers."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.auth.models import User
+from app.core.database.database import Database
+from app.core.logging import JsonFormatter
+from tests.projects.factories import project_of
+from tests.support.client import Api, assert_problem
+from tests.support.keys import keyed
+from tests.support.samples import JSON
+
+SECRET = "q7zx-secret"
+
+
+class Lines:
+    """What was logged, as it would be written."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    @property
+    def text(self) -> str:
+        # The test's own client logs, too.
+        return "".join(line for line in self.stream.getvalue().splitlines(True) if '"logger":"httpx' not in line)
+
+    def access(self) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.text.splitlines()]
+        return [line for line in lines if line["logger"] == "taller.access"]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """Everything that is logged meanwhile, from DEBUG on."""
+    lines = Lines()
+    handler = logging.StreamHandler(lines.stream)
+    handler.setFormatter(JsonFormatter())
+    root, access = logging.getLogger(), logging.getLogger("taller.access")
+    levels = root.level, access.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    access.setLevel(logging.INFO)
+    yield lines
+    root.removeHandler(handler)
+    root.setLevel(levels[0])
+    access.setLevel(levels[1])
+
+
+@pytest.mark.parametrize("given", ["a", "7", "req-1:2.3_4", "x" * 100])
+async def test_a_request_id_that_is_safe_to_log_is_taken_over(anonymous: Api, given: str) -> None:
+    answer = await anonymous.get("/nowhere", headers={"X-Request-ID": given})
+    assert answer.headers.get_list("x-request-id") == [given]
+    assert assert_problem(answer, 404, "not_found")["request_id"] == given
+
+
+@pytest.mark.parametrize(
+    "given", ["", " ", "a b", "a\tb", 'a"b', "a\\b", "<a>", "a\r\nb", "x" * 101, "é".encode(), b"\x00", b"\xff", "{a}"]
+)
+async def test_any_other_request_id_is_replaced_by_a_new_one(anonymous: Api, given: str | bytes, lines: Lines) -> None:
+    value = given if isinstance(given, bytes) else given.encode()
+    answer = await anonymous.get("/nowhere", headers=[(b"X-Request-ID", value)])
+    assert UUID(answer.headers["x-request-id"]).version == 7
+    assert lines.access()[0]["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_each_request_gets_an_id_of_its_own(anonymous: Api) -> None:
+    ids = {(await anonymous.get("/health/live")).headers["x-request-id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+async def test_one_line_is_logged_for_each_request_with_the_route_and_not_the_address(
+    api: Api, user: User, database: Database, lines: Lines
+) -> None:
+    project = await project_of(database, user)
+    answer = await api.get(f"/projects/{project.id}/tasks/?size=7")
+    (line,) = lines.access()
+    assert set(line) == {"time", "level", "logger", "message", "request_id", "method", "route", "status", "ms"}
+    assert (line["method"], line["status"], line["level"]) == ("GET", 200, "info")
+    assert line["route"] == "/api/v1/projects/{project_id}/tasks/"
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert 0 < line["ms"] < 10_000
+    assert str(project.id) not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "route"),
+    [
+        ("GET", "/nowhere", 404, "not_found", None),
+        ("DELETE", "/projects/", 405, "method_not_allowed", None),
+        ("GET", "/projects/abc", 400, "invalid_request", "/api/v1/projects/{project_id}"),
+    ],
+)
+async def test_a_refusal_is_logged_with_its_code(
+    api: Api, lines: Lines, method: str, path: str, status: int, code: str, route: str | None
+) -> None:
+    await api.request(method, path)
+    (line,) = lines.access()
+    assert (line["status"], line["code"], line["route"]) == (status, code, route)
+
+
+async def test_a_body_that_is_too_large_is_logged_like_any_refusal(anonymous: Api, lines: Lines) -> None:
+    await anonymous.post("/auth/login", content=b"x" * 16_385, headers=JSON)
+    (line,) = lines.access()
+    assert (line["status"], line["code"]) == (413, "body_too_large")
+
+
+async def test_nothing_secret_is_logged_at_any_level(anonymous: Api, database: Database, lines: Lines) -> None:
+    await anonymous.post("/auth/login", json={"username": SECRET, "password": SECRET})
+    await anonymous.post("/auth/login", data={"username": SECRET, "password": SECRET})
+    await anonymous.post("/auth/login", json={"username": SECRET, "password": SECRET, "more": SECRET})
+    await anonymous.get(f"/projects/?token={SECRET}", headers={"Authorization": f"Bearer {SECRET}", "Cookie": SECRET})
+    await anonymous.get(f"/projects/{SECRET}/?page={SECRET}")
+    assert len(lines.access()) == 5
+    assert SECRET not in lines.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/live", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/nowhere", 404),
+        ("GET", "/auth/me", 401),
+        ("DELETE", "/health/live", 405),
+    ],
+)
+async def test_every_answer_has_the_headers_that_keep_browsers_safe(
+    anonymous: Api, method: str, path: str, status: int
+) -> None:
+    answer = await anonymous.request(method, path)
+    assert answer.status_code == status
+    for name, value in {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "x-frame-options": "DENY",
+    }.items():
+        assert answer.headers.get_list(name) == [value]
+    assert "server" not in answer.headers
+
+
+async def test_a_refused_size_has_them_too(anonymous: Api) -> None:
+    answer = await anonymous.post("/auth/login", content=b"x" * 16_385, headers=JSON)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-request-id"] == assert_problem(answer, 413, "body_too_large")["request_id"]
+
+
+async def test_a_replay_is_told_apart_in_the_log_and_its_key_is_not_told(api: Api, lines: Lines) -> None:
+    for _ in range(2):
+        assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed(SECRET))).status_code == 201
+    assert [line.get("replayed") for line in lines.access()] == [None, True]
+    assert SECRET not in lines.text

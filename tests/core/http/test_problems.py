@@ -1,0 +1,192 @@
+"""Errors leave as problem documents, whatever raised them."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from sqlalchemy import text
+from starlette.exceptions import HTTPException
+
+from app.core.config import Settings
+from app.core.database.database import DatabaseDep
+from app.core.errors import AppError, NotFoundError, UnavailableError, problem_document
+from app.core.guards import Public
+from app.core.http.problems import field_error, problem_response
+from app.core.http.routing import FeatureRouter
+from app.core.http.trie import Dispatcher
+from app.main import create_app
+from tests.support.client import Api, assert_problem
+
+SECRET = "q7zx-internal-detail"
+SENT = "q7zx-what-somebody-sent"
+
+router = FeatureRouter(prefix="/trials", tag="trials", dependencies=[Public])
+
+
+@router.get("/bug")
+async def bug() -> None:
+    raise RuntimeError(SECRET)
+
+
+@router.get("/answer-that-breaks-its-promise", response_model=int)
+async def broken_promise() -> str:
+    return SECRET
+
+
+@router.get("/sql")
+async def wrong_sql(database: DatabaseDep) -> None:
+    await database.rows(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
+
+
+@router.get("/status/{status}")
+async def raised_status(status: int) -> None:
+    raise HTTPException(status, SECRET)
+
+
+@router.get("/stream")
+async def stream() -> StreamingResponse:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise RuntimeError(SECRET)
+
+    return StreamingResponse(chunks())
+
+
+@router.post("/rolled-back")
+async def rolled_back(database: DatabaseDep) -> None:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_rolled_back ()"))
+        raise NotFoundError
+
+
+@router.post("/committed")
+async def committed(database: DatabaseDep) -> None:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_committed ()"))
+
+
+@router.post("/refused-at-commit")
+async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
+    async with database.unit() as unit:
+        await unit.rows(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await unit.rows(text("INSERT INTO trial_deferred VALUES (1), (1)"))
+    return {"status": "done"}
+
+
+@pytest.fixture(scope="module")
+async def trial_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with operations that fail in every way."""
+    app = create_app(settings)
+    dispatcher = app.router.routes[0]
+    assert isinstance(dispatcher, Dispatcher)
+    trials = [route for route in router.routes if isinstance(route, APIRoute)]
+    app.router.routes[:] = [Dispatcher([*dispatcher.routes, *trials])]
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def trials(trial_app: FastAPI) -> AsyncIterator[Api]:
+    async with Api(trial_app) as api:
+        yield api
+
+
+@pytest.mark.parametrize("path", ["/trials/bug", "/trials/answer-that-breaks-its-promise", "/trials/sql"])
+async def test_an_unhandled_error_is_a_500_that_shows_nothing_of_the_inside(
+    trials: Api, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await trials.get(path)
+    problem = assert_problem(answer, 500, "internal_error")
+    assert SECRET not in answer.text
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "code", "request_id"}
+    logged = [record for record in caplog.records if record.exc_info]
+    assert [record.name for record in logged] == ["app.core.http.middleware"]
+    assert SECRET.replace("-", "_") in caplog.text.replace("-", "_"), "the log has what the answer hides"
+    assert SENT not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "code"),
+    [
+        (400, 400, "invalid_json"),
+        (404, 404, "not_found"),
+        (413, 413, "body_too_large"),
+        (418, 500, "internal_error"),
+        (422, 500, "internal_error"),
+    ],
+)
+async def test_what_the_framework_raises_becomes_a_problem_of_ours(
+    trials: Api, raised: int, status: int, code: str
+) -> None:
+    answer = await trials.get(f"/trials/status/{raised}")
+    assert_problem(answer, status, code)
+    assert SECRET not in answer.text
+
+
+async def test_an_answer_under_way_is_broken_off_and_not_completed_with_an_error(trials: Api) -> None:
+    with pytest.raises(RuntimeError, match=SECRET):
+        await trials.get("/trials/stream")
+
+
+async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
+    trials: Api, trial_app: FastAPI
+) -> None:
+    assert (await trials.post("/trials/committed")).status_code == 200
+    assert_problem(await trials.post("/trials/rolled-back"), 404, "not_found")
+    # The client must not hold a 200 for work that the commit refused.
+    assert_problem(await trials.post("/trials/refused-at-commit"), 500, "internal_error")
+    tables = await trial_app.state.database.rows(
+        text("SELECT relname FROM pg_class WHERE relname IN ('trial_committed', 'trial_rolled_back', 'trial_deferred')")
+    )
+    await trial_app.state.database.rows(text("DROP TABLE IF EXISTS trial_committed"))
+    assert tables == [{"relname": "trial_committed"}]
+
+
+def test_a_problem_is_ascii_json_of_its_own_media_type_with_the_errors_headers() -> None:
+    response = problem_response(
+        UnavailableError("Später \ud800"), {"path": "/pröjects/x y", "taller.request_id": "r-1"}
+    )
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "2"
+    assert bytes(response.body).isascii()
+    document = json.loads(bytes(response.body))
+    assert document["detail"] == "Später \ud800"
+    assert document["instance"] == "/pr%C3%B6jects/x%20y"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"loc": ("body", "a", 0, "b"), "type": "t", "msg": "m"}, {"pointer": "/a/0/b", "detail": "m", "code": "t"}),
+        ({"loc": ("body", "~/"), "type": "t", "msg": "m"}, {"pointer": "/~0~1", "detail": "m", "code": "t"}),
+        ({"loc": ("query", "page"), "type": "t", "msg": "m"}, {"parameter": "page", "detail": "m", "code": "t"}),
+        (
+            {"loc": ("body",), "type": "missing", "msg": "m"},
+            {"pointer": "", "detail": "the body must be a JSON object", "code": "object_required"},
+        ),
+        (
+            {"loc": ("path", "id"), "type": "uuid_parsing", "msg": "found `x` at 0"},
+            {"parameter": "id", "detail": "must be a UUID", "code": "uuid_parsing"},
+        ),
+    ],
+)
+def test_a_finding_of_pydantic_is_told_without_the_value(found: dict[str, Any], expected: dict[str, str]) -> None:
+    assert field_error({**found, "input": SECRET, "ctx": {"error": SECRET}}) == expected
+
+
+def test_a_long_member_name_is_cut() -> None:
+    assert len(field_error({"loc": ("body", "x" * 5000), "type": "t", "msg": "m"})["pointer"]) == 101
+
+
+@pytest.mark.parametrize("code", sorted(AppError.catalogue))
+async def test_the_type_of_every_problem_leads_to_its_explanation(anonymous: Api, code: str) -> None:
+    kind = AppError.catalogue[code]
+    example = AppError.__new__(kind)
+    AppError.__init__(example)
+    answer = await anonymous.get(problem_document(example, instance="/", request_id="r")["type"])
+    assert answer.json() == {"code": code, "title": kind.title, "status": kind.status, "description": kind.help}

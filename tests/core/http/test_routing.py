@@ -1,0 +1,142 @@
+"""How an address finds its operation."""
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+
+from app.core.guards import Public
+from app.core.http.routing import FeatureRouter, Operation
+from app.core.http.trie import Dispatcher
+from app.features import ROUTERS
+from tests.support.client import Api, assert_problem
+
+
+async def endpoint() -> None:
+    return None
+
+
+def operation(path: str, method: str = "GET") -> APIRoute:
+    return Operation(path, endpoint, methods=[method], dependencies=[Public])
+
+
+def found(dispatcher: Dispatcher, path: str, method: str = "GET") -> tuple[str, dict[str, str]] | list[str] | None:
+    """The route's path and its parameters; or the methods that the address knows instead; or nothing."""
+    match, scope = dispatcher.matches({"type": "http", "path": path, "method": method})
+    if match is Match.NONE:
+        return None
+    if "taller.allowed" in scope:
+        allowed: list[str] = scope["taller.allowed"]
+        return allowed
+    return scope["route"].path, scope["path_params"]
+
+
+SAMPLE = Dispatcher(
+    [
+        operation("/health/live"),
+        operation("/api/v1/things/"),
+        operation("/api/v1/things/", "POST"),
+        operation("/api/v1/things/{thing_id}"),
+        operation("/api/v1/things/mine"),
+        operation("/api/v1/things/{thing_id}/parts/{part_id}", "PUT"),
+    ]
+)
+
+
+@pytest.mark.parametrize("path", ["/things", "/things/", "/api/v1/things", "/api/v1/things/"])
+def test_an_operation_answers_at_four_addresses(path: str) -> None:
+    assert found(SAMPLE, path) == ("/api/v1/things/", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/things/7", ("/api/v1/things/{thing_id}", {"thing_id": "7"})),
+        ("/things/7/", ("/api/v1/things/{thing_id}", {"thing_id": "7"})),
+        ("/things/mine", ("/api/v1/things/mine", {})),
+        ("/things/mine/", ("/api/v1/things/mine", {})),
+        ("/things/Mine", ("/api/v1/things/{thing_id}", {"thing_id": "Mine"})),
+        ("/health/live", ("/health/live", {})),
+        ("/health/live/", ("/health/live", {})),
+        # A server decodes an encoded slash before we see it: it separates segments, as any other slash.
+        ("/things/7/8", None),
+        ("/", None),
+        ("//", None),
+        ("//things", None),
+        ("/api/v1", None),
+        ("/api/v1/", None),
+        ("/api/v1/health/live", None),
+        ("/api/v2/things/", None),
+        ("/api/v1/api/v1/things/", None),
+        ("/api/v1things", None),
+        ("/health", None),
+        ("/things/7/parts", None),
+        ("/things//", ("/api/v1/things/{thing_id}", {"thing_id": ""})),
+    ],
+)
+def test_static_segments_come_before_parameters_and_nothing_else_matches(path: str, expected: object) -> None:
+    assert found(SAMPLE, path) == expected
+
+
+def test_each_parameter_has_the_segment_at_its_place() -> None:
+    assert found(SAMPLE, "/things/7/parts/mine/", "PUT") == (
+        "/api/v1/things/{thing_id}/parts/{part_id}",
+        {"thing_id": "7", "part_id": "mine"},
+    )
+
+
+def test_head_goes_where_get_goes() -> None:
+    assert found(SAMPLE, "/things/", "HEAD") == found(SAMPLE, "/things/", "GET")
+
+
+def test_another_method_learns_all_that_the_address_knows() -> None:
+    assert found(SAMPLE, "/things", "DELETE") == ["GET", "HEAD", "POST"]
+    assert found(SAMPLE, "/things/7/parts/8", "GET") == ["PUT"]
+
+
+def test_operations_that_share_an_address_may_name_its_parameters_differently() -> None:
+    dispatcher = Dispatcher([operation("/api/v1/things/{a}"), operation("/api/v1/things/{b}", "PUT")])
+    assert found(dispatcher, "/things/7") == ("/api/v1/things/{a}", {"a": "7"})
+    assert found(dispatcher, "/things/7", "PUT") == ("/api/v1/things/{b}", {"b": "7"})
+
+
+def test_what_is_no_http_request_is_left_alone() -> None:
+    assert SAMPLE.matches({"type": "websocket", "path": "/things/"}) == (Match.NONE, {})
+
+
+ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{min(route.methods)} {route.path}")
+async def test_no_address_redirects(anonymous: Api, route: APIRoute) -> None:
+    """Every operation, at every form of its address, with or without a token: never a 3xx."""
+    canonical = route.path.format(
+        **dict.fromkeys(["project_id", "task_id", "user_id", "session_id", "key_id", "username", "code", "asset"], "x")
+    ).rstrip("/")
+    forms = {canonical, canonical + "/", canonical.removeprefix("/api/v1"), canonical.removeprefix("/api/v1") + "/"}
+    answers = {
+        (answer.status_code, answer.headers.get("location"))
+        for form in forms
+        for answer in [await anonymous.request(min(route.methods or ()), form)]
+    }
+    ((status, location),) = answers
+    assert not 300 <= status < 400
+    assert location is None
+
+
+async def test_head_is_answered_as_get_without_a_body(anonymous: Api) -> None:
+    got, asked = await anonymous.get("/health/live"), await anonymous.request("HEAD", "/health/live")
+    assert (asked.status_code, asked.headers["content-length"]) == (200, got.headers["content-length"])
+
+
+def test_a_feature_router_names_operations_by_their_functions() -> None:
+    router = FeatureRouter(prefix="/things", tag="things", dependencies=[Public])
+    router.get("/")(endpoint)
+    (route,) = [route for route in router.routes if isinstance(route, APIRoute)]
+    assert (route.path, route.unique_id, route.tags) == ("/api/v1/things/", "endpoint", ["things"])
+
+
+async def test_only_a_pair_of_parameters_that_both_are_wrong_is_reported_together(api: Api) -> None:
+    problem: dict[str, Any] = assert_problem(await api.get("/projects/?page=0&size=0"), 400, "invalid_request")
+    assert {error["parameter"] for error in problem["errors"]} == {"page", "size"}

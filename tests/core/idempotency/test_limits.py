@@ -1,0 +1,151 @@
+"""What idempotency keys cost, and how many a caller may have."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI, Response
+from sqlalchemy import text
+
+from app.auth.models import User
+from app.core.config import Settings
+from app.core.database.database import Database
+from app.core.idempotency.store import Asked, IdempotencyKeyInUseError, KeptAnswers
+from app.core.ids import uuid7
+from app.main import create_app
+from tests.auth.people import somebody
+from tests.projects.factories import project_of
+from tests.support.client import Api, assert_problem
+from tests.support.keys import assert_replay, keyed
+from tests.support.queries import query_budget
+from tests.support.samples import number_of
+
+
+@pytest.fixture
+async def narrow(settings: Settings, database: Database) -> AsyncIterator[FastAPI]:
+    """The application with one connection, and room for three keys of each caller."""
+    app = create_app(
+        settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 0.5, "max_idempotency_keys": 3})
+    )
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_there_is_a_limit_to_the_keys_of_a_caller(narrow: FastAPI, user: User, database: Database) -> None:
+    async with Api(narrow) as anonymous, await anonymous.as_(user) as api:
+        answers = [await api.post("/projects/", json={"name": "Workshop"}, **keyed(f"k-{n}")) for n in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 409]
+        assert_problem(answers[3], 409, "too_many_idempotency_keys")
+        assert "retry-after" not in answers[3].headers
+        # What is kept is still served, and without a key everything goes on, as it does for others.
+        assert_replay(await api.post("/projects/", json={"name": "Workshop"}, **keyed("k-0")), answers[0])
+        assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
+        async with await anonymous.as_(await somebody(database)) as ana:
+            assert (await ana.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
+        await database.rows(
+            text("UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key = 'k-1'")
+        )
+        assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
+        answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed("k-4"))
+        assert_problem(answer, 409, "too_many_idempotency_keys")
+        stranger_to = await project_of(database, await somebody(database))
+        answer = await api.post(f"/projects/{stranger_to.id}/tasks/", json={"title": "Sweep"}, **keyed("k-4"))
+        assert_problem(answer, 404, "project_not_found")
+
+
+async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
+    settings: Settings, user: User, database: Database
+) -> None:
+    app = create_app(settings.model_copy(update={"max_idempotency_bytes": 25_000}))
+    body = {"name": "Workshop", "description": "x" * 9_000}
+    async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
+        answers = [await api.post("/projects/", json=body, **keyed(f"k-{n}")) for n in range(4)]
+        assert [answer.status_code for answer in answers] == [201, 201, 201, 409]
+        assert_problem(answers[3], 409, "too_many_idempotency_keys")
+        assert await number_of(database, "projects") == 3, "what is refused is not carried out"
+        assert_replay(await api.post("/projects/", json=body, **keyed("k-2")), answers[2])
+        assert (await api.post("/projects/", json=body)).status_code == 201
+        await database.rows(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
+        assert (await api.post("/projects/", json=body, **keyed("k-3"))).status_code == 201
+
+
+async def test_keys_are_counted_only_when_the_room_that_was_found_is_used_up(
+    settings: Settings, user: User, database: Database
+) -> None:
+    app = create_app(settings.model_copy(update={"max_idempotency_keys": 100}))
+    async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
+        counted: list[int] = []
+        app.state.database.observers.append(
+            lambda sql, arguments: counted.append(100 in arguments) if "advisory" in sql else None
+        )
+        for number in range(101):
+            await api.post("/projects/", json={"name": "Workshop"}, **keyed(f"k-{number}"))
+    assert await number_of(database, "projects") == 100
+    # A sixteenth of 100, of 94, of 89 …, and each time where less is left.
+    assert counted[:7] == [True, False, False, False, False, False, True]
+    assert 20 < sum(counted) < 60
+
+
+async def test_a_request_with_a_key_needs_one_connection_only(narrow: FastAPI, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    path = f"/projects/{project.id}/tasks/"
+    # Nobody is remembered: whoever calls is looked up each time.
+    await narrow.state.callers.stop()
+    narrow.state.callers._watched_at = float("-inf")  # noqa: SLF001 - as if the watcher had failed for a while
+    async with Api(narrow) as anonymous, await anonymous.as_(user) as api:
+        answers = await asyncio.gather(
+            *(api.post(path, json={"title": "Sweep"}, **keyed()) for _ in range(8)),
+            *(api.post(path, json={"title": ""}, **keyed("other")) for _ in range(8)),
+            *(api.post(f"/projects/{UUID(int=1)}/tasks/", json={"title": "x"}, **keyed("third")) for _ in range(8)),
+        )
+    assert {answer.status_code for answer in answers[:8]} <= {201, 409}
+    assert {answer.status_code for answer in answers[8:16]} == {400}
+    assert {answer.status_code for answer in answers[16:]} == {404}
+    assert await number_of(database, "tasks") == 1
+
+
+async def test_without_the_header_a_request_costs_what_it_did(api: Api, user: User, database: Database) -> None:
+    path = f"/projects/{(await project_of(database, user)).id}"
+    await api.get(path)
+    for method, target, body in (
+        ("POST", "/projects/", {"name": "Workshop"}),
+        ("POST", f"{path}/tasks/", {"title": "Sweep"}),
+        ("PATCH", path, {"name": "Garage"}),
+    ):
+        with query_budget(database, 1):
+            assert (await api.request(method, target, json=body)).is_success
+        with query_budget(database, 3):
+            first = await api.request(method, target, json=body, **keyed())
+        # One finds the answer, one asks whether the caller still may; whether one may create projects is known already.
+        with query_budget(database, 1 if target == "/projects/" else 2):
+            assert_replay(await api.request(method, target, json=body, **keyed()), first)
+
+
+async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_noticed(
+    app: FastAPI, database: Database
+) -> None:
+    answers: KeptAnswers = app.state.kept_answers
+    asked = Asked(uuid7(), "create_project", "k-1", b"x")
+
+    async def second() -> None:
+        async with database.unit() as unit:
+            assert await answers.find(unit, asked) is None
+            async with database.unit() as first:
+                await answers.keep(first, asked, Response(b"first", 201))
+            await answers.keep(unit, asked, Response(b"second", 201))
+
+    with pytest.raises(IdempotencyKeyInUseError):
+        await second()
+    async with database.unit() as unit:
+        kept = await answers.find(unit, asked)
+    assert kept is not None
+    assert kept.body == b"first"
+
+
+def test_whose_turn_it_is_is_a_question_of_caller_operation_and_key() -> None:
+    here, there = uuid7(), uuid7()
+    asked = [Asked(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))]
+    assert len({one.lock for one in asked}) == 4
+    assert Asked(here, "a", "k", b"another").lock == asked[0].lock
+    assert all(-(2**63) <= one.lock < 2**63 for one in asked)
