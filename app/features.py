@@ -4,9 +4,12 @@ Importing a router imports its models, so this list also completes the metadata 
 """
 
 from app.auth.access import SECURITY_SCHEMES
+from app.auth.accounts.router import router as accounts
+from app.auth.accounts.router import users
+from app.auth.api_keys.router import router as api_keys
 from app.auth.callers import EXPIRED as EXPIRED_ACCESS
 from app.auth.ports import Ports
-from app.auth.router import router as auth
+from app.auth.sessions.router import router as sessions
 from app.projects.access import project_visible
 from app.projects.router import router as projects
 from app.projects.service import close_account
@@ -19,7 +22,7 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 EXPIRED = EXPIRED_ACCESS
 """What housekeeping deletes for the features."""
 
-ROUTERS = (system, auth, projects, tasks)
+ROUTERS = (system, accounts, sessions, api_keys, users, projects, tasks)
 
 TAGS = [
     {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},

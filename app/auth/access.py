@@ -1,29 +1,23 @@
 """From a request to a caller: every guard of every feature starts here."""
 
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from app.auth.callers import Callers
 from app.auth.errors import (
     AdminRequiredError,
     ApiKeyExpiredError,
-    ApiKeyNotFoundError,
     ApiKeyRevokedError,
     InsufficientScopeError,
     InvalidApiKeyError,
     InvalidTokenError,
-    KeyBoundToProjectError,
     PasswordChangeRequiredError,
-    RegistrationClosedError,
     SessionRequiredError,
-    UserNotFoundError,
 )
 from app.auth.manager import Authentication
-from app.auth.models import looked_up
+from app.auth.ports import Ports
 from app.auth.scopes import Caller, OwnScope, Scope
-from app.core.config import Settings
 from app.core.errors import (
     AppError,
     FieldError,
@@ -31,10 +25,10 @@ from app.core.errors import (
     NotAuthenticatedError,
     TooManyRequestsError,
 )
-from app.core.guards import DEFAULT, LOGIN, Guard, PublicGuard
+from app.core.guards import DEFAULT, Guard
 from app.core.http.trie import API_PREFIX
+from app.core.network import network_of
 from app.core.ratelimit.limiter import ALLOWANCE, Allowance
-from app.core.text import Storable
 
 SIGNING_IN: tuple[type[AppError], ...] = (
     NotAuthenticatedError,
@@ -45,7 +39,6 @@ SIGNING_IN: tuple[type[AppError], ...] = (
     TooManyRequestsError,
 )
 """How asking who is calling can fail."""
-
 
 SECURITY_SCHEMES = {
     "bearer": {
@@ -78,8 +71,20 @@ async def _callers(request: Request) -> Callers:
     return callers
 
 
+async def _network(request: Request) -> str:
+    return network_of(request.client)
+
+
+async def _ports(request: Request) -> Ports:
+    ports: Ports = request.app.state.ports
+    return ports
+
+
 AuthenticationDep = Annotated[Authentication, Depends(_authentication)]
+
 CallersDep = Annotated[Callers, Depends(_callers)]
+NetworkDep = Annotated[str, Depends(_network)]
+PortsDep = Annotated[Ports, Depends(_ports)]
 
 
 async def caller_of(request: Request) -> Caller:
@@ -141,53 +146,6 @@ def _token_of(request: Request) -> str:
 
 def _more_than_one(header: str, detail: str, code: str) -> InvalidRequestError:
     return InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code=code)])
-
-
-class _RegistrationGuard(PublicGuard):
-    """Admits anybody, where people may register themselves."""
-
-    def __init__(self) -> None:
-        super().__init__(LOGIN)
-        self.errors = (*self.errors, RegistrationClosedError)
-
-    async def identify(self, request: Request) -> None:
-        """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
-        settings: Settings = request.app.state.settings
-        if not settings.registration_is_open:
-            raise RegistrationClosedError
-
-
-OpenRegistration = Depends(_RegistrationGuard())
-"""Marks the operation by which people register themselves."""
-
-
-class _RefreshGuard(PublicGuard):
-    """Admits anybody; the request is counted when its token has been read (`count_refresh`)."""
-
-    def __init__(self) -> None:
-        super().__init__(LOGIN)
-        self.limited_by = None
-
-    async def admit(self, request: Request) -> None:
-        """Count a request without a readable token for its network address."""
-        count_refresh(request, None)
-
-
-AnyRefresh = Depends(_RefreshGuard())
-"""Marks the operation that takes a refresh token."""
-
-
-def count_refresh(request: Request, session_id: UUID | None) -> None:
-    """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
-    the network address otherwise. Raises `TooManyRequestsError`.
-    """
-    allowance: Allowance | None = request.scope.get(ALLOWANCE)
-    if allowance is None:
-        return
-    if session_id is None:
-        allowance.take_for_address(LOGIN)
-    else:
-        allowance.take(session_id)
 
 
 class CallerGuard(Guard):
@@ -253,21 +211,6 @@ class Admin(SignedIn):
         return caller
 
 
-class PeopleLookup(SignedIn):
-    """Admits whoever may look people up, which is beyond any one project."""
-
-    def __init__(self) -> None:
-        super().__init__(Scope.MEMBERS_READ)
-        self.errors = (*self.errors, KeyBoundToProjectError)
-
-    async def caller(self, request: Request) -> Caller:
-        """The caller, who is not bound to a project."""
-        caller = await super().caller(request)
-        if caller.project_id is not None:
-            raise KeyBoundToProjectError
-        return caller
-
-
 CurrentCaller = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ))]
 """Whoever is calling, if they may read their own account."""
 
@@ -277,82 +220,13 @@ CurrentSession = Annotated[Caller, Depends(SignedIn(None))]
 AnySession = Annotated[Caller, Depends(SignedIn(None, for_choosing=True))]
 """Whoever is calling in a session, also in one that a one-time password began."""
 
-Myself = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ, for_choosing=True))]
-"""Whoever is calling, if they may read who they are, also by a one-time password."""
-
-AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE, for_choosing=True))]
-"""Whoever is calling, if they may change their own account; by a one-time password they may choose another."""
-
-PeopleReader = Annotated[Caller, Depends(PeopleLookup())]
-"""Whoever is calling, if they may look people up."""
-
 Administrator = Annotated[Caller, Depends(Admin())]
 """An administrator in a session; what administers accounts is not for keys."""
-
-
-async def _key_id(key_id: Annotated[UUID, Path(description="The API key's id.")]) -> UUID:
-    return key_id
-
-
-async def _user_id(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
-    return user_id
-
-
-async def _session_id(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:
-    return session_id
-
-
-SessionId = Annotated[UUID, Depends(_session_id)]
-"""A session that statements look for among the caller's own."""
-
-ApiKeyId = Annotated[UUID, Depends(_key_id)]
-"""An API key that statements look for among the caller's own."""
-
-UserId = Annotated[UUID, Depends(_user_id)]
-"""Any person's id: only for administrators, who may see and change everybody."""
 
 
 async def _own(caller: CurrentCaller) -> OwnScope:
     return OwnScope(caller)
 
 
-async def _own_account(caller: Myself) -> OwnScope:
-    return OwnScope(caller)
-
-
-async def _own_key(caller: CurrentCaller, key_id: ApiKeyId) -> OwnScope:
-    return OwnScope(caller, ApiKeyNotFoundError, key_id=key_id)
-
-
-async def _everybody(caller: Administrator) -> OwnScope:
-    return OwnScope(caller)
-
-
-async def _anybody(caller: Administrator, user_id: UserId) -> OwnScope:
-    return OwnScope(caller, UserNotFoundError, user_id=user_id)
-
-
-async def _person(
-    caller: PeopleReader,
-    username: Annotated[str, Path(max_length=320, description="A username."), Storable],
-) -> OwnScope:
-    return OwnScope(caller, UserNotFoundError, username=looked_up(username))
-
-
 Own = Annotated[OwnScope, Depends(_own)]
 """What is the caller's own: sessions, keys."""
-
-OwnAccount = Annotated[OwnScope, Depends(_own_account)]
-"""The caller's own account."""
-
-OwnKey = Annotated[OwnScope, Depends(_own_key)]
-"""One of the caller's own keys."""
-
-Everybody = Annotated[OwnScope, Depends(_everybody)]
-"""All accounts, for administrators."""
-
-Anybody = Annotated[OwnScope, Depends(_anybody)]
-"""Somebody's account, for administrators."""
-
-Person = Annotated[OwnScope, Depends(_person)]
-"""What everybody may know of the person with the username of the path."""

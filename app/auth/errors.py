@@ -1,6 +1,6 @@
 """How signing in, and what it leads to, can fail."""
 
-from app.core.errors import AppError, NotAuthenticatedError, NotFoundError, TooManyRequestsError
+from app.core.errors import ConflictError, ForbiddenError, NotAuthenticatedError, NotFoundError, TooManyRequestsError
 
 
 class InvalidCredentialsError(NotAuthenticatedError):
@@ -54,14 +54,6 @@ class ApiKeyRevokedError(InvalidTokenError):
 
     code = "api_key_revoked"
     title = "The API key was revoked"
-
-
-class ForbiddenError(AppError):
-    """You are known, but you may not do this."""
-
-    status = 403
-    code = "forbidden"
-    title = "Not allowed"
 
 
 class InsufficientScopeError(ForbiddenError):
@@ -129,14 +121,6 @@ class TooManyAttemptsError(TooManyRequestsError):
         super().__init__(
             retry_after, f"There were too many attempts from this network address: try again in {retry_after} seconds."
         )
-
-
-class ConflictError(AppError):
-    """What is there already stands in the way."""
-
-    status = 409
-    code = "conflict"
-    title = "Conflict"
 
 
 class UsernameTakenError(ConflictError):

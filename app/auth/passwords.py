@@ -2,6 +2,7 @@
 
 import secrets
 import string
+from pathlib import Path
 from unicodedata import normalize
 
 from anyio import to_thread
@@ -25,27 +26,7 @@ _SPACES = {ord(space): " " for space in "\u00a0\u1680\u202f\u205f\u3000"} | dict
 _ONE_TIME_LENGTH = 16
 _ONE_TIME_ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
 
-COMMON = frozenset(
-    """
-    00000000 0123456789 11111111 111111111 1111111111 11223344 112233445566 12121212 12312312 123123123
-    12341234 1234512345 12345678 123456789 1234567890 123456789a 1234567a 12345qwert 123qweasd 1q2w3e4r
-    1q2w3e4r5t 1qaz2wsx 1qazxsw2 22222222 55555555 66666666 77777777 87654321 88888888 987654321 9876543210
-    99999999 a1234567 a12345678 a1b2c3d4 aa123456 aaaaaaaa abc12345 abcd1234 abcdefgh abcdefghi access14
-    admin123 admin1234 adminadmin administrator alexander asdf1234 asdfasdf asdfghjk asdfghjkl babygirl
-    baseball basketball blink182 butterfly changeme changeme1 charlie1 chocolate christian computer consumer
-    corvette danielle december dragon12 einstein elephant facebook football football1 fuckyou1 garfield
-    hallo123 hello123 hello1234 helloworld iloveyou iloveyou1 iloveyou2 internet jennifer jonathan jordan23
-    killer12 kimberly letmein1 letmein12 liverpool liverpool1 lovelove lovely12 master12 maverick mercedes
-    michelle midnight monkey12 mustang1 mypassword nicholas november p@ssw0rd p@ssword pa55word pakistan
-    passw0rd password password! password01 password1 password12 password123 password1234 password2 passwort
-    patricia pokemon1 princess princess1 q1w2e3r4 qazwsxedc qwer1234 qwerasdf qwert123 qwerty12 qwerty123
-    qwerty1234 qwertyui qwertyuiop qwertyuiop1 rainbow1 rootroot samantha scorpion secret12 secret123
-    september shadow12 slipknot snowball spiderman starwars starwars1 steelers summer2024 summer2025
-    summer2026 sunshine sunshine1 superman superman1 swordfish test1234 testing1 testtest thomas12 trustno1
-    trustno12 university victoria welcome1 welcome12 welcome123 whatever william1 winner12 winter2025
-    winter2026 zaq12wsx zaq1zaq1 zxcvbnm1 zxcvbnm123 zxcvbnmm
-    """.split()  # noqa: SIM905 - a list of two hundred literals would be two hundred lines
-)
+COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text().split())
 """The common passwords that are long enough to be tried here; guessing starts with them."""
 
 

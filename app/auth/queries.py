@@ -1,6 +1,6 @@
-"""Statements that return people, sessions and keys."""
+"""Statements that return people, sessions and keys, as far as signing in needs them."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -25,45 +25,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
 from app.core.database.retention import Expired
 from app.core.database.statements import Column, Rows, given
-from app.core.listing.sorting import Key
-from app.core.listing.statement import Shape, listing, page_of
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""
 
-WRITTEN = (*ACCOUNT, User.password_expires_at)
-"""What is returned of an account that was written."""
-
 LOGIN = (*ACCOUNT, User.hashed_password, User.password_state)
 
-SESSION = (
-    Session.id,
-    Session.user_agent,
-    Session.address,
-    Session.created_at,
-    Session.refreshed_at,
-    Session.expires_at,
-)
-API_KEY = (
-    ApiKey.id,
-    ApiKey.name,
-    ApiKey.prefix,
-    ApiKey.scopes,
-    ApiKey.project_id,
-    ApiKey.created_at,
-    ApiKey.expires_at,
-    ApiKey.last_used_at,
-)
 
-
-def _lowered() -> ColumnElement[str]:
+def lowered_username() -> ColumnElement[str]:
+    """A username in small letters, as `looked_up` makes them."""
     # The server's locale must not decide what its small letters are: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
-
-
-def user_by_id(user_id: UUID) -> Rows:
-    """The account with this id, as if it was written."""
-    return select(*WRITTEN).where(User.id == user_id)
 
 
 def login_by_id(user_id: UUID) -> Rows:
@@ -75,28 +47,7 @@ def login_by_name(name: str) -> Rows:
     """The account with this username, whatever its case, with what is needed to check its password."""
     # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
     # more guesses for another way to write the same name.
-    return select(*LOGIN).where(_lowered() == looked_up(name))
-
-
-def account(_: Hashable) -> Rows:
-    """The caller's own account."""
-    return select(*ACCOUNT).where(User.id == given("caller_id", Uuid))
-
-
-def user(_: Hashable) -> Rows:
-    """Somebody's account."""
-    return select(*ACCOUNT).where(User.id == given("user_id", Uuid))
-
-
-def person(_: Hashable) -> Rows:
-    """What everybody may know of the active person with a username, given as it is `looked_up`."""
-    return select(User.id, User.username).where(_lowered() == given("username", Text), User.is_active)
-
-
-@listing({"id": Key(User.id)}, "-id")
-def users(_: Hashable, shape: Shape) -> Rows:
-    """A page of all accounts, the newest first."""
-    return page_of(shape, User.id, select(*ACCOUNT))
+    return select(*LOGIN).where(lowered_username() == looked_up(name))
 
 
 def _seconds_until(moment: Column) -> ColumnElement[Any]:
@@ -141,28 +92,6 @@ def api_key_by_hash() -> Rows:
         .join(User, User.id == ApiKey.user_id)
         .where(ApiKey.secret_hash == given("secret_hash", LargeBinary))
     )
-
-
-@listing({"id": Key(Session.id)}, "-id")
-def live_sessions(_: Hashable, shape: Shape) -> Rows:
-    """A page of the caller's sessions, the newest first."""
-    own = Session.user_id == given("caller_id", Uuid)
-    shown = select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
-    live = Session.revoked_at.is_(None) & (Session.expires_at > func.now())
-    return page_of(shape, Session.id, shown.where(own, live))
-
-
-@listing({"id": Key(ApiKey.id)}, "-id")
-def api_keys(_: Hashable, shape: Shape) -> Rows:
-    """A page of the caller's keys, the newest first."""
-    own = ApiKey.user_id == given("caller_id", Uuid)
-    return page_of(shape, ApiKey.id, select(*API_KEY).where(own, ApiKey.revoked_at.is_(None)))
-
-
-def api_key(_: Hashable) -> Rows:
-    """One of the caller's keys."""
-    own = (ApiKey.user_id == given("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
-    return select(*API_KEY).where(ApiKey.id == given("key_id", Uuid), own)
 
 
 def access_changes() -> Rows:
@@ -220,32 +149,11 @@ def keys_to_note(key_ids: Collection[UUID]) -> Rows:
     return select(ApiKey.id).where(named, is_old).with_for_update(skip_locked=True)
 
 
-def live_api_key_count(user_id: UUID) -> Rows:
-    """How many keys a person has."""
-    return select(func.count().label("count")).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
-
-
-def newest_sessions(user_id: UUID, at_most: int) -> Rows:
-    """The sessions that a person keeps when there are too many."""
-    live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
-    return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)
-
-
 def is_live(session_id: UUID) -> ColumnElement[bool]:
     """Holds for the row of this session if it has not ended, its person is active and their password has not ended."""
     lasting = or_(User.password_expires_at.is_(None), User.password_expires_at > func.now())
     active = select(User.id).where(User.id == Session.user_id, User.is_active, lasting).exists()
     return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
-
-
-def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, within: timedelta) -> Rows:
-    """The person of a session whose latest refresh, a moment ago, issued the token with this hash."""
-    return select(Session.user_id).where(
-        is_live(session_id),
-        Session.generation == generation,
-        Session.refresh_hash == refresh_hash,
-        Session.refreshed_at > func.now() - within,
-    )
 
 
 def attempts_locked(*keys: str) -> Rows:

@@ -5,7 +5,8 @@ what is counted for one network address never locks out another, so nobody can l
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from math import ceil
 
@@ -15,7 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from app.auth import queries
 from app.auth.errors import TooManyAttemptsError
 from app.auth.models import Attempt
+from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.errors import UnavailableError
 
 
 def attempt_key(kind: str, *parts: str) -> str:
@@ -49,3 +52,21 @@ async def forgive(database: Database, *eased: str, cleared: Sequence[str] = ()) 
         .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
         .values(count=case((Attempt.key.in_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
     )
+
+
+async def count_login(settings: Settings, database: Database, *, account: str, address: str | None = None) -> None:
+    """Count a password that somebody is about to try. Raises `TooManyAttemptsError`."""
+    limits = {account: settings.login_failures_per_account}
+    if address is not None:
+        limits[address] = settings.login_failures_per_address
+    await count(database, limits, window=timedelta(seconds=settings.login_failure_window))
+
+
+@asynccontextmanager
+async def forgiven_if_unavailable(database: Database, *keys: str) -> AsyncGenerator[None]:
+    """Count no attempt whose password nobody looked at, because too many others waited."""
+    try:
+        yield
+    except UnavailableError:
+        await forgive(database, *keys)
+        raise

@@ -12,11 +12,16 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from app.auth import queries, service
+from app.auth.accounts import queries
+from app.auth.accounts import service as accounts
+from app.auth.accounts.schemas import Registration, UserUpdate
+from app.auth.api_keys import service as api_keys
+from app.auth.api_keys.schemas import ApiKeyCreate
 from app.auth.errors import UserNotFoundError
 from app.auth.manager import Authentication
-from app.auth.schemas import ApiKeyCreate, Registration, UserUpdate
+from app.auth.queries import login_by_name
 from app.auth.scopes import Scope
+from app.auth.service import end_what_may_have_ended
 from app.core import clock
 from app.core.config import Settings
 from app.core.database import versions
@@ -91,7 +96,7 @@ def administer(settings: Settings, url: str, action: Action, arguments: Namespac
 async def create_user(operator: "Operator", arguments: Namespace) -> None:
     """`taller users create`."""
     new = Registration(username=arguments.username, email=arguments.email, password=_read_password())
-    user = await service.create_account(operator.authentication, operator.database, new, is_superuser=arguments.admin)
+    user = await accounts.create_account(operator.authentication, operator.database, new, is_superuser=arguments.admin)
     print(f"created {user['username']} ({user['id']})")
 
 
@@ -127,7 +132,7 @@ async def set_password(operator: "Operator", arguments: Namespace) -> None:
     """`taller users set-password`."""
     user = await operator.user(arguments.username)
     password = Registration(username="placeholder", password=_read_password()).password
-    await service.set_password(operator.authentication, operator.database, user["id"], user["username"], password)
+    await accounts.set_password(operator.authentication, operator.database, user["id"], user["username"], password)
     print(f"the password of {user['username']} is set, and all sessions have ended")
 
 
@@ -136,7 +141,7 @@ async def create_key(operator: "Operator", arguments: Namespace) -> None:
     user = await operator.user(arguments.username)
     ends = None if arguments.days is None else clock.now() + timedelta(days=arguments.days)
     new = ApiKeyCreate(name=arguments.name, scopes=arguments.scope, expires_at=ends, project_id=arguments.project)
-    key = await service.create_api_key(
+    key = await api_keys.create_api_key(
         operator.database,
         user["id"],
         new,
@@ -149,7 +154,7 @@ async def create_key(operator: "Operator", arguments: Namespace) -> None:
 
 async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
     """`taller keys revoke`."""
-    key = await service.revoke_any_api_key(operator.database, _key_id(arguments.id) or _read_secret("API key: "))
+    key = await api_keys.revoke_any_api_key(operator.database, _key_id(arguments.id) or _read_secret("API key: "))
     print(f"revoked {key['name']} ({key['id']})")
 
 
@@ -180,7 +185,7 @@ async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
         # As long as it takes: there may be many sessions.
         await unit.command("SET LOCAL statement_timeout = 0")
         base = await versions.renew(unit)
-        ended = await service.end_what_may_have_ended(unit, revoke_keys=revoke_keys)
+        ended = await end_what_may_have_ended(unit, revoke_keys=revoke_keys)
         answers = await drop_all(unit)
     print(f"tags: states are numbered from {base} on, so that no tag of before names another state")
     print("ended: " + ", ".join(f"{count} {name}" for name, count in ended.items()))
@@ -199,7 +204,7 @@ class Operator:
 
     async def user(self, username: str) -> dict[str, Any]:
         """The account with this username, active or not."""
-        row = await self.database.row(queries.login_by_name(username))
+        row = await self.database.row(login_by_name(username))
         if row is None:
             raise UserNotFoundError(f"There is no {username}.")
         return row
@@ -207,7 +212,7 @@ class Operator:
     async def change(self, username: str, changes: UserUpdate) -> None:
         """Change an account as an administrator would."""
         user = await self.user(username)
-        await service.update_user(self.authentication, self.database, user["id"], changes, caller=None)
+        await accounts.update_user(self.authentication, self.database, user["id"], changes, caller=None)
 
 
 async def _administer(settings: Settings, action: Action, arguments: Namespace) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 import uvicorn
 from pydantic import ValidationError
 
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.auth.manager import Authentication
-from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.cli.admin import AdministrationError, add_commands, administer
 from app.core.config import Settings, get_settings
 from app.core.database.database import Database, errors_translated

@@ -100,6 +100,14 @@ class NotAuthenticatedError(AppError):
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
+class ForbiddenError(AppError):
+    """You are known, but you may not do this."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
 class NotFoundError(AppError):
     """Nothing answers at this address."""
 
@@ -117,6 +125,14 @@ class MethodNotAllowedError(AppError):
 
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__(headers={"Allow": ", ".join(sorted(allowed))})
+
+
+class ConflictError(AppError):
+    """What is there already stands in the way."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
 
 
 class BodyTooLargeError(AppError):

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.auth.errors import ConflictError, ForbiddenError
-from app.core.errors import FieldError, NotFoundError
+from app.core.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
 
 
 class ProjectNotFoundError(NotFoundError):

@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI, Request
 from sqlalchemy import BindParameter, ColumnElement, Uuid, select, true, update
 
+import app.auth.api_keys.queries
 import app.auth.queries
-import app.auth.service
+import app.auth.sessions.service
 from app.auth.access import Admin, CallerGuard, SignedIn, caller_of
 from app.auth.errors import InsufficientScopeError
 from app.auth.models import ApiKey, Session, User
@@ -148,16 +149,16 @@ def one_time_passwords_are_as_good_as_others(monkeypatch: pytest.MonkeyPatch) ->
 
 def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def api_key(_: Hashable) -> Rows:
-        return select(*app.auth.queries.API_KEY).where(ApiKey.id == given("key_id", Uuid))
+        return select(*app.auth.api_keys.queries.API_KEY).where(ApiKey.id == given("key_id", Uuid))
 
-    monkeypatch.setattr(app.auth.queries, "api_key", api_key)
+    monkeypatch.setattr(app.auth.api_keys.queries, "api_key", api_key)
 
 
 def everybodys_sessions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async def end_session(database: Database, _: Caller, session_id: UUID) -> None:
         await database.rows(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
 
-    monkeypatch.setattr(app.auth.service, "end_session", end_session)
+    monkeypatch.setattr(app.auth.sessions.service, "end_session", end_session)
 
 
 def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,7 @@ def path_ids_read_elsewhere(root: Path) -> list[str]:
 
 
 def unlisted_features(root: Path) -> list[str]:
-    """Every feature's router is imported by `app.features` and stands in its list, lowest layer first."""
+    """Every router is imported by `app.features` and stands in its list, lowest layer first."""
     listing = Module(root, root / "app" / "features.py")
     routers = next(
         (
@@ -192,12 +192,14 @@ def unlisted_features(root: Path) -> list[str]:
         ),
         [],
     )
-    layers = [name for name in _layers(root) if f"app.{name}.router.router" in routers]
-    ordered = [name.split(".")[1] for name in routers if name.split(".")[1] in layers]
+    listed = [name.split(".") for name in routers]
+    layers = [name for name in _layers(root) if name in {parts[1] for parts in listed}]
+    ordered = list(dict.fromkeys(parts[1] for parts in listed))
+    written = [module.parts for module in feature_modules(root) if module.room == "router"]
     offences = [
-        f"app/features.py: does not list {feature}"
-        for feature in features(root)
-        if f"app.{feature}.router.router" not in routers
+        f"app/features.py: does not list {'.'.join(parts[1:])}"
+        for parts in written
+        if not any(tuple(other[:-1]) == parts for other in listed)
     ]
     if ordered != layers[::-1]:
         offences.append(f"app/features.py: lists {ordered}, but the layers from below are {layers[::-1]}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from app.auth.service import SEED_PASSWORD, SEED_USERNAME
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from tests.support.process import Service
 
 FLAGS = (

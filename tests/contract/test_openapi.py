@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from app.auth.schemas import Credentials
+from app.auth.sessions.schemas import Credentials
 from app.core.config import Settings
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
 from app.core.http.trie import API_PREFIX, Dispatcher

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.database.database import Database
 from tests.support.client import Api, assert_problem
 

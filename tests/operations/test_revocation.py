@@ -17,11 +17,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from app.auth.callers import Callers
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError
 from app.auth.models import User
 from app.auth.queries import access_changes
-from app.auth.service import SEED_PASSWORD, SEED_USERNAME
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.statements import prepared

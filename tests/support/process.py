@@ -17,8 +17,8 @@ from typing import IO, Any, Self
 
 import httpx2
 
+from app.auth.accounts.service import create_seed_admin
 from app.auth.passwords import Passwords
-from app.auth.service import create_seed_admin
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.migrations import ROOT

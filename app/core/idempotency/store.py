@@ -33,7 +33,7 @@ from app.core.database.database import Unit
 from app.core.database.models import Base
 from app.core.database.retention import Expired
 from app.core.database.statements import Rows, given, given_columns, prefixed, prepared
-from app.core.errors import AppError
+from app.core.errors import AppError, ConflictError
 
 SHARE = 16
 """A process takes this part of the room that is left to a caller before it counts again."""
@@ -42,10 +42,9 @@ MAX_REMEMBERED = 10_000
 """Callers whose room a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
 
 
-class IdempotencyKeyInUseError(AppError):
+class IdempotencyKeyInUseError(ConflictError):
     """A request with this `Idempotency-Key` is being carried out: send it again after `Retry-After` seconds."""
 
-    status = 409
     code = "idempotency_key_in_use"
     title = "The first request is still running"
 
@@ -61,12 +60,11 @@ class IdempotencyKeyReusedError(AppError):
     title = "The key belongs to another request"
 
 
-class TooManyIdempotencyKeysError(AppError):
+class TooManyIdempotencyKeysError(ConflictError):
     """As many of your idempotency keys are kept as may be, by their number or by the bytes of their answers: send the
     request without one, or wait for old ones to go.
     """
 
-    status = 409
     code = "too_many_idempotency_keys"
     title = "Too many idempotency keys"
 

@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.auth.models import User
-from app.auth.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.core.database.database import Database
 from tests.auth.factories import UserFactory
 from tests.support.client import Api

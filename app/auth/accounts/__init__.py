@@ -1,0 +1,1 @@
+"""Accounts: registering, one's own, and everybody's for administrators."""

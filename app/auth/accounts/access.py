@@ -1,0 +1,101 @@
+"""Who may reach which account."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+
+from app.auth.access import Administrator, SignedIn
+from app.auth.errors import (
+    KeyBoundToProjectError,
+    RegistrationClosedError,
+    UserNotFoundError,
+)
+from app.auth.models import looked_up
+from app.auth.scopes import Caller, OwnScope, Scope
+from app.core.config import Settings
+from app.core.guards import LOGIN, PublicGuard
+from app.core.text import Storable
+
+
+class _RegistrationGuard(PublicGuard):
+    """Admits anybody, where people may register themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(LOGIN)
+        self.errors = (*self.errors, RegistrationClosedError)
+
+    async def identify(self, request: Request) -> None:
+        """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
+        settings: Settings = request.app.state.settings
+        if not settings.registration_is_open:
+            raise RegistrationClosedError
+
+
+OpenRegistration = Depends(_RegistrationGuard())
+"""Marks the operation by which people register themselves."""
+
+
+class PeopleLookup(SignedIn):
+    """Admits whoever may look people up, which is beyond any one project."""
+
+    def __init__(self) -> None:
+        super().__init__(Scope.MEMBERS_READ)
+        self.errors = (*self.errors, KeyBoundToProjectError)
+
+    async def caller(self, request: Request) -> Caller:
+        """The caller, who is not bound to a project."""
+        caller = await super().caller(request)
+        if caller.project_id is not None:
+            raise KeyBoundToProjectError
+        return caller
+
+
+Myself = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ, for_choosing=True))]
+"""Whoever is calling, if they may read who they are, also by a one-time password."""
+
+AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE, for_choosing=True))]
+"""Whoever is calling, if they may change their own account; by a one-time password they may choose another."""
+
+PeopleReader = Annotated[Caller, Depends(PeopleLookup())]
+"""Whoever is calling, if they may look people up."""
+
+
+async def _user_id(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
+    return user_id
+
+
+UserId = Annotated[UUID, Depends(_user_id)]
+"""Any person's id: only for administrators, who may see and change everybody."""
+
+
+async def _own_account(caller: Myself) -> OwnScope:
+    return OwnScope(caller)
+
+
+async def _everybody(caller: Administrator) -> OwnScope:
+    return OwnScope(caller)
+
+
+async def _anybody(caller: Administrator, user_id: UserId) -> OwnScope:
+    return OwnScope(caller, UserNotFoundError, user_id=user_id)
+
+
+async def _person(
+    caller: PeopleReader,
+    username: Annotated[str, Path(max_length=320, description="A username."), Storable],
+) -> OwnScope:
+    return OwnScope(caller, UserNotFoundError, username=looked_up(username))
+
+
+OwnAccount = Annotated[OwnScope, Depends(_own_account)]
+"""The caller's own account."""
+
+Everybody = Annotated[OwnScope, Depends(_everybody)]
+"""All accounts, for administrators."""
+
+Anybody = Annotated[OwnScope, Depends(_anybody)]
+"""Somebody's account, for administrators."""
+
+Person = Annotated[OwnScope, Depends(_person)]
+"""What everybody may know of the person with the username of the path."""

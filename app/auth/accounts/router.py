@@ -1,0 +1,208 @@
+"""One's own account, and, for administrators, everybody's."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Response
+
+from app.auth.access import (
+    Administrator,
+    AuthenticationDep,
+    CallersDep,
+    CurrentSession,
+    NetworkDep,
+    PortsDep,
+)
+from app.auth.accounts import queries, service
+from app.auth.accounts.access import AccountEditor, Anybody, Everybody, OpenRegistration, OwnAccount, Person, UserId
+from app.auth.accounts.schemas import (
+    AccountDeletion,
+    Me,
+    MeUpdate,
+    PersonRead,
+    Registration,
+    UserAdministered,
+    UserCreate,
+    UserRead,
+    UserUpdate,
+)
+from app.auth.errors import (
+    EmailTakenError,
+    LastAdminError,
+    OnlyOwnerError,
+    PasswordChangeRequiredError,
+    TooManyAttemptsError,
+    UsernameTakenError,
+    UserNotFoundError,
+    WrongPasswordError,
+)
+from app.auth.scopes import Caller, Scope
+from app.core.database.database import DatabaseDep
+from app.core.http.openapi import problems
+from app.core.http.routing import ConfidentialOperation, FeatureRouter
+from app.core.http.trie import API_PREFIX
+from app.core.listing.pagination import Page, PageParamsDep, PagesDep
+
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+
+users = FeatureRouter(prefix="/users", tag="users", route_class=ConfidentialOperation)
+
+
+@router.post(
+    "/register",
+    summary="Register",
+    status_code=201,
+    dependencies=[OpenRegistration],
+    response_model=UserRead,
+    responses=problems(UsernameTakenError, EmailTakenError, TooManyAttemptsError),
+)
+async def register(
+    new: Registration,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    network: NetworkDep,
+    response: Response,
+) -> dict[str, Any]:
+    """Create an account of your own, where the service allows that."""
+    response.headers["Location"] = f"{API_PREFIX}/auth/me"
+    return await service.register(authentication, database, new, network=network)
+
+
+@router.get("/me", summary="Who am I?")
+async def read_me(own: OwnAccount, database: DatabaseDep) -> Me:
+    """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
+    return _me(await database.one(queries.account, own), own.caller)
+
+
+@router.patch(
+    "/me",
+    summary="Change my account",
+    responses=problems(PasswordChangeRequiredError, WrongPasswordError, EmailTakenError, TooManyAttemptsError),
+)
+async def update_me(
+    caller: AccountEditor,
+    changes: MeUpdate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    callers: CallersDep,
+    network: NetworkDep,
+) -> Me:
+    """Change your e-mail address or your password. Needs the current password; a new one ends all your other
+    sessions.
+
+    In a session that a one-time password began, this chooses another password, after which the session is as any other.
+    """
+    if caller.must_choose_password and "password" not in changes.values():
+        raise PasswordChangeRequiredError
+    login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
+    me = _me(await service.update_own(authentication, database, caller, changes, login=login), caller)
+    callers.forget(caller.user_id)
+    return me
+
+
+@router.delete(
+    "/me",
+    summary="Delete my account",
+    status_code=204,
+    responses=problems(WrongPasswordError, LastAdminError, OnlyOwnerError, TooManyAttemptsError),
+)
+async def delete_me(
+    caller: CurrentSession,
+    deletion: AccountDeletion,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    callers: CallersDep,
+    network: NetworkDep,
+    ports: PortsDep,
+) -> None:
+    """Delete your account, its sessions and keys, and the projects in which you are alone. This cannot be undone.
+
+    Refused while you are the only owner of a project that has other members: make one of them an owner, or delete it.
+    """
+    login = await service.confirm_password(authentication, database, caller, deletion.password, network=network)
+    await service.delete_account(database, caller, ports.closing_steps, login=login)
+    callers.forget(caller.user_id)
+
+
+@users.get("/", summary="List users", response_model=Page[UserRead])
+async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+    """All accounts, the newest first. For administrators."""
+    return await pages.read(queries.users, everybody, params)
+
+
+@users.post(
+    "/",
+    summary="Create a user",
+    status_code=201,
+    response_model=UserAdministered,
+    responses=problems(UsernameTakenError, EmailTakenError),
+)
+async def create_user(
+    caller: Administrator,
+    new: UserCreate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    response: Response,
+) -> dict[str, Any]:
+    """Create an account for somebody. Its one-time password is shown this once. For administrators."""
+    user = await service.create_user(authentication, database, caller, new)
+    response.headers["Location"] = f"{API_PREFIX}/users/{user['id']}"
+    return user
+
+
+@users.get(
+    "/by-username/{username}",
+    summary="Look a person up",
+    response_model=PersonRead,
+    responses=problems(UserNotFoundError),
+)
+async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
+    """The person with exactly this username (in any letter case), to share a project with: id and username only."""
+    return await database.one(queries.person, person)
+
+
+@users.get(
+    "/{user_id}",
+    summary="Read a user",
+    response_model=UserRead,
+    responses=problems(UserNotFoundError),
+)
+async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
+    """One account. For administrators."""
+    return await database.one(queries.user, user)
+
+
+@users.patch(
+    "/{user_id}",
+    summary="Change a user",
+    response_model=UserAdministered,
+    responses=problems(UserNotFoundError, EmailTakenError, LastAdminError),
+)
+async def update_user(
+    caller: Administrator,
+    user_id: UserId,
+    changes: UserUpdate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    callers: CallersDep,
+) -> dict[str, Any]:
+    """Deactivate or reactivate somebody, make them an administrator or stop that, or give them a one-time password.
+
+    Deactivating ends all their sessions. The last active administrator stays one. For administrators.
+    """
+    user = await service.update_user(authentication, database, user_id, changes, caller=caller)
+    callers.forget(user_id)
+    return user
+
+
+def _me(row: dict[str, Any], caller: Caller) -> Me:
+    ends = None if caller.expires_at is None else datetime.fromtimestamp(caller.expires_at, UTC)
+    signed_in_by = {
+        "method": caller.method,
+        "id": caller.source_id,
+        "scopes": [scope for scope in Scope if caller.has(scope)],
+        "project_id": caller.project_id,
+        "must_choose_password": caller.must_choose_password,
+        "expires_at": ends,
+    }
+    return Me.model_validate({**row, "signed_in_by": signed_in_by})

@@ -1,0 +1,229 @@
+"""What changes accounts."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, NoReturn
+from uuid import UUID
+
+from fastapi_users.exceptions import UserNotExists
+from sqlalchemy import Executable, delete, func, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.auth import throttle
+from app.auth.accounts import queries
+from app.auth.accounts.schemas import MeUpdate, Registration, UserCreate, UserUpdate
+from app.auth.errors import (
+    EmailTakenError,
+    InvalidTokenError,
+    LastAdminError,
+    UsernameTakenError,
+    UserNotFoundError,
+    WrongPasswordError,
+)
+from app.auth.manager import Authentication, AuthUser
+from app.auth.models import CHOSEN, ONE_TIME, User
+from app.auth.passwords import Passwords, one_time_password, refuse_weak
+from app.auth.ports import ClosingStep
+from app.auth.queries import people_locked
+from app.auth.scopes import Caller
+from app.auth.service import hold, hold_admin
+from app.auth.sessions.service import end_sessions
+from app.core.database.database import ConstraintError, Database, Unit
+from app.core.ids import uuid7
+
+SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
+
+
+async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
+    """Create the development administrator unless that name is taken; whether it was created."""
+    values = {"username": SEED_USERNAME, "is_superuser": True, "hashed_password": await passwords.hash(SEED_PASSWORD)}
+    created = await database.row(insert(User).values(id=uuid7(), **values).on_conflict_do_nothing().returning(User.id))
+    return created is not None
+
+
+async def register(
+    authentication: Authentication, database: Database, new: Registration, *, network: str
+) -> dict[str, Any]:
+    """Create an account for whoever asks."""
+    limits = {throttle.attempt_key("registration", network): authentication.settings.registrations_per_address}
+    await throttle.count(database, limits, window=timedelta(hours=1))
+    return await create_account(authentication, database, new)
+
+
+async def create_account(
+    authentication: Authentication, database: Database, new: Registration, *, is_superuser: bool = False
+) -> dict[str, Any]:
+    """Create an account whose password its person has chosen."""
+    refuse_weak(new.password, new.username)
+    return await _insert_user(
+        database,
+        username=new.username,
+        email=new.email,
+        is_superuser=is_superuser,
+        **_chosen(await authentication.passwords.hash(new.password)),
+    )
+
+
+async def create_user(
+    authentication: Authentication, database: Database, caller: Caller, new: UserCreate
+) -> dict[str, Any]:
+    """Create an account for somebody, with a one-time password."""
+    secret, values = await _one_time_password(authentication)
+    async with database.unit() as unit:
+        people = await unit.rows(people_locked([caller.user_id], with_admins=False))
+        await hold_admin(unit, caller, people)
+        user = await _insert_user(unit, **new.model_dump(), **values)
+    return {**user, "one_time_password": secret, "one_time_password_expires_at": user.pop("password_expires_at")}
+
+
+async def _one_time_password(authentication: Authentication) -> tuple[str, dict[str, Any]]:
+    """A one-time password, and what is stored of it."""
+    secret = one_time_password()
+    return secret, {
+        "hashed_password": await authentication.passwords.hash(secret),
+        "password_state": ONE_TIME,
+        "password_expires_at": func.now() + timedelta(seconds=authentication.settings.one_time_password_lifetime),
+    }
+
+
+def _chosen(hashed_password: str) -> dict[str, Any]:
+    """What is stored of a password that its person has chosen."""
+    return {"hashed_password": hashed_password, "password_state": CHOSEN, "password_expires_at": None}
+
+
+async def update_own(
+    authentication: Authentication, database: Database, caller: Caller, changes: MeUpdate, *, login: AuthUser
+) -> dict[str, Any]:
+    """Change one's own account; a new password ends all other sessions."""
+    values = changes.values()
+    del values["current_password"]
+    if "password" in values:
+        refuse_weak(values["password"], login.username)
+        values |= _chosen(await authentication.passwords.hash(values.pop("password")))
+    async with database.unit() as unit:
+        people = await unit.rows(people_locked([caller.user_id], with_admins=False))
+        _refuse_changed_password(people, login)
+        await hold(unit, caller)
+        row = await _update_user(unit, caller.user_id, values)
+        if "hashed_password" in values:
+            # Behind the change, whose lock a login under way waits for.
+            await end_sessions(unit, caller.user_id, besides=caller.source_id)
+    return row
+
+
+async def update_user(
+    authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate, *, caller: Caller | None
+) -> dict[str, Any]:
+    """Change somebody's account as an administrator; without a caller, as the operator. The last active administrator
+    stays one.
+    """
+    values, secret = changes.values(), None
+    if values.pop("reset_password", False):
+        secret, stored = await _one_time_password(authentication)
+        values |= stored
+    is_demotion = values.get("is_active") is False or values.get("is_superuser") is False
+    ids = [user_id] if caller is None else [user_id, caller.user_id]
+    async with database.unit(by_value=True) as unit:
+        people = await unit.rows(people_locked(ids, with_admins=is_demotion))
+        if is_demotion:
+            _refuse_last_admin(people, user_id)
+        if caller is not None:
+            await hold_admin(unit, caller, people)
+        user = await _update_user(unit, user_id, values)
+        if secret is not None or not user["is_active"]:
+            await end_sessions(unit, user_id)
+    expires_at = user.pop("password_expires_at")
+    return {
+        **user,
+        "one_time_password": secret,
+        "one_time_password_expires_at": None if secret is None else expires_at,
+    }
+
+
+async def set_password(
+    authentication: Authentication, database: Database, user_id: UUID, username: str, password: str
+) -> None:
+    """Give an account another password, as its operator does, and end its sessions."""
+    refuse_weak(password, username)
+    hashed_password = await authentication.passwords.hash(password)
+    async with database.unit() as unit:
+        await _update_user(unit, user_id, _chosen(hashed_password))
+        await end_sessions(unit, user_id)
+
+
+async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
+    """Delete one's own account, with its sessions and keys, after what other features do about it."""
+    user_id = caller.user_id
+    async with database.unit(by_value=True) as unit:
+        # What would still refer to the account waits from here on, and then finds it gone.
+        people = await unit.rows(people_locked([user_id], with_admins=True))
+        _refuse_last_admin(people, user_id)
+        _refuse_changed_password(people, login)
+        await hold(unit, caller)
+        for step in steps:
+            await step(unit, user_id)
+        await unit.rows(delete(User).where(User.id == user_id))
+
+
+async def confirm_password(
+    authentication: Authentication, database: Database, caller: Caller, password: str, *, network: str
+) -> AuthUser:
+    """Return the caller's account, if this is its password.
+
+    Throttled, because a stolen token must not serve to guess; but apart from sign-ins, because by failing strangers at
+    the same address could keep the caller from it.
+    """
+    try:
+        user = await authentication.manager.get(caller.user_id)
+    except UserNotExists:
+        raise InvalidTokenError from None
+    key = throttle.attempt_key("confirmation", str(caller.user_id), network)
+    await throttle.count_login(authentication.settings, database, account=key)
+    async with throttle.forgiven_if_unavailable(database, key):
+        is_right = await authentication.manager.check_password(user, password)
+    if not is_right:
+        raise WrongPasswordError
+    await throttle.forgive(database, cleared=[key])
+    return user
+
+
+async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
+    try:
+        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
+    except ConstraintError as error:
+        _refuse_taken(error)
+    return rows[0]
+
+
+async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    statement: Executable = queries.user_by_id(user_id)
+    if values:
+        statement = update(User).where(User.id == user_id).values(values).returning(*queries.WRITTEN)
+    try:
+        row = await unit.row(statement)
+    except ConstraintError as error:
+        _refuse_taken(error)
+    if row is None:
+        raise UserNotFoundError
+    return row
+
+
+def _refuse_taken(error: ConstraintError) -> NoReturn:
+    match error.constraint:
+        case "users_username_key" | "users_username_lower_key":
+            raise UsernameTakenError from None
+        case "users_email_key" | "users_email_lower_key":
+            raise EmailTakenError from None
+    raise error
+
+
+def _refuse_last_admin(people: list[dict[str, Any]], user_id: UUID) -> None:
+    """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
+    if [person["id"] for person in people if person["is_admin"]] == [user_id]:
+        raise LastAdminError
+
+
+def _refuse_changed_password(people: list[dict[str, Any]], login: AuthUser) -> None:
+    """Raise `WrongPasswordError` if the password that was confirmed is no longer the account's."""
+    if not any(person["id"] == login.id and person["hashed_password"] == login.hashed_password for person in people):
+        raise WrongPasswordError

@@ -1,0 +1,77 @@
+"""One's API keys."""
+
+from typing import Any
+
+from fastapi import Response
+
+from app.auth.access import AuthenticationDep, CallersDep, CurrentSession, Own, PortsDep
+from app.auth.api_keys import queries, service
+from app.auth.api_keys.access import ApiKeyId, OwnKey
+from app.auth.api_keys.schemas import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
+from app.auth.errors import (
+    ApiKeyNotFoundError,
+    TooManyApiKeysError,
+)
+from app.core.database.database import DatabaseDep
+from app.core.http.openapi import problems
+from app.core.http.routing import ConfidentialOperation, FeatureRouter
+from app.core.http.trie import API_PREFIX
+from app.core.listing.pagination import Page, PageParamsDep, PagesDep
+
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+
+
+@router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
+async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+    """Your API keys, the newest first, without their secrets."""
+    return await pages.read(queries.api_keys, own, params)
+
+
+@router.post(
+    "/api-keys",
+    summary="Create an API key",
+    status_code=201,
+    response_model=ApiKeyIssued,
+    responses=problems(TooManyApiKeysError),
+)
+async def create_api_key(
+    caller: CurrentSession,
+    new: ApiKeyCreate,
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    ports: PortsDep,
+    response: Response,
+) -> dict[str, Any]:
+    """Create a key by which a program acts for you, as far as its scopes reach and never further than you may yourself.
+
+    The secret is shown this once. Send it as `X-API-Key` or as bearer token. Keys cannot create keys.
+    """
+    limit = authentication.settings.max_api_keys
+    key = await service.create_api_key(
+        database, caller.user_id, new, limit=limit, project_visible=ports.project_visible, caller=caller
+    )
+    response.headers["Location"] = f"{API_PREFIX}/auth/api-keys/{key['id']}"
+    return key
+
+
+@router.get(
+    "/api-keys/{key_id}",
+    summary="Read an API key",
+    response_model=ApiKeyRead,
+    responses=problems(ApiKeyNotFoundError),
+)
+async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
+    """One of your API keys, without its secret."""
+    return await database.one(queries.api_key, key)
+
+
+@router.delete(
+    "/api-keys/{key_id}",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=problems(ApiKeyNotFoundError),
+)
+async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: DatabaseDep, callers: CallersDep) -> None:
+    """Revoke one of your keys: it is refused from now on."""
+    await service.revoke_api_key(database, caller.user_id, key_id)
+    callers.forget(key_id)

@@ -1,0 +1,90 @@
+"""What changes API keys."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.auth.api_keys import queries
+from app.auth.api_keys.schemas import ApiKeyCreate
+from app.auth.errors import (
+    ApiKeyNotFoundError,
+    InvalidTokenError,
+    TooManyApiKeysError,
+)
+from app.auth.models import ApiKey
+from app.auth.ports import ProjectVisible
+from app.auth.queries import people_locked
+from app.auth.scopes import UNBOUND, Caller
+from app.auth.service import hold
+from app.auth.tokens import hashed, new_api_key
+from app.core.database.database import Database
+from app.core.errors import FieldError, InvalidRequestError
+from app.core.ids import uuid7
+
+PREFIX_LENGTH = 8
+
+
+async def create_api_key(
+    database: Database,
+    user_id: UUID,
+    new: ApiKeyCreate,
+    *,
+    limit: int,
+    project_visible: ProjectVisible,
+    caller: Caller | None,
+) -> dict[str, Any]:
+    """Create a key; its secret is in the answer and nowhere else. Without a caller, as the operator."""
+    beyond = [index for index, scope in enumerate(new.scopes) if new.project_id is not None and scope in UNBOUND]
+    if beyond:
+        detail = "reaches beyond one project: leave it out, or the project_id"
+        raise InvalidRequestError(
+            errors=[FieldError(pointer=f"/scopes/{index}", detail=detail, code="unbound") for index in beyond]
+        )
+    async with database.unit() as unit:
+        if new.project_id is not None and not await project_visible(unit, user_id, new.project_id):
+            # The same for a project that does not exist and for one that this person may not see.
+            error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
+            raise InvalidRequestError(errors=[error])
+        # Creations by one person wait for each other, so that the limit holds.
+        if not await unit.rows(people_locked([user_id], with_admins=False)):
+            # The caller's account was deleted a moment ago.
+            raise InvalidTokenError
+        if caller is not None:
+            await hold(unit, caller)
+        (live,) = await unit.rows(queries.live_api_key_count(user_id))
+        if live["count"] >= limit:
+            raise TooManyApiKeysError
+        secret = new_api_key()
+        values = {
+            "id": uuid7(),
+            "user_id": user_id,
+            "name": new.name,
+            "prefix": secret[:PREFIX_LENGTH],
+            "secret_hash": hashed(secret),
+            "scopes": sorted({scope.value for scope in new.scopes}),
+            "project_id": new.project_id,
+            "expires_at": new.expires_at,
+        }
+        (key,) = await unit.rows(insert(ApiKey).values(values).returning(*queries.API_KEY))
+    return {**key, "secret": secret}
+
+
+async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, Any]:
+    """Revoke a key, whoever's, by its id or its secret: what an operator does with one that was found lying about."""
+    which = ApiKey.id == key if isinstance(key, UUID) else ApiKey.secret_hash == hashed(key)
+    return await _revoke(database, which, "There is no such API key, or it was revoked already.")
+
+
+async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:
+    """Revoke a key of this person."""
+    await _revoke(database, (ApiKey.id == key_id) & (ApiKey.user_id == user_id))
+
+
+async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> dict[str, Any]:
+    statement = update(ApiKey).where(which, ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
+    row = await database.row(statement.returning(ApiKey.id, ApiKey.name))
+    if row is None:
+        raise ApiKeyNotFoundError(detail)
+    return row

@@ -1,0 +1,46 @@
+"""Who may reach which session."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+
+from app.core.guards import LOGIN, PublicGuard
+from app.core.ratelimit.limiter import ALLOWANCE, Allowance
+
+
+class _RefreshGuard(PublicGuard):
+    """Admits anybody; the request is counted when its token has been read (`count_refresh`)."""
+
+    def __init__(self) -> None:
+        super().__init__(LOGIN)
+        self.limited_by = None
+
+    async def admit(self, request: Request) -> None:
+        """Count a request without a readable token for its network address."""
+        count_refresh(request, None)
+
+
+AnyRefresh = Depends(_RefreshGuard())
+"""Marks the operation that takes a refresh token."""
+
+
+def count_refresh(request: Request, session_id: UUID | None) -> None:
+    """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
+    the network address otherwise. Raises `TooManyRequestsError`.
+    """
+    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    if allowance is None:
+        return
+    if session_id is None:
+        allowance.take_for_address(LOGIN)
+    else:
+        allowance.take(session_id)
+
+
+async def _session_id(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:
+    return session_id
+
+
+SessionId = Annotated[UUID, Depends(_session_id)]
+"""A session that statements look for among the caller's own."""

@@ -1,0 +1,51 @@
+"""Statements that return sessions."""
+
+from collections.abc import Hashable
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    Uuid,
+    func,
+    select,
+)
+
+from app.auth.models import Session
+from app.auth.queries import is_live
+from app.core.database.statements import Rows, given
+from app.core.listing.sorting import Key
+from app.core.listing.statement import Shape, listing, page_of
+
+SESSION = (
+    Session.id,
+    Session.user_agent,
+    Session.address,
+    Session.created_at,
+    Session.refreshed_at,
+    Session.expires_at,
+)
+
+
+@listing({"id": Key(Session.id)}, "-id")
+def live_sessions(_: Hashable, shape: Shape) -> Rows:
+    """A page of the caller's sessions, the newest first."""
+    own = Session.user_id == given("caller_id", Uuid)
+    shown = select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
+    live = Session.revoked_at.is_(None) & (Session.expires_at > func.now())
+    return page_of(shape, Session.id, shown.where(own, live))
+
+
+def newest_sessions(user_id: UUID, at_most: int) -> Rows:
+    """The sessions that a person keeps when there are too many."""
+    live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
+    return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)
+
+
+def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, within: timedelta) -> Rows:
+    """The person of a session whose latest refresh, a moment ago, issued the token with this hash."""
+    return select(Session.user_id).where(
+        is_live(session_id),
+        Session.generation == generation,
+        Session.refresh_hash == refresh_hash,
+        Session.refreshed_at > func.now() - within,
+    )

@@ -1,0 +1,152 @@
+"""Signing in and out, and one's sessions."""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+
+from app.auth.access import AnySession, AuthenticationDep, CallersDep, CurrentSession, Own
+from app.auth.errors import (
+    InvalidCredentialsError,
+    InvalidRefreshTokenError,
+    RefreshTokenReusedError,
+    SessionNotFoundError,
+    TooManyAttemptsError,
+)
+from app.auth.sessions import queries, service
+from app.auth.sessions.access import AnyRefresh, SessionId, count_refresh
+from app.auth.sessions.schemas import Credentials, Refresh, SessionRead, Tokens
+from app.auth.tokens import read_refresh_token
+from app.core.database.database import DatabaseDep
+from app.core.errors import InvalidRequestError
+from app.core.guards import Guessable
+from app.core.http.openapi import problems
+from app.core.http.problems import field_errors
+from app.core.http.routing import FORM, JSON, ConfidentialOperation, FeatureRouter
+from app.core.json_body import body_of, read_json
+from app.core.listing.pagination import Page, PageParamsDep, PagesDep
+from app.core.network import network_of
+
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+
+_CREDENTIALS = {"schema": Credentials.model_json_schema()}
+
+_OAUTH_FIELDS = {"grant_type", "scope", "client_id", "client_secret"}
+
+MAX_USER_AGENT = 200
+
+
+async def _credentials(request: Request) -> Credentials:
+    # FastAPI cannot declare a JSON and a form body on one operation.
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    data = _form(body_of(request)) if content_type == FORM else read_json(body_of(request))
+    try:
+        return Credentials.model_validate(data)
+    except ValidationError as error:
+        raise InvalidRequestError(errors=field_errors(error, "body")) from None
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form, without those that the OAuth2 password flow sends besides."""
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise InvalidRequestError("The form cannot be read, or has too many fields.") from None
+    values = dict(fields)
+    if len(values) < len(fields):
+        raise InvalidRequestError("The form gives a field more than once.")
+    return {name: value for name, value in values.items() if name not in _OAUTH_FIELDS}
+
+
+async def _origin(request: Request) -> service.Origin:
+    agent = request.headers.get("user-agent")
+    return service.Origin(network_of(request.client), agent[:MAX_USER_AGENT].replace("\0", "") if agent else None)
+
+
+OriginDep = Annotated[service.Origin, Depends(_origin)]
+
+
+@router.post(
+    "/login",
+    summary="Sign in",
+    dependencies=[Guessable],
+    openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
+    responses=problems(InvalidCredentialsError, TooManyAttemptsError),
+)
+async def login(
+    credentials: Annotated[Credentials, Depends(_credentials)],
+    authentication: AuthenticationDep,
+    database: DatabaseDep,
+    origin: OriginDep,
+) -> Tokens:
+    """Exchange a username and a password for an access token and a refresh token, sent as JSON or as an OAuth2 password
+    form.
+
+    A wrong password and an unknown username get the same answer. Too many failures from one network address are
+    answered 429 for a few minutes, for that account and address; other accounts and addresses are not affected.
+    """
+    return _tokens(authentication, await service.sign_in(authentication, database, credentials, origin))
+
+
+@router.post(
+    "/refresh",
+    summary="Refresh the tokens",
+    dependencies=[AnyRefresh],
+    responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
+)
+async def refresh_tokens(
+    refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep, request: Request
+) -> Tokens:
+    """Exchange a refresh token for the next access and refresh token.
+
+    Each refresh token is good for one exchange. Sent again within ten seconds it gives the same pair again, because the
+    first answer may have been lost; sent again later it ends the session, because somebody else may have it.
+    """
+    claims = read_refresh_token(authentication.ring, refresh.refresh_token)
+    count_refresh(request, None if claims is None else claims.session_id)
+    if claims is None:
+        raise InvalidRefreshTokenError
+    return _tokens(authentication, await service.refresh(authentication, database, claims, refresh.refresh_token))
+
+
+@router.post("/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
+async def logout(caller: AnySession, database: DatabaseDep, callers: CallersDep) -> None:
+    """End this session: its access token and its refresh token are refused from now on."""
+    await service.end_session(database, caller, caller.source_id)
+    callers.forget(caller.source_id)
+
+
+@router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
+async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+    """Where you are signed in, the newest first."""
+    return await pages.read(queries.live_sessions, own, params)
+
+
+@router.delete("/sessions", summary="End my other sessions", status_code=204)
+async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
+    """Sign out everywhere but here."""
+    callers.forget(*await service.end_other_sessions(database, caller))
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    summary="End one of my sessions",
+    status_code=204,
+    responses=problems(SessionNotFoundError),
+)
+async def delete_session(
+    caller: CurrentSession, session_id: SessionId, database: DatabaseDep, callers: CallersDep
+) -> None:
+    """Sign out somewhere."""
+    await service.end_session(database, caller, session_id)
+    callers.forget(session_id)
+
+
+def _tokens(authentication: AuthenticationDep, pair: service.TokenPair) -> Tokens:
+    return Tokens(
+        access_token=pair.access_token,
+        token_type="bearer",  # noqa: S106 - the type, not a token
+        expires_in=authentication.access_tokens.lifetime,
+        refresh_token=pair.refresh_token,
+    )

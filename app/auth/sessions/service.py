@@ -1,0 +1,187 @@
+"""Signing in, and what changes sessions."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.auth import throttle
+from app.auth.errors import (
+    InvalidCredentialsError,
+    InvalidRefreshTokenError,
+    RefreshTokenReusedError,
+    SessionNotFoundError,
+)
+from app.auth.manager import Authentication, AuthUser
+from app.auth.models import ONE_TIME, SPENT, Session, User, looked_up
+from app.auth.queries import is_live
+from app.auth.scopes import Caller
+from app.auth.sessions import queries
+from app.auth.sessions.schemas import Credentials
+from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token
+from app.core.database.database import Database, Unit
+from app.core.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a sign-in comes from."""
+
+    network: str
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a session's holder gets."""
+
+    access_token: str
+    refresh_token: str
+
+
+async def sign_in(
+    authentication: Authentication, database: Database, credentials: Credentials, origin: Origin
+) -> TokenPair:
+    """Begin a session."""
+    account, address = _login_keys(credentials.username, origin.network)
+    await throttle.count_login(authentication.settings, database, account=account, address=address)
+    async with throttle.forgiven_if_unavailable(database, account, address):
+        user = await authentication.manager.authenticate(credentials)
+    if user is None or user.password_state == SPENT:
+        raise InvalidCredentialsError
+    if user.password_state == ONE_TIME:
+        await _spend(database, user)
+    tokens = await _begin_session(authentication, database, user, origin)
+    await throttle.forgive(database, address, cleared=[account])
+    return tokens
+
+
+async def refresh(authentication: Authentication, database: Database, claims: RefreshClaims, token: str) -> TokenPair:
+    """Exchange a refresh token, and what it says, for the next pair.
+
+    One that was used before ends its session, unless its exchange was a moment ago: then the answer was probably lost,
+    and the same pair is given again.
+    """
+    settings = authentication.settings
+    following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
+    live = is_live(claims.session_id)
+    holder = await database.row(
+        update(Session)
+        .where(live, Session.generation == claims.generation, Session.refresh_hash == hashed(token))
+        .values(
+            generation=Session.generation + 1,
+            refresh_hash=hashed(following),
+            refreshed_at=func.now(),
+            expires_at=func.now() + timedelta(seconds=settings.refresh_token_lifetime),
+        )
+        .returning(Session.user_id)
+    )
+    if holder is None:
+        grace = timedelta(seconds=settings.refresh_grace)
+        holder = await database.row(
+            queries.just_refreshed(claims.session_id, claims.generation + 1, hashed(following), grace)
+        )
+    if holder is None:
+        stolen = update(Session).where(live, Session.generation > claims.generation).values(revoked_at=func.now())
+        if await database.row(stolen.returning(Session.id)):
+            raise RefreshTokenReusedError
+        raise InvalidRefreshTokenError
+    return _tokens(authentication, holder["user_id"], claims.session_id, following)
+
+
+async def end_session(database: Database, caller: Caller, session_id: UUID) -> None:
+    """End one of the caller's sessions."""
+    ended = await database.row(
+        update(Session)
+        .where(Session.id == session_id, Session.user_id == caller.user_id, Session.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(Session.id)
+    )
+    if ended is None:
+        raise SessionNotFoundError
+
+
+async def end_other_sessions(database: Database, caller: Caller) -> list[UUID]:
+    """End all of the caller's sessions but this one; which they were."""
+    rows = await database.rows(_ending(caller.user_id, besides=caller.source_id).returning(Session.id))
+    return [row["id"] for row in rows]
+
+
+async def _spend(database: Database, user: AuthUser) -> None:
+    # The condition lets one of two simultaneous logins through.
+    spent = (
+        update(User)
+        .where(
+            User.id == user.id,
+            User.password_state == ONE_TIME,
+            or_(User.password_expires_at.is_(None), User.password_expires_at > func.now()),
+            User.hashed_password == user.hashed_password,
+        )
+        .values(password_state=SPENT)
+        .returning(User.id)
+    )
+    if await database.row(spent) is None:
+        raise InvalidCredentialsError
+
+
+async def _begin_session(
+    authentication: Authentication, database: Database, user: AuthUser, origin: Origin
+) -> TokenPair:
+    settings = authentication.settings
+    session_id = uuid7()
+    refresh_token = issue_refresh_token(authentication.ring, session_id, 0)
+    values = {
+        "id": session_id,
+        "refresh_hash": hashed(refresh_token),
+        "user_agent": origin.user_agent,
+        "address": origin.network,
+    }
+    columns = Session.__table__.c
+    row = (
+        select(
+            User.id,
+            *(literal(value, columns[name].type) for name, value in values.items()),
+            func.now() + timedelta(seconds=settings.refresh_token_lifetime),
+        )
+        # The password was checked a while ago. The lock waits for a change of it under way, and then finds it changed.
+        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
+        .with_for_update(read=True)
+    )
+    begun = (
+        insert(Session)
+        .from_select(["user_id", *values, "expires_at"], row, include_defaults=False)
+        .returning(Session.id)
+        .cte("begun")
+    )
+    # Both see what was there before, so one place is kept for the new session.
+    kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
+    ended = _ending(user.id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
+    if await database.row(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
+        raise InvalidCredentialsError
+    return _tokens(authentication, user.id, session_id, refresh_token)
+
+
+def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, refresh_token: str) -> TokenPair:
+    return TokenPair(authentication.access_tokens.issue(user_id, session_id), refresh_token)
+
+
+async def end_sessions(unit: Unit, user_id: UUID, *, besides: UUID | None = None) -> None:
+    """End all sessions of a person, besides one if it is named."""
+    await unit.rows(_ending(user_id, besides=besides))
+
+
+def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:
+    statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
+    if besides is not None:
+        statement = statement.where(Session.id != besides)
+    return statement.values(revoked_at=func.now())
+
+
+def _login_keys(username: str, network: str) -> tuple[str, str]:
+    return (
+        throttle.attempt_key("login", looked_up(username), network),
+        throttle.attempt_key("network", network),
+    )
