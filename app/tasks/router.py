@@ -12,10 +12,11 @@ from app.core.http.routing import FeatureRouter
 from app.core.http.trie import API_PREFIX
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
-from app.tasks import batch, queries, service
+from app.tasks import queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
+from app.tasks.batch import service as batch
+from app.tasks.batch.schemas import TaskBatch, TaskBatchResult
 from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
-from app.tasks.operations import TaskBatch, TaskBatchResult
 from app.tasks.schemas import (
     SummaryParams,
     TaskCreate,

@@ -21,7 +21,7 @@ from app.core.listing.pagination import MAX_DEPTH, MAX_SIZE
 from app.core.listing.params import MAX_QUERY_LENGTH, MAX_SORT_KEYS
 from app.core.preconditions.headers import MAX_HEADER_BYTES
 from app.projects.service import MAX_MEMBERS
-from app.tasks.operations import MAX_ANSWERED_BYTES, MAX_OPERATIONS
+from app.tasks.batch.schemas import MAX_ANSWERED_BYTES, MAX_OPERATIONS
 from app.tasks.schemas import MAX_PROJECTS
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem

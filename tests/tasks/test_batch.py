@@ -11,8 +11,8 @@ from app.core.database.database import Database
 from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.projects.models import Project, Role
+from app.tasks.batch.schemas import MAX_ANSWERED_BYTES, MalformedOperation, TaskBatch
 from app.tasks.models import Task
-from app.tasks.operations import MAX_ANSWERED_BYTES, MalformedOperation, TaskBatch
 from app.tasks.queries import wrong_counts
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of

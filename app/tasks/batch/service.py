@@ -20,9 +20,7 @@ from app.core.ids import uuid7
 from app.core.preconditions.headers import BLIND, Preconditions, condition_of
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
-from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
-from app.tasks.models import Task
-from app.tasks.operations import (
+from app.tasks.batch.schemas import (
     MAX_ANSWERED_BYTES,
     CreateOperation,
     DeleteOperation,
@@ -31,6 +29,8 @@ from app.tasks.operations import (
     TaskBatch,
     UpdateOperation,
 )
+from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
+from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
 Outcome = dict[str, Any] | AppError | None

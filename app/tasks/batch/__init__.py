@@ -1,0 +1,1 @@
+"""Many changes of one project's tasks in one request."""
