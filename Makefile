@@ -13,7 +13,7 @@ help: ## List the targets
 
 install: $(STAMP) ## Make .venv from the lock (other targets do it when needed)
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml app/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "taller: Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
 	@echo "taller: installing the locked dependencies into .venv"

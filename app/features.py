@@ -24,11 +24,12 @@ EXPIRED = EXPIRED_ACCESS
 
 ROUTERS = (system, accounts, sessions, api_keys, users, projects, tasks)
 
+# In the order of the documentation: what newcomers look for stands first.
 TAGS = [
-    {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},
-    {"name": "users", "description": "Other people: look one up to share a project; for administrators, all accounts."},
     {"name": "projects", "description": "What people work in, and with whom."},
     {"name": "tasks", "description": "What there is to do in a project."},
+    {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},
+    {"name": "users", "description": "Other people: look one up to share a project; for administrators, all accounts."},
     {"name": "health", "description": "For those who run the service."},
     {"name": "documentation", "description": "What problem codes mean."},
 ]

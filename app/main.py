@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
+from app import __version__
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
 from app.core.concurrency import CallerShares
@@ -92,7 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Taller",
         summary="Projects and their tasks",
         description=DESCRIPTION,
-        version="1.0.0",
+        version=__version__,
         license_info={"name": "MIT", "identifier": "MIT"},
         # Where it is not known, clients stay where the document came from.
         servers=None if settings.public_url is None else [{"url": settings.public_url}],

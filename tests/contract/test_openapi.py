@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from app import __version__
 from app.auth.sessions.schemas import Credentials
 from app.core.config import Settings
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
@@ -228,6 +230,16 @@ def test_each_address_is_shown_once_in_its_canonical_form() -> None:
 def test_operation_ids_are_unique() -> None:
     ids = [operation.said["operationId"] for operation in OPERATIONS]
     assert sorted(set(ids)) == sorted(ids)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert DOCUMENT["info"]["version"] == __version__ == version("taller")
+
+
+def test_what_newcomers_look_for_stands_first() -> None:
+    tags = [tag["name"] for tag in DOCUMENT["tags"]]
+    assert tags.index("projects") < tags.index("tasks") < tags.index("auth") < tags.index("health")
+    assert tags[0] == "projects"
 
 
 def test_every_tag_in_use_is_described_and_every_described_tag_is_in_use() -> None:

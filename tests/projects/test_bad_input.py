@@ -131,7 +131,7 @@ async def test_a_refused_parameter_is_named(api: Api, form: str, query: str, par
     assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(parameter, code)]
 
 
-async def test_a_size_above_the_maximum_is_answered_with_the_maximum(api: Api) -> None:
+async def test_a_size_above_the_maximum_is_refused_with_the_maximum(api: Api) -> None:
     problem = assert_problem(await api.get("/projects/?size=101"), 400, "invalid_request")
     assert problem["errors"][0]["detail"].endswith(" 100")
     assert (await api.get("/projects/?size=100")).json()["size"] == 100

@@ -180,7 +180,7 @@ async def test_a_refused_parameter_is_named(
     assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(parameter, code)]
 
 
-async def test_a_size_above_the_maximum_is_answered_with_the_maximum(api: Api, task: Task) -> None:
+async def test_a_size_above_the_maximum_is_refused_with_the_maximum(api: Api, task: Task) -> None:
     problem = assert_problem(await api.get(f"/projects/{task.project_id}/tasks/?size=101"), 400, "invalid_request")
     assert problem["errors"][0]["detail"].endswith(" 100")
 
