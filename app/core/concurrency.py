@@ -1,10 +1,10 @@
 """How much is done at a time: so many at once, so many that wait for so long, and a refusal for everybody beyond."""
 
-import asyncio
 from types import TracebackType
 from uuid import UUID
 
 from app.core.errors import UnavailableError
+from app.core.waiting import LineFullError, WaitingLine
 
 MAX_WAITING = 100
 """Requests of one person that wait for those before them."""
@@ -20,43 +20,37 @@ class ConcurrencyLimit:
     block is not run but raises `UnavailableError`, with the reason in `refusal`.
     """
 
-    __slots__ = ("_left", "_places", "_refusal", "_timeout", "_turns")
+    __slots__ = ("_free", "_line", "_places", "_refusal")
 
     def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
-        self._turns = asyncio.Semaphore(at_once)
-        self._left = self._places = at_once + waiting
-        self._timeout = timeout
+        self._free = self._places = at_once
+        self._line: WaitingLine[None] = WaitingLine(length=waiting, timeout=timeout, hand_back=self._pass_on)
         self._refusal = refusal
 
     @property
     def is_in_use(self) -> bool:
         """Whether anything runs or waits."""
-        return self._left < self._places
+        return self._free < self._places
 
     async def __aenter__(self) -> None:
         """Wait for a turn."""
-        if self._left <= 0:
-            raise UnavailableError(self._refusal)
-        self._left -= 1
+        if self._free:
+            self._free -= 1
+            return
         try:
-            if self._turns.locked():
-                async with asyncio.timeout(self._timeout):
-                    await self._turns.acquire()
-            else:
-                await self._turns.acquire()
-        except TimeoutError:
-            self._left += 1
+            await self._line.wait()
+        except (LineFullError, TimeoutError):
             raise UnavailableError(self._refusal) from None
-        except BaseException:
-            self._left += 1
-            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let the next one run."""
-        self._left += 1
-        self._turns.release()
+        self._pass_on()
+
+    def _pass_on(self, _: None = None) -> None:
+        if not self._line.give(None):
+            self._free += 1
 
 
 class CallerShares:

@@ -18,6 +18,7 @@ from time import monotonic
 import asyncpg
 
 from app.core.errors import UnavailableError
+from app.core.waiting import LineFullError, WaitingLine
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,6 @@ class Connections:
     def __init__(self, connect: Connect, *, size: int, queue: int, patience: float) -> None:
         self._connect = connect
         self._size = size
-        self._queue = queue
-        self._patience = patience
         self._idle: list[tuple[asyncpg.Connection, float, int]] = []
         self._opened: dict[asyncpg.Connection, tuple[float, int]] = {}
         """When each connection was opened, and in which generation."""
@@ -62,8 +61,9 @@ class Connections:
         self._generation = 0
         self._opening: set[asyncio.Task[asyncpg.Connection]] = set()
         self._is_failing = self._is_pausing = False
-        self._waiting: dict[asyncio.Future[asyncpg.Connection], None] = {}
-        """Those who wait, in their order."""
+        self._waiting: WaitingLine[asyncpg.Connection] = WaitingLine(
+            length=queue, timeout=patience, hand_back=self.give_back
+        )
 
         self._renewal: asyncio.Task[None] | None = None
         self._attempt: asyncio.Task[bool] | None = None
@@ -96,20 +96,20 @@ class Connections:
         connection = self.take_idle()
         if connection is not None:
             return connection
-        if len(self._waiting) >= self._queue:
-            raise UnavailableError("The service is overloaded: too many requests wait for a database connection.")
-        turn: asyncio.Future[asyncpg.Connection] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = None
+        try:
+            turn = self._waiting.join()
+        except LineFullError:
+            raise UnavailableError(
+                "The service is overloaded: too many requests wait for a database connection."
+            ) from None
         # Not by the request itself: an attempt that hangs must not keep it from what others give back meanwhile.
         self._open_for_waiting()
         try:
-            async with asyncio.timeout(self._patience):
-                return await turn
+            return await turn
         except TimeoutError:
-            self._leave(turn)
             raise UnavailableError("The service is overloaded: no database connection became free in time.") from None
         except asyncio.CancelledError:
-            self._leave(turn)
+            self._waiting.leave(turn)
             raise
 
     def give_back(self, connection: "asyncpg.Connection") -> None:
@@ -117,9 +117,7 @@ class Connections:
         opened_at, generation = self._opened.get(connection, (0.0, -1))
         if generation != self._generation or connection.is_closed() or self._size == 0:
             self.discard(connection)
-        elif (turn := self._next_in_line()) is not None:
-            turn.set_result(connection)
-        else:
+        elif not self._waiting.give(connection):
             self._idle.append((connection, opened_at, generation))
 
     def discard(self, connection: "asyncpg.Connection") -> None:
@@ -234,10 +232,13 @@ class Connections:
                 self._is_pausing = True
                 asyncio.get_running_loop().call_later(FAILURE_PAUSE, self._end_pause)
             return
-        while (turn := self._next_in_line()) is not None:
+
+        def unavailable() -> UnavailableError:
             refusal = UnavailableError()
             refusal.__cause__ = error.__cause__ or error
-            turn.set_exception(refusal)
+            return refusal
+
+        self._waiting.fail(unavailable)
 
     def _note_failure(self, error: BaseException) -> None:
         if not self._is_failing:
@@ -248,20 +249,6 @@ class Connections:
     def _end_pause(self) -> None:
         self._is_pausing = False
         self._open_for_waiting()
-
-    def _leave(self, turn: "asyncio.Future[asyncpg.Connection]") -> None:
-        """What was handed to a request in the moment in which it gave up goes to the next."""
-        if self._waiting.pop(turn, turn) is None or turn.cancelled() or turn.exception() is not None:
-            return
-        self.give_back(turn.result())
-
-    def _next_in_line(self) -> "asyncio.Future[asyncpg.Connection] | None":
-        while self._waiting:
-            turn = next(iter(self._waiting))
-            del self._waiting[turn]
-            if not turn.done():
-                return turn
-        return None
 
 
 def _is_outage(connection: "asyncpg.Connection", error: BaseException) -> bool:
