@@ -28,7 +28,7 @@ from app.core.http.trie import Dispatcher
 from app.core.idempotency.keys import REPLAYED
 from app.core.idempotency.store import KeptAnswers
 from app.core.idempotency.store import expired as expired_answers
-from app.core.logging import configure_logging
+from app.core.logging import configure_logging, flush_logs
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import EXPIRED as EXPIRED_COUNTS
 from app.core.ratelimit.sync import RateSharing
@@ -88,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await housekeeping.stop()
             await callers.stop()
             await database.close()
+            flush_logs()
 
     app = Application(
         title="Taller",

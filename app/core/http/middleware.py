@@ -13,11 +13,11 @@ from app.core.errors import InternalError
 from app.core.http.problems import PREFIX, problem_response
 from app.core.idempotency.keys import NOTED
 from app.core.ids import uuid7
-from app.core.logging import request_id_var
+from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
 from app.core.preconditions.responses import NAMED
 from app.core.ratelimit.limiter import ALLOWANCE, Allowance, RateLimits
 
-access_log = logging.getLogger("taller.access")
+access_log = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
@@ -72,14 +72,15 @@ class RequestMiddleware:
             await response(scope, receive, send_with_headers)
         finally:
             if access_log.isEnabledFor(logging.INFO):
-                # Made by hand: `access_log.info` would look for the calling line on the stack, for nothing.
-                record = logging.LogRecord(access_log.name, logging.INFO, __file__, 0, "request", (), None)
-                record.method = scope["method"]
-                record.route = getattr(scope.get("route"), "path", None)
-                record.status = status
-                record.ms = round((perf_counter() - started) * 1000, 2)
-                record.__dict__.update(scope.get("taller.log", ()))
-                access_log.handle(record)
+                # `access_log.info` would look for the calling line on the stack, for nothing.
+                fields = {
+                    "method": scope["method"],
+                    "route": getattr(scope.get("route"), "path", None),
+                    "status": status,
+                    "ms": round((perf_counter() - started) * 1000, 2),
+                }
+                fields.update(scope.get("taller.log", ()))
+                access_log.handle(AccessRecord(fields))
             request_id_var.reset(token)
 
 
