@@ -24,7 +24,7 @@ class ConcurrencyLimit:
 
     def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
         self._free = self._places = at_once
-        self._line: WaitingLine[None] = WaitingLine(length=waiting, timeout=timeout, hand_back=self._pass_on)
+        self._line: WaitingLine[None] = WaitingLine(length=waiting, timeout=timeout, hand_back=self._hand_back)
         self._refusal = refusal
 
     @property
@@ -32,25 +32,37 @@ class ConcurrencyLimit:
         """Whether anything runs or waits."""
         return self._free < self._places
 
-    async def __aenter__(self) -> None:
-        """Wait for a turn."""
-        if self._free:
-            self._free -= 1
+    def enter_now(self) -> bool:
+        """Begin, if that is possible without waiting; whoever is told so calls `leave` at the end."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def enter(self) -> None:
+        """Wait for a turn; whoever gets one calls `leave` at the end."""
+        if self.enter_now():
             return
         try:
             await self._line.wait()
         except (LineFullError, TimeoutError):
             raise UnavailableError(self._refusal) from None
 
+    def leave(self) -> None:
+        """Let the next one run."""
+        if not self._line.give(None):
+            self._free += 1
+
+    async def __aenter__(self) -> None:
+        await self.enter()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the next one run."""
-        self._pass_on()
+        self.leave()
 
-    def _pass_on(self, _: None = None) -> None:
-        if not self._line.give(None):
-            self._free += 1
+    def _hand_back(self, _: None) -> None:
+        self.leave()
 
 
 class CallerShares:

@@ -70,7 +70,17 @@ def _refuse_constant(_: str) -> NoReturn:
     raise InvalidJsonError("The body is not valid JSON: it has no NaN and no Infinity.")
 
 
-_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
+_decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+
+
+def _decode(text: str) -> Any:
+    if not text.startswith(("{", "[")):
+        return _decoder.decode(text)
+    # Without the two searches for blanks around it.
+    value, end = _decoder.raw_decode(text)
+    if end < len(text) and text[end:].strip(" \t\n\r"):
+        raise JSONDecodeError("Extra data", text, end)
+    return value
 
 
 def _count_objects(text: str) -> None:

@@ -23,7 +23,10 @@ BATCH_BYTES = 4096
 
 ACCESS_LOGGER = "taller.access"
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_BLANK = vars(
+    logging.makeLogRecord({"name": ACCESS_LOGGER, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"})
+)
+_STANDARD = _BLANK.keys() | {"message", "asctime", "color_message"}
 
 
 class AccessRecord(logging.LogRecord):
@@ -31,9 +34,8 @@ class AccessRecord(logging.LogRecord):
 
     def __init__(self, fields: dict[str, Any]) -> None:
         # Not the constructor's work: it looks for a place in the code, a thread and a process, which no line shows.
-        self.name, self.levelno, self.levelname = ACCESS_LOGGER, logging.INFO, "INFO"
-        self.msg, self.args, self.created = "request", None, time.time()
-        self.exc_info = self.exc_text = self.stack_info = None
+        vars(self).update(_BLANK)
+        self.created = time.time()
         self.fields = fields
         """What it says besides the time, the level, the logger and the request's id."""
 

@@ -231,16 +231,21 @@ class Database:
         await self.statements.close()
 
 
-async def _fetched(
+def _fetched(
+    connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
+) -> "Awaitable[list[asyncpg.Record]]":
+    """The rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
+    if statement.is_rare:
+        return _fetched_once(connection, statement, arguments)
+    fetching: Awaitable[list[asyncpg.Record]] = connection.fetch(statement.sql, *arguments)
+    return fetching
+
+
+async def _fetched_once(
     connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
 ) -> "list[asyncpg.Record]":
-    """The rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
-    records: list[asyncpg.Record]
-    if statement.is_rare:
-        unnamed = await connection.prepare(statement.sql, name="")
-        records = await unnamed.fetch(*arguments)
-    else:
-        records = await connection.fetch(statement.sql, *arguments)
+    unnamed = await connection.prepare(statement.sql, name="")
+    records: list[asyncpg.Record] = await unnamed.fetch(*arguments)
     return records
 
 

@@ -87,7 +87,7 @@ class RequestMiddleware:
 def _add_headers(message: Message, scope: Scope, request_id: str, allowance: Allowance | None) -> None:
     """What every answer says, whatever it answers."""
     headers = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
-    if b"cache-control" not in dict(headers):
+    if b"cache-control" not in dict(message["headers"]):
         # Nearly every answer is somebody's own; what may be kept says so itself.
         headers.append((b"cache-control", b"no-store"))
     if PREFIX in scope:

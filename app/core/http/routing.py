@@ -93,17 +93,20 @@ class Operation(APIRoute):
             for guard in guards:
                 caller = await guard.identify(request) or caller
             try:
-                if request.scope["query_string"]:
-                    _refuse_unknown_parameters(request, repeatable)
+                _refuse_what_is_not_read(request, repeatable, accepts)
                 if accepts:
-                    _refuse_other_media_types(request, accepts)
                     request.scope[BODY] = await _body(request, getattr(request.app.state.settings, body_limit))
                 if caller is None:
                     response: Response = await handle(request)
                 else:
                     shares: CallerShares = request.app.state.shares
-                    async with shares.of(caller.user_id):
+                    share = shares.of(caller.user_id)
+                    if not share.enter_now():
+                        await share.enter()
+                    try:
                         response = await handle(request)
+                    finally:
+                        share.leave()
             except _MALFORMED:
                 for guard in guards:
                     await guard.admit(request)
@@ -140,6 +143,13 @@ def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
             yield field.alias or name, is_collection(field)
     for dependency in dependant.dependencies:
         yield from _query_parameters(dependency)
+
+
+def _refuse_what_is_not_read(request: Request, repeatable: dict[str, bool], accepts: frozenset[str]) -> None:
+    if request.scope["query_string"]:
+        _refuse_unknown_parameters(request, repeatable)
+    if accepts:
+        _refuse_other_media_types(request, accepts)
 
 
 def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:

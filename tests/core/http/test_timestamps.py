@@ -78,7 +78,26 @@ def test_pages_of_what_always_has_fractions_are_not_looked_through() -> None:
     assert not may_be_whole(page())
     assert not may_be_whole(page(WHOLE.replace(microsecond=1), WHOLE.replace(microsecond=999_999)))
     assert may_be_whole(page(WHOLE.replace(microsecond=1), WHOLE))
-    assert may_have_whole_seconds(TaskRead)(ANY)
+    one = may_have_whole_seconds(TaskRead)
+    (item,) = page(WHOLE.replace(microsecond=1)).items
+    assert not one(item)
+    (item,) = page(WHOLE).items
+    assert one(item)
+
+
+class _Nested(BaseModel):
+    created_at: datetime
+    inner: list[TaskRead]
+
+
+class _Optional(BaseModel):
+    created_at: datetime
+    closed_at: datetime | None
+
+
+@pytest.mark.parametrize("model", [_Nested, _Optional, None])
+def test_what_may_hold_other_moments_is_looked_through(model: type[BaseModel] | None) -> None:
+    assert may_have_whole_seconds(model)(ANY)
 
 
 def test_text_is_left_alone() -> None:
