@@ -71,7 +71,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.ring = authentication.ring
         app.state.callers = callers = Callers(authentication, database)
         app.state.kept_answers = KeptAnswers(settings)
-        app.state.shares = CallerShares(settings.caller_share, timeout=settings.database_pool_timeout)
+        app.state.shares = CallerShares(
+            settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
+        )
         expired = (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings))
         app.state.housekeeping = housekeeping = Housekeeping(database, expired)
         sharing = None if limits is None else RateSharing(limits, database)

@@ -1,6 +1,7 @@
 """How much is done at a time: so many at once, so many that wait for so long, and a refusal for everybody beyond."""
 
 from types import TracebackType
+from typing import Any
 from uuid import UUID
 
 from app.core.errors import UnavailableError
@@ -10,7 +11,7 @@ MAX_WAITING = 100
 """Requests of one person that wait for those before them."""
 
 MAX_IDLE = 1_000
-"""People who have nothing under way and are remembered all the same: to make their limit anew costs 2 µs a request."""
+"""People who have nothing under way and are remembered all the same: to make their share anew costs 4 µs a request."""
 
 
 class ConcurrencyLimit:
@@ -65,29 +66,42 @@ class ConcurrencyLimit:
         self.leave()
 
 
-class CallerShares:
-    """What each person may have done at a time by this process, so that nobody takes what others need."""
+SHARE = "taller.share"
+"""The caller's `Share` in the ASGI scope."""
 
-    def __init__(self, at_once: int, *, timeout: float) -> None:
-        self._at_once, self._timeout = at_once, timeout
-        self._limits: dict[int, ConcurrencyLimit] = {}
+
+class Share(ConcurrencyLimit):
+    """What one person may have done at a time, whatever they are signed in by."""
+
+    __slots__ = ("searches",)
+
+    def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
+        bounds: dict[str, Any] = {"waiting": MAX_WAITING, "timeout": timeout}
+        super().__init__(at_once, **bounds, refusal=f"Your requests had to wait too long: {at_once} run at a time.")
+        self.searches = ConcurrencyLimit(
+            searches, **bounds, refusal=f"Your searches and filters had to wait too long: {searches} run at a time."
+        )
+        """Those of the requests that look for something, which may take PostgreSQL a thousand times as long."""
+
+
+class CallerShares:
+    """The shares of everybody in this process, so that nobody takes what others need."""
+
+    def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
+        self._at_once, self._searches, self._timeout = at_once, searches, timeout
+        self._shares: dict[int, Share] = {}
         self._tidy_at = MAX_IDLE
 
-    def of(self, user_id: UUID) -> ConcurrencyLimit:
-        """Return the limit under which all requests of a person run, whatever they are signed in by."""
-        limit = self._limits.get(user_id.int)
-        if limit is None:
-            limit = ConcurrencyLimit(
-                self._at_once,
-                waiting=MAX_WAITING,
-                timeout=self._timeout,
-                refusal=f"More than {self._at_once} requests of yours were under way for too long: send fewer at once.",
-            )
+    def of(self, user_id: UUID) -> Share:
+        """Return a person's share."""
+        share = self._shares.get(user_id.int)
+        if share is None:
+            share = Share(self._at_once, searches=self._searches, timeout=self._timeout)
             self._tidy()
-            self._limits[user_id.int] = limit
-        return limit
+            self._shares[user_id.int] = share
+        return share
 
     def _tidy(self) -> None:
-        if len(self._limits) >= self._tidy_at:
-            self._limits = {number: limit for number, limit in self._limits.items() if limit.is_in_use}
-            self._tidy_at = max(MAX_IDLE, 2 * len(self._limits))
+        if len(self._shares) >= self._tidy_at:
+            self._shares = {number: share for number, share in self._shares.items() if share.is_in_use}
+            self._tidy_at = max(MAX_IDLE, 2 * len(self._shares))

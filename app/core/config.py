@@ -103,8 +103,11 @@ class Settings(BaseSettings):
     database_pool_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a request waits for a free connection before it is answered 503."""
 
-    caller_concurrency: Annotated[int, Field(ge=1, le=200)] = 5
+    caller_concurrency: Annotated[int, Field(ge=1, le=200)] = 9
     """Requests of one person that a worker serves at a time; further ones wait. One connection is left for others."""
+
+    caller_searches: Annotated[int, Field(ge=1, le=200)] = 1
+    """Searches and filtered lists among these that run at a time; further ones of the same person wait."""
 
     database_connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds to wait for PostgreSQL to accept a connection."""

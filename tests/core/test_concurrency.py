@@ -65,14 +65,14 @@ async def test_who_waits_too_long_or_gives_up_takes_nobodys_turn() -> None:
 
 
 async def test_one_share_for_each_person_and_none_for_thousands_who_have_gone() -> None:
-    shares, one, other = CallerShares(1, timeout=1), uuid7(), uuid7()
+    shares, one, other = CallerShares(1, searches=1, timeout=1), uuid7(), uuid7()
     async with shares.of(one):
         held = shares.of(one)
         assert held is not shares.of(other)
         for _ in range(3 * MAX_IDLE):
             shares.of(uuid7())
         assert shares.of(one) is held
-        assert len(shares._limits) <= MAX_IDLE + 1  # noqa: SLF001 - nothing else shows what is kept
+        assert len(shares._shares) <= MAX_IDLE + 1  # noqa: SLF001 - nothing else shows what is kept
 
 
 async def test_passwords_beyond_the_queue_are_refused_at_once(settings: Settings) -> None:
@@ -90,6 +90,7 @@ async def shared(settings: Settings, database: Database) -> AsyncIterator[FastAP
             update={
                 "database_pool_size": 4,
                 "caller_concurrency": 2,
+                "caller_searches": 1,
                 "database_pool_timeout": 0.5,
                 "statement_timeout": 60,
             }
@@ -130,3 +131,24 @@ async def test_one_who_asks_for_much_leaves_the_others_their_connections(
             await blocker.close()
         assert [(await task).status_code for task in served] == [200, 200]
         assert (await busy.get(path)).status_code == 200
+
+
+async def test_one_who_searches_much_keeps_a_connection_for_what_is_no_search(
+    shared: FastAPI, settings: Settings, database: Database, user: User
+) -> None:
+    project = await project_of(database, user)
+    assert settings.database_url is not None
+    blocker = await asyncpg.connect(server.plain_url(settings.database_url))
+    async with Api(shared, await bearer_of(shared, user)) as api:
+        await blocker.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        try:
+            path = f"/projects/{project.id}/tasks/?q=a"
+            searches = [asyncio.create_task(api.get(path)) for _ in range(2)]
+            refused, _ = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
+            (answer,) = [task.result() for task in refused]
+            assert "Your searches and filters had to wait" in assert_problem(answer, 503, "unavailable")["detail"]
+        finally:
+            await blocker.execute("ROLLBACK")
+            await blocker.close()
+        (served,) = [task for task in searches if task not in refused]
+        assert (await served).status_code == 200

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.core.concurrency import CallerShares
+from app.core.concurrency import SHARE, CallerShares
 from app.core.errors import (
     MAX_REPORTED_ERRORS,
     BodyTooLargeError,
@@ -100,7 +100,7 @@ class Operation(APIRoute):
                     response: Response = await handle(request)
                 else:
                     shares: CallerShares = request.app.state.shares
-                    share = shares.of(caller.user_id)
+                    share = request.scope[SHARE] = shares.of(caller.user_id)
                     if not share.enter_now():
                         await share.enter()
                     try:

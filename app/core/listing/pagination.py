@@ -7,6 +7,7 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ from fastapi_pagination.customization import (
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.core.concurrency import SHARE
 from app.core.database.database import Database, Scope, get_database
 from app.core.database.statements import prepared
 from app.core.errors import FieldError, InvalidRequestError
@@ -199,7 +201,8 @@ class Pages:
         order = listed.order if params.sorted_by is None else order_of(params.sorted_by, listed.tie)
         question = _Question(request, scope, order, conditions)
         position = question.position(params.cursor, listed.keys) if params.cursor else None
-        rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
+        async with request.scope[SHARE].searches if conditions else nullcontext():
+            rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
         total = rows[0].get("_total")
         is_backwards = position is not None and position.is_backwards
         items = items_among(rows, order)
