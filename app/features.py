@@ -13,7 +13,7 @@ from app.auth.sessions.router import router as sessions
 from app.projects.access import project_visible
 from app.projects.router import router as projects
 from app.projects.service import close_account
-from app.system.router import router as system
+from app.system.router import documentation, health
 from app.tasks.router import router as tasks
 
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
@@ -22,7 +22,7 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 EXPIRED = EXPIRED_ACCESS
 """What housekeeping deletes for the features."""
 
-ROUTERS = (system, accounts, sessions, api_keys, users, projects, tasks)
+ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, tasks)
 
 # In the order of the documentation: what newcomers look for stands first.
 TAGS = [

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 
 from app import __version__
 from app.auth.callers import Callers
@@ -24,7 +23,7 @@ from app.core.guards import refuse_unguarded_routes
 from app.core.http.application import Application
 from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import install_openapi
-from app.core.http.trie import Dispatcher
+from app.core.http.trie import TrieRouter
 from app.core.idempotency.keys import REPLAYED
 from app.core.idempotency.store import KeptAnswers
 from app.core.idempotency.store import expired as expired_answers
@@ -58,7 +57,7 @@ class SchemaBehindError(RuntimeError):
     """The database lacks migrations that this version needs."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None) -> Application:
     """Build the application. Nothing is connected until it starts."""
     settings = settings or get_settings()
     limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
@@ -92,7 +91,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await database.close()
             flush_logs()
 
+    routes = [route for router in ROUTERS for route in router.routes]
+    refuse_unguarded_routes(routes)
     app = Application(
+        operations=TrieRouter(routes),
         title="Taller",
         summary="Projects and their tasks",
         description=DESCRIPTION,
@@ -108,9 +110,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.ports = PORTS
-    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    refuse_unguarded_routes(routes)
-    app.router.routes[:] = [Dispatcher(routes)]
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES, prefix=settings.public_prefix)
     app.state.openapi_document = openapi_document(app)
     app.state.docs_page = docs_page(settings.public_prefix)

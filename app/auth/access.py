@@ -26,9 +26,9 @@ from app.core.errors import (
     TooManyRequestsError,
 )
 from app.core.guards import DEFAULT, Guard
-from app.core.http.trie import API_PREFIX
+from app.core.http.routing import API_PREFIX
 from app.core.network import network_of
-from app.core.ratelimit.limiter import ALLOWANCE, Allowance
+from app.core.request_state import state_of
 
 SIGNING_IN: tuple[type[AppError], ...] = (
     NotAuthenticatedError,
@@ -96,10 +96,10 @@ async def caller_of(request: Request) -> Caller:
     """
     # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
     # connection.
-    caller: Caller | None = request.scope.get("taller.caller")
-    if caller is not None:
-        return caller
-    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    state = state_of(request.scope)
+    if isinstance(state.caller, Caller):
+        return state.caller
+    allowance = state.allowance
     callers: Callers = request.app.state.callers
     try:
         token = _token_of(request)
@@ -111,7 +111,7 @@ async def caller_of(request: Request) -> Caller:
         raise
     if allowance is not None:
         allowance.take(caller.principal)
-    request.scope["taller.caller"] = caller
+    state.caller = caller
     return caller
 
 

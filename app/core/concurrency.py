@@ -66,10 +66,6 @@ class ConcurrencyLimit:
         self.leave()
 
 
-SHARE = "taller.share"
-"""The caller's `Share` in the ASGI scope."""
-
-
 class Share(ConcurrencyLimit):
     """What one person may have done at a time, whatever they are signed in by."""
 

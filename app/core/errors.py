@@ -205,21 +205,29 @@ class ReadOnlyError(UnavailableError):
         super().__init__(retry_after=1)
 
 
-def problem_document(error: AppError, *, instance: str, request_id: str, prefix: str = "") -> dict[str, Any]:
-    """Return the RFC 9457 document of an error at the (decoded) path `instance`.
+def problem_document(
+    kind: type[AppError],
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    *,
+    instance: str,
+    request_id: str,
+    prefix: str = "",
+) -> dict[str, Any]:
+    """Return the RFC 9457 document of an error of this kind at the (decoded) path `instance`.
 
     `type` leads to the code's documentation on this service, whose clients put `prefix` before each path.
     """
     document: dict[str, Any] = {
-        "type": f"{prefix}/problems/{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
+        "type": f"{prefix}/problems/{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
         # A URI reference by its definition, so what the server decoded is encoded again.
         "instance": prefix + quote(instance[:_MAX_INSTANCE], safe="/:@!$&'()*+,;=~", errors="replace"),
-        "code": error.code,
+        "code": kind.code,
         "request_id": request_id,
     }
-    if error.errors:
-        document["errors"] = error.errors
+    if errors:
+        document["errors"] = errors
     return document

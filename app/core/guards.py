@@ -6,7 +6,6 @@ parameter), `admit` decides first, so that a stranger learns nothing from a 400.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -14,24 +13,13 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.core.errors import AppError, TooManyRequestsError
+from app.core.request_state import Known
 
 DEFAULT, LOGIN = "default", "login"
 """The policies of the rate limits: for callers, and for what can be guessed."""
 
 FREE = "free"
 """No policy: what is never counted."""
-
-
-class Known(Protocol):
-    """Somebody who is signed in."""
-
-    @property
-    def user_id(self) -> UUID:
-        """The person, whatever they are signed in by."""
-
-    @property
-    def principal(self) -> UUID:
-        """What stays the same from request to request: an API key, or the person."""
 
 
 class Guard:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
-from fastapi import Request
-
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidJsonError, InvalidRequestError, json_pointer
 
 MAX_MEMBERS = 32
@@ -20,16 +18,6 @@ MAX_MEMBERS = 32
 
 MAX_OBJECTS = 10_000
 """Objects that one body may have, several times as many as the largest valid batch."""
-
-
-BODY = "taller.body"
-"""Where the body is in a request's ASGI scope, once its operation has read it."""
-
-
-def body_of(request: Request) -> bytes:
-    """Return the body of a request to an operation that takes one."""
-    body: bytes = request.scope[BODY]
-    return body
 
 
 class _RefusedObjectError(Exception):

@@ -6,9 +6,7 @@ from fastapi import Query, Response
 
 from app.auth.errors import UserNotFoundError
 from app.core.database.database import DatabaseDep
-from app.core.http.openapi import problems
-from app.core.http.routing import FeatureRouter
-from app.core.http.trie import API_PREFIX
+from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.projects import queries, service
 from app.projects.access import (
@@ -83,7 +81,7 @@ async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages
     "/{project_id}/members/{user_id}",
     summary="Read a member",
     response_model=MemberRead,
-    responses=problems(MemberNotFoundError),
+    errors=(MemberNotFoundError,),
 )
 async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
     """One person's role in the project."""
@@ -94,10 +92,8 @@ async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str
     "/{project_id}/members/{user_id}",
     summary="Add a member or change a role",
     response_model=MemberRead,
-    responses={
-        201: {"model": MemberRead, "description": "The person is a member now"},
-        **problems(UserNotFoundError, LastOwnerError, TooManyMembersError),
-    },
+    responses={201: {"model": MemberRead, "description": "The person is a member now"}},
+    errors=(UserNotFoundError, LastOwnerError, TooManyMembersError),
 )
 async def set_member(
     project: ProjectWithManagedMembers,
@@ -121,7 +117,7 @@ async def set_member(
     "/{project_id}/members/{user_id}",
     summary="Remove a member, or leave",
     status_code=204,
-    responses=problems(MemberNotFoundError, RoleRequiredError, LastOwnerError),
+    errors=(MemberNotFoundError, RoleRequiredError, LastOwnerError),
 )
 async def remove_member(project: ProjectWithOwnMembership, user_id: MemberId, database: DatabaseDep) -> None:
     """Take a person out of the project. Everybody may leave; owners may remove others. The last owner stays."""

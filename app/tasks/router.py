@@ -6,10 +6,8 @@ from fastapi import Query, Request, Response
 
 from app.core.database.database import DatabaseDep
 from app.core.errors import AppError
-from app.core.http.openapi import problems
 from app.core.http.problems import problem_of
-from app.core.http.routing import FeatureRouter
-from app.core.http.trie import API_PREFIX
+from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.tasks import queries, service
@@ -54,10 +52,8 @@ async def create_task(
     "/projects/{project_id}/tasks/batch",
     summary="Change many tasks at once",
     response_model=TaskBatchResult,
-    responses={
-        207: {"model": TaskBatchResult, "description": "Each operation was answered for itself"},
-        **problems(TaskNotFoundError, BatchAnswerTooLargeError, PreconditionFailedError, PreconditionRequiredError),
-    },
+    responses={207: {"model": TaskBatchResult, "description": "Each operation was answered for itself"}},
+    errors=(TaskNotFoundError, BatchAnswerTooLargeError, PreconditionFailedError, PreconditionRequiredError),
 )
 async def batch_tasks(
     project: ProjectForTasks, changes: TaskBatch, database: DatabaseDep, request: Request, response: Response

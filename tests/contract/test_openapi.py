@@ -10,15 +10,13 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import pytest
 import schemathesis
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from app import __version__
 from app.auth.sessions.schemas import Credentials
 from app.core.config import Settings
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
-from app.core.http.trie import API_PREFIX, Dispatcher
+from app.core.http.routing import API_PREFIX
 from app.main import create_app
 
 SETTINGS = Settings(_env_file=None, env="development")
@@ -98,14 +96,7 @@ each_with_parameters = pytest.mark.parametrize(
 )
 
 
-def routes_of(app: FastAPI) -> list[APIRoute]:
-    """The routes that the application answers by."""
-    (dispatcher,) = app.router.routes
-    assert isinstance(dispatcher, Dispatcher)
-    return dispatcher.routes
-
-
-ROUTES = {f"{method} {route.path}": route for route in routes_of(APP) for method in sorted(route.methods or ())}
+ROUTES = {f"{method} {route.path}": route for route in APP.operations.routes for method in sorted(route.methods or ())}
 
 
 def examples_of(content: dict[str, Any]) -> list[Any]:

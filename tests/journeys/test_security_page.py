@@ -3,11 +3,9 @@
 from fastapi.routing import APIRoute
 
 from app.auth.access import Admin, CallerGuard
-from app.core.config import Settings
 from app.core.database.migrations import ROOT
 from app.core.guards import Guard, guards_of
-from app.core.http.trie import Dispatcher
-from app.main import create_app
+from app.features import ROUTERS
 from app.projects.models import Role
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -25,9 +23,7 @@ def table() -> dict[str, list[str]]:
 
 def routes_of() -> dict[str, APIRoute]:
     """Every operation by its id, also those that the OpenAPI document does not list."""
-    (dispatcher,) = create_app(Settings(_env_file=None)).router.routes
-    assert isinstance(dispatcher, Dispatcher)
-    return {route.name: route for route in dispatcher.routes}
+    return {route.name: route for router in ROUTERS for route in router.routes}
 
 
 def row_of(guard: Guard) -> list[str]:

@@ -38,9 +38,7 @@ from app.auth.errors import (
 )
 from app.auth.scopes import Caller, Scope
 from app.core.database.database import DatabaseDep
-from app.core.http.openapi import problems
-from app.core.http.routing import ConfidentialOperation, FeatureRouter
-from app.core.http.trie import API_PREFIX
+from app.core.http.routing import API_PREFIX, ConfidentialOperation, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
 router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
@@ -54,7 +52,7 @@ users = FeatureRouter(prefix="/users", tag="users", route_class=ConfidentialOper
     status_code=201,
     dependencies=[OpenRegistration],
     response_model=UserRead,
-    responses=problems(UsernameTakenError, EmailTakenError, TooManyAttemptsError),
+    errors=(UsernameTakenError, EmailTakenError, TooManyAttemptsError),
 )
 async def register(
     new: Registration,
@@ -77,7 +75,7 @@ async def read_me(own: OwnAccount, database: DatabaseDep) -> Me:
 @router.patch(
     "/me",
     summary="Change my account",
-    responses=problems(PasswordChangeRequiredError, WrongPasswordError, EmailTakenError, TooManyAttemptsError),
+    errors=(PasswordChangeRequiredError, WrongPasswordError, EmailTakenError, TooManyAttemptsError),
 )
 async def update_me(
     caller: AccountEditor,
@@ -104,7 +102,7 @@ async def update_me(
     "/me",
     summary="Delete my account",
     status_code=204,
-    responses=problems(WrongPasswordError, LastAdminError, OnlyOwnerError, TooManyAttemptsError),
+    errors=(WrongPasswordError, LastAdminError, OnlyOwnerError, TooManyAttemptsError),
 )
 async def delete_me(
     caller: CurrentSession,
@@ -135,7 +133,7 @@ async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDe
     summary="Create a user",
     status_code=201,
     response_model=UserAdministered,
-    responses=problems(UsernameTakenError, EmailTakenError),
+    errors=(UsernameTakenError, EmailTakenError),
 )
 async def create_user(
     caller: Administrator,
@@ -154,7 +152,7 @@ async def create_user(
     "/by-username/{username}",
     summary="Look a person up",
     response_model=PersonRead,
-    responses=problems(UserNotFoundError),
+    errors=(UserNotFoundError,),
 )
 async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
     """The person with exactly this username (in any letter case), to share a project with: id and username only."""
@@ -165,7 +163,7 @@ async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
     "/{user_id}",
     summary="Read a user",
     response_model=UserRead,
-    responses=problems(UserNotFoundError),
+    errors=(UserNotFoundError,),
 )
 async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
     """One account. For administrators."""
@@ -176,7 +174,7 @@ async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
     "/{user_id}",
     summary="Change a user",
     response_model=UserAdministered,
-    responses=problems(UserNotFoundError, EmailTakenError, LastAdminError),
+    errors=(UserNotFoundError, EmailTakenError, LastAdminError),
 )
 async def update_user(
     caller: Administrator,

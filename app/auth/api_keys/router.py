@@ -13,9 +13,7 @@ from app.auth.errors import (
     TooManyApiKeysError,
 )
 from app.core.database.database import DatabaseDep
-from app.core.http.openapi import problems
-from app.core.http.routing import ConfidentialOperation, FeatureRouter
-from app.core.http.trie import API_PREFIX
+from app.core.http.routing import API_PREFIX, ConfidentialOperation, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
 router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
@@ -32,7 +30,7 @@ async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dic
     summary="Create an API key",
     status_code=201,
     response_model=ApiKeyIssued,
-    responses=problems(TooManyApiKeysError),
+    errors=(TooManyApiKeysError,),
 )
 async def create_api_key(
     caller: CurrentSession,
@@ -58,7 +56,7 @@ async def create_api_key(
     "/api-keys/{key_id}",
     summary="Read an API key",
     response_model=ApiKeyRead,
-    responses=problems(ApiKeyNotFoundError),
+    errors=(ApiKeyNotFoundError,),
 )
 async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
     """One of your API keys, without its secret."""
@@ -69,7 +67,7 @@ async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
     "/api-keys/{key_id}",
     summary="Revoke an API key",
     status_code=204,
-    responses=problems(ApiKeyNotFoundError),
+    errors=(ApiKeyNotFoundError,),
 )
 async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: DatabaseDep, callers: CallersDep) -> None:
     """Revoke one of your keys: it is refused from now on."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 
 from app.core.guards import LOGIN, PublicGuard
-from app.core.ratelimit.limiter import ALLOWANCE, Allowance
+from app.core.request_state import state_of
 
 
 class _RefreshGuard(PublicGuard):
@@ -29,7 +29,7 @@ def count_refresh(request: Request, session_id: UUID | None) -> None:
     """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
     the network address otherwise. Raises `TooManyRequestsError`.
     """
-    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    allowance = state_of(request.scope).allowance
     if allowance is None:
         return
     if session_id is None:

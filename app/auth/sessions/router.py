@@ -21,12 +21,12 @@ from app.auth.tokens import read_refresh_token
 from app.core.database.database import DatabaseDep
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
-from app.core.http.openapi import problems
 from app.core.http.problems import field_errors
 from app.core.http.routing import FORM, JSON, ConfidentialOperation, FeatureRouter
-from app.core.json_body import body_of, read_json
+from app.core.json_body import read_json
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.core.network import network_of
+from app.core.request_state import state_of
 
 router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
 
@@ -40,7 +40,8 @@ MAX_USER_AGENT = 200
 async def _credentials(request: Request) -> Credentials:
     # FastAPI cannot declare a JSON and a form body on one operation.
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    data = _form(body_of(request)) if content_type == FORM else read_json(body_of(request))
+    body = state_of(request.scope).body
+    data = _form(body) if content_type == FORM else read_json(body)
     try:
         return Credentials.model_validate(data)
     except ValidationError as error:
@@ -72,7 +73,7 @@ OriginDep = Annotated[service.Origin, Depends(_origin)]
     summary="Sign in",
     dependencies=[Guessable],
     openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
-    responses=problems(InvalidCredentialsError, TooManyAttemptsError),
+    errors=(InvalidCredentialsError, TooManyAttemptsError),
 )
 async def login(
     credentials: Annotated[Credentials, Depends(_credentials)],
@@ -93,7 +94,7 @@ async def login(
     "/refresh",
     summary="Refresh the tokens",
     dependencies=[AnyRefresh],
-    responses=problems(InvalidRefreshTokenError, RefreshTokenReusedError),
+    errors=(InvalidRefreshTokenError, RefreshTokenReusedError),
 )
 async def refresh_tokens(
     refresh: Refresh, authentication: AuthenticationDep, database: DatabaseDep, request: Request
@@ -110,7 +111,7 @@ async def refresh_tokens(
     return _tokens(authentication, await service.refresh(authentication, database, claims, refresh.refresh_token))
 
 
-@router.post("/logout", summary="Sign out", status_code=204, responses=problems(SessionNotFoundError))
+@router.post("/logout", summary="Sign out", status_code=204, errors=(SessionNotFoundError,))
 async def logout(caller: AnySession, database: DatabaseDep, callers: CallersDep) -> None:
     """End this session: its access token and its refresh token are refused from now on."""
     await service.end_session(database, caller, caller.source_id)
@@ -133,7 +134,7 @@ async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, c
     "/sessions/{session_id}",
     summary="End one of my sessions",
     status_code=204,
-    responses=problems(SessionNotFoundError),
+    errors=(SessionNotFoundError,),
 )
 async def delete_session(
     caller: CurrentSession, session_id: SessionId, database: DatabaseDep, callers: CallersDep

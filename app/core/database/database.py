@@ -23,6 +23,7 @@ from app.core.database.pgbouncer import asyncpg_arguments, opening_of
 from app.core.database.pool import Connections
 from app.core.database.statements import Statement, prepared
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
+from app.core.request_state import state_of
 
 T = TypeVar("T")
 
@@ -348,12 +349,12 @@ class Unit(Database):
             yield unit
 
 
-_UNIT = "taller.unit"
-
-
 def get_database(request: Request) -> Database:
     """The application's database, or the unit in which this request is answered (`unit_of`)."""
-    database: Database = request.scope.get(_UNIT) or request.app.state.database
+    unit = state_of(request.scope).unit
+    if isinstance(unit, Unit):
+        return unit
+    database: Database = request.app.state.database
     return database
 
 
@@ -361,11 +362,12 @@ def get_database(request: Request) -> Database:
 async def unit_of(request: Request) -> AsyncGenerator[Unit]:
     """A unit that takes in every statement which this request runs meanwhile by `DatabaseDep` or `get_database`."""
     async with get_database(request).unit() as unit:
-        request.scope[_UNIT] = unit
+        state = state_of(request.scope)
+        state.unit = unit
         try:
             yield unit
         finally:
-            del request.scope[_UNIT]
+            state.unit = None
 
 
 async def _database(request: Request) -> Database:

@@ -1,21 +1,28 @@
 """FastAPI, with only those layers around its operations that have something to do here.
 
 FastAPI's own stack also asks on every request whether somebody traces it, catches errors that `RequestMiddleware`
-answers, opens an exit stack that nothing enters, and walks a router that has one route
+answers, opens an exit stack that nothing enters, and walks the list of its router's routes
 (docs/decisions/0019-what-a-request-costs.md).
 """
+
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.http.trie import TrieRouter
+
 
 class Application(FastAPI):
-    """Answers requests by the only route of its router (`app.core.http.routing.Dispatcher`)."""
+    """Answers requests by its operations; FastAPI's router only starts and stops it."""
+
+    def __init__(self, *, operations: TrieRouter, **options: Any) -> None:
+        super().__init__(**options)
+        self.operations = operations
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers that were added, the last one outermost; the route, which also answers refusals."""
-        stack: ASGIApp
-        (stack,) = self.router.routes
+        """Return the layers that were added, the last one outermost, around the operations."""
+        stack: ASGIApp = self.operations
         for layer, arguments, options in reversed(self.user_middleware):
             stack = layer(stack, *arguments, **options)
         return stack

@@ -21,8 +21,9 @@ from starlette.datastructures import QueryParams
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
 from app.core.http.timestamps import may_have_whole_seconds, with_fractions
-from app.core.json_body import body_of, read_json
+from app.core.json_body import read_json
 from app.core.preconditions.responses import answered, tagger
+from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
@@ -99,7 +100,7 @@ def short_way(route: APIRoute) -> Handler:
     answer = _answering(route)
 
     async def handler(request: Request) -> Response:
-        body = body_of(request) if plan.reads_body else b""
+        body = state_of(request.scope).body if plan.reads_body else b""
         query = request.query_params if request.scope["query_string"] else {}
         inputs: list[Any] = []
         errors: list[FieldError] = []

@@ -10,12 +10,11 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InternalError
-from app.core.http.problems import PREFIX, problem_response
-from app.core.idempotency.keys import NOTED
+from app.core.http.problems import problem_response
 from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
-from app.core.preconditions.responses import NAMED
-from app.core.ratelimit.limiter import ALLOWANCE, Allowance, RateLimits
+from app.core.ratelimit.limiter import Allowance, RateLimits
+from app.core.request_state import RequestState
 
 access_log = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger(__name__)
@@ -43,21 +42,20 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _read_headers(scope)
-        scope["taller.request_id"] = request_id
+        state = _read_headers(scope)
         if self.prefix:
-            scope[PREFIX] = self.prefix
+            state.prefix = self.prefix
         allowance = None
         if self.limits is not None:
-            scope[ALLOWANCE] = allowance = self.limits.allowance(scope.get("client"))
-        token = request_id_var.set(request_id)
+            state.allowance = allowance = self.limits.allowance(scope.get("client"))
+        token = request_id_var.set(state.request_id)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, scope, request_id, allowance)
+                _add_headers(message, state, allowance)
             await send(message)
 
         try:
@@ -67,33 +65,40 @@ class RequestMiddleware:
             if status:
                 # The response is under way; only breaking the connection tells the client that it is incomplete.
                 raise
-            scope.setdefault("taller.log", {})["code"] = InternalError.code
+            state.code = InternalError.code
             response = problem_response(InternalError(), scope)
             await response(scope, receive, send_with_headers)
         finally:
             if access_log.isEnabledFor(logging.INFO):
-                # `access_log.info` would look for the calling line on the stack, for nothing.
-                fields = {
-                    "method": scope["method"],
-                    "route": getattr(scope.get("route"), "path", None),
-                    "status": status,
-                    "ms": round((perf_counter() - started) * 1000, 2),
-                }
-                fields.update(scope.get("taller.log", ()))
-                access_log.handle(AccessRecord(fields))
+                _log(scope, state, status, started)
             request_id_var.reset(token)
 
 
-def _add_headers(message: Message, scope: Scope, request_id: str, allowance: Allowance | None) -> None:
-    """What every answer says, whatever it answers."""
-    headers = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
+def _log(scope: Scope, state: RequestState, status: int, started: float) -> None:
+    # `access_log.info` would look for the calling line on the stack, for nothing.
+    fields = {
+        "method": scope["method"],
+        "route": getattr(scope.get("route"), "path", None),
+        "status": status,
+        "ms": round((perf_counter() - started) * 1000, 2),
+    }
+    if state.code is not None:
+        fields["code"] = state.code
+    if state.is_replayed:
+        fields["replayed"] = True
+    access_log.handle(AccessRecord(fields))
+
+
+def _add_headers(message: Message, state: RequestState, allowance: Allowance | None) -> None:
+    """Add what every answer says, whatever it answers."""
+    headers = [*message["headers"], (b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
     if b"cache-control" not in dict(message["headers"]):
         # Nearly every answer is somebody's own; what may be kept says so itself.
         headers.append((b"cache-control", b"no-store"))
-    if PREFIX in scope:
-        headers = [_with_prefix(name, value, scope[PREFIX].encode()) for name, value in headers]
+    if state.prefix:
+        headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
     if allowance is not None:
-        headers += allowance.headers(message["status"], is_revalidated=scope.get(NAMED, False))
+        headers += allowance.headers(message["status"], is_revalidated=state.has_named_tag)
     message["headers"] = headers
 
 
@@ -104,12 +109,14 @@ def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes
     return name, value.replace(b"</", b"<" + prefix + b"/") if name == b"link" else value
 
 
-def _read_headers(scope: Scope) -> str:
-    """Return the client's request id, if it is one that can be logged safely, else a new one.
+def _read_headers(scope: Scope) -> RequestState:
+    """Return the state of a new request, as its headers have it, and put it into the scope.
 
-    The body's length, if it is declared and binds, and idempotency keys are noted on the way.
+    Its id is the client's, if that can be logged safely, else a new one. A declared length binds unless it is chunked.
     """
-    request_id, length, is_chunked = "", None, False
+    request_id, is_chunked = "", False
+    length: int | None = None
+    keys: tuple[bytes, ...] = ()
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
@@ -118,6 +125,11 @@ def _read_headers(scope: Scope) -> str:
         elif name == b"transfer-encoding":
             is_chunked = True
         elif name == b"idempotency-key":
-            scope.setdefault(NOTED, []).append(value)
-    scope["taller.declared_length"] = None if is_chunked else length
-    return request_id or str(uuid7())
+            keys = (*keys, value)
+    state = RequestState(request_id or str(uuid7()))
+    if length is not None and not is_chunked:
+        state.declared_length = length
+    if keys:
+        state.idempotency_keys = keys
+    state.put_into(scope)
+    return state

@@ -26,7 +26,7 @@ from app.core.preconditions.responses import tagger
 
 _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
-_EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
+_EXAMPLE_ID, _EXAMPLE_PATH = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11", "/api/v1/projects/"
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -116,37 +116,21 @@ def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
 
 
-def merged(
-    common: dict[int | str, dict[str, Any]], own: dict[int | str, dict[str, Any]]
-) -> dict[int | str, dict[str, Any]]:
-    """What every operation of a kind answers, and what this one does besides, in one `responses=`."""
-    result = common | own
-    for status in common.keys() & own.keys():
-        examples = {
-            code: example
-            for responses in (common, own)
-            for code, example in responses[status]["content"][PROBLEM_MEDIA_TYPE]["examples"].items()
-        }
-        result[status] = _problem_response([AppError.catalogue[code] for code in examples])
-    return result
-
-
 def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
     return {
         "description": "; or ".join(dict.fromkeys(error.title for error in errors)),
         "content": {
             PROBLEM_MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {error.code: {"value": _example(error)} for error in errors},
+                "examples": {
+                    error.code: {
+                        "value": problem_document(error, error.help, instance=_EXAMPLE_PATH, request_id=_EXAMPLE_ID)
+                    }
+                    for error in errors
+                },
             }
         },
     }
-
-
-def _example(error: type[AppError]) -> dict[str, Any]:
-    instance = AppError.__new__(error)
-    AppError.__init__(instance)
-    return problem_document(instance, instance="/api/v1/projects/", request_id=_EXAMPLE_ID)
 
 
 def install_openapi(

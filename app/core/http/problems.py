@@ -20,22 +20,23 @@ from app.core.errors import (
     json_pointer,
     problem_document,
 )
+from app.core.request_state import state_of
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "taller.prefix"
-"""Where the path that a proxy strips is in a request's ASGI scope, if there is one."""
 
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
 
 def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
     """Return the problem document of an error that a request met."""
+    state = state_of(scope)
     return problem_document(
-        error,
+        type(error),
+        error.detail,
+        error.errors,
         instance=scope["path"],
-        request_id=scope.get("taller.request_id", ""),
-        prefix=scope.get(PREFIX, ""),
+        request_id=state.request_id,
+        prefix=state.prefix,
     )
 
 
@@ -49,7 +50,7 @@ def problem_response(error: AppError, scope: Scope) -> Response:
 def answer_to(request: Request, error: AppError | HTTPException) -> Response:
     """Return the response to a request that is refused, by us or by Starlette."""
     refusal = error if isinstance(error, AppError) else _STARLETTES.get(error.status_code, InternalError)()
-    request.scope.setdefault("taller.log", {})["code"] = refusal.code
+    state_of(request.scope).code = refusal.code
     if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
         # One line and no trace: in an outage every request comes by here.
         logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])

@@ -314,7 +314,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _say(self, error: AppError) -> None:
         self.logger.info("request refused: %s", error.code)
-        problem = problem_document(error, instance="/", request_id=str(uuid7()), prefix=self._prefix)
+        problem = problem_document(
+            type(error), error.detail, instance="/", request_id=str(uuid7()), prefix=self._prefix
+        )
         body = json.dumps(problem, separators=(",", ":")).encode()
         headers = [
             *self.server_state.default_headers,

@@ -2,15 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from typing_extensions import Unpack
 
-from app.core.concurrency import SHARE, CallerShares
+from app.core.concurrency import CallerShares
 from app.core.errors import (
     MAX_REPORTED_ERRORS,
+    AppError,
     BodyTooLargeError,
     FieldError,
     InvalidJsonError,
@@ -19,10 +21,13 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.http.fast_path import Handler, is_collection, short_way
-from app.core.http.openapi import merged, problems
-from app.core.http.trie import API_PREFIX, count_address
+from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
-from app.core.json_body import BODY
+from app.core.request_state import RequestState, state_of
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+API_PREFIX = "/api/v1"
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -60,7 +65,13 @@ class Operation(APIRoute):
     takes_key: bool
     """Whether a request may have an idempotency key."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+    errors: tuple[type[AppError], ...]
+    """How a request to it can be refused, besides by what any request may meet."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, errors: Sequence[type[AppError]] = (), **options: Any
+    ) -> None:
+        """`errors`: what its handler refuses with; what guards and the reading of the request refuse with is known."""
         extra = dict(options.pop("openapi_extra", None) or {})
         self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
@@ -70,7 +81,8 @@ class Operation(APIRoute):
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards_of(self) for error in guard.errors)
         key_errors = idempotency.ERRORS if self.takes_key else ()
-        self.responses = merged(problems(InvalidRequestError, *body_errors, *guard_errors, *key_errors), self.responses)
+        self.errors = (InvalidRequestError, *body_errors, *guard_errors, *key_errors, *errors)
+        self.responses |= problems(*self.errors)
         if self.takes_key:
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
 
@@ -86,8 +98,9 @@ class Operation(APIRoute):
         limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
 
         async def handler(request: Request) -> Response:
+            state = state_of(request.scope)
             if limited_by is not None:
-                count_address(request.scope, limited_by)
+                count_address(state, limited_by)
             # Before a byte of the body is read, and before anything in the request is looked at.
             caller = None
             for guard in guards:
@@ -95,12 +108,12 @@ class Operation(APIRoute):
             try:
                 _refuse_what_is_not_read(request, repeatable, accepts)
                 if accepts:
-                    request.scope[BODY] = await _body(request, getattr(request.app.state.settings, body_limit))
+                    state.body = await _body(request, getattr(request.app.state.settings, body_limit))
                 if caller is None:
                     response: Response = await handle(request)
                 else:
                     shares: CallerShares = request.app.state.shares
-                    share = request.scope[SHARE] = shares.of(caller.user_id)
+                    share = state.share = shares.of(caller.user_id)
                     if not share.enter_now():
                         await share.enter()
                     try:
@@ -132,6 +145,12 @@ class ConfidentialOperation(Operation):
 
     keeps_answers = False
     body_limit = "max_auth_body_bytes"
+
+
+def count_address(state: RequestState, policy: str) -> None:
+    """Count a request for which nobody has to be identified. Raises `TooManyRequestsError`."""
+    if state.allowance is not None:
+        state.allowance.take_for_address(policy)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
@@ -197,7 +216,7 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
 
 async def _body(request: Request, limit: int) -> bytes:
     """Return the body. Raises `BodyTooLargeError` as soon as it is known to be larger than the limit."""
-    size: int = request.scope["taller.declared_length"] or 0
+    size = state_of(request.scope).declared_length or 0
     chunks: list[bytes] = []
     while size <= limit:
         message = await request.receive()
@@ -211,8 +230,24 @@ async def _body(request: Request, limit: int) -> bytes:
     raise BodyTooLargeError(f"The body may have at most {limit} bytes.")
 
 
-class FeatureRouter(APIRouter):
-    """The router of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
+class RouteOptions(TypedDict, total=False):
+    """What a handler's decorator says beside its address: FastAPI's options that are used here, and errors."""
+
+    summary: str
+    status_code: int
+    response_model: Any
+    responses: dict[int | str, dict[str, Any]]
+    errors: Sequence[type[AppError]]
+    """What the handler refuses with."""
+
+    dependencies: Sequence[Any]
+    openapi_extra: dict[str, Any]
+    include_in_schema: bool
+    operation_id: str
+
+
+class FeatureRouter:
+    """The operations of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
 
     def __init__(
         self,
@@ -221,11 +256,42 @@ class FeatureRouter(APIRouter):
         tag: str,
         dependencies: Sequence[Any] = (),
         route_class: type[Operation] = Operation,
+        api_prefix: str = API_PREFIX,
     ) -> None:
-        super().__init__(
-            prefix=API_PREFIX + prefix,
-            tags=[tag],
-            dependencies=dependencies,
-            route_class=route_class,
-            generate_unique_id_function=lambda route: route.name,
-        )
+        self.routes: list[Operation] = []
+        self._prefix = api_prefix + prefix
+        self._tag = tag
+        self._dependencies = list(dependencies)
+        self._route_class = route_class
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Let a handler answer GET requests, and HEAD without the body."""
+        return self._route("GET", path, options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Let a handler answer POST requests."""
+        return self._route("POST", path, options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Let a handler answer PUT requests."""
+        return self._route("PUT", path, options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Let a handler answer PATCH requests."""
+        return self._route("PATCH", path, options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Let a handler answer DELETE requests."""
+        return self._route("DELETE", path, options)
+
+    def _route(self, method: str, path: str, options: RouteOptions) -> Callable[[H], H]:
+        def decorate(handler: H) -> H:
+            own: dict[str, Any] = {**options}
+            own["dependencies"] = [*self._dependencies, *options.get("dependencies", ())]
+            own["generate_unique_id_function"] = lambda route: route.name
+            self.routes.append(
+                self._route_class(self._prefix + path, handler, methods=[method], tags=[self._tag], **own)
+            )
+            return handler
+
+        return decorate

@@ -23,13 +23,10 @@ from app.core.idempotency.store import (
     KeptAnswers,
     TooManyIdempotencyKeysError,
 )
-from app.core.json_body import body_of
+from app.core.request_state import state_of
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-
-NOTED = "taller.idempotency_keys"
-"""Where the middleware, which reads the headers anyway, leaves what that header says."""
 
 ERRORS = (IdempotencyKeyInUseError, IdempotencyKeyReusedError, TooManyIdempotencyKeysError)
 """How a key can be refused, besides being malformed."""
@@ -70,7 +67,8 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
     """
 
     async def handler(request: Request) -> Response:
-        if (values := request.scope.get(NOTED)) is None:
+        state = state_of(request.scope)
+        if not (values := state.idempotency_keys):
             return await handle(request)
         key = _key(values)
         asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
@@ -88,7 +86,7 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
                 return response
             await _admit(request, guards)
         kept.headers[REPLAYED] = "true"
-        request.scope.setdefault("taller.log", {})["replayed"] = True
+        state.is_replayed = True
         return kept
 
     return handler
@@ -98,7 +96,7 @@ def without_keys(handle: Handler) -> Handler:
     """A handler that refuses keys: not to know of them would leave a client that trusts in one to do things twice."""
 
     async def handler(request: Request) -> Response:
-        if NOTED in request.scope:
+        if state_of(request.scope).idempotency_keys:
             raise _refused("is not taken by this operation, whose answers are not kept", "unsupported")
         return await handle(request)
 
@@ -109,7 +107,7 @@ def _refused(detail: str, code: str) -> InvalidRequestError:
     return InvalidRequestError(errors=[FieldError(parameter=HEADER, detail=detail, code=code)])
 
 
-def _key(values: list[bytes]) -> str:
+def _key(values: Sequence[bytes]) -> str:
     """The key that the header says, in quotes or bare."""
     if len(values) > 1:
         raise _refused("is given more than once", "repeated")
@@ -144,7 +142,7 @@ def _fingerprint(request: Request) -> bytes:
         *(value.encode() for value in request.path_params.values()),
         request.scope["query_string"],
         *(value for name, value in request.scope["headers"] if name == b"if-match"),
-        body_of(request),
+        state_of(request.scope).body,
     ):
         # With its length, so that no two requests run together to the same.
         digest.update(len(part).to_bytes(8))

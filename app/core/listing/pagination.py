@@ -24,7 +24,6 @@ from fastapi_pagination.customization import (
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.core.concurrency import SHARE
 from app.core.database.database import Database, Scope, get_database
 from app.core.database.statements import prepared
 from app.core.errors import FieldError, InvalidRequestError
@@ -32,6 +31,7 @@ from app.core.listing import cursors
 from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
 from app.core.listing.sorting import Keys, Order, order_of, reversed_order
 from app.core.listing.statement import MAX_COUNTED, Listing, Shape, items_among
+from app.core.request_state import state_of
 from app.core.signing import KeyRing
 
 T = TypeVar("T")
@@ -201,7 +201,8 @@ class Pages:
         order = listed.order if params.sorted_by is None else order_of(params.sorted_by, listed.tie)
         question = _Question(request, scope, order, conditions)
         position = question.position(params.cursor, listed.keys) if params.cursor else None
-        async with request.scope[SHARE].searches if conditions else nullcontext():
+        share = state_of(request.scope).share
+        async with share.searches if conditions and share is not None else nullcontext():
             rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
         total = rows[0].get("_total")
         is_backwards = position is not None and position.is_backwards

@@ -9,9 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from app.core.preconditions.headers import BLIND, Kind, PreconditionFailedError, preconditions_of
-
-NAMED = "taller.has_named_tag"
-"""Set in the ASGI scope of a request that is answered 304 because it named the tag, and not by `*`."""
+from app.core.request_state import state_of
 
 _REVALIDATED = b"private, no-cache"
 """A browser may keep the answer for the one person, and asks each time whether it is still true."""
@@ -53,6 +51,6 @@ def answered(request: Request, response: Response, tag: str, *, kept: bytes = _R
         is_named = tag in wanted.none_match.opaque
         if is_named or wanted.none_match.kind is Kind.ANY:
             response = Response(status_code=304)
-            request.scope[NAMED] = is_named
+            state_of(request.scope).has_named_tag = is_named
     response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]
     return response

@@ -15,9 +15,6 @@ from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT, FREE, LOGIN
 from app.core.network import Client, network_of
 
-ALLOWANCE = "taller.allowance"
-"""Where a request's `Allowance` is in its ASGI scope; not there where no limit is set."""
-
 MAX_CALLERS = 20_000
 """Callers that a process counts under one policy at a time; beyond, the one that came first is forgotten. About
 3 MB when full."""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
 
@@ -17,7 +16,8 @@ from app.core.errors import AppError, NotFoundError, UnavailableError, problem_d
 from app.core.guards import Public
 from app.core.http.problems import field_error, problem_response
 from app.core.http.routing import FeatureRouter
-from app.core.http.trie import Dispatcher
+from app.core.http.trie import TrieRouter
+from app.core.request_state import RequestState
 from app.main import create_app
 from tests.support.client import Api, assert_problem
 
@@ -81,10 +81,7 @@ async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
 async def trial_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with operations that fail in every way."""
     app = create_app(settings)
-    dispatcher = app.router.routes[0]
-    assert isinstance(dispatcher, Dispatcher)
-    trials = [route for route in router.routes if isinstance(route, APIRoute)]
-    app.router.routes[:] = [Dispatcher([*dispatcher.routes, *trials])]
+    app.operations = TrieRouter([*app.operations.routes, *router.routes])
     async with app.router.lifespan_context(app):
         yield app
 
@@ -147,9 +144,9 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
 
 
 def test_a_problem_is_ascii_json_of_its_own_media_type_with_the_errors_headers() -> None:
-    response = problem_response(
-        UnavailableError("Später \ud800"), {"path": "/pröjects/x y", "taller.request_id": "r-1"}
-    )
+    scope: dict[str, Any] = {"path": "/pröjects/x y"}
+    RequestState("r-1").put_into(scope)
+    response = problem_response(UnavailableError("Später \ud800"), scope)
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["retry-after"] == "2"
@@ -186,7 +183,5 @@ def test_a_long_member_name_is_cut() -> None:
 @pytest.mark.parametrize("code", sorted(AppError.catalogue))
 async def test_the_type_of_every_problem_leads_to_its_explanation(anonymous: Api, code: str) -> None:
     kind = AppError.catalogue[code]
-    example = AppError.__new__(kind)
-    AppError.__init__(example)
-    answer = await anonymous.get(problem_document(example, instance="/", request_id="r")["type"])
+    answer = await anonymous.get(problem_document(kind, kind.help, instance="/", request_id="r")["type"])
     assert answer.json() == {"code": code, "title": kind.title, "status": kind.status, "description": kind.help}

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
-from starlette.routing import Match
 
+from app.core.errors import MethodNotAllowedError, NotFoundError
 from app.core.guards import Public
 from app.core.http.routing import FeatureRouter, Operation
-from app.core.http.trie import Dispatcher
+from app.core.http.trie import TrieRouter
 from app.features import ROUTERS
 from tests.support.client import Api, assert_problem
 
@@ -17,22 +17,22 @@ async def endpoint() -> None:
     return None
 
 
-def operation(path: str, method: str = "GET") -> APIRoute:
+def operation(path: str, method: str = "GET") -> Operation:
     return Operation(path, endpoint, methods=[method], dependencies=[Public])
 
 
-def found(dispatcher: Dispatcher, path: str, method: str = "GET") -> tuple[str, dict[str, str]] | list[str] | None:
+def found(router: TrieRouter, path: str, method: str = "GET") -> tuple[str, dict[str, str]] | str | None:
     """The route's path and its parameters; or the methods that the address knows instead; or nothing."""
-    match, scope = dispatcher.matches({"type": "http", "path": path, "method": method})
-    if match is Match.NONE:
+    try:
+        route, parameters = router.find(path, method)
+    except NotFoundError:
         return None
-    if "taller.allowed" in scope:
-        allowed: list[str] = scope["taller.allowed"]
-        return allowed
-    return scope["route"].path, scope["path_params"]
+    except MethodNotAllowedError as refusal:
+        return refusal.headers["Allow"]
+    return route.path, parameters
 
 
-SAMPLE = Dispatcher(
+SAMPLE = TrieRouter(
     [
         operation("/health/live"),
         operation("/api/v1/things/"),
@@ -91,21 +91,17 @@ def test_head_goes_where_get_goes() -> None:
 
 
 def test_another_method_learns_all_that_the_address_knows() -> None:
-    assert found(SAMPLE, "/things", "DELETE") == ["GET", "HEAD", "POST"]
-    assert found(SAMPLE, "/things/7/parts/8", "GET") == ["PUT"]
+    assert found(SAMPLE, "/things", "DELETE") == "GET, HEAD, POST"
+    assert found(SAMPLE, "/things/7/parts/8", "GET") == "PUT"
 
 
 def test_operations_that_share_an_address_may_name_its_parameters_differently() -> None:
-    dispatcher = Dispatcher([operation("/api/v1/things/{a}"), operation("/api/v1/things/{b}", "PUT")])
-    assert found(dispatcher, "/things/7") == ("/api/v1/things/{a}", {"a": "7"})
-    assert found(dispatcher, "/things/7", "PUT") == ("/api/v1/things/{b}", {"b": "7"})
+    router = TrieRouter([operation("/api/v1/things/{a}"), operation("/api/v1/things/{b}", "PUT")])
+    assert found(router, "/things/7") == ("/api/v1/things/{a}", {"a": "7"})
+    assert found(router, "/things/7", "PUT") == ("/api/v1/things/{b}", {"b": "7"})
 
 
-def test_what_is_no_http_request_is_left_alone() -> None:
-    assert SAMPLE.matches({"type": "websocket", "path": "/things/"}) == (Match.NONE, {})
-
-
-ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+ROUTES = [route for router in ROUTERS for route in router.routes]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{min(route.methods)} {route.path}")
@@ -133,7 +129,7 @@ async def test_head_is_answered_as_get_without_a_body(anonymous: Api) -> None:
 def test_a_feature_router_names_operations_by_their_functions() -> None:
     router = FeatureRouter(prefix="/things", tag="things", dependencies=[Public])
     router.get("/")(endpoint)
-    (route,) = [route for route in router.routes if isinstance(route, APIRoute)]
+    (route,) = router.routes
     assert (route.path, route.unique_id, route.tags) == ("/api/v1/things/", "endpoint", ["things"])
 
 

@@ -21,13 +21,16 @@ from app.core.preconditions.headers import (
     preconditions_of,
 )
 from app.core.preconditions.responses import answered, tag_of_bytes
+from app.core.request_state import RequestState
 
 ANY = Condition(Kind.ANY)
 HEADERS = {"If-Match": b"if-match", "If-None-Match": b"if-none-match"}
 
 
 def request(*headers: tuple[bytes, bytes], method: str = "GET") -> Request:
-    return Request({"type": "http", "method": method, "headers": list(headers)})
+    scope = {"type": "http", "method": method, "headers": list(headers)}
+    RequestState("r-1").put_into(scope)
+    return Request(scope)
 
 
 def tags(*found: str) -> Condition:
