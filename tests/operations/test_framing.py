@@ -112,15 +112,19 @@ class Fronts:
         """The method and route of each request that the service saw of these, by its log; and the answers."""
         before = len(self._lines())
         answer = self.exchange(front, *packets, half_close=half_close)
-        # A later request: what the service saw of those before it stands before it in the log.
+        lines = self.written()[before:]
+        return [(line["method"], line["route"]) for line in lines[:-1]], answer
+
+    def written(self) -> list[dict[str, str]]:
+        """All lines of requests until now, and one more: lines are written a few together, in their order."""
         marker = f"marker-{next(_markers)}"
         with self.service.client() as client:
             client.get("/openapi.json", headers={"X-Request-ID": marker})
         deadline = time.monotonic() + 20
-        while not (lines := self._lines()[before:]) or lines[-1]["request_id"] != marker:
+        while not (lines := self._lines()) or lines[-1]["request_id"] != marker:
             assert time.monotonic() < deadline, "the marker does not come"
             time.sleep(0.01)
-        return [(line["method"], line["route"]) for line in lines[:-1]], answer
+        return lines
 
     def _lines(self) -> list[dict[str, str]]:
         written = self.service.log_file.read_bytes().splitlines()
@@ -135,7 +139,9 @@ def fronts(server_url: str) -> Iterator[Fronts]:
         running_service(server_url, environment=environment) as service,
         running_proxies(service.port, nginx=nginx, haproxy=haproxy),
     ):
-        yield Fronts(service, {"service": service.port, "nginx": nginx, "haproxy": haproxy})
+        fronts = Fronts(service, {"service": service.port, "nginx": nginx, "haproxy": haproxy})
+        fronts.written()
+        yield fronts
 
 
 @pytest.mark.parametrize("front", FRONTS)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -32,6 +32,8 @@ class Recorder:
         self.watch: Callable[[], object] = lambda: None
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.response: list[Message] = []
+        """What it sends instead of the path."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.watch()
@@ -46,6 +48,10 @@ class Recorder:
         self.seen.append((scope["method"], scope["path"], body))
         self.headers.append(dict(scope["headers"]))
         await self.may_answer.wait()
+        if self.response:
+            for message in self.response:
+                await send(message)
+            return
         answer = scope["path"].encode()
         if scope["path"] == "/large":
             answer *= 5_000_000
@@ -86,6 +92,10 @@ class Wire:
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
         body = await asyncio.wait_for(self._reader.readexactly(int(fields[b"content-length"])), WAIT)
         return int(head.split()[1]), body
+
+    async def head(self) -> bytes:
+        """The next answer's head, of one that has no body."""
+        return await self._reader.readuntil(b"\r\n\r\n")
 
     async def answers(self) -> list[int]:
         """The statuses of all answers until the server closes."""
@@ -436,3 +446,82 @@ async def test_an_answer_that_nobody_reads_is_not_kept_for_ever(monkeypatch: pyt
     async with connected(keep_alive=0.2) as wire:
         await wire.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
         await asyncio.wait_for(wire.is_lost(), WAIT)
+
+
+def _start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _part(body: bytes, *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+THREE = (b"content-length", b"3")
+
+
+async def test_a_head_and_its_body_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected() as wire:
+        writes: list[bytes] = []
+
+        class Noting:
+            def write(self, data: bytes) -> None:
+                writes.append(data)
+                wire.protocol.transport.write(data)
+
+        wire.app.watch = lambda: monkeypatch.setattr(wire.protocol.cycle, "transport", Noting())
+        await wire.send(GET)
+        assert await wire.answer() == (200, b"/a")
+        (packet,) = writes
+        assert packet.endswith(b"\r\n\r\n/a")
+
+
+async def test_a_body_may_come_in_parts() -> None:
+    async with connected() as wire:
+        wire.app.response = [_start(THREE), _part(b"a", more=True), _part(b"", more=True), _part(b"bc")]
+        await wire.send(GET, GET)
+        assert [await wire.answer() for _ in range(2)] == [(200, b"abc")] * 2
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_what_has_no_body_needs_no_length_and_is_followed_by_the_next(status: int) -> None:
+    async with connected() as wire:
+        wire.app.response = [_start(status=status), _part(b"")]
+        await wire.send(GET, GET)
+        for _ in range(2):
+            head = await asyncio.wait_for(wire.head(), WAIT)
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_head_is_answered_without_the_body_that_it_describes() -> None:
+    async with connected() as wire:
+        await wire.send(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n", GET)
+        assert b"content-length: 2" in await asyncio.wait_for(wire.head(), WAIT)
+        assert await wire.answer() == (200, b"/a")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        [_start(THREE, (b"x", b"1\r\nset-cookie: a=b"))],
+        [_start(THREE, (b"x", b"1\x00"))],
+        [_start(THREE, (b"x y", b"1"))],
+        [_start(THREE, (b"x\r\n", b"1"))],
+        [_start()],
+        [_part(b"abc")],
+        [],
+    ],
+    ids=["line-in-value", "nul", "blank-in-name", "line-in-name", "no-length", "body-first", "nothing"],
+)
+async def test_a_response_that_cannot_be_sent_becomes_a_500(response: list[Message]) -> None:
+    async with connected() as wire:
+        wire.app.response = response or [{"type": "none"}]
+        await wire.send(GET)
+        assert (await wire.answer())[0] == 500
+
+
+@pytest.mark.parametrize("parts", [[_part(b"abcd")], [_part(b"ab")], [_part(b"ab", more=True)], [_start(THREE)]])
+async def test_a_body_of_another_length_breaks_the_connection(parts: list[Message]) -> None:
+    async with connected() as wire:
+        wire.app.response = [_start(THREE), *parts]
+        await wire.send(GET)
+        assert await wire.answers() == []
