@@ -6,10 +6,10 @@ STAMP := .venv/.installed
 SOURCES := app devtools tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients check bench fuzz format lock migration docs clean
+.PHONY: help install run test clients check api-diff bench fuzz format lock migration docs clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-10s%s\n", n, $$0}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-11s%s\n", n, $$0}'
 
 install: $(STAMP) ## Make .venv from the lock (other targets do it when needed)
 
@@ -45,6 +45,10 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, t
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python requirements/lock.py --check
 	@$(BIN)/python -m tests.support.tools
+	@$(BIN)/python -m tests.support.api_diff
+
+api-diff: $(STAMP) ## Name the breaking changes of the API since the last release (needs Go)
+	@$(BIN)/python -m tests.support.api_diff
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)
@@ -62,8 +66,8 @@ lock: $(STAMP) ## Rewrite requirements/ after a change of dependencies
 migration: $(STAMP) ## Draft a migration from the models: make migration name="add labels"
 	@$(BIN)/taller migration "$(name)"
 
-docs: $(STAMP) ## Rewrite docs/api/errors.md after a change of the errors
-	@$(BIN)/taller errors > docs/api/errors.md
+docs: $(STAMP) ## Rewrite what is written from the code: the errors, the OpenAPI document, the index of docs/
+	@$(BIN)/python -m devtools.docs
 
 clean: ## Remove .venv and caches (the data in .taller stays)
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,6 @@ from app.core.database.search import UnknownDictionaryError, use_dictionary
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
-from app.system.documentation import errors_page
 
 if TYPE_CHECKING:
     from devtools.postgres import EmbeddedPostgres
@@ -43,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("run", run, "serve; the database must be migrated"),
         ("migrate", migrate, "bring the database schema to the newest revision"),
         ("openapi", openapi, "print the OpenAPI document"),
-        ("errors", errors, "print the page that says what every error code means"),
     ):
         commands.add_parser(name, help=summary, description=summary).set_defaults(function=function)
     summary = "draft a migration from the models"
@@ -161,11 +159,6 @@ def openapi(_: Settings) -> None:
 
     json.dump(create_app().openapi(), sys.stdout, indent=2)
     sys.stdout.write("\n")
-
-
-def errors(_: Settings) -> None:
-    """Print `docs/api/errors.md`, as the classes of the errors have it."""
-    sys.stdout.write(errors_page())
 
 
 async def _seed(settings: Settings) -> None:

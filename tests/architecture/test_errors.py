@@ -8,8 +8,6 @@ import pytest
 
 import app
 from app.core.errors import AppError, NotFoundError
-from app.system.documentation import errors_page
-from tests.architecture.source import ROOT
 from tests.support.client import Api, assert_problem
 
 # So that no error stays unseen because the application does not import it.
@@ -43,10 +41,6 @@ async def test_every_code_is_documented_where_its_type_leads(anonymous: Api) -> 
         assert answer.status_code == 200, code
         assert answer.json() == {"code": code, "title": cls.title, "status": cls.status, "description": cls.help}
     assert_problem(await anonymous.get("/problems/never_heard_of"), 404, "problem_kind_not_found")
-
-
-def test_the_page_of_errors_says_what_the_classes_say() -> None:
-    assert (ROOT / "docs" / "api" / "errors.md").read_text() == errors_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize(

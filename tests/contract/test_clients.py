@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.database.migrations import ROOT
+from tests.contract.languages import needed
 from tests.support import tools
 from tests.support.process import Service
 
@@ -30,16 +31,6 @@ TYPESCRIPT = {
     "orval, for fetch": ["orval"],
 }
 """The folders of each client's tour."""
-
-
-def needed(language: str) -> str:
-    """What runs a language. Without it the test is left out, or fails if TALLER_TEST_CLIENTS names the language."""
-    try:
-        return tools.program(language)
-    except tools.MissingError as error:
-        if language in os.environ.get("TALLER_TEST_CLIENTS", "").split(","):
-            pytest.fail(str(error))
-        pytest.skip(f"{error}: this client was not tried")
 
 
 def command_of(generator: str, service: Service) -> list[str]:

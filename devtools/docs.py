@@ -1,0 +1,147 @@
+"""The documents that `make docs` writes from the code and from other documents. Tests compare what stands in docs/."""
+
+import json
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from importlib import import_module
+from itertools import groupby
+from pathlib import Path
+from textwrap import wrap
+
+import app
+from app.core.config import Settings
+from app.core.errors import AppError
+from app.main import create_app
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+
+_ERRORS_PAGE = """\
+# Errors
+
+<!-- Written by `make docs` from the classes of the errors: change those, not this page. -->
+
+Whatever is not fulfilled is answered with a problem document (RFC 9457, `application/problem+json`). `code` is made for
+programs and stays; `title` says what happened, the same each time; `detail` says it for this time, and what to do. In
+the log of the service, `request_id` is what to search for. `errors` lists the values that were refused, each by its
+place in the body (`pointer`, RFC 6901) or by its `parameter`, with a `code` of its own.
+
+```sh
+api -X POST http://localhost:8000/projects/ -d '{"name": "", "colour": "red"}'
+```
+
+```json
+{"type":"/problems/invalid_request","title":"The request is invalid","status":400,"detail":"/name: String should have at least 1 character (1 more in `errors`)","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"String should have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is not a member that can be set here","code":"unknown"}]}
+```
+
+`type` leads to what the code means, on the service itself:
+
+```sh
+api http://localhost:8000/problems/body_too_large
+```
+
+```json
+{"code":"body_too_large","title":"Body too large","status":413,"description":"The request body is larger than the service accepts."}
+```
+
+A 401 carries `WWW-Authenticate`, a 405 `Allow`, a 429 or 503 `Retry-After` in seconds. After a 503, or without any
+answer, nobody can tell whether the request was carried out; after any other of these, it was not.
+"""  # noqa: E501 - an answer is one line
+
+_INDEX = """\
+# Documents
+
+<!-- Written by `make docs` from the titles of the pages: change those, or devtools/docs.py. -->
+
+Start with the [README](../README.md), five minutes by curl, or with `/docs` of a running service, where every operation
+can be tried. How to work on Taller stands in [CONTRIBUTING](../CONTRIBUTING.md), what changed in the
+[changelog](../CHANGELOG.md), how to report a weakness in the [security policy](../SECURITY.md).
+"""
+
+_SECTIONS = (
+    (
+        "For those who call the API",
+        "Each page is a tour by curl. The [OpenAPI document](api/openapi.json) is the whole of it.",
+        "api/*.md",
+    ),
+    ("For those who run it", "Every setting stands in [.env.example](../.env.example).", "[os]*.md"),
+    ("For those who change it", "The map first, then the recipes.", "a*.md how-to/*.md"),
+    (
+        "Decisions",
+        (
+            "Why it is as it is, one page each, made from the [template](decisions/template.md). A page tells what\n"
+            "was true on its day; the numbers behind its title lead to decisions that changed it."
+        ),
+        "decisions/0*.md",
+    ),
+)
+"""What each section holds: a heading, what to say first, and its pages."""
+
+
+def openapi_page() -> str:
+    """Return `docs/api/openapi.json`: the document of a service with every setting at its default."""
+    # A prefix of no variable: those of this process change nothing.
+    document = create_app(Settings(_env_file=None, _env_prefix="NOT_SET_")).openapi()
+    # Sorted, so that a change of order in the code is no change here.
+    return f"{json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)}\n"
+
+
+def errors_page() -> str:
+    """Return `docs/api/errors.md`: what every code means, by status."""
+    # So that none stays unseen because the application does not import it.
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    kinds = sorted(AppError.catalogue.values(), key=lambda kind: (kind.status, kind.code))
+    lines = [_ERRORS_PAGE]
+    for status, group in groupby(kinds, key=lambda kind: kind.status):
+        lines.append(f"## {status} {HTTPStatus(status).phrase}\n")
+        for kind in group:
+            lines += [f"### {kind.code}\n", *wrap(f"*{kind.title}.* {kind.help}", 120, break_on_hyphens=False), ""]
+    return "\n".join(lines)
+
+
+def index_page() -> str:
+    """Return `docs/README.md`: every page by its title."""
+    lines = [_INDEX]
+    for heading, first, patterns in _SECTIONS:
+        pages = [page for pattern in patterns.split() for page in sorted(DOCS.glob(pattern))]
+        lines += [f"## {heading}", "", first, "", *_entries(pages), ""]
+    return "\n".join(lines)
+
+
+def _entries(pages: list[Path]) -> Iterator[str]:
+    for page in pages:
+        text = page.read_text()
+        title = text.partition("\n")[0].removeprefix("# ")
+        entry = f"- [{title}]({page.relative_to(DOCS)})"
+        status = re.search(r"^Date: .*?(?=\n\n)", text, re.MULTILINE | re.DOTALL)
+        numbers = set(re.findall(r"\b\d{4}\b", status[0])) if status else set()
+        # Not every number is one of a page: there are years, too.
+        links = [
+            f"[{number}]({found.relative_to(DOCS)})"
+            for number in sorted(numbers)
+            for found in DOCS.glob(f"decisions/{number}-*")
+            if found > page
+        ]
+        yield f"{entry}; see {', '.join(links)}" if links else entry
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/README.md": index_page,
+    "docs/api/errors.md": errors_page,
+    "docs/api/openapi.json": openapi_page,
+}
+"""What is written, by its place."""
+
+
+def main() -> None:
+    """Write every page."""
+    for place, page in PAGES.items():
+        (ROOT / place).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
