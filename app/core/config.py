@@ -1,5 +1,6 @@
 """Settings: everything an operator may decide, read once from `TALLER_…` variables and `.env`."""
 
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -27,6 +28,9 @@ def _is_guessable(secret: str) -> bool:
     # Case, and what stands between words, make them hardly harder to guess. What is left is as much as zxcvbn takes.
     bare = _bare(secret)[:72]
     guesses = zxcvbn(bare, user_inputs=[_bare(DEVELOPMENT_SECRET)])["guesses_log10"] if bare else 0
+    # 12 MiB that no worker should keep for the rest of its life.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
+        del sys.modules[name]
     return len(secret) < MIN_SECRET_LENGTH or guesses < MIN_SECRET_GUESSES
 
 
