@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # The workers inherit it.
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         url = stack.enter_context(server.test_server())
+        server.refuse_another_version(url)
         environment.setenv(server.SERVER_VARIABLE, url)
         if config.option.pgbouncer:
             environment.setenv(server.BOUNCER_VARIABLE, stack.enter_context(server.test_bouncer(url)))

@@ -15,6 +15,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unwanted = shutil.ignore_patterns("__pycache__", "static", "data", "*.png")
     for name in ("app", "devtools", "alembic", "tests", "docs", ".github"):
         shutil.copytree(ROOT / name, root / name, ignore=unwanted)
-    for name in ("pyproject.toml", "Makefile", "README.md", "CONTRIBUTING.md", ".env.example", ".gitignore"):
-        shutil.copy(ROOT / name, root / name)
+    for path in (*ROOT.glob("*.md"), *map(ROOT.joinpath, ("pyproject.toml", "Makefile", ".env.example", ".gitignore"))):
+        shutil.copy(path, root)
     return root

@@ -103,8 +103,9 @@ def dead_references(root: Path) -> list[str]:
 
 
 def documents(root: Path) -> list[Path]:
-    """Every document whose words are held to the code. A decision tells what was true on its day."""
-    named = [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").rglob("*.md"))]
+    """Every document whose words are held to the code. A decision, or the changelog, tells what was true on its day."""
+    places = ("*.md", ".github/*.md", "docs/**/*.md")
+    named = [path for place in places for path in sorted(root.glob(place)) if path.name != "CHANGELOG.md"]
     return [path for path in named if path.exists() and "decisions" not in path.relative_to(root).parts]
 
 

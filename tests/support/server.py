@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.database.migrations import upgrade
@@ -19,6 +20,7 @@ PREFIX = "taller_test_"
 """Every database that tests make or drop is called so; they touch no other."""
 
 SERVER_VARIABLE = "TALLER_TEST_DATABASE_URL"
+VERSION_VARIABLE = "TALLER_TEST_POSTGRESQL"
 TEMPLATE_VARIABLE = "TALLER_TEST_TEMPLATE"
 BOUNCER_VARIABLE = "TALLER_TEST_BOUNCER_URL"
 
@@ -43,6 +45,21 @@ def test_server() -> Generator[str]:
         EmbeddedPostgres(Path(directory), options=UNSAFE_BUT_FAST) as postgres,
     ):
         yield postgres.url()
+
+
+def refuse_another_version(server: str) -> None:
+    """Raise `UsageError` unless the server has the major version that TALLER_TEST_POSTGRESQL names, where it does."""
+
+    async def major() -> int:
+        connection = await asyncpg.connect(plain_url(server))
+        try:
+            return int(connection.get_server_version().major)
+        finally:
+            await connection.close()
+
+    wanted = os.environ.get(VERSION_VARIABLE)
+    if wanted and int(wanted) != (found := asyncio.run(major())):
+        raise pytest.UsageError(f"{VERSION_VARIABLE} is {wanted}, but the server of the tests is PostgreSQL {found}")
 
 
 @contextmanager
