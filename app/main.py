@@ -31,8 +31,9 @@ from app.core.logging import configure_logging, flush_logs
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import EXPIRED as EXPIRED_COUNTS
 from app.core.ratelimit.sync import RateSharing
+from app.core.services import Services
 from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
-from app.system.documentation import docs_page, openapi_document
+from app.system.documentation import Documentation, documentation_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,29 +66,28 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = Database(settings)
-        app.state.database = database
-        app.state.authentication = authentication = Authentication(settings, database)
-        app.state.ring = authentication.ring
-        app.state.callers = callers = Callers(authentication, database)
-        app.state.kept_answers = KeptAnswers(settings)
-        app.state.shares = CallerShares(
+        authentication = Authentication(settings, database)
+        callers = Callers(authentication, database)
+        shares = CallerShares(
             settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
         )
-        expired = (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings))
-        app.state.housekeeping = housekeeping = Housekeeping(database, expired)
-        sharing = None if limits is None else RateSharing(limits, database)
+        housekeeping = Housekeeping(database, (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings)))
+        app.state.services = Services(
+            *always, database, authentication, authentication.ring, callers, KeptAnswers(settings), shares, housekeeping
+        )
+        tasks = [callers.watching, housekeeping.task]
+        if limits is not None:
+            tasks.append(RateSharing(limits, database).task)
         try:
             await _warm_up(database)
-            await callers.start()
-            await housekeeping.start()
-            if sharing is not None:
-                await sharing.start()
+            for task in tasks:
+                task.start()
+            # Before the first reading nobody is remembered.
+            await callers.watching.succeeded(within=1.0)
             yield
         finally:
-            if sharing is not None:
-                await sharing.stop()
-            await housekeeping.stop()
-            await callers.stop()
+            for task in reversed(tasks):
+                await task.stop()
             await database.close()
             flush_logs()
 
@@ -108,11 +108,9 @@ def create_app(settings: Settings | None = None) -> Application:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.settings = settings
-    app.state.ports = PORTS
     install_openapi(app, routes, TAGS, SECURITY_SCHEMES, prefix=settings.public_prefix)
-    app.state.openapi_document = openapi_document(app)
-    app.state.docs_page = docs_page(settings.public_prefix)
+    always = (settings, PORTS, documentation_of(app, settings.public_prefix))
+    app.state.services = Services(*always)
     app.add_middleware(RequestMiddleware, limits=limits, prefix=settings.public_prefix)
     if settings.cors_origins:
         # Outermost, so that a page also learns why a request was refused before it got further.
@@ -133,7 +131,7 @@ def serve() -> FastAPI:
     configure_logging(get_settings())
     app = create_app()
     # Before the first request, because it takes a while.
-    app.state.openapi_document.prepare()
+    app.state.services[Documentation].document.prepare()
     # What is there now stays. Left among what the collector looks through, it would make each full collection stop all
     # requests for 50 to 80 ms, several times a second under load.
     gc.collect()

@@ -127,7 +127,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def database(app: FastAPI) -> AsyncIterator[Database]:
     """The application's database; whatever the test leaves in it is deleted."""
-    database: Database = app.state.database
+    database: Database = app.state.services[Database]
     yield database
     await database.rows(text(emptied()))
 

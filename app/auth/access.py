@@ -29,6 +29,7 @@ from app.core.guards import DEFAULT, Guard
 from app.core.http.routing import API_PREFIX
 from app.core.network import network_of
 from app.core.request_state import state_of
+from app.core.services import services_of
 
 SIGNING_IN: tuple[type[AppError], ...] = (
     NotAuthenticatedError,
@@ -62,13 +63,11 @@ SECURITY_SCHEMES = {
 
 
 async def _authentication(request: Request) -> Authentication:
-    authentication: Authentication = request.app.state.authentication
-    return authentication
+    return services_of(request)[Authentication]
 
 
 async def _callers(request: Request) -> Callers:
-    callers: Callers = request.app.state.callers
-    return callers
+    return services_of(request)[Callers]
 
 
 async def _network(request: Request) -> str:
@@ -76,8 +75,7 @@ async def _network(request: Request) -> str:
 
 
 async def _ports(request: Request) -> Ports:
-    ports: Ports = request.app.state.ports
-    return ports
+    return services_of(request)[Ports]
 
 
 AuthenticationDep = Annotated[Authentication, Depends(_authentication)]
@@ -100,7 +98,7 @@ async def caller_of(request: Request) -> Caller:
     if isinstance(state.caller, Caller):
         return state.caller
     allowance = state.allowance
-    callers: Callers = request.app.state.callers
+    callers = services_of(request)[Callers]
     try:
         token = _token_of(request)
         # Also from an address that has no request left: whoever is signed in has a quota of their own.

@@ -7,10 +7,7 @@ the table, nobody is remembered and every request asks the database; when it can
 docs/decisions/0023-decisions-stay.md says why nothing is missed.
 """
 
-import asyncio
 import logging
-from collections import OrderedDict
-from contextlib import suppress
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any
@@ -25,10 +22,12 @@ from app.auth.models import EVERYBODY, AccessChange, ApiKey
 from app.auth.scopes import Caller, scopes_of_key
 from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
+from app.core.bounded import BoundedDict
 from app.core.database.database import Database
 from app.core.database.retention import Expired, delete_all, deletion
 from app.core.database.statements import given, prepared
 from app.core.errors import UnavailableError
+from app.core.periodic import PeriodicTask
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +55,20 @@ class Callers:
         self._authentication = authentication
         self._database = database
         self._delay = authentication.settings.revocation_delay
-        self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._remembered: BoundedDict[str, Caller] = BoundedDict(MAX_REMEMBERED)
         self._forgotten = 0
         """How often somebody was forgotten: what was asked before may be out of date."""
 
         self._used_keys: set[UUID] = set()
-        self._watched_at = -inf
-        """When the last successful reading began, by `clock.elapsed`."""
-
+        # Two readings fit into the promised delay, and what a reading itself may take.
+        self.watching = PeriodicTask(
+            WATCHER,
+            self._watch,
+            every=self._delay * 0.4,
+            failure="cannot read access changes",
+            logger=logger,
+            last=self._record_use,
+        )
         self._position: int | None = None
         """Where the next reading begins (`queries.access_changes`)."""
 
@@ -73,15 +78,13 @@ class Callers:
         self._kept_from: tuple[float, int] | None = None
         """The position of an earlier reading, and when it began: what lies before is deleted after `KEEP_CHANGES`."""
 
-        self._watcher: asyncio.Task[None] | None = None
-
     def remembered(self, token: str) -> Caller | None:
         """The caller behind a token that was seen before, unless something may have changed since."""
         caller = self._remembered.get(token)
         if caller is None:
             return None
         now = clock.elapsed()
-        if now >= caller.remembered_until or now - self._watched_at >= self._delay:
+        if now >= caller.remembered_until or now - self.watching.last_success >= self._delay:
             return None
         self._remembered.move_to_end(token)
         if caller.method == "api_key":
@@ -99,9 +102,7 @@ class Callers:
         caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
         # Another worker may hear of the password that is chosen: nobody has to wait until this one knows of it, too.
         if forgotten == self._forgotten and not caller.must_choose_password:
-            self._remembered[token] = caller
-            if len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
+            self._remembered.put(token, caller)
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
@@ -115,23 +116,6 @@ class Callers:
         for token, caller in list(self._remembered.items()):
             if caller.source_id in changed or caller.user_id in changed:
                 del self._remembered[token]
-
-    async def start(self) -> None:
-        """Begin to watch for changes, and wait a moment for the first reading: before it nobody is remembered."""
-        has_read = asyncio.Event()
-        self._watcher = asyncio.create_task(self._watch(has_read), name=WATCHER)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(has_read.wait(), 1.0)
-
-    async def stop(self) -> None:
-        """Stop watching, after writing down which keys were used."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            try:
-                await self._record_use()
-            except Exception:  # noqa: BLE001 - the database may be gone already, and this is only a convenience
-                logger.warning("could not record the last use of API keys")
 
     async def _session(self, token: str) -> Caller:
         claims = self._authentication.access_tokens.claims(token)
@@ -174,16 +158,9 @@ class Callers:
             remembered_until=asked_at + seconds_left,
         )
 
-    async def _watch(self, has_read: asyncio.Event) -> None:
-        # Two readings fit into the promised delay, and what a reading itself may take.
-        while True:
-            try:
-                await self._read_changes()
-                has_read.set()
-                await self._record_use()
-            except Exception as error:  # noqa: BLE001 - whatever it is, watching must go on
-                logger.warning("cannot read access changes: %s", error)
-            await asyncio.sleep(self._delay * 0.4)
+    async def _watch(self) -> None:
+        await self._read_changes()
+        await self._record_use()
 
     async def _read_changes(self) -> None:
         started = clock.elapsed()
@@ -192,20 +169,20 @@ class Callers:
         if row["is_standby"]:
             raise UnavailableError("this server follows another one, which may know more")
         # A position means nothing to another server, nor to the same one after it lost what was not written yet.
-        if started - self._watched_at >= self._delay or row["server"] != self._server:
+        if started - self.watching.last_success >= self._delay or row["server"] != self._server:
             self.forget(EVERYBODY)
             self._kept_from = None
         elif row["subjects"]:
             self.forget(*row["subjects"])
-        self._position, self._server, self._watched_at = row["position"], row["server"], started
-        await self._delete_changes(row)
+        self._position, self._server = row["position"], row["server"]
+        await self._delete_changes(started, row)
 
-    async def _delete_changes(self, reading: dict[str, Any]) -> None:
+    async def _delete_changes(self, started: float, reading: dict[str, Any]) -> None:
         """Delete the changes that every process has seen, or has missed for so long that it begins anew."""
         if self._kept_from is None:
-            self._kept_from = self._watched_at, reading["position"]
+            self._kept_from = started, reading["position"]
         since, position = self._kept_from
-        if self._watched_at - since >= KEEP_CHANGES:
+        if started - since >= KEEP_CHANGES:
             await delete_all(self._database, prepared(_changes_before), {"position": position})
             self._kept_from = None
 
@@ -215,7 +192,10 @@ class Callers:
             return
         # A key that somebody is changing is left for another time: whoever waits for it does not see what changes.
         keys = queries.keys_to_note(used)
-        await self._database.rows(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
+        try:
+            await self._database.rows(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
+        except Exception as error:  # noqa: BLE001 - the database may be gone, and this is only a convenience
+            logger.warning("could not record the last use of API keys: %s", error)
 
 
 def _changes_before() -> Executable:

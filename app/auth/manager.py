@@ -122,7 +122,7 @@ class AccessTokens(JWTStrategy[AuthUser, UUID]):
 
 
 class Authentication:
-    """What signing in needs; one for each process, on `app.state`."""
+    """What signing in needs; one for each process."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings

@@ -1,6 +1,7 @@
 """The pages of documentation: served from here alone, nothing is loaded from elsewhere."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -28,15 +29,24 @@ ASSETS = {
 """The files that the page needs, by name."""
 
 
-def openapi_document(app: FastAPI) -> StaticContent:
-    """Return the OpenAPI document of an application, to be made when it is asked for or prepared."""
-    return StaticContent(lambda: json.dumps(app.openapi(), separators=(",", ":")).encode(), "application/json")
+@dataclass(frozen=True)
+class Documentation:
+    """What an application tells about itself: made when it is asked for, or prepared."""
+
+    page: StaticContent
+    document: StaticContent
 
 
-def docs_page(prefix: str) -> StaticContent:
-    """Return the documentation's page, whose files are found under a prefix."""
+def documentation_of(app: FastAPI, prefix: str) -> Documentation:
+    """Return the documentation of an application, whose files clients find under a prefix."""
 
     def page() -> bytes:
         return (STATIC / "docs.html").read_text().replace('="/docs/', f'="{prefix}/docs/').encode()
 
-    return StaticContent(page, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+    def document() -> bytes:
+        return json.dumps(app.openapi(), separators=(",", ":")).encode()
+
+    return Documentation(
+        StaticContent(page, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY}),
+        StaticContent(document, "application/json"),
+    )

@@ -9,8 +9,8 @@ from app.core.database.migrations import schema_state
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError, ReadOnlyError, UnavailableError
 from app.core.guards import Probe, Public
 from app.core.http.routing import FeatureRouter
-from app.core.http.static_content import StaticContent
-from app.system.documentation import ASSETS
+from app.core.services import services_of
+from app.system.documentation import ASSETS, Documentation
 from app.system.errors import ProblemKindNotFoundError, SchemaBehindError
 from app.system.schemas import Live, ProblemKind, Ready
 
@@ -62,8 +62,7 @@ async def read_problem_kind(
 @documentation.get("/docs", include_in_schema=False)
 async def read_docs(request: Request) -> Response:
     """The documentation as a page on which every operation can be tried."""
-    page: StaticContent = request.app.state.docs_page
-    return await page.respond(request)
+    return await services_of(request)[Documentation].page.respond(request)
 
 
 @documentation.get("/docs/{asset}", include_in_schema=False)
@@ -77,5 +76,4 @@ async def read_docs_asset(asset: str, request: Request) -> Response:
 @documentation.get("/openapi.json", include_in_schema=False)
 async def read_openapi(request: Request) -> Response:
     """The OpenAPI document."""
-    document: StaticContent = request.app.state.openapi_document
-    return await document.respond(request)
+    return await services_of(request)[Documentation].document.respond(request)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from sqlalchemy import text
 
+from app.auth.manager import Authentication
 from app.auth.models import ApiKey, Session, User
 from app.auth.scopes import Scope
 from app.auth.tokens import hashed, issue_access_token, issue_refresh_token, new_api_key
@@ -62,7 +63,7 @@ class World:
 
 async def new_world(app: FastAPI, scope: str | None) -> World:
     """Store a world for an operation that needs this scope."""
-    authentication, database = app.state.authentication, app.state.database
+    authentication, database = app.state.services[Authentication], app.state.services[Database]
     password = await authentication.passwords.hash(PASSWORD)
     names = (*PEOPLE, "deactivated", ONE_TIME, "guest", "other_owner", "other_admin")
     people = {
@@ -227,11 +228,11 @@ async def offences(app: FastAPI, operation: Operation, row: Row) -> list[str]:
     found = _disagreements(operation, row)
     async with Api(app) as api:
         world = await new_world(app, row.scope)
-        before = await fingerprint(app.state.database)
+        before = await fingerprint(app.state.services[Database])
         found += await _refused(api, operation, row, world)
         found += [line for name in row.hidden for line in await _tells(api, operation, row, world, name)]
         found += await _not_understood(api, operation, row, world)
-        if await fingerprint(app.state.database) != before:
+        if await fingerprint(app.state.services[Database]) != before:
             found.append(f"{operation.name}: something was changed by a request that was refused")
         for caller in [caller for caller, answer in row.answers.items() if answer == "ok"]:
             if operation.method != "GET":

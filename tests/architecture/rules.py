@@ -135,9 +135,11 @@ def bypassed_aliases(root: Path) -> list[str]:
                 ]
         if module.feature:
             offences += [
-                module.offence(node, "takes the database from app.state")
+                module.offence(node, "takes the database from the services")
                 for node in ast.walk(module.tree)
-                if isinstance(node, ast.Attribute) and module.full_name(node).endswith("app.state.database")
+                if isinstance(node, ast.Subscript)
+                and isinstance(node.value, ast.Call)
+                and module.full_name(node.slice).endswith(".Database")
             ]
     return offences
 

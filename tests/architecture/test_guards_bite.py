@@ -90,7 +90,14 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
         ),
         "past its alias",
     ),
-    (rules.bypassed_aliases, Offence(ROUTER, "def f(request):\n    request.app.state.database"), "from app.state"),
+    (
+        rules.bypassed_aliases,
+        Offence(
+            ROUTER,
+            "from app.core.database.database import Database\ndef f(request):\n    services_of(request)[Database]",
+        ),
+        "takes the database from the services",
+    ),
     (rules.slow_middleware, Offence("app/main.py", "from starlette.middleware.base import BaseHTTPMiddleware"), "Base"),
     (
         rules.slow_middleware,

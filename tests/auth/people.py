@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from httpx2 import Response
 
+from app.auth.manager import Authentication
 from app.auth.models import ApiKey, User
 from app.auth.tokens import hashed, new_api_key
 from app.core.database.database import Database
@@ -18,9 +19,9 @@ OTHER_PASSWORD = "staple staple staple"
 
 async def person(app: FastAPI, username: str, **values: Any) -> User:
     """A stored person with that name, whose password is `PASSWORD`."""
-    hashed_password = await app.state.authentication.passwords.hash(values.pop("password", PASSWORD))
+    hashed_password = await app.state.services[Authentication].passwords.hash(values.pop("password", PASSWORD))
     user = UserFactory.build(username=username, hashed_password=hashed_password, **values)
-    await store(app.state.database, user)
+    await store(app.state.services[Database], user)
     return user
 
 
@@ -35,7 +36,7 @@ async def key_of(app: FastAPI, user: User, **values: Any) -> tuple[ApiKey, str]:
     """A stored key of that person, and its secret."""
     secret = new_api_key()
     key = ApiKeyFactory.build(user_id=user.id, secret_hash=hashed(secret), **values)
-    await store(app.state.database, key)
+    await store(app.state.services[Database], key)
     return key, secret
 
 

@@ -6,10 +6,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.auth.manager import Authentication
 from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.retention import Housekeeping
 from tests.auth.factories import UserFactory
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
@@ -22,7 +24,7 @@ async def login_during(
     app: FastAPI, anonymous: Api, user: User, *, hashed: str, state: str = "chosen", active: bool = True
 ) -> int:
     """Sign in with the old password while a change of the account is not committed yet; then commit it."""
-    database: Database = app.state.database
+    database: Database = app.state.services[Database]
     async with database.unit() as unit:
         values = {"hashed": hashed, "state": state, "active": active, "id": user.id}
         await unit.rows(text(CHANGE), values)
@@ -46,7 +48,7 @@ async def person(database: Database, passwords: Passwords, **values: object) -> 
 async def test_a_password_that_was_changed_meanwhile_lets_nobody_in(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
-    passwords: Passwords = app.state.authentication.passwords
+    passwords: Passwords = app.state.services[Authentication].passwords
     user = await person(database, passwords)
     assert await login_during(app, anonymous, user, hashed=await passwords.hash(NEW)) == 401
     assert await sign_in(anonymous, user, NEW) == 200
@@ -55,14 +57,14 @@ async def test_a_password_that_was_changed_meanwhile_lets_nobody_in(
 async def test_whoever_was_deactivated_meanwhile_is_not_let_in(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
-    user = await person(database, app.state.authentication.passwords)
+    user = await person(database, app.state.services[Authentication].passwords)
     assert await login_during(app, anonymous, user, hashed=user.hashed_password, active=False) == 401
 
 
 async def test_a_one_time_password_that_was_replaced_meanwhile_does_not_spend_the_new_one(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
-    passwords: Passwords = app.state.authentication.passwords
+    passwords: Passwords = app.state.services[Authentication].passwords
     user = await person(database, passwords, password_state="one_time")
     assert await login_during(app, anonymous, user, hashed=await passwords.hash(NEW), state="one_time") == 401
     assert await sign_in(anonymous, user, NEW) == 200
@@ -81,7 +83,7 @@ async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
 async def test_whatever_has_expired_is_deleted_however_much_it_is(app: FastAPI, database: Database) -> None:
     fill = "INSERT INTO attempts SELECT 'key-' || g, 1, now() - interval '1 hour' FROM generate_series(1, 2500) AS g"
     await database.rows(text(fill))
-    await app.state.housekeeping.purge()
+    await app.state.services[Housekeeping].purge()
     assert await database.row(text("SELECT count(*) AS left FROM attempts")) == {"left": 0}
 
 
@@ -119,7 +121,7 @@ async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
     body: dict[str, object],
     refused: tuple[int, str],
 ) -> None:
-    passwords: Passwords = app.state.authentication.passwords
+    passwords: Passwords = app.state.services[Authentication].passwords
     # Another administrator, so that this is not the last one.
     root, other = [await person(database, passwords, is_superuser=True) for _ in range(2)]
     async with await anonymous.as_(root) as api:
@@ -134,7 +136,7 @@ async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
 
 
 async def test_of_two_who_change_a_password_at_once_one_does(app: FastAPI, anonymous: Api, database: Database) -> None:
-    passwords: Passwords = app.state.authentication.passwords
+    passwords: Passwords = app.state.services[Authentication].passwords
     for _ in range(4):
         user = await person(database, passwords)
         async with await anonymous.as_(user) as here, await anonymous.as_(user) as there:

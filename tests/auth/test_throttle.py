@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from sqlalchemy import func, select, update
 
+from app.auth.manager import Authentication
 from app.auth.models import Attempt, User
 from app.core.config import Settings
 from app.core.database.database import Database
@@ -214,7 +215,7 @@ async def test_a_sign_in_that_found_no_place_in_the_queue_is_no_failure(settings
     app = create_app(settings.model_copy(update={"password_queue": 0, "login_failures_per_account": 3}))
     async with app.router.lifespan_context(app), Api(app) as api:
         await person(app, "Ada")
-        limit = app.state.authentication.passwords.limit
+        limit = app.state.services[Authentication].passwords.limit
         async with limit:
             for _ in range(8):
                 assert_problem(await sign_in(api, "Ada"), 503, "unavailable")

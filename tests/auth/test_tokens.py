@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
 
+from app.auth.manager import Authentication
 from app.auth.models import Session, User
 from app.auth.tokens import LEEWAY
 from app.core.config import Settings
@@ -74,7 +75,7 @@ async def ask(app: FastAPI, token: str | bytes, scheme: bytes = b"Bearer") -> An
 async def test_a_token_holds_for_the_promised_time_and_says_who_by_whom_and_for_whom(
     app: FastAPI, settings: Settings, secret: str, key_id: dict[str, str], session: Session, user: User
 ) -> None:
-    token = app.state.authentication.access_tokens.issue(user.id, session.id)
+    token = app.state.services[Authentication].access_tokens.issue(user.id, session.id)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "at+jwt", **key_id}
     said = jwt.decode(token, secret, algorithms=["HS256"], audience="taller", issuer="taller")
     assert said["sub"] == str(user.id)
@@ -208,7 +209,7 @@ async def test_a_token_is_promised_for_no_longer_than_its_session(settings: Sett
         await person(app, "ada")
         tokens: dict[str, Any] = await tokens_of(api, "ada")
         assert tokens["expires_in"] == 3_600
-        claims = app.state.authentication.access_tokens.claims(tokens["access_token"])
+        claims = app.state.services[Authentication].access_tokens.claims(tokens["access_token"])
         assert claims.expires_at - datetime.now(UTC).timestamp() <= 3_600
 
 

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
+from app.auth.manager import Authentication
 from app.core.database.database import Database
 from tests.support.client import Api, assert_problem
 
@@ -82,7 +83,7 @@ class Office:
 @pytest.fixture
 async def office(app: FastAPI, anonymous: Api, database: Database) -> Office:
     """A new service, with the administrator that it starts with."""
-    assert await create_seed_admin(database, app.state.authentication.passwords)
+    assert await create_seed_admin(database, app.state.services[Authentication].passwords)
     return Office(app, anonymous)
 
 

@@ -143,7 +143,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 1}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
-        held = await app.state.database.statements.take()
+        held = await app.state.services[Database].statements.take()
         try:
             started = time.monotonic()
             answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
@@ -152,7 +152,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
                 assert_unavailable(answer)
             assert (await api.get("/health/live")).status_code == 200
         finally:
-            app.state.database.statements.give_back(held)
+            app.state.services[Database].statements.give_back(held)
         answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
 

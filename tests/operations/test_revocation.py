@@ -149,7 +149,7 @@ async def blind(settings: Settings, database: Database) -> AsyncIterator[FastAPI
 async def test_while_changes_cannot_be_read_nobody_is_remembered(
     blind: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database: Database = blind.state.database
+    database: Database = blind.state.services[Database]
     user = UserFactory.build()
     await store(database, user)
     project = await project_of(database, user)
@@ -176,13 +176,13 @@ async def test_while_changes_cannot_be_read_nobody_is_remembered(
 
 
 async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
-    database: Database = blind.state.database
+    database: Database = blind.state.services[Database]
     user = UserFactory.build()
     await store(database, user)
     project = await project_of(database, user)
     async with Api(blind) as anonymous, await anonymous.as_(user) as api:
         assert (await api.get(f"/projects/{project.id}")).status_code == 200
-        await blind.state.callers.stop()
+        await blind.state.services[Callers].watching.stop()
         await asyncio.sleep(0.6)
         for _ in range(2):
             with query_budget(database, 2):
@@ -190,7 +190,7 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
         # Without being remembered, a deactivated person is refused by the very next request.
         await database.rows(text("UPDATE users SET is_active = false"))
         assert_problem(await api.get(f"/projects/{project.id}"), 401, "invalid_token")
-        await blind.state.callers.start()
+        blind.state.services[Callers].watching.start()
 
 
 @pytest.fixture(scope="module")
@@ -340,7 +340,7 @@ async def test_whatever_takes_a_session_away_by_sql_is_seen(
 async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered(
     app: FastAPI, user: User, database: Database
 ) -> None:
-    callers: Callers = app.state.callers
+    callers: Callers = app.state.services[Callers]
     key, secret = await key_of(app, user)
     for forgotten, is_remembered in ((uuid7(), False), (key.id, False), (None, True)):
         looked_up = asyncio.create_task(callers.identify(secret))
@@ -352,7 +352,7 @@ async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered
 
 
 async def test_whoever_is_refused_once_is_not_remembered(app: FastAPI, user: User, database: Database) -> None:
-    callers: Callers = app.state.callers
+    callers: Callers = app.state.services[Callers]
     _, secret = await key_of(app, user)
     await callers.identify(secret)
     # As nobody does: no trigger tells of it.
@@ -366,7 +366,7 @@ async def test_whoever_is_refused_once_is_not_remembered(app: FastAPI, user: Use
 
 
 async def test_a_key_that_ends_while_it_is_remembered_ends(app: FastAPI, user: User, database: Database) -> None:
-    callers: Callers = app.state.callers
+    callers: Callers = app.state.services[Callers]
     _, secret = await key_of(app, user, expires_at=datetime.now(UTC) + timedelta(seconds=0.5))
     await callers.identify(secret)
     assert callers.remembered(secret) is not None
@@ -379,7 +379,7 @@ async def test_a_key_that_ends_while_it_is_remembered_ends(app: FastAPI, user: U
 async def test_changes_are_kept_until_every_process_has_seen_them(
     blind: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database: Database = blind.state.database
+    database: Database = blind.state.services[Database]
     user = UserFactory.build()
     await store(database, user)
     await key_of(blind, user)
@@ -397,7 +397,7 @@ async def test_changes_are_kept_until_every_process_has_seen_them(
 
 
 async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting(blind: FastAPI) -> None:
-    database, callers = blind.state.database, blind.state.callers
+    database, callers = blind.state.services[Database], blind.state.services[Callers]
     user = UserFactory.build()
     await store(database, user)
     key, secret = await key_of(blind, user)
@@ -406,10 +406,12 @@ async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting
         await callers.identify(secret)
         # The last thing that it does is to write down which keys were used.
         async with asyncio.timeout(3):
-            await callers.stop()
-    await callers.start()
+            await callers.watching.stop()
+    callers.watching.start()
+    await callers.watching.succeeded(within=1.0)
     await callers.identify(secret)
-    await callers.stop()
+    await callers.watching.stop()
     row = await database.row(text("SELECT last_used_at FROM api_keys WHERE id = :id").bindparams(id=key.id))
     assert row["last_used_at"] is not None
-    await callers.start()
+    callers.watching.start()
+    await callers.watching.succeeded(within=1.0)

@@ -19,7 +19,7 @@ PASSWORD, WRONG, NEW = "planted-password-1", "planted-wrong-password-2", "plante
 
 async def _tour(app: FastAPI) -> set[str]:
     """Use, misuse and end every kind of secret; which they were."""
-    used = {PASSWORD, WRONG, NEW, app.state.settings.jwt_secret.get_secret_value()}
+    used = {PASSWORD, WRONG, NEW, app.state.services[Settings].jwt_secret.get_secret_value()}
     await person(app, "Ada", password=PASSWORD)
     root = await person(app, "root", is_superuser=True)
     async with Api(app) as anonymous, await anonymous.as_(root) as admin:
@@ -53,14 +53,14 @@ async def _tour(app: FastAPI) -> set[str]:
             pair["refresh_token"],
         }
         # What goes wrong inside is logged with its trace, and the trace must not repeat it either.
-        await app.state.database.rows(_DROPPED)
+        await app.state.services[Database].rows(_DROPPED)
         try:
             # Somebody types the password where the name belongs; somebody registers.
             assert (await sign_in(anonymous, NEW, NEW)).status_code == 500
             eve = {"username": "Eve", "password": NEW}
             assert (await anonymous.post("/auth/register", json=eve)).status_code == 500
         finally:
-            await app.state.database.rows(_RESTORED)
+            await app.state.services[Database].rows(_RESTORED)
     return used
 
 

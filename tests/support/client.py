@@ -5,8 +5,10 @@ from typing import Any, Self
 import httpx2
 from fastapi import FastAPI
 
+from app.auth.manager import Authentication
 from app.auth.models import User
 from app.auth.tokens import issue_access_token
+from app.core.database.database import Database
 from tests.auth.factories import SessionFactory
 from tests.support.factories import store
 
@@ -14,8 +16,8 @@ from tests.support.factories import store
 async def bearer_of(app: FastAPI, user: User, *, expires_in: int = 3600) -> dict[str, str]:
     """The header of a new session of this person; an access token that expires when the session does."""
     session = SessionFactory.build(user_id=user.id)
-    await store(app.state.database, session)
-    token = issue_access_token(app.state.authentication.ring, user.id, session.id, expires_in)
+    await store(app.state.services[Database], session)
+    token = issue_access_token(app.state.services[Authentication].ring, user.id, session.id, expires_in)
     return {"Authorization": f"Bearer {token}"}
 
 

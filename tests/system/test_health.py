@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.core.config import Settings
+from app.core.database.database import Database
 from app.core.database.migrations import head_revision
 from app.main import SchemaBehindError, create_app
 from tests.support import server
@@ -42,7 +43,7 @@ async def test_it_lives_and_is_ready_for_anybody_at_the_root(anonymous: Api) -> 
 async def test_with_an_old_schema_it_is_not_ready_and_does_not_start(other_app: FastAPI, change: str) -> None:
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:
         assert (await api.get("/health/ready")).status_code == 200
-        await other_app.state.database.rows(text(change))
+        await other_app.state.services[Database].rows(text(change))
         answer = await api.get("/health/ready")
         assert_problem(answer, 503, "schema_behind")
         assert int(answer.headers["retry-after"]) > 0
@@ -54,7 +55,9 @@ async def test_with_an_old_schema_it_is_not_ready_and_does_not_start(other_app: 
 
 async def test_with_the_schema_of_a_newer_release_it_serves(other_app: FastAPI) -> None:
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:
-        await other_app.state.database.rows(text("UPDATE alembic_version SET version_num = 'from-the-future'"))
+        await other_app.state.services[Database].rows(
+            text("UPDATE alembic_version SET version_num = 'from-the-future'")
+        )
         answer = await api.get("/health/ready")
         assert (answer.status_code, answer.json()["schema_state"]) == (200, "ahead")
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:

@@ -30,7 +30,7 @@ def walk(app: FastAPI) -> Walk:
     """
 
     async def walk(priorities: list[int], size: int) -> None:
-        database: Database = app.state.database
+        database: Database = app.state.services[Database]
         person = UserFactory.build()
         await store(database, person)
         project, other = await project_of(database, person), await project_of(database, person)

@@ -15,6 +15,7 @@ from app.auth.models import looked_up
 from app.auth.scopes import Caller, OwnScope, Scope
 from app.core.config import Settings
 from app.core.guards import LOGIN, PublicGuard
+from app.core.services import services_of
 from app.core.text import Storable
 
 
@@ -27,8 +28,7 @@ class _RegistrationGuard(PublicGuard):
 
     async def identify(self, request: Request) -> None:
         """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
-        settings: Settings = request.app.state.settings
-        if not settings.registration_is_open:
+        if not services_of(request)[Settings].registration_is_open:
             raise RegistrationClosedError
 
 

@@ -24,6 +24,7 @@ from app.core.database.pool import Connections
 from app.core.database.statements import Statement, prepared
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
 from app.core.request_state import state_of
+from app.core.services import services_of
 
 T = TypeVar("T")
 
@@ -354,8 +355,7 @@ def get_database(request: Request) -> Database:
     unit = state_of(request.scope).unit
     if isinstance(unit, Unit):
         return unit
-    database: Database = request.app.state.database
-    return database
+    return services_of(request)[Database]
 
 
 @asynccontextmanager

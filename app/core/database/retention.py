@@ -1,6 +1,5 @@
 """Housekeeping: what has expired is deleted in the background, a bounded number of rows at a time."""
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from sqlalchemy import ColumnElement, Executable, delete, func, literal, literal
 from app.core.database.database import Database
 from app.core.database.models import Base
 from app.core.database.statements import Statement
+from app.core.periodic import PeriodicTask
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ HOUSEKEEPING = "housekeeping"
 
 EVERY = 600.0
 """Seconds between two rounds."""
+
+RETRY = 10.0
+"""Seconds after which a round is tried again that failed."""
 
 STEP = 1_000
 """Rows that one statement deletes at most."""
@@ -38,32 +41,21 @@ class Housekeeping:
 
     def __init__(self, database: Database, expired: Iterable[Expired], *, every: float = EVERY) -> None:
         self._database = database
-        self._every = every
         self._steps = [deletion(rows) for rows in expired]
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name=HOUSEKEEPING)
-
-    async def stop(self) -> None:
-        """End, whatever is under way: what is left is deleted next time."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self.task = PeriodicTask(
+            HOUSEKEEPING,
+            self.purge,
+            every=every,
+            begins=every,
+            retry=min(every, RETRY),
+            failure="cannot delete what has expired",
+            logger=logger,
+        )
 
     async def purge(self) -> None:
         """Delete what has expired by now."""
         for step in self._steps:
             await delete_all(self._database, step)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.purge()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next round may succeed
-                logger.warning("cannot delete what has expired: %s", error)
 
 
 def deletion(expired: Expired) -> Executable:

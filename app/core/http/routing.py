@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from typing_extensions import Unpack
 
 from app.core.concurrency import CallerShares
+from app.core.config import Settings
 from app.core.errors import (
     MAX_REPORTED_ERRORS,
     AppError,
@@ -24,6 +25,7 @@ from app.core.http.fast_path import Handler, is_collection, short_way
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.request_state import RequestState, state_of
+from app.core.services import services_of
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -108,12 +110,11 @@ class Operation(APIRoute):
             try:
                 _refuse_what_is_not_read(request, repeatable, accepts)
                 if accepts:
-                    state.body = await _body(request, getattr(request.app.state.settings, body_limit))
+                    state.body = await _body(request, getattr(services_of(request)[Settings], body_limit))
                 if caller is None:
                     response: Response = await handle(request)
                 else:
-                    shares: CallerShares = request.app.state.shares
-                    share = state.share = shares.of(caller.user_id)
+                    share = state.share = services_of(request)[CallerShares].of(caller.user_id)
                     if not share.enter_now():
                         await share.enter()
                     try:

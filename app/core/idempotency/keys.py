@@ -24,6 +24,7 @@ from app.core.idempotency.store import (
     TooManyIdempotencyKeysError,
 )
 from app.core.request_state import state_of
+from app.core.services import services_of
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -72,7 +73,7 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
             return await handle(request)
         key = _key(values)
         asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
-        answers: KeptAnswers = request.app.state.kept_answers
+        answers = services_of(request)[KeptAnswers]
         async with unit_of(request) as unit:
             try:
                 kept = await answers.find(unit, asked)

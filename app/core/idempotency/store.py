@@ -1,6 +1,5 @@
 """The answers that are kept under idempotency keys: their table, whose turn it is, and how many there may be."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
+from app.core.bounded import BoundedDict
 from app.core.config import Settings
 from app.core.database.database import Unit
 from app.core.database.models import Base
@@ -126,7 +126,7 @@ class KeptAnswers:
     def __init__(self, settings: Settings) -> None:
         self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
         self._limit = Room(settings.max_idempotency_keys, settings.max_idempotency_bytes)
-        self._room: OrderedDict[UUID, Room] = OrderedDict()
+        self._room: BoundedDict[UUID, Room] = BoundedDict(MAX_REMEMBERED)
 
     async def find(self, unit: Unit, asked: Asked) -> Response | None:
         """The answer that is kept for a request; None if it has to be carried out, which others with its key may not
@@ -176,10 +176,8 @@ class KeptAnswers:
         if left.keys <= 0 or left.size <= 0:
             raise TooManyIdempotencyKeysError
         # Only a share, because other processes have found the same room.
-        self._room[principal] = Room(max(1, left.keys // SHARE), max(1, left.size // SHARE))
+        self._room.put(principal, Room(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
         self._room.move_to_end(principal)
-        if len(self._room) > MAX_REMEMBERED:
-            self._room.popitem(last=False)
 
 
 def expired(settings: Settings) -> Expired:

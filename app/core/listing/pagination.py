@@ -32,6 +32,7 @@ from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
 from app.core.listing.sorting import Keys, Order, order_of, reversed_order
 from app.core.listing.statement import MAX_COUNTED, Listing, Shape, items_among
 from app.core.request_state import state_of
+from app.core.services import services_of
 from app.core.signing import KeyRing
 
 T = TypeVar("T")
@@ -267,7 +268,7 @@ class _Question:
     """What a list is asked, to which its cursors are bound."""
 
     def __init__(self, request: Request, scope: Scope, order: Order, conditions: Mapping[str, Any]) -> None:
-        self._ring: KeyRing = request.app.state.ring
+        self._ring = services_of(request)[KeyRing]
         self._order = order
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
 

@@ -5,12 +5,12 @@ a second (`app.core.ratelimit.sync`). docs/decisions/0018-rate-limits.md says ho
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from math import ceil
 from uuid import UUID
 
 from app.core import clock
+from app.core.bounded import BoundedDict
 from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT, FREE, LOGIN
 from app.core.network import Client, network_of
@@ -34,7 +34,7 @@ class Counter:
         self._remaining = f'"{name}";r=%d;t=%d'.encode()
         self._hurry, self._hurry_at = hurry, max(1, requests // 10)
         self._begins_at = self._ends_at = 0.0
-        self._used: OrderedDict[Key, int] = OrderedDict()
+        self._used: BoundedDict[Key, int] = BoundedDict(MAX_CALLERS)
         self._unshared: dict[Key, int] = {}
 
     def take(self, key: Key) -> float:
@@ -106,9 +106,7 @@ class Counter:
                 self._hurry.set()
 
     def _set(self, key: Key, number: int) -> None:
-        self._used[key] = number
-        if len(self._used) > MAX_CALLERS:
-            self._used.popitem(last=False)
+        self._used.put(key, number)
 
     def _refusal(self) -> TooManyRequestsError:
         left = ceil(self._ends_at - self._now())

@@ -7,7 +7,6 @@ process goes on counting for itself.
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from app.core.database.database import Database
 from app.core.database.retention import Expired
 from app.core.database.statements import given, prepared
+from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.models import RateCount
 
@@ -41,21 +41,15 @@ class RateSharing:
 
     def __init__(self, limits: RateLimits, database: Database) -> None:
         self._limits, self._database = limits, database
-        self._sharer: asyncio.Task[None] | None = None
-        self._is_alone = False
-
-    async def start(self) -> None:
-        """Begin to exchange counts."""
-        self._sharer = asyncio.create_task(self._keep_sharing(), name=SHARER)
-
-    async def stop(self) -> None:
-        """Stop, after telling what was counted last."""
-        if self._sharer is not None:
-            self._sharer.cancel()
-            await asyncio.gather(self._sharer, return_exceptions=True)
-            # The database may be gone already, and these are the counts of a second.
-            with suppress(Exception):
-                await self.share()
+        self.task = PeriodicTask(
+            SHARER,
+            self._exchange,
+            every=SHARE_EVERY,
+            failure="cannot share request counts, each worker counts for itself",
+            logger=logger,
+            wake=limits.hurry,
+            last=self.share,
+        )
 
     async def share(self) -> bool:
         """Add what was counted here to what all have counted, and learn that; whether there was anything to add."""
@@ -84,20 +78,9 @@ class RateSharing:
             counter.learn(ends_at, key, row["count"])
         return True
 
-    async def _keep_sharing(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SHARE_EVERY - SHARE_PAUSE):
-                    await self._limits.hurry.wait()
-            self._limits.hurry.clear()
-            try:
-                if await self.share():
-                    self._is_alone = False
-            except Exception as error:  # noqa: BLE001 - whatever it is, requests are counted here all the same
-                if not self._is_alone:
-                    logger.warning("cannot share request counts, each worker counts for itself: %s", error)
-                self._is_alone = True
-            await asyncio.sleep(SHARE_PAUSE)
+    async def _exchange(self) -> None:
+        await self.share()
+        await asyncio.sleep(SHARE_PAUSE)
 
 
 def _adding() -> Executable:

@@ -160,7 +160,7 @@ async def test_a_request_brings_one_credential_or_is_refused(
 
 @pytest.mark.parametrize("scope", Scope)
 async def test_write_includes_read_and_nothing_else(app: FastAPI, anonymous: Api, user: User, scope: Scope) -> None:
-    project = await project_of(app.state.database, user)
+    project = await project_of(app.state.services[Database], user)
     _, secret = await key_of(app, user, scopes=[scope.value])
     reads = {
         "projects": f"/projects/{project.id}",
@@ -310,7 +310,7 @@ async def test_the_last_use_is_written_off_the_request_path_once_a_minute(
         async def use() -> datetime | None:
             async with anonymous.with_key(secret) as caller:
                 assert (await caller.get("/auth/me")).status_code == 200
-                with query_budget(app.state.database, 1):
+                with query_budget(app.state.services[Database], 1):
                     assert (await caller.get("/auth/me")).status_code == 200
             # The watcher writes it at its next turn, 0.4 s later at most.
             await asyncio.sleep(0.6)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi_users.password import PasswordHelper
 from httpx2 import Response
 
+from app.auth.manager import Authentication
 from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.queries import login_by_id
@@ -128,7 +129,7 @@ async def slow_app(settings: Settings) -> AsyncIterator[FastAPI]:
 async def test_wrong_password_unknown_user_and_no_password_take_the_same_time(
     slow_app: FastAPI, database: Database
 ) -> None:
-    hashed = await slow_app.state.authentication.passwords.hash(PASSWORD)
+    hashed = await slow_app.state.services[Authentication].passwords.hash(PASSWORD)
     await store(
         database,
         UserFactory.build(username="Ada", hashed_password=hashed),
@@ -155,7 +156,7 @@ async def test_logins_do_not_stall_other_requests(settings: Settings, database: 
     async with app.router.lifespan_context(app), Api(app) as api:
         # What this thread itself has worked, whatever else the machine is busy with.
         started = thread_time()
-        hashed = app.state.authentication.passwords.helper.hash(PASSWORD)
+        hashed = app.state.services[Authentication].passwords.helper.hash(PASSWORD)
         alone = thread_time() - started
         await store(database, UserFactory.build(username="Ada", hashed_password=hashed))
         logins = asyncio.gather(*(sign_in(api, "Ada") for _ in range(6)))

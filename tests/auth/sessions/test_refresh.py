@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
+from app.auth.manager import Authentication
 from app.auth.models import Session
 from app.auth.tokens import REFRESH_PREFIX, hashed, issue_refresh_token
 from app.core.config import Settings
@@ -185,7 +186,7 @@ async def test_a_refresh_token_that_was_tampered_with_costs_no_statement_and_doe
 async def test_a_token_of_a_session_that_never_was_gets_the_same_answer(
     app: FastAPI, anonymous: Api, first: dict[str, str]
 ) -> None:
-    signed = issue_refresh_token(app.state.authentication.ring, uuid7(), 0)
+    signed = issue_refresh_token(app.state.services[Authentication].ring, uuid7(), 0)
     answers = [await refresh(anonymous, token) for token in (signed, "tlrr_x")]
     bodies = [assert_problem(answer, 401, "invalid_refresh_token") for answer in answers]
     assert bodies[0] | {"request_id": ""} == bodies[1] | {"request_id": ""}

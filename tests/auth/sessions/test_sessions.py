@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from app.auth.manager import Authentication
 from app.auth.models import Session, User
 from app.auth.tokens import LEEWAY, issue_access_token
 from app.core.config import Settings
@@ -101,28 +102,28 @@ async def test_an_access_token_ends_seconds_after_it_expires_remembered_or_not(
         ada = await person(app, "Ada")
         session = (await tokens_of(anonymous, "Ada"))["access_token"]
         claims = jwt.decode(session, options={"verify_signature": False})
-        ring = app.state.authentication.ring
+        ring = app.state.services[Authentication].ring
         fresh, late = (
             with_token(app, issue_access_token(ring, ada.id, UUID(claims["sid"]), seconds))
             # Long enough for what follows, even where the machine has other things to do.
             for seconds in (4, LEEWAY * -1 + 4)
         )
         assert (await fresh.get("/auth/me")).status_code == 200
-        with query_budget(app.state.database, 1):
+        with query_budget(app.state.services[Database], 1):
             assert (await fresh.get("/auth/me")).status_code == 200
         # Within the leeway for clocks that differ it holds, but is asked about anew.
         assert (await late.get("/auth/me")).status_code == 200
-        with query_budget(app.state.database, 2):
+        with query_budget(app.state.services[Database], 2):
             assert (await late.get("/auth/me")).status_code == 200
         await asyncio.sleep(4.1)
         assert_problem(await late.get("/auth/me"), 401, "invalid_token")
-        with query_budget(app.state.database, 2):
+        with query_budget(app.state.services[Database], 2):
             assert (await fresh.get("/auth/me")).status_code == 200
 
 
 async def test_a_session_that_has_expired_ends_its_access_tokens(app: FastAPI, anonymous: Api, ada: User) -> None:
     async with await anonymous.as_(ada) as api:
-        await app.state.database.rows(update(Session).values(expires_at=Session.created_at))
+        await app.state.services[Database].rows(update(Session).values(expires_at=Session.created_at))
         assert_problem(await api.get("/auth/me"), 401, "invalid_token")
 
 
@@ -133,7 +134,7 @@ async def test_a_token_of_a_session_of_somebody_else_does_not_hold(
     session = SessionFactory.build(user_id=ben.id)
     await store(database, session)
     for user_id, session_id in ((ada.id, session.id), (ben.id, uuid7())):
-        token = app.state.authentication.access_tokens.issue(user_id, session_id)
+        token = app.state.services[Authentication].access_tokens.issue(user_id, session_id)
         async with with_token(app, token) as api:
             assert_problem(await api.get("/auth/me"), 401, "invalid_token")
 
@@ -175,7 +176,7 @@ async def test_a_token_says_who_in_which_session_and_names_its_key(
     tokens = await tokens_of(anonymous, "Ada")
     header = jwt.get_unverified_header(tokens["access_token"])
     claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
-    assert header == {"alg": "HS256", "typ": "at+jwt", "kid": app.state.authentication.ring.current_id}
+    assert header == {"alg": "HS256", "typ": "at+jwt", "kid": app.state.services[Authentication].ring.current_id}
     assert set(claims) == {"sub", "sid", "iat", "exp", "jti", "iss", "aud"}
     assert (claims["sub"], claims["iss"], claims["aud"]) == (str(ada.id), "taller", "taller")
     assert claims["exp"] - claims["iat"] == int(tokens["expires_in"]) == settings.access_token_lifetime
@@ -184,7 +185,7 @@ async def test_a_token_says_who_in_which_session_and_names_its_key(
 async def test_the_algorithm_and_the_key_are_ours_to_choose(
     app: FastAPI, anonymous: Api, database: Database, ada: User
 ) -> None:
-    ring = app.state.authentication.ring
+    ring = app.state.services[Authentication].ring
     good = (await tokens_of(anonymous, "Ada"))["access_token"]
     claims = jwt.decode(good, options={"verify_signature": False})
     header = {"kid": ring.current_id, "typ": "at+jwt"}

@@ -35,7 +35,7 @@ async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app
     await fill(database, 2 * STEP + 1, "1 hour")
     await fill(database, 3, "-1 hour")
     with recorded_statements(database) as statements:
-        await app.state.housekeeping.purge()
+        await app.state.services[Housekeeping].purge()
     assert await left(database) == 3
     assert len([statement for statement in statements if statement.startswith("DELETE FROM attempts")]) == 3
 
@@ -45,9 +45,9 @@ async def test_a_row_that_a_request_is_changing_is_left_to_it(app: FastAPI, data
     async with database.unit() as unit:
         await unit.rows(text("UPDATE attempts SET resets_at = now() + interval '1 hour' WHERE key = '1 hour1'"))
         async with asyncio.timeout(2):
-            await app.state.housekeeping.purge()
+            await app.state.services[Housekeeping].purge()
     assert await database.rows(text("SELECT key FROM attempts")) == [{"key": "1 hour1"}]
-    await app.state.housekeeping.purge()
+    await app.state.services[Housekeeping].purge()
     assert await left(database) == 1
 
 
@@ -65,7 +65,7 @@ async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.Log
     await fill(database, 1, "1 hour")
     await database.rows(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
     busy = Housekeeping(database, EXPIRED, every=0.05)
-    await busy.start()
+    busy.task.start()
     try:
         with caplog.at_level(logging.WARNING, retention.__name__):
             await asyncio.sleep(0.3)
@@ -73,7 +73,7 @@ async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.Log
     finally:
         await database.rows(text("ALTER TABLE hidden_attempts RENAME TO attempts"))
     await asyncio.sleep(0.5)
-    await busy.stop()
+    await busy.task.stop()
     assert await left(database) == 0
 
 

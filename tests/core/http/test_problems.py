@@ -11,7 +11,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 
 from app.core.config import Settings
-from app.core.database.database import DatabaseDep
+from app.core.database.database import Database, DatabaseDep
 from app.core.errors import AppError, NotFoundError, UnavailableError, problem_document
 from app.core.guards import Public
 from app.core.http.problems import field_error, problem_response
@@ -136,10 +136,10 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
     assert_problem(await trials.post("/trials/rolled-back"), 404, "not_found")
     # The client must not hold a 200 for work that the commit refused.
     assert_problem(await trials.post("/trials/refused-at-commit"), 500, "internal_error")
-    tables = await trial_app.state.database.rows(
+    tables = await trial_app.state.services[Database].rows(
         text("SELECT relname FROM pg_class WHERE relname IN ('trial_committed', 'trial_rolled_back', 'trial_deferred')")
     )
-    await trial_app.state.database.rows(text("DROP TABLE IF EXISTS trial_committed"))
+    await trial_app.state.services[Database].rows(text("DROP TABLE IF EXISTS trial_committed"))
     assert tables == [{"relname": "trial_committed"}]
 
 

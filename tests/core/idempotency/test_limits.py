@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI, Response
 from sqlalchemy import text
 
+from app.auth.callers import Callers
 from app.auth.models import User
 from app.core.config import Settings
 from app.core.database.database import Database
@@ -76,7 +77,7 @@ async def test_keys_are_counted_only_when_the_room_that_was_found_is_used_up(
     app = create_app(settings.model_copy(update={"max_idempotency_keys": 100}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
         counted: list[int] = []
-        app.state.database.observers.append(
+        app.state.services[Database].observers.append(
             lambda sql, arguments: counted.append(100 in arguments) if "advisory" in sql else None
         )
         for number in range(101):
@@ -91,8 +92,10 @@ async def test_a_request_with_a_key_needs_one_connection_only(narrow: FastAPI, u
     project = await project_of(database, user)
     path = f"/projects/{project.id}/tasks/"
     # Nobody is remembered: whoever calls is looked up each time.
-    await narrow.state.callers.stop()
-    narrow.state.callers._watched_at = float("-inf")  # noqa: SLF001 - as if the watcher had failed for a while
+    watching = narrow.state.services[Callers].watching
+    await watching.stop()
+    # As if it had failed for a while.
+    watching.last_success = float("-inf")
     async with Api(narrow) as anonymous, await anonymous.as_(user) as api:
         answers = await asyncio.gather(
             *(api.post(path, json={"title": "Sweep"}, **keyed()) for _ in range(8)),
@@ -125,7 +128,7 @@ async def test_without_the_header_a_request_costs_what_it_did(api: Api, user: Us
 async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_noticed(
     app: FastAPI, database: Database
 ) -> None:
-    answers: KeptAnswers = app.state.kept_answers
+    answers: KeptAnswers = app.state.services[KeptAnswers]
     asked = Asked(uuid7(), "create_project", "k-1", b"x")
 
     async def second() -> None:

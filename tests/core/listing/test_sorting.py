@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import Date, Integer, column, select, values
 
+from app.core.database.database import Database
 from app.core.database.statements import Rows, Statement
 from app.core.listing.cursors import Position
 from app.core.listing.sorting import Key, Order, Part, Sort, order_of, reversed_order
@@ -69,7 +70,9 @@ async def walked(app: FastAPI, rows: Sequence[Row], order: Order, size: int) -> 
         given = {"limit": size, "offset": 0}
         if position is not None:
             given |= {f"after_{number}": value for number, value in enumerate(position.values)}
-        page = items_among(await app.state.database.rows(Statement(statement_of(rows, order, position)), given), order)
+        page = items_among(
+            await app.state.services[Database].rows(Statement(statement_of(rows, order, position)), given), order
+        )
         if not page:
             return found
         found += [Row(*(row[name] for name in Row._fields)) for row in page]

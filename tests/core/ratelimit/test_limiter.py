@@ -186,7 +186,7 @@ async def test_a_token_that_is_none_counts_for_the_address(here: Api) -> None:
 
 
 async def test_refusing_costs_no_statement(limited: FastAPI, caller: Api, here: Api, user: User) -> None:
-    database: Database = limited.state.database
+    database: Database = limited.state.services[Database]
     await spend(caller, "/projects/")
     await spend(here)
     project = await project_of(database, user)
@@ -208,7 +208,7 @@ async def test_who_is_signed_in_is_served_at_once_from_an_address_that_strangers
 ) -> None:
     _, secret = await key_of(limited, user)
     _, revoked = await key_of(limited, user)
-    await limited.state.database.rows(
+    await limited.state.services[Database].rows(
         text("UPDATE api_keys SET revoked_at = now() WHERE secret_hash = sha256(cast(:secret AS bytea))"),
         {"secret": revoked.encode()},
     )
@@ -258,7 +258,7 @@ async def test_signing_in_has_a_stricter_policy_for_each_address(
     assert left(await sign_in(here, "Ada"), "login") == 2
     assert left(await here.post("/auth/refresh", json={"refresh_token": "x"}), "login") == 1
     assert left(await here.post("/auth/register", json={}), "login") == 0
-    with query_budget(limited.state.database, 0):
+    with query_budget(limited.state.services[Database], 0):
         for headers in ({}, {"Authorization": "Bearer x"}):
             answer = await here.post("/auth/login", json={"username": "Ada", "password": PASSWORD}, headers=headers)
             assert_refused(answer, "login")

@@ -125,7 +125,7 @@ async def test_counts_are_exchanged_within_two_seconds_and_only_if_there_are_any
         if "rate_counts" in statement:
             seen.append(statement)
 
-    limited.state.database.observers.append(note)
+    limited.state.services[Database].observers.append(note)
     await asyncio.sleep(1.5)
     assert seen == []
     async with Api(limited, address=HERE) as api:

@@ -1,0 +1,100 @@
+"""Work that is done again and again in the background, for as long as the application runs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from math import inf
+
+from app.core import clock
+
+Work = Callable[[], Awaitable[object]]
+
+
+class PeriodicTask:
+    """Does its work every so many seconds, and goes on whatever fails. `lifespan` starts and stops it.
+
+    Of failures in a row, the first is logged. After the first it tries again in `retry` seconds, after each further one
+    in twice as many, and never later than in `every`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        *,
+        every: float,
+        failure: str,
+        logger: logging.Logger,
+        retry: float | None = None,
+        begins: float = 0.0,
+        wake: asyncio.Event | None = None,
+        last: Work | None = None,
+    ) -> None:
+        """`begins`: seconds before the first time. `wake`: cuts a pause short. `last`: what is done when it stops."""
+        self.name = name
+        self.last_success = -inf
+        """When the last work that succeeded began, by `clock.elapsed`."""
+
+        self._work, self._last = work, last
+        self._every, self._retry, self._begins = every, every if retry is None else retry, begins
+        self._failure, self._logger = failure, logger
+        self._wake = wake
+        self._failures = 0
+        self._has_succeeded = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._has_succeeded.clear()
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def succeeded(self, within: float) -> None:
+        """Wait until the work has succeeded once, or so many seconds have passed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._has_succeeded.wait(), within)
+
+    async def stop(self) -> None:
+        """End, whatever is under way; what is to be done last is done."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        if self._last is not None:
+            try:
+                await self._last()
+            except Exception as error:  # noqa: BLE001 - the database may be gone already, and nobody is left to wait
+                if not self._failures:
+                    self._logger.warning("%s: %s", self._failure, error)
+
+    async def _run(self) -> None:
+        await asyncio.sleep(self._begins)
+        while True:
+            begun = clock.elapsed()
+            try:
+                await self._work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next time it may succeed
+                if not self._failures:
+                    self._logger.warning("%s: %s", self._failure, error)
+                self._failures += 1
+                await asyncio.sleep(pause_after(self._failures, first=self._retry, longest=self._every))
+            else:
+                self.last_success, self._failures = begun, 0
+                self._has_succeeded.set()
+                await self._pause()
+
+    async def _pause(self) -> None:
+        if self._wake is None:
+            await asyncio.sleep(self._every)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._every):
+                await self._wake.wait()
+        self._wake.clear()
+
+
+def pause_after(failures: int, *, first: float, longest: float) -> float:
+    """Return for how many seconds to wait after so many failures in a row: twice as long after each further one."""
+    # After a long outage, the power would be a number that no float can hold.
+    return min(longest, first * 2.0 ** min(failures - 1, 30))

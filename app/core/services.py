@@ -1,0 +1,25 @@
+"""What an application is made of while it runs."""
+
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+T = TypeVar("T")
+
+
+class Services:
+    """The services of an application, each found by its class: features add theirs, and core names none of them."""
+
+    def __init__(self, *services: object) -> None:
+        self._by_class: dict[type, Any] = {type(service): service for service in services}
+
+    def __getitem__(self, kind: type[T]) -> T:
+        """Return the service of this class."""
+        service: T = self._by_class[kind]
+        return service
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that serves a request."""
+    services: Services = request.app.state.services
+    return services
