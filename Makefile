@@ -34,8 +34,9 @@ run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, rea
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
 	@$(BIN)/python -m pytest -n auto $(options)
 
-clients: $(STAMP) ## Try generated clients, those in Go and Java too (docs/api/clients.md)
-	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" tests/contract/test_clients.py $(options)
+clients: $(STAMP) ## Try what Go and Java are needed for, too: generated clients (docs/api/clients.md), api-diff
+	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" \
+		tests/contract/test_clients.py tests/contract/test_api_diff.py $(options)
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, the OpenAPI document
 	@$(BIN)/ruff format --check $(SOURCES)

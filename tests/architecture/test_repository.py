@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +155,11 @@ def test_the_changelog_has_its_releases_in_order_and_what_is_to_come_first() -> 
     ours = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", __version__)
     assert ours is not None
     assert all(number <= tuple(map(int, ours.groups())) for number in numbers)
+
+
+def test_no_wheel_is_built_that_could_not_migrate(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    assert done.returncode != 0
+    assert "Taller is no package" in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -46,6 +46,10 @@ def remove_an_operation(document: Document) -> None:
     del document["paths"]["/api/v1/tasks/{task_id}"]["delete"]
 
 
+def deprecate_an_operation(document: Document) -> None:
+    document["paths"]["/api/v1/tasks/{task_id}"]["delete"]["deprecated"] = True
+
+
 def remove_a_parameter(document: Document) -> None:
     parameters = document["paths"]["/api/v1/tasks/"]["get"]["parameters"]
     parameters[:] = [parameter for parameter in parameters if parameter.get("name") != "sort"]
@@ -65,6 +69,21 @@ def lower_a_limit(document: Document) -> None:
     document["components"]["schemas"]["TaskCreate"]["properties"]["title"]["maxLength"] = 20
 
 
+def rename_an_operation(document: Document) -> None:
+    document["paths"]["/api/v1/tasks/{task_id}"]["put"]["operationId"] = "replace_task"
+
+
+def rename_a_schema(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    schemas["Alive"] = schemas.pop("Live")
+    content = document["paths"]["/health/live"]["get"]["responses"]["200"]["content"]
+    content["application/json"]["schema"] = {"$ref": "#/components/schemas/Alive"}
+
+
+def answer_another_word(document: Document) -> None:
+    document["components"]["schemas"]["Ready"]["properties"]["schema_state"]["enum"].append("unknown")
+
+
 def add_to_answers_and_to_queries(document: Document) -> None:
     document["components"]["schemas"]["ProjectRead"]["properties"]["colour"] = {"type": "string"}
     colour = {"name": "colour", "in": "query", "required": False, "schema": {"type": "string"}}
@@ -76,6 +95,9 @@ BREAKING = {
     remove_a_parameter: "GET /api/v1/tasks/: deleted the `query` request parameter `sort`",
     remove_a_member_of_answers: "GET /api/v1/projects/{project_id}: removed the required property `tasks_total`",
     demand_a_member_of_bodies: "POST /api/v1/projects/: the request property `description`",
+    rename_an_operation: "PUT /api/v1/tasks/{task_id}: API operation id `update_task` removed",
+    rename_a_schema: "`Live`",
+    answer_another_word: "GET /health/ready: added the new `unknown` enum value",
     lower_a_limit: "the `title` request property's maxLength was decreased",
 }
 
@@ -100,6 +122,20 @@ def test_a_version_that_announces_them_may_have_them(checkout: Path) -> None:
     holds, told = compare(checkout)
     assert holds
     assert BREAKING[remove_an_operation] in told
+
+
+@pytest.mark.compiled
+@pytest.mark.timeout(400)
+def test_what_was_deprecated_is_taken_away_all_the_same(checkout: Path) -> None:
+    needed("go")
+    change(checkout, deprecate_an_operation)
+    assert compare(checkout)[0]
+    git(checkout, "commit", "--all", "-m", "Another release.")
+    git(checkout, "tag", "v0.1.1")
+    change(checkout, remove_an_operation, version="0.1.2")
+    holds, told = compare(checkout)
+    assert not holds
+    assert "since v0.1.1" in told
 
 
 @pytest.mark.compiled
