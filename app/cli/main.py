@@ -20,7 +20,8 @@ from app.cli.admin import AdministrationError, add_commands, administer
 from app.core.config import Settings, get_settings
 from app.core.database.database import Database, errors_translated
 from app.core.database.migrations import MigrationError, direct_url, draft, upgrade
-from app.core.database.search import UnknownDictionaryError, use_dictionary
+from app.core.database.models import Base
+from app.core.database.search import UnknownDictionaryError, use_dictionary, words_indexes
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
@@ -123,7 +124,7 @@ def migrate(settings: Settings) -> None:
     except UnavailableError as error:
         raise CommandError(f"the database cannot be migrated now: {error.__cause__ or error}") from error
     try:
-        if asyncio.run(use_dictionary(url, settings.search_dictionary)):
+        if asyncio.run(use_dictionary(url, settings.search_dictionary, words_indexes(Base.metadata))):
             _say(f"words are searched by {settings.search_dictionary} now")
     except UnknownDictionaryError:
         raise CommandError(f"the server has no dictionary {settings.search_dictionary} (see pg_ts_dict)") from None

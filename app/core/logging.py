@@ -136,12 +136,10 @@ def flush_logs() -> None:
         handler.flush()
 
 
-# Nothing that is written shows them, and each costs a system call for every line.
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-
-
 def configure_logging(settings: Settings) -> None:
     """Send every log line of this process to standard error, in the configured form."""
+    # Nothing that is written shows them, and each costs a system call for every line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = BatchingHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     root = logging.getLogger()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import User
 from app.core.database.models import Base, Identified, Timestamped, Versioned
-from app.core.database.search import PENDING_WORDS
+from app.core.database.search import words_index
 
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000
@@ -41,12 +41,7 @@ class Project(Identified, Versioned, Base):
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
         # For administrators, who see all projects.
-        Index(
-            "projects_words_idx",
-            text("search_words(name, description)"),
-            postgresql_using="gin",
-            postgresql_with=PENDING_WORDS,
-        ),
+        words_index("projects_words_idx", "search_words(name, description)"),
     )
 
 

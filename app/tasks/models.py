@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.models import Base, Identified, Versioned
-from app.core.database.search import PENDING_WORDS
+from app.core.database.search import words_index
 from app.projects.models import Project
 
 MAX_TITLE_LENGTH = 500
@@ -35,10 +35,5 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
         Index("tasks_by_title_idx", "project_id", text('sort_key(title COLLATE "C")'), "id"),
-        Index(
-            "tasks_words_idx",
-            text("search_words_in(search_words(title, description), project_id)"),
-            postgresql_using="gin",
-            postgresql_with=PENDING_WORDS,
-        ),
+        words_index("tasks_words_idx", "search_words_in(search_words(title, description), project_id)"),
     )

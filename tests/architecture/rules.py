@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.architecture.source import Module, feature_modules, features, modules, parsed
@@ -181,6 +182,29 @@ def path_ids_read_elsewhere(root: Path) -> list[str]:
     ]
 
 
+def features_named_by_core(root: Path) -> list[str]:
+    """Core names no feature's table and no feature's index: features hand over theirs."""
+    names = {name for feature in features(root) for name in _tables(root, feature).values()}
+    for module in feature_modules(root):
+        texts = (node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant))
+        names |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"\w+_idx", text)}
+    named = re.compile(rf"(?<![\w/])({'|'.join(names)})(?![\w/])")
+    offences = []
+    for module in modules(root):
+        if module.parts[:2] != ("app", "core"):
+            continue
+        documented = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+        offences += [
+            module.offence(node, f"names {found[1]}, which is a feature's")
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documented
+            and (found := named.search(node.value))
+        ]
+    return offences
+
+
 def unlisted_features(root: Path) -> list[str]:
     """Every router is imported by `app.features` and stands in its list, lowest layer first."""
     listing = Module(root, root / "app" / "features.py")
@@ -266,7 +290,6 @@ def _tables(root: Path, feature: str) -> dict[str, str]:
 
 
 def _layers(root: Path) -> list[str]:
-    source = (root / "pyproject.toml").read_text()
-    layers = re.search(r'layers = (\[.*?"core".*?\])', source, re.DOTALL)
-    assert layers is not None
-    return list(ast.literal_eval(layers[1]))
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["app"]]
+    return list(layers)

@@ -32,6 +32,10 @@ def test_the_database_comes_by_its_aliases() -> None:
     assert rules.bypassed_aliases(ROOT) == []
 
 
+def test_core_names_no_table_and_no_index_of_a_feature() -> None:
+    assert rules.features_named_by_core(ROOT) == []
+
+
 def test_middleware_is_plain_asgi() -> None:
     assert rules.slow_middleware(ROOT) == []
 

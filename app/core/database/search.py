@@ -4,24 +4,36 @@ The functions are the database's (revision 0018), because the indexes are made o
 the id of what contains them, so that a search within that meets no words of others (docs/decisions/0025-own-words.md).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import REAL, ColumnElement, Text, func, literal_column
+from sqlalchemy import REAL, ColumnElement, Index, MetaData, Text, func, literal_column, text
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from app.core.addresses import address_of, connect
 from app.core.database.statements import given
 
-INDEXES = ("tasks_words_idx", "projects_words_idx")
-"""What has to be built anew when words become other words."""
-
-PENDING_WORDS = {"gin_pending_list_limit": 64}
+_PENDING_WORDS = {"gin_pending_list_limit": 64}
 """In kB: words written lately, through all of which every search reads, whoever wrote them. The least that there is."""
+
+_OF_WORDS = "of_words"
 
 _KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
 """What the parser calls words, as against numbers, addresses and the like, which no dictionary changes."""
 
 _TERMS = func.search_terms(given("q", Text), type_=TSQUERY)
+
+
+def words_index(name: str, words: str) -> Index:
+    """Return the index that serves searches of a table: for words as `words_of` or `words_in` makes them, in SQL."""
+    return Index(name, text(words), postgresql_using="gin", postgresql_with=_PENDING_WORDS, info={_OF_WORDS: True})
+
+
+def words_indexes(metadata: MetaData) -> list[str]:
+    """Return the names of all such indexes: they have to be built anew when words become other words."""
+    return sorted(
+        str(index.name) for table in metadata.tables.values() for index in table.indexes if _OF_WORDS in index.info
+    )
 
 
 def words_of(title: Any, body: Any) -> ColumnElement[Any]:
@@ -58,9 +70,9 @@ class UnknownDictionaryError(ValueError):
     """The server has no text search dictionary of this name."""
 
 
-async def use_dictionary(url: str, dictionary: str) -> bool:
-    """Let a dictionary decide what words are, and build the indexes anew while others read and write; whether that was
-    needed. Until it is done, searches find too little. Can be repeated where it was cut off.
+async def use_dictionary(url: str, dictionary: str, indexes: Iterable[str]) -> bool:
+    """Let a dictionary decide what words are, and build these indexes anew while others read and write. Return whether
+    that was needed. Until it is done, searches find too little. Can be repeated where it was cut off.
     """
     connection = await connect(address_of(url), timeout=60)
     try:
@@ -73,7 +85,7 @@ async def use_dictionary(url: str, dictionary: str) -> bool:
         await connection.execute(
             f'ALTER TEXT SEARCH CONFIGURATION taller ALTER MAPPING FOR {_KINDS} WITH "{dictionary}"'
         )
-        for index in INDEXES:
+        for index in indexes:
             await connection.execute(f"REINDEX INDEX CONCURRENTLY {index}")
         await connection.execute(f"COMMENT ON TEXT SEARCH CONFIGURATION taller IS '{dictionary}'")
     finally:

@@ -36,7 +36,7 @@ from app.tasks.schemas import TaskChanges, TaskCreate
 Outcome = dict[str, Any] | AppError | None
 """What became of an operation: the task, why nothing did, or None for a task that is gone."""
 
-O = TypeVar("O", bound=CreateOperation | UpdateOperation | DeleteOperation)  # noqa: E741 - an operation
+OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | DeleteOperation)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Work:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By the operation's place; what has none yet is still to be done."""
 
-    def left(self, kind: type[O]) -> list[tuple[int, O]]:
+    def left(self, kind: type[OperationT]) -> list[tuple[int, OperationT]]:
         """The operations of a kind that are still to be done, with their places."""
         return [
             (place, operation)
