@@ -322,7 +322,7 @@ async def test_a_reading_returns_what_the_one_before_could_not_see_and_no_more(
     "change",
     [
         "UPDATE sessions SET expires_at = now()",
-        "TRUNCATE sessions, api_keys",
+        "TRUNCATE sessions, api_keys CASCADE",
         "DELETE FROM users WHERE username <> 'admin'",
     ],
 )

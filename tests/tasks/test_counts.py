@@ -47,7 +47,7 @@ async def test_a_project_tells_how_many_tasks_it_has_and_how_many_are_done(
         "UPDATE tasks SET project_id = (SELECT min(id::text)::uuid FROM projects)",
         "UPDATE tasks SET title = 'x', priority = 7",
         "DELETE FROM tasks WHERE completed",
-        "TRUNCATE tasks",
+        "TRUNCATE tasks CASCADE",
         "WITH gone AS (DELETE FROM tasks RETURNING *) INSERT INTO tasks SELECT * FROM gone",
         "DELETE FROM projects WHERE id = (SELECT min(id::text)::uuid FROM projects)",
         "INSERT INTO tasks (id, project_id, title, completed) SELECT gen_random_uuid(), id, 'x', true FROM projects",

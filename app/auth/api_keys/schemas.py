@@ -13,6 +13,9 @@ from app.core import clock
 from app.core.schemas import CreatedAt, Id, Input, Moment, Schema, with_example
 from app.core.text import Line
 
+MAX_SCOPES = 100
+"""Scopes that a request may list for a key; there are fewer, and which ones is up to the features."""
+
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -43,7 +46,7 @@ class ApiKeyCreate(Input):
     model_config = ConfigDict(json_schema_extra=with_example({"name": "nightly report", "scopes": ["tasks:read"]}))
 
     name: Annotated[str, Line(100), Field(description="What it is for.")]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), description="What it may be used for.")]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=MAX_SCOPES, description="What it may be used for.")]
     expires_at: Annotated[Moment, AfterValidator(_future)] | None = Field(
         default=None, description="When it ends, with a time zone, to the microsecond; null for never."
     )

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from app.auth.models import Session, User
+from app.auth.scopes import Scope
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.main import create_app
@@ -138,7 +139,7 @@ async def test_me_tells_how_one_is_signed_in(app: FastAPI, anonymous: Api, setti
     async with with_token(app, (await tokens_of(anonymous, "Ada"))["access_token"]) as api:
         me = (await api.get("/auth/me")).json()
     assert (me["id"], me["signed_in_by"]["method"], me["signed_in_by"]["project_id"]) == (str(ada.id), "session", None)
-    assert len(me["signed_in_by"]["scopes"]) == 8
+    assert me["signed_in_by"]["scopes"] == list(Scope)
     assert me["signed_in_by"]["expires_at"] is not None
     assert "argon2" not in str(me)
     key, secret = await key_of(app, ada, scopes=["account:read", "tasks:write"])
