@@ -50,6 +50,9 @@ A 401 carries `WWW-Authenticate`, a 405 `Allow`, a 429 or 503 `Retry-After` in s
 answer, nobody can tell whether the request was carried out; after any other of these, it was not.
 """  # noqa: E501 - an answer is one line
 
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them; Python has others before 3.13."""
+
 _INDEX = """\
 # Documents
 
@@ -97,7 +100,7 @@ def errors_page() -> str:
     kinds = sorted(AppError.catalogue.values(), key=lambda kind: (kind.status, kind.code))
     lines = [_ERRORS_PAGE]
     for status, group in groupby(kinds, key=lambda kind: kind.status):
-        lines.append(f"## {status} {HTTPStatus(status).phrase}\n")
+        lines.append(f"## {status} {_PHRASES.get(status) or HTTPStatus(status).phrase}\n")
         for kind in group:
             lines += [f"### {kind.code}\n", *wrap(f"*{kind.title}.* {kind.help}", 120, break_on_hyphens=False), ""]
     return "\n".join(lines)
