@@ -3,7 +3,7 @@
 Importing a router imports its models, so this list also completes the metadata that Alembic compares with.
 """
 
-from app.auth.access import SECURITY_SCHEMES
+from app.auth.access import security_schemes
 from app.auth.accounts.router import router as accounts
 from app.auth.accounts.router import users
 from app.auth.api_keys.router import router as api_keys
@@ -34,4 +34,4 @@ TAGS = [
     {"name": "documentation", "description": "What problem codes mean."},
 ]
 
-__all__ = ["EXPIRED", "PORTS", "ROUTERS", "SECURITY_SCHEMES", "TAGS"]
+__all__ = ["EXPIRED", "PORTS", "ROUTERS", "TAGS", "security_schemes"]

@@ -13,6 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from app import __version__
 from app.auth.callers import Callers
 from app.auth.manager import Authentication
+from app.auth.scopes import KEY_SCOPES
 from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database.database import Database
@@ -32,7 +33,7 @@ from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import EXPIRED as EXPIRED_COUNTS
 from app.core.ratelimit.sync import RateSharing
 from app.core.services import Services
-from app.features import EXPIRED, PORTS, ROUTERS, SECURITY_SCHEMES, TAGS
+from app.features import EXPIRED, PORTS, ROUTERS, TAGS, security_schemes
 from app.system.documentation import Documentation, documentation_of
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ def create_app(settings: Settings | None = None) -> Application:
         redoc_url=None,
         redirect_slashes=False,
     )
-    install_openapi(app, routes, TAGS, SECURITY_SCHEMES, prefix=settings.public_prefix)
+    KEY_SCOPES.freeze()
+    install_openapi(app, routes, TAGS, security_schemes(), prefix=settings.public_prefix)
     always = (settings, PORTS, documentation_of(app, settings.public_prefix))
     app.state.services = Services(*always)
     app.add_middleware(RequestMiddleware, limits=limits, prefix=settings.public_prefix)

@@ -1,6 +1,6 @@
 """From a request to a caller: every guard of every feature starts here."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -17,7 +17,7 @@ from app.auth.errors import (
 )
 from app.auth.manager import Authentication
 from app.auth.ports import Ports
-from app.auth.scopes import Caller, OwnScope, Scope
+from app.auth.scopes import ACCOUNT_READ, KEY_SCOPES, Caller, KeyScope, OwnScope
 from app.core.errors import (
     AppError,
     FieldError,
@@ -41,25 +41,27 @@ SIGNING_IN: tuple[type[AppError], ...] = (
 )
 """How asking who is calling can fail."""
 
-SECURITY_SCHEMES = {
-    "bearer": {
-        "type": "oauth2",
-        "description": "Sign in by username and password; in development that is `admin` and `1234`.",
-        "flows": {
-            "password": {
-                "tokenUrl": f"{API_PREFIX}/auth/login",
-                "scopes": {scope.value: scope.description for scope in Scope},
-            }
+
+def security_schemes() -> dict[str, Any]:
+    """Return the two ways of signing in, as OpenAPI describes them, with the scopes of all features."""
+    return {
+        "bearer": {
+            "type": "oauth2",
+            "description": "Sign in by username and password; in development that is `admin` and `1234`.",
+            "flows": {
+                "password": {
+                    "tokenUrl": f"{API_PREFIX}/auth/login",
+                    "scopes": {str(scope): scope.description for scope in KEY_SCOPES},
+                }
+            },
         },
-    },
-    "apiKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-API-Key",
-        "description": "An API key (`tlr_…`), from `POST /api/v1/auth/api-keys`.",
-    },
-}
-"""The two ways of signing in, as OpenAPI describes them."""
+        "apiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-Key",
+            "description": "An API key (`tlr_…`), from `POST /api/v1/auth/api-keys`.",
+        },
+    }
 
 
 async def _authentication(request: Request) -> Authentication:
@@ -151,7 +153,7 @@ class CallerGuard(Guard):
     a one-time password only to what is for choosing another one.
     """
 
-    def __init__(self, scope: Scope | None, *, for_choosing: bool = False) -> None:
+    def __init__(self, scope: KeyScope | None, *, for_choosing: bool = False) -> None:
         self.scope = scope
         self.for_choosing = for_choosing
         if scope is None:
@@ -160,8 +162,8 @@ class CallerGuard(Guard):
             self.needs = "Needs a session: API keys are refused."
         else:
             self.errors = (*SIGNING_IN, InsufficientScopeError)
-            self.security = [{"bearer": [scope.value]}, {"apiKey": [scope.value]}]
-            self.needs = f"An API key needs the scope `{scope.value}`."
+            self.security = [{"bearer": [scope]}, {"apiKey": [scope]}]
+            self.needs = f"An API key needs the scope `{scope}`."
         if not for_choosing:
             self.errors = (*self.errors, PasswordChangeRequiredError)
 
@@ -209,7 +211,7 @@ class Admin(SignedIn):
         return caller
 
 
-CurrentCaller = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ))]
+CurrentCaller = Annotated[Caller, Depends(SignedIn(ACCOUNT_READ))]
 """Whoever is calling, if they may read their own account."""
 
 CurrentSession = Annotated[Caller, Depends(SignedIn(None))]

@@ -1,48 +1,97 @@
 """Who a request is served for, and how far that reaches."""
 
-from collections.abc import Hashable, Iterable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
 from typing import Any, Literal
 from uuid import UUID
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from app.auth.errors import InvalidTokenError
 from app.core.database.database import Database
 from app.core.errors import AppError
 
 
-class Scope(StrEnum):
+class KeyScope(str):
     """What an API key may be used for. To write includes to read; a session has every scope."""
 
-    PROJECTS_READ = "projects:read"
-    PROJECTS_WRITE = "projects:write"
-    TASKS_READ = "tasks:read"
-    TASKS_WRITE = "tasks:write"
-    MEMBERS_READ = "members:read"
-    MEMBERS_WRITE = "members:write"
-    ACCOUNT_READ = "account:read"
-    ACCOUNT_WRITE = "account:write"
+    __slots__ = ("description",)
 
-    @property
-    def description(self) -> str:
-        """What it allows, for the documentation."""
-        return _DESCRIPTIONS[self]
+    description: str
+    """What it allows, for the documentation."""
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take one that is declared by its text. Which there are is asked for each value: features come later."""
+        return core_schema.no_info_plain_validator_function(
+            KEY_SCOPES.declared, ref="KeyScope", serialization=core_schema.simple_ser_schema("str")
+        )
 
-_DESCRIPTIONS = {
-    Scope.PROJECTS_READ: "See projects.",
-    Scope.PROJECTS_WRITE: "See, create, change and delete projects.",
-    Scope.TASKS_READ: "See tasks.",
-    Scope.TASKS_WRITE: "See, create, change and delete tasks.",
-    Scope.MEMBERS_READ: "See a project's members, and look people up by username, unless bound to a project.",
-    Scope.MEMBERS_WRITE: "See, add, change and remove a project's members.",
-    Scope.ACCOUNT_READ: "See the account, its sessions and its API keys.",
-    Scope.ACCOUNT_WRITE: "See and change the account.",
-}
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe it as one of those that are declared when the document is made."""
+        return {
+            "title": "Scope",
+            "type": "string",
+            "enum": [str(scope) for scope in KEY_SCOPES],
+            "description": cls.__doc__,
+        }
 
 
-UNBOUND = frozenset({Scope.ACCOUNT_READ, Scope.ACCOUNT_WRITE})
+class KeyScopes:
+    """The scopes of API keys. Each feature declares its own where it is imported; making the application freezes them.
+
+    In alphabetical order, so that it does not matter which feature is imported first.
+    """
+
+    def __init__(self) -> None:
+        self._declared: dict[str, KeyScope] = {}
+        self._is_frozen = False
+
+    def declare(self, value: str, description: str) -> KeyScope:
+        """Return a new scope, such as `tasks:read`. Raise `ValueError` for one that exists or has another form, and
+        `RuntimeError` once they are frozen.
+        """
+        if self._is_frozen:
+            raise RuntimeError(f"the scope {value} is declared too late: declare it where its feature is imported")
+        if re.fullmatch("[a-z_]+:(read|write)", value) is None:
+            raise ValueError(f"the scope {value} must be the name of something, and `:read` or `:write`")
+        if value in self._declared:
+            raise ValueError(f"the scope {value} is declared twice")
+        scope = KeyScope(value)
+        scope.description = description
+        self._declared[value] = scope
+        return scope
+
+    def freeze(self) -> None:
+        """Let no further scope be declared: the document and the guards know these."""
+        self._is_frozen = True
+
+    def declared(self, value: object) -> KeyScope:
+        """Return the scope with this text. Raises `PydanticKnownError` where there is none."""
+        if isinstance(value, str) and value in self._declared:
+            return self._declared[value]
+        *others, last = (f"'{scope}'" for scope in self)
+        raise PydanticKnownError("enum", {"expected": f"{', '.join(others)} or {last}"})
+
+    def __iter__(self) -> Iterator[KeyScope]:
+        return iter(sorted(self._declared.values()))
+
+
+KEY_SCOPES = KeyScopes()
+"""All scopes of this application."""
+
+ACCOUNT_READ = KEY_SCOPES.declare("account:read", "See the account, its sessions and its API keys.")
+ACCOUNT_WRITE = KEY_SCOPES.declare("account:write", "See and change the account.")
+MEMBERS_READ = KEY_SCOPES.declare(
+    "members:read", "See a project's members, and look people up by username, unless bound to a project."
+)
+
+UNBOUND = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
 """What reaches beyond any one project: not for a key that is bound to one."""
 
 
@@ -83,7 +132,7 @@ class Caller:
         """What stays the same from request to request: the API key, or the person, whose sessions come and go."""
         return self.source_id if self.method == "api_key" else self.user_id
 
-    def has(self, scope: Scope) -> bool:
+    def has(self, scope: KeyScope) -> bool:
         """Whether this caller may do what needs the scope."""
         return self.scopes is None or scope in self.scopes
 

@@ -20,7 +20,7 @@ from app.auth.api_keys.schemas import ApiKeyCreate
 from app.auth.errors import UserNotFoundError
 from app.auth.manager import Authentication
 from app.auth.queries import login_by_name
-from app.auth.scopes import Scope
+from app.auth.scopes import KEY_SCOPES
 from app.auth.service import end_what_may_have_ended
 from app.core import clock
 from app.core.config import Settings
@@ -71,7 +71,7 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     create = _command(keys, "create", create_key, "create an API key and print its secret, this once")
     create.add_argument("username", help="whose rights it has")
     create.add_argument("name", help="what it is for")
-    create.add_argument("--scope", action="append", required=True, choices=[scope.value for scope in Scope])
+    create.add_argument("--scope", action="append", required=True, choices=list(KEY_SCOPES))
     create.add_argument(
         "--days", type=int, choices=range(1, 36501), metavar="DAYS", help="how long it lasts; for ever unless given"
     )

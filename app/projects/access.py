@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from app.auth.access import CallerGuard
 from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
-from app.auth.scopes import Scope
+from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, KeyScope
 from app.core.database.database import Unit, get_database
 from app.core.errors import AppError
 from app.core.guards import path_id
@@ -24,11 +24,15 @@ from app.projects.errors import ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
 
+PROJECTS_READ = KEY_SCOPES.declare("projects:read", "See projects.")
+PROJECTS_WRITE = KEY_SCOPES.declare("projects:write", "See, create, change and delete projects.")
+MEMBERS_WRITE = KEY_SCOPES.declare("members:write", "See, add, change and remove a project's members.")
+
 
 class RoleGuard(CallerGuard):
     """Admits to something in a project those who have the role there; to others it is `missing`."""
 
-    def __init__(self, least: Role, scope: Scope, missing: type[AppError], *, is_conditional: bool = False) -> None:
+    def __init__(self, least: Role, scope: KeyScope, missing: type[AppError], *, is_conditional: bool = False) -> None:
         super().__init__(scope)
         self.least = least
         self.is_conditional = is_conditional
@@ -44,7 +48,7 @@ class RoleGuard(CallerGuard):
 class ProjectGuard(RoleGuard):
     """Admits to the project of the path those who have the role there."""
 
-    def __init__(self, least: Role, scope: Scope, *, is_conditional: bool = False) -> None:
+    def __init__(self, least: Role, scope: KeyScope, *, is_conditional: bool = False) -> None:
         super().__init__(least, scope, ProjectNotFoundError, is_conditional=is_conditional)
 
     async def __call__(
@@ -72,7 +76,7 @@ class ProjectsGuard(CallerGuard):
 class ProjectCreation(CallerGuard):
     """Admits those who may create projects."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: KeyScope) -> None:
         super().__init__(scope)
         self.errors = (*self.errors, KeyBoundToProjectError)
 
@@ -102,28 +106,28 @@ async def project_visible(unit: Unit, user_id: UUID, project_id: UUID) -> bool:
     return await unit.row(seen) is not None
 
 
-ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.PROJECTS_READ))]
+ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, PROJECTS_READ))]
 """The project of the path, if the caller may see it."""
 
-EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.PROJECTS_WRITE, is_conditional=True))]
+EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, PROJECTS_WRITE, is_conditional=True))]
 """The project of the path, if the caller may change its details."""
 
-OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.PROJECTS_WRITE, is_conditional=True))]
+OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, PROJECTS_WRITE, is_conditional=True))]
 """The project of the path, if the caller may delete it."""
 
-ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.MEMBERS_READ))]
+ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, MEMBERS_READ))]
 """The project of the path, if the caller may see its members."""
 
-ProjectWithOwnMembership = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.MEMBERS_WRITE))]
+ProjectWithOwnMembership = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, MEMBERS_WRITE))]
 """The project of the path, if the caller may see it: all may leave, and the service asks for more to remove others."""
 
-ProjectWithManagedMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, Scope.MEMBERS_WRITE))]
+ProjectWithManagedMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, MEMBERS_WRITE))]
 """The project of the path, if the caller may change its members."""
 
-VisibleProjects = Annotated[ProjectsScope, Depends(ProjectsGuard(Scope.PROJECTS_READ))]
+VisibleProjects = Annotated[ProjectsScope, Depends(ProjectsGuard(PROJECTS_READ))]
 """The projects that the caller may see."""
 
-NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(Scope.PROJECTS_WRITE))]
+NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(PROJECTS_WRITE))]
 """Where the caller may create a project."""
 
 MemberId = Annotated[UUID, Depends(_member)]

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 
 from app.auth.access import CallerGuard
-from app.auth.scopes import Scope
+from app.auth.scopes import KEY_SCOPES, KeyScope
 from app.core.database.database import get_database
 from app.core.guards import path_id
 from app.projects.access import ProjectGuard, RoleGuard
@@ -16,11 +16,14 @@ from app.tasks import queries
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.scopes import TaskScope, TasksScope
 
+TASKS_READ = KEY_SCOPES.declare("tasks:read", "See tasks.")
+TASKS_WRITE = KEY_SCOPES.declare("tasks:write", "See, create, change and delete tasks.")
+
 
 class TaskGuard(RoleGuard):
     """Admits to the task of the path those who have the role in its project."""
 
-    def __init__(self, least: Role, scope: Scope, *, is_conditional: bool = False) -> None:
+    def __init__(self, least: Role, scope: KeyScope, *, is_conditional: bool = False) -> None:
         super().__init__(least, scope, TaskNotFoundError, is_conditional=is_conditional)
 
     async def __call__(
@@ -45,17 +48,17 @@ class TasksGuard(CallerGuard):
         return TasksScope(await self.caller(request), Role.VIEWER)
 
 
-ProjectWithTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, Scope.TASKS_READ))]
+ProjectWithTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, TASKS_READ))]
 """The project of the path, if the caller may see its tasks."""
 
-ProjectForTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, Scope.TASKS_WRITE))]
+ProjectForTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, TASKS_WRITE))]
 """The project of the path, if the caller may add tasks to it."""
 
-ReadableTask = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, Scope.TASKS_READ))]
+ReadableTask = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, TASKS_READ))]
 """The task of the path, if the caller may see it."""
 
-EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, Scope.TASKS_WRITE, is_conditional=True))]
+EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, TASKS_WRITE, is_conditional=True))]
 """The task of the path, if the caller may change it."""
 
-VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(Scope.TASKS_READ))]
+VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(TASKS_READ))]
 """The tasks that the caller may see, in all projects."""

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.auth.manager import Authentication
 from app.auth.models import ApiKey, Session, User
-from app.auth.scopes import Scope
+from app.auth.scopes import KEY_SCOPES
 from app.auth.tokens import hashed, issue_access_token, issue_refresh_token, new_api_key
 from app.core.database.database import Database
 from app.core.ids import uuid7
@@ -98,7 +98,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
         name: ApiKeyFactory.build(user_id=people[name].id, secret_hash=hashed(new_api_key())) for name in PEOPLE
     }
     secrets = {name: new_api_key() for name in KEYS}
-    every = {item.value for item in Scope}
+    every = set(KEY_SCOPES)
     write = (scope or "").replace(":read", ":write")
     given = {"key_without": every - {scope, write}, "key_with": {scope} if scope else every, "key_elsewhere": every}
     keys = [

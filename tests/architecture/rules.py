@@ -15,9 +15,9 @@ DOORS = {"models", "access", "scopes", "schemas", "errors"}
 
 SELECTING_ROOMS = {"queries", "access", "scopes"}
 
-MAKERS = {"Caller": "callers", "Permission": "scopes"}
+MAKERS = {"Caller": "callers", "Permission": "scopes", "KeyScope": "scopes", "KeyScopes": "scopes"}
 """Who makes a scope, where it is not its own feature's `access`: callers are made where tokens are read; permissions
-hold nobody's ids."""
+and what API keys may be used for hold nobody's ids."""
 
 
 def closed_doors(root: Path) -> list[str]:

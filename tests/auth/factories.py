@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from polyfactory import Use
 
 from app.auth.models import AccessChange, ApiKey, Attempt, Session, User
-from app.auth.scopes import Scope
+from app.auth.scopes import KEY_SCOPES
 from tests.support.factories import RowFactory
 
 
@@ -42,7 +42,7 @@ class ApiKeyFactory(RowFactory[ApiKey]):
     __model__ = ApiKey
     name = "key"
     prefix = "tlr_test"
-    scopes = Use(lambda: [scope.value for scope in Scope])
+    scopes = Use(lambda: list(KEY_SCOPES))
     project_id = None
     expires_at = None
     last_used_at = None

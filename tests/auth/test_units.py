@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.auth.passwords import COMMON, MIN_LENGTH, one_time_password
-from app.auth.scopes import Scope, scopes_of_key
+from app.auth.scopes import KEY_SCOPES, KeyScope, KeyScopes, scopes_of_key
 from app.auth.throttle import attempt_key
 from app.auth.tokens import (
     API_KEY_LENGTH,
@@ -63,11 +63,24 @@ def test_a_refresh_token_is_the_same_each_time_it_is_made() -> None:
     assert len(tokens) == 2
 
 
-@pytest.mark.parametrize("scope", Scope)
-def test_write_implies_read_of_the_same_area(scope: Scope) -> None:
-    area = scope.value.partition(":")[0]
-    assert scopes_of_key([scope.value], None) == {scope.value, f"{area}:read"}
+@pytest.mark.parametrize("scope", [*KEY_SCOPES])
+def test_write_implies_read_of_the_same_area(scope: KeyScope) -> None:
+    area = scope.partition(":")[0]
+    assert scopes_of_key([scope], None) == {scope, f"{area}:read"}
     assert scope.description
+
+
+def test_a_feature_declares_its_scopes_once_in_their_form_and_before_the_application_is_made() -> None:
+    scopes = KeyScopes()
+    read = scopes.declare("labels:read", "See labels.")
+    with pytest.raises(ValueError, match="the scope labels:read is declared twice"):
+        scopes.declare("labels:read", "See labels.")
+    with pytest.raises(ValueError, match="the scope labels:look must be"):
+        scopes.declare("labels:look", "See labels.")
+    scopes.freeze()
+    with pytest.raises(RuntimeError, match="the scope labels:write is declared too late"):
+        scopes.declare("labels:write", "Change labels.")
+    assert list(scopes) == [read]
 
 
 def test_one_time_passwords_are_long_random_and_readable() -> None:

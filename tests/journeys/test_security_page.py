@@ -30,7 +30,7 @@ def row_of(guard: Guard) -> list[str]:
     """What the guard means for each kind of caller."""
     if not isinstance(guard, CallerGuard):
         return ["yes"] * 6 + ["none needed"]
-    scope = "session only" if guard.scope is None else f"`{guard.scope.value}`"
+    scope = "session only" if guard.scope is None else f"`{guard.scope}`"
     if isinstance(guard, Admin):
         return ["401", "403", "403", "403", "403", "yes", scope]
     least = getattr(guard, "least", None)

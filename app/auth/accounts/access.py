@@ -12,7 +12,7 @@ from app.auth.errors import (
     UserNotFoundError,
 )
 from app.auth.models import looked_up
-from app.auth.scopes import Caller, OwnScope, Scope
+from app.auth.scopes import ACCOUNT_READ, ACCOUNT_WRITE, MEMBERS_READ, Caller, OwnScope
 from app.core.config import Settings
 from app.core.guards import LOGIN, PublicGuard
 from app.core.services import services_of
@@ -40,7 +40,7 @@ class PeopleLookup(SignedIn):
     """Admits whoever may look people up, which is beyond any one project."""
 
     def __init__(self) -> None:
-        super().__init__(Scope.MEMBERS_READ)
+        super().__init__(MEMBERS_READ)
         self.errors = (*self.errors, KeyBoundToProjectError)
 
     async def caller(self, request: Request) -> Caller:
@@ -51,10 +51,10 @@ class PeopleLookup(SignedIn):
         return caller
 
 
-Myself = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_READ, for_choosing=True))]
+Myself = Annotated[Caller, Depends(SignedIn(ACCOUNT_READ, for_choosing=True))]
 """Whoever is calling, if they may read who they are, also by a one-time password."""
 
-AccountEditor = Annotated[Caller, Depends(SignedIn(Scope.ACCOUNT_WRITE, for_choosing=True))]
+AccountEditor = Annotated[Caller, Depends(SignedIn(ACCOUNT_WRITE, for_choosing=True))]
 """Whoever is calling, if they may change their own account; by a one-time password they may choose another."""
 
 PeopleReader = Annotated[Caller, Depends(PeopleLookup())]

@@ -36,7 +36,7 @@ from app.auth.errors import (
     UserNotFoundError,
     WrongPasswordError,
 )
-from app.auth.scopes import Caller, Scope
+from app.auth.scopes import KEY_SCOPES, Caller
 from app.core.database.database import DatabaseDep
 from app.core.http.routing import API_PREFIX, ConfidentialOperation, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
@@ -198,7 +198,7 @@ def _me(row: dict[str, Any], caller: Caller) -> Me:
     signed_in_by = {
         "method": caller.method,
         "id": caller.source_id,
-        "scopes": [scope for scope in Scope if caller.has(scope)],
+        "scopes": [scope for scope in KEY_SCOPES if caller.has(scope)],
         "project_id": caller.project_id,
         "must_choose_password": caller.must_choose_password,
         "expires_at": ends,

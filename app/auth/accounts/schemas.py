@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from app.auth.emails import Email
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_PASSWORD, EXAMPLE_TIME, GivenPassword, NewPassword, Username
-from app.auth.scopes import Scope
+from app.auth.scopes import KeyScope
 from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, left_out, with_example
 
 
@@ -53,7 +53,7 @@ class SignedInBy(Schema):
 
     method: Literal["session", "api_key"]
     id: UUID = Field(description="The session's or the API key's id.")
-    scopes: list[Scope] = Field(description="What it may be used for, with what that includes.")
+    scopes: list[KeyScope] = Field(description="What it may be used for, with what that includes.")
     project_id: UUID | None = Field(description="The only project that an API key reaches; null for all.")
     expires_at: datetime | None = Field(description="When the access token or API key ends; null for never.")
     must_choose_password: bool = Field(

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_TIME
-from app.auth.scopes import Scope
+from app.auth.scopes import KeyScope
 from app.core import clock
 from app.core.schemas import CreatedAt, Id, Input, Moment, Schema, with_example
 from app.core.text import Line
@@ -46,7 +46,9 @@ class ApiKeyCreate(Input):
     model_config = ConfigDict(json_schema_extra=with_example({"name": "nightly report", "scopes": ["tasks:read"]}))
 
     name: Annotated[str, Line(100), Field(description="What it is for.")]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=MAX_SCOPES, description="What it may be used for.")]
+    scopes: Annotated[
+        list[KeyScope], Field(min_length=1, max_length=MAX_SCOPES, description="What it may be used for.")
+    ]
     expires_at: Annotated[Moment, AfterValidator(_future)] | None = Field(
         default=None, description="When it ends, with a time zone, to the microsecond; null for never."
     )
@@ -63,7 +65,7 @@ class ApiKeyRead(Schema):
     id: Id
     name: str
     prefix: str = Field(description="The first characters of the secret, to recognise it by.")
-    scopes: list[Scope]
+    scopes: list[KeyScope]
     project_id: UUID | None
     created_at: CreatedAt
     expires_at: datetime | None

@@ -63,7 +63,7 @@ async def create_api_key(
             "name": new.name,
             "prefix": secret[:PREFIX_LENGTH],
             "secret_hash": hashed(secret),
-            "scopes": sorted({scope.value for scope in new.scopes}),
+            "scopes": sorted(set(new.scopes)),
             "project_id": new.project_id,
             "expires_at": new.expires_at,
         }

@@ -7,7 +7,7 @@ from fastapi import Depends
 
 from app.auth.access import SignedIn
 from app.auth.models import User
-from app.auth.scopes import Scope
+from app.auth.scopes import ACCOUNT_WRITE
 from app.core.config import Settings
 from app.core.database.database import Database, DatabaseDep
 from app.core.guards import Public
@@ -105,8 +105,8 @@ async def work(database: DatabaseDep) -> None:
 @pytest.mark.parametrize(
     ("route_class", "guard", "takes_key"),
     [
-        (Operation, Depends(SignedIn(Scope.TASKS_WRITE)), True),
-        (ConfidentialOperation, Depends(SignedIn(Scope.TASKS_WRITE)), False),
+        (Operation, Depends(SignedIn(ACCOUNT_WRITE)), True),
+        (ConfidentialOperation, Depends(SignedIn(ACCOUNT_WRITE)), False),
         (Operation, Public, False),
     ],
     ids=["ordinary", "answers with secrets", "for nobody in particular"],
