@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from app.auth.manager import Authentication
 from app.auth.queries import login_by_name
 from app.auth.scopes import KEY_SCOPES
 from app.auth.service import end_what_may_have_ended
+from app.cli.database import database_of
+from app.cli.errors import CommandError
 from app.core import clock
 from app.core.config import Settings
 from app.core.database import versions
@@ -36,10 +39,6 @@ from app.projects.queries import without_active_owner
 from app.tasks.queries import wrong_counts
 
 Action = Callable[["Operator", Namespace], Awaitable[None]]
-
-
-class AdministrationError(Exception):
-    """What was asked cannot be done; the message tells the operator why."""
 
 
 def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
@@ -80,17 +79,18 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     revoke.add_argument("id", nargs="?", help="the key's id, where its secret is not at hand")
 
 
-def administer(settings: Settings, url: str, action: Action, arguments: Namespace) -> None:
-    """Do one thing on the database at this address."""
+def administer(action: Action, settings: Settings, arguments: Namespace) -> None:
+    """Do one thing on the configured database."""
     try:
-        asyncio.run(_administer(settings.model_copy(update={"database_url": url}), action, arguments))
+        with database_of(settings) as url:
+            asyncio.run(_administer(settings.model_copy(update={"database_url": url}), action, arguments))
     except ValidationError as error:
         refusals = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
-        raise AdministrationError("; ".join(refusals)) from None
+        raise CommandError("; ".join(refusals)) from None
     except UnavailableError:
         raise
     except AppError as error:
-        raise AdministrationError(error.detail) from None
+        raise CommandError(error.detail) from None
 
 
 async def create_user(operator: "Operator", arguments: Namespace) -> None:
@@ -163,12 +163,12 @@ async def examine(operator: "Operator", _: Namespace) -> None:
     state, is_writable = await schema_state(operator.database)
     print(f"schema: {state}" if is_writable else f"schema: {state} (the database is read only)")
     if state == "behind":
-        raise AdministrationError("the schema is behind: run `taller migrate`")
+        raise CommandError("the schema is behind: run `taller migrate`")
     wrong = await operator.database.rows(wrong_counts())
     for row in wrong:
         print("\t".join(f"{name}={value}" for name, value in row.items()))
     if wrong:
-        raise AdministrationError(f"the task counts of {len(wrong)} projects are wrong")
+        raise CommandError(f"the task counts of {len(wrong)} projects are wrong")
     print("task counts: right")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
     for row in await operator.database.rows(without_active_owner()):
@@ -179,7 +179,7 @@ async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
     """`taller restored`: all in one transaction, which may be repeated."""
     state, _ = await schema_state(operator.database)
     if state == "behind":
-        raise AdministrationError("the schema is behind: run `taller migrate` first")
+        raise CommandError("the schema is behind: run `taller migrate` first")
     revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
     async with operator.database.unit() as unit:
         # As long as it takes: there may be many sessions.
@@ -232,7 +232,7 @@ async def _operator(settings: Settings) -> AsyncGenerator[Operator]:
 def _read_password() -> str:
     password = _read_secret("Password: ")
     if sys.stdin.isatty() and getpass.getpass("Again: ") != password:
-        raise AdministrationError("the two passwords differ")
+        raise CommandError("the two passwords differ")
     return password
 
 
@@ -244,7 +244,7 @@ def _read_secret(prompt: str) -> str:
 def _asked_for_keys() -> bool:
     question = "API keys that were revoked after the backup was made are valid again. Revoke all API keys? [yes/no] "
     if not sys.stdin.isatty():
-        raise AdministrationError("say what is to become of the API keys: --revoke-keys or --keep-keys")
+        raise CommandError("say what is to become of the API keys: --revoke-keys or --keep-keys")
     while (answer := input(question).strip().lower()) not in {"yes", "no"}:
         pass
     return answer == "yes"
@@ -255,7 +255,7 @@ def _key_id(argument: str | None) -> UUID | None:
         return None if argument is None else UUID(argument)
     except ValueError:
         # It may be a secret, which is not said again.
-        raise AdministrationError(
+        raise CommandError(
             "that is not the id of a key; a secret is no argument, because others can read those: "
             "run `taller keys revoke` without one, and enter the secret or send it to standard input"
         ) from None
@@ -269,5 +269,5 @@ def _group(
 
 def _command(commands: "_SubParsersAction[ArgumentParser]", name: str, action: Action, summary: str) -> ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(action=action)
+    parser.set_defaults(command=partial(administer, action))
     return parser

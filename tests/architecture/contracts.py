@@ -25,7 +25,7 @@ def broken_contracts(root: Path) -> list[str]:
         text=True,
         check=False,
     )
-    verdicts = dict(re.findall(r"^(.+) (KEPT|BROKEN)$", done.stdout, re.MULTILINE))
+    verdicts = dict(re.findall(r"^(.+) (KEPT|BROKEN)(?: \(.+\))?$", done.stdout, re.MULTILINE))
     # A linter that did not get to its verdicts has not found the tree to be good.
     assert list(verdicts) == CONTRACTS, done.stdout + done.stderr
     return [name for name, verdict in verdicts.items() if verdict == "BROKEN"]

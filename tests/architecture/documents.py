@@ -114,7 +114,10 @@ def _exists(root: Path, document: Path, mention: str) -> bool:
         return _says(root / "Makefile", rf"^{made[1]}:")
     if command := re.match(r"taller ([a-z-]+)", mention):
         # Each command stands by its name where the parser is made.
-        return any(_says(root / "app" / name, rf'"{command[1]}"') for name in ("cli/main.py", "cli/admin.py"))
+        return any(
+            _says(root / name, rf'"{command[1]}"')
+            for name in ("app/cli/main.py", "app/cli/admin.py", "devtools/commands.py")
+        )
     if _DOTTED.fullmatch(mention):
         return _is_module_or_member(root, mention)
     if _PATH.fullmatch(mention) and not _MEDIA_TYPE.fullmatch(mention):

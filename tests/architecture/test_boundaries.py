@@ -8,7 +8,7 @@ from tests.architecture.contracts import CONTRACTS, broken_contracts
 from tests.architecture.planting import Offence, planted
 from tests.architecture.source import ROOT
 
-LAYERS, FLOORS, ROOMS, AUTH, ROUTERS, HTTP = CONTRACTS
+LAYERS, DEVTOOLS, FLOORS, ROOMS, AUTH, ROUTERS, HTTP = CONTRACTS
 
 
 def test_every_contract_holds() -> None:
@@ -28,6 +28,11 @@ def test_every_contract_holds() -> None:
             [Offence("app/labels/__init__.py", ""), Offence("app/labels/models.py", "")],
             LAYERS,
             id="a feature in no layer",
+        ),
+        pytest.param(
+            [Offence("app/main.py", "from devtools.postgres import EmbeddedPostgres")],
+            DEVTOOLS,
+            id="the application needs what only development has",
         ),
         pytest.param(
             [Offence("app/core/database/pool.py", "from app.core.listing.sorting import Order")],

@@ -58,23 +58,6 @@ def upgrade(url: str, revision: str = "head") -> None:
     command.upgrade(alembic_config(url), revision)
 
 
-def draft(url: str, name: str) -> Path:
-    """Write the next migration: what the models have and this database, which is at head, lacks. Returns its file."""
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.script import Script  # noqa: PLC0415 - see above
-
-    title = " ".join(name.split()).rstrip(".")
-    script = command.revision(
-        alembic_config(url),
-        f"{title[0].upper()}{title[1:]}.",
-        autogenerate=True,
-        # Numbers in a row: of two migrations drafted side by side, the second to be merged is told to move up.
-        rev_id=f"{int(head_revision()) + 1:04}",
-    )
-    assert isinstance(script, Script)
-    return Path(script.path)
-
-
 @cache
 def _revisions() -> tuple[str, frozenset[str]]:
     found = [dict(_REVISION.findall(file.read_text())) for file in (ROOT / "alembic" / "versions").glob("*.py")]

@@ -1,0 +1,28 @@
+"""The database that a command works on."""
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from app.cli.errors import CommandError
+from app.core.config import Settings
+
+
+@contextmanager
+def database_of(settings: Settings) -> Generator[str]:
+    """Give the address of the configured database; in a checkout without one, of the embedded one, running or not."""
+    if settings.database_url is not None:
+        say("using the database of TALLER_DATABASE_URL")
+        yield settings.database_url
+        return
+    try:
+        from devtools.commands import embedded_database
+    except ModuleNotFoundError:
+        raise CommandError("TALLER_DATABASE_URL is not set.") from None
+    with embedded_database(settings, running=True) as url:
+        yield url
+
+
+def say(message: str) -> None:
+    """Tell the operator what happens, beside what a command prints."""
+    print(f"taller: {message}", file=sys.stderr, flush=True)

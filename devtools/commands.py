@@ -1,0 +1,88 @@
+"""`taller dev` and `taller migration`: what the command line has besides in a checkout."""
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
+from app.cli.database import database_of, say
+from app.cli.errors import CommandError
+from app.cli.main import migrate, run, terminated_as_exit
+from app.core.config import Settings
+from app.core.database.migrations import alembic_config, direct_url, head_revision, upgrade
+from devtools.postgres import EmbeddedPostgres, EmbeddedPostgresError
+
+
+def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    """Add them to the command line."""
+    summary = "prepare a database, migrate it and serve: everything for development"
+    commands.add_parser("dev", help=summary, description=summary).set_defaults(command=dev)
+    summary = "draft a migration from the models"
+    drafting = commands.add_parser("migration", help=summary, description=summary)
+    drafting.add_argument("name", help='what it does, for example "add labels"')
+    drafting.set_defaults(command=migration)
+
+
+def dev(settings: Settings, _: Namespace) -> None:
+    """Serve on a database that is made ready first: the embedded one, unless TALLER_DATABASE_URL names another."""
+    if not settings.is_development:
+        raise CommandError("`taller dev` is for development; use `taller migrate` and `taller run`.")
+    if "log_format" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_format": "text"})
+    database = embedded_database(settings) if settings.database_url is None else database_of(settings)
+    with terminated_as_exit(), database as url:
+        settings = settings.model_copy(update={"database_url": url})
+        say("migrating the database")
+        migrate(settings)
+        address = f"http://{settings.host}:{settings.port}"
+        say(f"the API is about to serve on {address}")
+        say(f"documentation to try it in: {address}/docs")
+        say(f"sign in as {SEED_USERNAME} with password {SEED_PASSWORD}; Ctrl-C stops everything")
+        run(settings)
+
+
+def migration(settings: Settings, arguments: Namespace) -> None:
+    """Write the next migration file: what the models have and the migrated development database lacks."""
+    if not settings.is_development:
+        raise CommandError("`taller migration` is for development.")
+    if not arguments.name.strip(". "):
+        raise CommandError('name the migration: make migration name="add labels"')
+    database = embedded_database(settings) if settings.database_url is None else database_of(settings)
+    with database as url:
+        upgrade(direct_url(settings.model_copy(update={"database_url": url})))
+        path = draft(url, arguments.name)
+    say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
+
+
+def draft(url: str, name: str) -> Path:
+    """Write the next migration: what the models have and this database, which is at head, lacks. Returns its file."""
+    # The other commands run without these 10 MB.
+    from alembic import command  # noqa: PLC0415
+    from alembic.script import Script  # noqa: PLC0415
+
+    title = " ".join(name.split()).rstrip(".")
+    script = command.revision(
+        alembic_config(url),
+        f"{title[0].upper()}{title[1:]}.",
+        autogenerate=True,
+        # Numbers in a row: of two migrations drafted side by side, the second to be merged is told to move up.
+        rev_id=f"{int(head_revision()) + 1:04}",
+    )
+    assert isinstance(script, Script)
+    return Path(script.path)
+
+
+@contextmanager
+def embedded_database(settings: Settings, *, running: bool = False) -> Generator[str]:
+    """Give the address of the embedded database. `running`: also where another process runs it already."""
+    if running and (url := EmbeddedPostgres.running_url(settings.data_dir)) is not None:
+        yield url
+        return
+    with ExitStack() as stack:
+        try:
+            postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir, say=say))
+        except EmbeddedPostgresError as error:
+            raise CommandError(error) from error
+        yield postgres.url()
+        say("stopping PostgreSQL")
