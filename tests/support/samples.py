@@ -20,7 +20,6 @@ NO_JSON = {
     "single quotes": b"{'name': 'q7zx-planted-value'}",
     "a comma too many": b'{"name": "q7zx-planted-value",}',
     "not UTF-8": b'{"name": "q7zx-planted-value\xff"}',
-    "7 000 arrays in each other": b'{"name": ' + b"[" * 7_000 + b"]" * 7_000 + b"}",
     "7 000 arrays that never end": b"[" * 7_000,
     "an integer of 5000 digits": b'{"name": ' + b"1" * 5000 + b"}",
     "NaN": b'{"name": NaN}',
