@@ -9,6 +9,9 @@ import pytest
 
 from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.json_body import MAX_MEMBERS, MAX_OBJECTS, read_json
+from app.core.schemas import Input
+from tests.support.bad_requests import errors_in
+from tests.support.samples import MARKER
 
 DEEP = 900
 
@@ -17,6 +20,45 @@ DEEP = 900
 def test_what_is_json_is_read_as_json_reads_it(value: object) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
         assert read_json(text.encode()) == value
+
+
+NO_JSON = {
+    "cut short": b'{"name": "q7zx-planted-value"',
+    "single quotes": b"{'name': 'q7zx-planted-value'}",
+    "a comma too many": b'{"name": "q7zx-planted-value",}',
+    "not UTF-8": b'{"name": "q7zx-planted-value\xff"}',
+    "7 000 arrays that never end": b"[" * 7_000,
+    "an integer of 5000 digits": b'{"name": ' + b"1" * 5000 + b"}",
+    "NaN": b'{"name": NaN}',
+    "minus infinity": b'{"name": [-Infinity]}',
+    "UTF-16": '{"name": "q7zx-planted-value"}'.encode("utf-16"),
+    "UTF-16 without a mark": '{"name": "q7zx-planted-value"}'.encode("utf-16-le"),
+    "UTF-32": '{"name": "q7zx-planted-value"}'.encode("utf-32"),
+    "a byte order mark": b'\xef\xbb\xbf{"name": "q7zx-planted-value"}',
+    "half a surrogate pair in UTF-8": b'{"name": "q7zx-planted-value\xed\xa0\x80"}',
+}
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+def test_invalid_json_is_refused_without_repeating_it(body: bytes) -> None:
+    with pytest.raises(InvalidJsonError) as refusal:
+        read_json(body)
+    assert MARKER not in refusal.value.detail
+    assert refusal.value.errors == []
+
+
+NO_OBJECTS = {
+    "null": b"null",
+    "an array": b'["q7zx-planted-value"]',
+    "a string": b'"q7zx-planted-value"',
+    "a number": b"1",
+    "true": b"true",
+}
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
+def test_json_that_is_no_object_is_refused_as_a_whole(body: bytes) -> None:
+    assert errors_in(Input, body) == [("", "object_required")]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_every_promise_names_its_tests_and_every_row_is_a_promise() -> None:
 def test_the_tests_that_promises_name_are_there_and_run(name: str) -> None:
     file, _, function = name.partition("::")
     source = (ROOT / "tests" / file).read_text()
-    found = re.search(rf"((?:^@.*(?:\n[ )\]}}].*)*\n)*)^(?:async )?def {function}\(", source, re.MULTILINE)
+    found = re.search(rf"((?:^ *@.*(?:\n[ )\]}}].*)*\n)*)^ *(?:async )?def {function}\(", source, re.MULTILINE)
     assert found, f"tests/{name} does not exist"
     # A browser may be missing where the tests run; everything else always runs.
     assert "skip" not in found[1] or file == "browser/test_docs.py", f"tests/{name} may be skipped"

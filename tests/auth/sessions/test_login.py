@@ -23,7 +23,7 @@ from tests.auth.factories import UserFactory
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
 from tests.support.queries import query_budget
-from tests.support.samples import FORMS, JSON, MARKER, NO_JSON, NO_OBJECTS
+from tests.support.samples import JSON, MARKER
 
 PASSWORD = "correct horse"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -45,15 +45,12 @@ async def sign_in(api: Api, username: str, password: str = PASSWORD, address: st
     return await api.post(address, json={"username": username, "password": password})
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["json", "data"])
 async def test_json_and_form_give_a_token_that_works(
-    anonymous: Api, app: FastAPI, settings: Settings, ada: User, form: str, kind: str
+    anonymous: Api, app: FastAPI, settings: Settings, ada: User, kind: str
 ) -> None:
     extra = {} if kind == "json" else {"grant_type": "password", "scope": "", "client_id": "x", "client_secret": "y"}
-    answer = await anonymous.post(
-        form.format("/auth/login"), **{kind: {"username": "Ada", "password": PASSWORD, **extra}}
-    )
+    answer = await anonymous.post("/auth/login", **{kind: {"username": "Ada", "password": PASSWORD, **extra}})
     assert answer.status_code == 200
     token = answer.json()
     assert token == {
@@ -63,7 +60,7 @@ async def test_json_and_form_give_a_token_that_works(
         "refresh_token": token["refresh_token"],
     }
     async with Api(app, {"Authorization": f"Bearer {token['access_token']}"}) as api:
-        assert (await api.get(form.format("/auth/me"))).json()["id"] == str(ada.id)
+        assert (await api.get("/auth/me")).json()["id"] == str(ada.id)
 
 
 async def test_me_is_the_caller_without_a_hash(anonymous: Api, ada: User) -> None:
@@ -250,17 +247,16 @@ async def test_credentials_are_text(anonymous: Api, value: object) -> None:
     assert MARKER not in answer.text
 
 
-@pytest.mark.parametrize("body", [b"", *NO_JSON.values()], ids=["nothing", *NO_JSON])
-async def test_what_is_no_json_is_refused(anonymous: Api, body: bytes) -> None:
-    answer = await anonymous.post("/auth/login", content=body, headers=JSON)
-    assert_problem(answer, 400, "invalid_json")
-    assert MARKER not in answer.text
-
-
-@pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
-async def test_a_body_that_is_no_object_is_refused(anonymous: Api, body: bytes) -> None:
-    problem = assert_problem(await anonymous.post("/auth/login", content=body, headers=JSON), 400, "invalid_request")
-    assert [error["code"] for error in problem["errors"]] == ["object_required"]
+async def test_body_that_is_no_json_object_is_refused(anonymous: Api) -> None:
+    for body in (b"", f'{{"username": "{MARKER}"'.encode(), b"[" * 7_000, f'"{MARKER}\xff"'.encode("latin-1")):
+        answer = await anonymous.post("/auth/login", content=body, headers=JSON)
+        assert_problem(answer, 400, "invalid_json")
+        assert MARKER not in answer.text
+    for body in (b"null", f'["{MARKER}"]'.encode(), b"1"):
+        answer = await anonymous.post("/auth/login", content=body, headers=JSON)
+        assert [error["code"] for error in assert_problem(answer, 400, "invalid_request")["errors"]] == [
+            "object_required"
+        ]
 
 
 @pytest.mark.parametrize("password", ['"\\ud800"', '"x\\udfff"'])

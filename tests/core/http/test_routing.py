@@ -12,6 +12,7 @@ from app.core.http.routing import FeatureRouter, Operation
 from app.core.http.trie import TrieRouter
 from app.features import ROUTERS
 from tests.support.client import Api, assert_problem
+from tests.support.samples import FORMS
 
 
 async def endpoint() -> None:
@@ -118,6 +119,13 @@ async def test_no_address_redirects(anonymous: Api, route: APIRoute) -> None:
     ((status, location),) = answers
     assert not 300 <= status < 400
     assert location is None
+
+
+async def test_address_where_nothing_is_answers_404(anonymous: Api) -> None:
+    for path in ("", "/project", "/projects/x/y", "/projects/x/tasks/z", "/api", "/docs/nothing.js"):
+        for form in FORMS:
+            address = form.format(path) or "/"
+            assert assert_problem(await anonymous.get(address), 404, "not_found")["instance"] == address
 
 
 async def test_head_is_answered_as_get_without_a_body(anonymous: Api) -> None:

@@ -10,7 +10,9 @@ from app.core.errors import InvalidRequestError
 from app.core.listing.pagination import MAX_DEPTH, MAX_SIZE, PageParams, PageTooDeepError
 from app.core.listing.sorting import Key, order_of
 from app.core.listing.statement import MAX_COUNTED, Shape, counted, items_among, page_statement
+from tests.support.client import Api, assert_problem
 from tests.support.queries import query_budget
+from tests.support.samples import in_short
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,53 @@ def test_a_page_beyond_the_bound_points_to_the_cursor(page: int, size: int) -> N
 def test_what_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidRequestError):
         PageParams.model_validate(wrong)
+
+
+BAD_PAGES = [
+    ("page=0", "page", "greater_than_equal"),
+    ("page=-1", "page", "greater_than_equal"),
+    ("page=1.0", "page", "int_parsing"),
+    ("page=1e1", "page", "int_parsing"),
+    ("page=%2B1", "page", "int_parsing"),
+    ("page=1_0", "page", "int_parsing"),
+    ("page=%201", "page", "int_parsing"),
+    ("page=abc", "page", "int_parsing"),
+    ("page=true", "page", "int_parsing"),
+    ("page=", "page", "int_parsing"),
+    ("page", "page", "int_parsing"),
+    ("page=%00", "page", "int_parsing"),
+    ("page=%D9%A1", "page", "int_parsing"),
+    ("page=" + "9" * 5000, "page", "int_parsing"),
+    ("size=0", "size", "greater_than_equal"),
+    ("size=-1", "size", "greater_than_equal"),
+    ("size=101", "size", "less_than_equal"),
+    ("size=abc", "size", "int_parsing"),
+    ("page=1&page=1", "page", "repeated"),
+    ("size=2&page=1&size=3", "size", "repeated"),
+    ("cursor=&page=1", "page", "contradiction"),
+    ("include_total=false", "include_total", "contradiction"),
+    ("cursor=&include_total=1", "include_total", "bool_parsing"),
+    ("cursor=" + "A" * 5000, "cursor", "string_too_long"),
+    ("order=name", "order", "unknown"),
+    ("Page=1", "Page", "unknown"),
+    ("%00=1", "\0", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("query", "parameter", "code"), BAD_PAGES, ids=in_short)
+async def test_bad_parameter_of_a_list_is_named(api: Api, query: str, parameter: str, code: str) -> None:
+    problem = assert_problem(await api.get(f"/projects/?{query}"), 400, "invalid_request")
+    assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(parameter, code)]
+
+
+async def test_size_above_the_maximum_is_answered_with_the_maximum(api: Api) -> None:
+    problem = assert_problem(await api.get("/projects/?size=101"), 400, "invalid_request")
+    assert problem["errors"][0]["detail"].endswith(" 100")
+
+
+async def test_last_page_that_a_number_reaches_is_empty_and_no_error(api: Api) -> None:
+    answer = await api.get("/projects/?page=100&size=100")
+    assert (answer.status_code, answer.json()["items"], answer.json()["total"]) == (200, [], 0)
 
 
 NUMBER: ColumnElement[int] = column("number")
