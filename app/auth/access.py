@@ -20,7 +20,6 @@ from app.auth.ports import Ports
 from app.auth.scopes import ACCOUNT_READ, KEY_SCOPES, Caller, KeyScope, OwnScope
 from app.core.errors import (
     AppError,
-    FieldError,
     InvalidRequestError,
     NotAuthenticatedError,
     TooManyRequestsError,
@@ -124,17 +123,19 @@ def _token_of(request: Request) -> str:
     for name, value in request.scope["headers"]:
         if name == b"authorization":
             if authorization:
-                raise _more_than_one("Authorization", "is given more than once", "repeated")
+                raise InvalidRequestError.at("is given more than once", "repeated", parameter="Authorization")
             authorization = value
         elif name == b"x-api-key":
             if key:
-                raise _more_than_one("X-API-Key", "is given more than once", "repeated")
+                raise InvalidRequestError.at("is given more than once", "repeated", parameter="X-API-Key")
             key = value
     scheme, _, credentials = authorization.partition(b" ")
     bearer = credentials.strip() if scheme.lower() == b"bearer" else b""
     # Generated clients (hey-api's) send their one token in every way that the document offers.
     if bearer and key and bearer != key:
-        raise _more_than_one("X-API-Key", "cannot be combined with a bearer token: send one of them", "ambiguous")
+        raise InvalidRequestError.at(
+            "cannot be combined with a bearer token: send one of them", "ambiguous", parameter="X-API-Key"
+        )
     token = bearer or key
     if not token:
         raise NotAuthenticatedError
@@ -142,10 +143,6 @@ def _token_of(request: Request) -> str:
         return token.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidTokenError from None
-
-
-def _more_than_one(header: str, detail: str, code: str) -> InvalidRequestError:
-    return InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code=code)])
 
 
 class CallerGuard(Guard):

@@ -13,7 +13,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.core.concurrency import ConcurrencyLimit
 from app.core.config import Settings
-from app.core.errors import FieldError, InvalidRequestError
+from app.core.errors import InvalidRequestError
 
 MIN_LENGTH, MAX_LENGTH = 8, 256
 """Characters. The maximum bounds what one login may cost."""
@@ -97,10 +97,6 @@ def refuse_weak(password: str, username: str, *, pointer: str = "/password") -> 
     """Raise `InvalidRequestError` for a password that is the username, or among the first that are guessed."""
     lowered = prepared(password).casefold()
     if lowered == username.casefold():
-        raise InvalidRequestError(
-            errors=[FieldError(pointer=pointer, detail="must not be the username", code="password_is_username")]
-        )
+        raise InvalidRequestError.at("must not be the username", "password_is_username", pointer=pointer)
     if lowered in COMMON:
-        raise InvalidRequestError(
-            errors=[FieldError(pointer=pointer, detail="is one of the most common passwords", code="password_common")]
-        )
+        raise InvalidRequestError.at("is one of the most common passwords", "password_common", pointer=pointer)

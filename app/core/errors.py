@@ -5,7 +5,7 @@ status, code or title, or with a code that is taken, fails at import.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 from urllib.parse import quote
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -79,6 +79,12 @@ class InvalidRequestError(AppError):
             more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
             detail = f"{where}: {errors[0]['detail']}{more}"
         super().__init__(detail, errors=errors)
+
+    @classmethod
+    def at(cls, detail: str, code: str, *, pointer: str | None = None, parameter: str | None = None) -> Self:
+        """Return the refusal of one value: in the body by its `pointer`, elsewhere by its `parameter`."""
+        place = FieldError(parameter=parameter) if parameter is not None else FieldError(pointer=pointer or "")
+        return cls(errors=[FieldError(**place, detail=detail, code=code)])
 
 
 class InvalidJsonError(AppError):

@@ -78,12 +78,8 @@ def _count_objects(text: str) -> None:
         nonlocal left
         left -= 1
         if left < 0:
-            raise InvalidRequestError(
-                errors=[
-                    FieldError(
-                        pointer="", detail=f"must not have more than {MAX_OBJECTS} objects", code="too_many_objects"
-                    )
-                ]
+            raise InvalidRequestError.at(
+                f"must not have more than {MAX_OBJECTS} objects", "too_many_objects", pointer=""
             )
 
     json.loads(text, object_pairs_hook=count)

@@ -45,8 +45,7 @@ async def create_api_key(
     async with database.unit() as unit:
         if new.project_id is not None and not await project_visible(unit, user_id, new.project_id):
             # The same for a project that does not exist and for one that this person may not see.
-            error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
-            raise InvalidRequestError(errors=[error])
+            raise InvalidRequestError.at("is no project that you may see", "unknown_project", pointer="/project_id")
         # Creations by one person wait for each other, so that the limit holds.
         if not await unit.rows(people_locked([user_id], with_admins=False)):
             # The caller's account was deleted a moment ago.

@@ -14,7 +14,7 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from app.core.database.database import unit_of
-from app.core.errors import FieldError, InvalidRequestError
+from app.core.errors import InvalidRequestError
 from app.core.guards import Guard
 from app.core.idempotency.store import (
     Asked,
@@ -105,7 +105,7 @@ def without_keys(handle: Handler) -> Handler:
 
 
 def _refused(detail: str, code: str) -> InvalidRequestError:
-    return InvalidRequestError(errors=[FieldError(parameter=HEADER, detail=detail, code=code)])
+    return InvalidRequestError.at(detail, code, parameter=HEADER)
 
 
 def _key(values: Sequence[bytes]) -> str:

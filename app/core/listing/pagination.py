@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.database.database import Database, Scope, get_database
 from app.core.database.statements import prepared
-from app.core.errors import FieldError, InvalidRequestError
+from app.core.errors import InvalidRequestError
 from app.core.listing import cursors
 from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
 from app.core.listing.sorting import Keys, Order, order_of, reversed_order
@@ -133,7 +133,7 @@ class PageParams(Params):
 
 def contradiction(parameter: str, detail: str) -> InvalidRequestError:
     """Parameters that are fine by themselves, but not together."""
-    return InvalidRequestError(errors=[FieldError(parameter=parameter, detail=detail, code="contradiction")])
+    return InvalidRequestError.at(detail, "contradiction", parameter=parameter)
 
 
 PageParamsDep = Annotated[PageParams, Query()]

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Request
 
-from app.core.errors import AppError, FieldError, InvalidRequestError
+from app.core.errors import AppError, InvalidRequestError
 
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 
@@ -136,13 +136,11 @@ def _read(header: str, value: bytes | None) -> Condition:
     if value is None:
         return _ABSENT
     if len(value) > MAX_HEADER_BYTES:
-        detail = f"must not have more than {MAX_HEADER_BYTES} bytes"
-        raise InvalidRequestError(errors=[FieldError(parameter=header, detail=detail, code="too_long")])
+        raise InvalidRequestError.at(f"must not have more than {MAX_HEADER_BYTES} bytes", "too_long", parameter=header)
     try:
         return condition_of(value.decode("latin-1"))
     except ValueError as error:
-        refused = FieldError(parameter=header, detail=str(error), code="entity_tags")
-        raise InvalidRequestError(errors=[refused]) from None
+        raise InvalidRequestError.at(str(error), "entity_tags", parameter=header) from None
 
 
 def condition_of(text: str) -> Condition:
