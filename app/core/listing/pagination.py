@@ -8,19 +8,12 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, get_args
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
 from fastapi_pagination import Page as LibraryPage
 from fastapi_pagination import Params
-from fastapi_pagination.customization import (
-    CustomizedPage,
-    UseAdditionalFields,
-    UseFieldTypeAnnotations,
-    UseModelConfig,
-    UseParams,
-)
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -152,38 +145,29 @@ def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
         schema["examples"] = [{"items": extra["examples"], **envelope}]
 
 
-if TYPE_CHECKING:
-    Page = LibraryPage
-else:
-    _Page = CustomizedPage[
-        LibraryPage[T],
-        UseParams(PageParams),
-        UseFieldTypeAnnotations(
-            # `list` serialises a third faster than the library's `Sequence`.
-            items=list[T],
-            total=Annotated[
-                int | None,
-                Field(
-                    description="How many there are in all; null on a page by cursor that did not ask for it, and "
-                    f"where more than {MAX_COUNTED} match a filter."
-                ),
-            ],
-            page=Annotated[int | None, Field(description="Which page this is; null on a page by cursor.")],
-            pages=Annotated[int | None, Field(description="How many pages there are; null where one of these is.")],
-        ),
-        UseAdditionalFields(
-            next_cursor=Annotated[str | None, Field(description="The cursor of the next page; null at the end.")]
-        ),
-        UseModelConfig(json_schema_extra=_with_example),
-    ]
+class Page(LibraryPage[T], Generic[T]):
+    """A page of a list."""
 
-    class Page(_Page[T], Generic[T]):
-        """A page of a list."""
+    model_config = ConfigDict(json_schema_extra=_with_example)
 
-        @classmethod
-        def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
-            """`TaskPage` for a page of `TaskRead`: generated clients call it by this name."""
-            return params[0].__name__.removesuffix("Read") + "Page"
+    # `list` serialises a third faster than the library's `Sequence`; and what a page by cursor cannot tell is null.
+    items: list[T]  # ty: ignore[incompatible-mutable-override]
+    total: int | None = Field(  # type: ignore[assignment] # ty: ignore[incompatible-attribute-override]
+        description="How many there are in all; null on a page by cursor that did not ask for it, and where more than "
+        f"{MAX_COUNTED} match a filter."
+    )
+    page: int | None = Field(  # type: ignore[assignment] # ty: ignore[incompatible-attribute-override]
+        description="Which page this is; null on a page by cursor."
+    )
+    pages: int | None = Field(  # type: ignore[assignment] # ty: ignore[incompatible-attribute-override]
+        description="How many pages there are; null where one of these is."
+    )
+    next_cursor: str | None = Field(description="The cursor of the next page; null at the end.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return `TaskPage` for a page of `TaskRead`: generated clients call it by this name."""
+        return str(params[0].__name__).removesuffix("Read") + "Page"
 
 
 class Pages:
