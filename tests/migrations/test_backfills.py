@@ -154,3 +154,30 @@ def test_what_is_there_is_found_while_others_write_and_the_release_before_still_
             "@@ search_query('fix', project_id)"
         )
         assert fetch(url, before) == [1_000 + written]
+
+
+def test_words_that_are_made_at_less_cost_are_the_words_of_before(server_url: str) -> None:
+    made = next(script for script in history() if script.doc == "Make plain words at less cost.")
+    pieces = (
+        "Fix login/logout",
+        "a - b_c\n\t-17",
+        "x" * 99,
+        "y" * 100,
+        "Z" * 250,
+        "plan, " * 40,
+        "",
+        "İstanbul ß",
+        "管理 b-c",
+        "é" * 120,
+    )
+    quoted = ", ".join(f"('{piece}')" for piece in pieces)
+    words = (
+        f"SELECT search_words(a.t, b.t)::text FROM (VALUES {quoted}) AS a (t), (VALUES {quoted}) AS b (t) "
+        'ORDER BY a.t COLLATE "C", b.t COLLATE "C"'
+    )
+    with empty_database(server_url) as url:
+        upgrade(url, str(made.down_revision))
+        before = fetch(url, words)
+        upgrade(url, made.revision)
+        assert fetch(url, words) == before
+        assert len(set(before)) == len(pieces) ** 2
