@@ -1,6 +1,6 @@
 """Who may touch which project. Every statement about a project starts from a scope that is made here."""
 
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -9,60 +9,90 @@ from sqlalchemy import or_, select
 from app.auth.access import CallerGuard
 from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
-from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, KeyScope
+from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, Caller, KeyScope
 from app.core.database.database import Unit, get_database
-from app.core.errors import AppError
 from app.core.guards import path_id
 from app.core.preconditions.headers import (
     PreconditionFailedError,
     PreconditionRequiredError,
-    Preconditions,
     preconditions_of,
 )
-from app.projects import queries
-from app.projects.errors import ProjectNotFoundError, RoleRequiredError
+from app.projects.errors import RoleRequiredError
 from app.projects.models import Member, Project, Role
-from app.projects.scopes import MemberScope, ProjectScope, ProjectsScope
+from app.projects.scopes import Entity, EntityScope, MemberScope, Permission, ProjectScope, ProjectsScope, permissions
 
 PROJECTS_READ = KEY_SCOPES.declare("projects:read", "See projects.")
 PROJECTS_WRITE = KEY_SCOPES.declare("projects:write", "See, create, change and delete projects.")
 MEMBERS_WRITE = KEY_SCOPES.declare("members:write", "See, add, change and remove a project's members.")
 
 
-class RoleGuard(CallerGuard):
-    """Admits to something in a project those who have the role there; to others it is `missing`."""
+S = TypeVar("S", bound=EntityScope)
 
-    def __init__(self, least: Role, scope: KeyScope, missing: type[AppError], *, is_conditional: bool = False) -> None:
+
+class EntityGuard(CallerGuard, Generic[S]):
+    """Admits to an entity in a project those who have the role there, or a weaker one for what is their own.
+
+    A subclass names the scope that it makes; its `__call__` takes the ids from the path and calls `scope_of`.
+    """
+
+    scope_class: type[S]
+
+    def __init__(self, least: Role, scope: KeyScope, *, own: Role | None = None, is_conditional: bool = False) -> None:
+        """`own`: the least role that is enough for what is the caller's own."""
         super().__init__(scope)
         self.least = least
+        self.own = own
         self.is_conditional = is_conditional
+        self._permissions = permissions(least, own)
         too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
         unmet = (PreconditionFailedError, PreconditionRequiredError) if is_conditional else ()
-        self.errors = (*self.errors, missing, *too_weak, *unmet)
+        self.errors = (*self.errors, self.entity.missing, *too_weak, *unmet)
 
-    def preconditions(self, request: Request) -> Preconditions | None:
-        """What has to hold of the tag; None if that is not asked here. Malformed, it is refused as anything is."""
-        return preconditions_of(request) if self.is_conditional else None
+    @property
+    def entity(self) -> Entity:
+        """What it admits to."""
+        return self.scope_class.entity
 
+    def scope_of(self, request: Request, caller: Caller, *ids: UUID) -> S:
+        """Return the scope of what has these ids; nothing is looked up yet. Malformed preconditions are refused."""
+        preconditions = preconditions_of(request) if self.is_conditional else None
+        return self.scope_class(caller, self._permission(caller), ids, preconditions)
 
-class ProjectGuard(RoleGuard):
-    """Admits to the project of the path those who have the role there."""
-
-    def __init__(self, least: Role, scope: KeyScope, *, is_conditional: bool = False) -> None:
-        super().__init__(least, scope, ProjectNotFoundError, is_conditional=is_conditional)
-
-    async def __call__(
-        self, request: Request, project_id: Annotated[UUID, Path(description="The project's id.")]
-    ) -> ProjectScope:
-        """The project's scope; nothing is looked up yet."""
-        return ProjectScope(project_id, await self.caller(request), self.least, self.preconditions(request))
+    def _permission(self, caller: Caller) -> Permission:
+        return self._permissions[caller.is_superuser, caller.project_id is not None]
 
     async def admit(self, request: Request) -> None:
         """Look the permission up by itself, because the handler's statement will not run."""
         caller = await self.caller(request)
-        if (project_id := path_id(request, "project_id")) is None:
-            return
-        await get_database(request).one(queries.permitted, ProjectScope(project_id, caller, self.least))
+        ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
+        if len(ids) == len(self.entity.id_names):
+            scope = self.scope_class(caller, self._permission(caller), ids)
+            await get_database(request).one(self.entity.permitted, scope)
+
+
+ProjectId = Annotated[UUID, Path(description="The project's id.")]
+
+
+class ProjectGuard(EntityGuard[ProjectScope]):
+    """Admits to the project of the path."""
+
+    scope_class = ProjectScope
+
+    async def __call__(self, request: Request, project_id: ProjectId) -> ProjectScope:
+        """Return the project's scope."""
+        return self.scope_of(request, await self.caller(request), project_id)
+
+
+class MemberGuard(EntityGuard[MemberScope]):
+    """Admits to the member of the path."""
+
+    scope_class = MemberScope
+
+    async def __call__(
+        self, request: Request, project_id: ProjectId, user_id: Annotated[UUID, Path(description="The person's id.")]
+    ) -> MemberScope:
+        """Return the member's scope."""
+        return self.scope_of(request, await self.caller(request), project_id, user_id)
 
 
 class ProjectsGuard(CallerGuard):
@@ -70,7 +100,7 @@ class ProjectsGuard(CallerGuard):
 
     async def __call__(self, request: Request) -> ProjectsScope:
         """The scope of all their projects."""
-        return ProjectsScope(await self.caller(request), Role.VIEWER)
+        return ProjectsScope(await self.caller(request))
 
 
 class ProjectCreation(CallerGuard):
@@ -85,7 +115,7 @@ class ProjectCreation(CallerGuard):
         caller = await self.caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
-        return ProjectsScope(caller, Role.VIEWER)
+        return ProjectsScope(caller)
 
     async def admit(self, request: Request) -> None:
         """As for the handler."""
@@ -118,9 +148,6 @@ OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, PROJECTS
 ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, MEMBERS_READ))]
 """The project of the path, if the caller may see its members."""
 
-ProjectWithOwnMembership = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, MEMBERS_WRITE))]
-"""The project of the path, if the caller may see it: all may leave, and the service asks for more to remove others."""
-
 ProjectWithManagedMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, MEMBERS_WRITE))]
 """The project of the path, if the caller may change its members."""
 
@@ -131,12 +158,10 @@ NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(PROJECTS_WRITE))]
 """Where the caller may create a project."""
 
 MemberId = Annotated[UUID, Depends(_member)]
-"""A person whom statements look for among the project's members, or make one."""
+"""A person whom statements make a member."""
 
-
-async def _read_member(project: ProjectWithMembers, user_id: MemberId) -> MemberScope:
-    return MemberScope(project, user_id)
-
-
-ReadableMember = Annotated[MemberScope, Depends(_read_member)]
+ReadableMember = Annotated[MemberScope, Depends(MemberGuard(Role.VIEWER, MEMBERS_READ))]
 """A member of the project, if the caller may see its members."""
+
+RemovableMember = Annotated[MemberScope, Depends(MemberGuard(Role.OWNER, MEMBERS_WRITE, own=Role.VIEWER))]
+"""A member of the project, if the caller may take them out of it: oneself always, others as an owner."""

@@ -25,8 +25,10 @@ class RoleRequiredError(ForbiddenError):
     code = "role_required"
     title = "A stronger role is needed"
 
-    def __init__(self, role: str = "editor", *, errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(f"This needs the role {role} in the project; ask one of its owners.", errors=errors)
+    def __init__(self, role: str = "editor", *, but_own: bool = False, errors: Sequence[FieldError] = ()) -> None:
+        """`but_own`: whether a weaker role is enough for what is the caller's own."""
+        own = ", except for what is your own" if but_own else ""
+        super().__init__(f"This needs the role {role} in the project{own}; ask one of its owners.", errors=errors)
 
 
 class LastOwnerError(ConflictError):

@@ -36,11 +36,6 @@ def seen(row: FromClause) -> Rows:
     return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
 
 
-def permitted(permission: Permission) -> Rows:
-    """The project's id, if the caller is permitted."""
-    return select(Project.id).where(this_project(permission))
-
-
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One project."""
     return seen(Project.__table__).where(this_project(permission, shape))

@@ -16,12 +16,12 @@ from app.projects.access import (
     OwnedProject,
     ProjectWithManagedMembers,
     ProjectWithMembers,
-    ProjectWithOwnMembership,
     ReadableMember,
     ReadableProject,
+    RemovableMember,
     VisibleProjects,
 )
-from app.projects.errors import LastOwnerError, MemberNotFoundError, RoleRequiredError, TooManyMembersError
+from app.projects.errors import LastOwnerError, MemberNotFoundError, TooManyMembersError
 from app.projects.schemas import MemberRead, MemberSet, ProjectCreate, ProjectParams, ProjectRead, ProjectUpdate
 
 router = FeatureRouter(prefix="/projects", tag="projects")
@@ -117,8 +117,8 @@ async def set_member(
     "/{project_id}/members/{user_id}",
     summary="Remove a member, or leave",
     status_code=204,
-    errors=(MemberNotFoundError, RoleRequiredError, LastOwnerError),
+    errors=(MemberNotFoundError, LastOwnerError),
 )
-async def remove_member(project: ProjectWithOwnMembership, user_id: MemberId, database: DatabaseDep) -> None:
+async def remove_member(member: RemovableMember, database: DatabaseDep) -> None:
     """Take a person out of the project. Everybody may leave; owners may remove others. The last owner stays."""
-    await service.remove_member(database, project, user_id)
+    await service.remove_member(database, member)

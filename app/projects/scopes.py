@@ -1,18 +1,19 @@
 """What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from itertools import product
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Executable,
     SQLColumnExpression,
     Uuid,
     cast,
+    false,
     func,
     literal_column,
     select,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
 from app.core.database.database import Database
+from app.core.database.models import Base
 from app.core.database.statements import Rows, fixed, given, prepared
 from app.core.errors import AppError, FieldError
 from app.core.preconditions.etags import fulfilled, tag_of
@@ -32,11 +34,18 @@ from app.projects.models import Member, Project, Role, TaskCount
 UuidColumn = SQLColumnExpression[UUID]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Permission:
-    """What has to hold for a caller of this kind, with their ids left open: the one definition of who may do what."""
+    """What has to hold for a caller of this kind, with their ids left open: the one definition of who may do what.
+
+    Made by `permissions`, once for each kind of caller, so that statements are found by what it is and not by what it
+    says.
+    """
 
     least: Role
+    own: Role | None
+    """The least role that is enough for what is the caller's own; None where that makes no difference."""
+
     is_superuser: bool
     is_bound: bool
     """Whether the caller is an API key that reaches one project only."""
@@ -46,27 +55,41 @@ class Permission:
         """Whether no project is closed to a caller of this kind."""
         return self.is_superuser and not self.is_bound
 
-    def on(self, project_id: UuidColumn) -> ColumnElement[bool]:
-        """Holds for a row whose project the caller may touch in this role."""
+    def on(self, project_id: UuidColumn, owner_id: UuidColumn | None = None) -> ColumnElement[bool]:
+        """Holds for a row of this project, and of this person, that the caller may touch."""
         if self.is_superuser:
             allowed: ColumnElement[bool] = true()
         else:
-            own = select(Member.user_id).where(
-                Member.project_id == project_id,
-                Member.user_id == given("caller_id", Uuid),
-                Member.role.in_(fixed(list(self.least.and_above))),
+            suffices: ColumnElement[bool] = Member.role.in_(fixed(list(self.least.and_above)))
+            if self.own is not None:
+                assert owner_id is not None, "nothing of this kind is anybody's own"
+                suffices |= Member.role.in_(fixed(list(self.own.and_above))) & (owner_id == given("caller_id", Uuid))
+            member = select(Member.user_id).where(
+                Member.project_id == project_id, Member.user_id == given("caller_id", Uuid), suffices
             )
             # A statement may look for another member as well: this one is the caller's own.
-            allowed = own.correlate_except(Member).exists()
+            allowed = member.correlate_except(Member).exists()
         if self.is_bound:
             allowed &= project_id == given("bound_project_id", Uuid)
         return allowed
 
+    def suffices(self, role: str | None, *, is_own: bool) -> bool:
+        """Whether a member with this role may touch what they see."""
+        if self.is_superuser or role in self.least.and_above:
+            return True
+        return is_own and self.own is not None and role in self.own.and_above
+
 
 @cache
-def permission_of(least: Role, is_superuser: bool, is_bound: bool) -> Permission:
-    """There are a dozen of these, made once each."""
-    return Permission(least, is_superuser, is_bound)
+def permissions(least: Role, own: Role | None = None) -> Mapping[tuple[bool, bool], Permission]:
+    """Return the permissions that ask for this role: by whether the caller is an administrator, and a bound API key."""
+    kinds = product((False, True), repeat=2)
+    return {
+        (is_superuser, is_bound): Permission(least, own, is_superuser, is_bound) for is_superuser, is_bound in kinds
+    }
+
+
+_TO_SEE = permissions(Role.VIEWER)
 
 
 def role_in(project_id: UuidColumn) -> Any:
@@ -75,73 +98,96 @@ def role_in(project_id: UuidColumn) -> Any:
     return role.correlate_except(Member).scalar_subquery().label("role")
 
 
-class CallersScope:
-    """What every scope has: a caller, the least role that is asked for, and the parameters of the condition."""
+@dataclass(frozen=True, eq=False)
+class Entity:
+    """A kind of thing in a project, or the project: where its rows say what decides about who may touch them.
 
-    __slots__ = ("caller", "least", "parameters", "permission", "preconditions")
+    Its methods are the conditions and statements that are the same for every kind.
+    """
 
-    def __init__(self, caller: Caller, least: Role, *, preconditions: Preconditions | None = None, **ids: UUID) -> None:
-        self.caller = caller
-        self.least = least
-        self.permission = permission_of(least, caller.is_superuser, caller.project_id is not None)
-        self.parameters: Mapping[str, Any] = {
-            "caller_id": caller.user_id,
-            "bound_project_id": caller.project_id,
-            **ids,
-            **(preconditions.parameters if preconditions else {}),
-        }
-        self.preconditions = preconditions
-        """Of a write on something that has a tag; None of anything else."""
+    model: type[Base]
+    project_id: UuidColumn
+    """The project of a row."""
+
+    etag: ColumnElement[str]
+    """The tag of a row."""
+
+    missing: type[AppError]
+    """How it is refused to whom it does not exist."""
+
+    id_names: tuple[str, ...]
+    """What its path calls the ids that it is found by; the first is the row's own."""
+
+    owner_id: UuidColumn | None = None
+    """Whose a row is, where a person can have one of their own."""
+
+    vanished: type[AppError] | None = None
+    """How it is refused to whom it would exist, where that is not `missing`."""
 
     @property
-    def shape(self) -> PreconditionShape | None:
-        """What the preconditions add to the condition's text."""
-        return self.preconditions.shape if self.preconditions else None
+    def id(self) -> UuidColumn:
+        """The id of a row."""
+        column: UuidColumn = self.model.__table__.c.id
+        return column
+
+    @property
+    def is_project(self) -> bool:
+        """Whether a row is a project, which is in no other project and never will be."""
+        return self.model is Project
+
+    def condition(self, permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
+        """Hold for its row if the caller is permitted and the preconditions, if there are any, hold as well."""
+        found = self.id == given(self.id_names[0], Uuid)
+        permitted = permission.on(self.project_id, self.owner_id)
+        if shape is None:
+            return found & permitted
+        if not self.is_project:
+            # Asked for by itself and not joined: a write that waited for another one to move the row is then judged by
+            # where the row is now. A joined row of a member would stay that of the project where it was.
+            permitted = select(permitted).correlate(self.model).scalar_subquery()
+        return found & permitted & fulfilled(shape, self.etag, self._requires_if_match())
+
+    def permitted(self, permission: Permission) -> Rows:
+        """Its id, if the caller is permitted."""
+        return select(self.id).where(self.condition(permission))
+
+    def standing(self, permission: Permission) -> Rows:
+        """What decides about one that the caller may see: their role, whether it is their own, its tag, and whether
+        changes have to name that.
+        """
+        is_own = false() if self.owner_id is None else self.owner_id == given("caller_id", Uuid)
+        return select(
+            role_in(self.project_id),
+            is_own.label("is_own"),
+            self.etag.label("etag"),
+            self._requires_if_match().label("require_if_match"),
+        ).where(self.condition(permission))
+
+    def _requires_if_match(self) -> SQLColumnExpression[bool]:
+        if self.is_project:
+            return Project.require_if_match
+        asked = select(Project.require_if_match).where(Project.id == self.project_id)
+        return asked.correlate(self.model).scalar_subquery()
+
+
+class CallersScope:
+    """What every scope has: a caller, a permission (here, to see), and the parameters of its condition."""
+
+    __slots__ = ("caller", "parameters", "permission")
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.permission = _TO_SEE[caller.is_superuser, caller.project_id is not None]
+        self.parameters: dict[str, Any] = {"caller_id": caller.user_id, "bound_project_id": caller.project_id}
 
     @property
     def to_see(self) -> Permission:
         """The permission of the same caller to see, whatever this scope asks for."""
-        return permission_of(Role.VIEWER, self.permission.is_superuser, self.permission.is_bound)
+        return _TO_SEE[self.permission.is_superuser, self.permission.is_bound]
 
     async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - some scopes ask it
-        """Why a statement that starts here found nothing: lists always answer, so the caller is gone."""
+        """Return why a statement that starts here found nothing: lists always answer, so the caller is gone."""
         return InvalidTokenError()
-
-    async def refusal_by_role(
-        self,
-        database: Database,
-        role: Callable[[Permission], Executable],
-        missing: type[AppError],
-        target: UUID | None = None,
-    ) -> AppError:
-        """`missing`, unless the caller may see what is there: then the role is too weak, there or in the project where
-        it was to go, or the preconditions fail.
-        """
-        row = await database.row(prepared(role, self.to_see), self.parameters)
-        if row is None:
-            return missing()
-        if not self._suffices(row["role"]):
-            return RoleRequiredError(self.least.value)
-        if target is not None and (refused := await self._refusal_of_target(database, target)):
-            return refused
-        if self.preconditions is None:
-            return missing()
-        return self.preconditions.refusal(row["etag"], is_required=row["require_if_match"]) or missing()
-
-    def _suffices(self, role: str | None) -> bool:
-        return role in self.least.and_above or self.caller.is_superuser
-
-    async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
-        found = await database.row(
-            prepared(role_in_project, self.to_see), {**self.parameters, "project_id": project_id}
-        )
-        error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
-        if found is None:
-            return ProjectNotFoundError(errors=[error])
-        if self._suffices(found["role"]):
-            return None
-        error |= {"detail": f"is a project in which you lack the role {self.least.value}", "code": "role_required"}
-        return RoleRequiredError(self.least.value, errors=[error])
 
 
 class ProjectsScope(CallersScope):
@@ -150,34 +196,64 @@ class ProjectsScope(CallersScope):
     __slots__ = ()
 
 
-class ProjectScope(CallersScope):
-    """One project as far as this caller may touch it. Not looked up yet: the statement that uses it does both."""
+class EntityScope(CallersScope):
+    """One entity as far as this caller may touch it. Not looked up yet: the statement that uses it does both."""
 
-    __slots__ = ("project_id",)
+    __slots__ = ("preconditions",)
+
+    entity: ClassVar[Entity]
 
     def __init__(
-        self, project_id: UUID, caller: Caller, least: Role, preconditions: Preconditions | None = None
+        self, caller: Caller, permission: Permission, ids: Sequence[UUID], preconditions: Preconditions | None = None
     ) -> None:
-        super().__init__(caller, least, preconditions=preconditions, project_id=project_id)
-        self.project_id = project_id
+        """`ids`: in the order of the entity's `id_names`."""
+        # Made for each request: written out, it takes half as long.
+        self.caller = caller
+        self.permission = permission
+        self.parameters = {"caller_id": caller.user_id, "bound_project_id": caller.project_id}
+        for name, value in zip(self.entity.id_names, ids, strict=True):
+            self.parameters[name] = value
+        if preconditions is not None:
+            self.parameters.update(preconditions.parameters)
+        self.preconditions = preconditions
+        """Of a write on something that has a tag; None of anything else."""
 
-    async def refusal(self, database: Database) -> AppError:
-        """Why a statement with this condition found nothing."""
-        return await self.refusal_by_role(database, role_in_project, ProjectNotFoundError)
+    @property
+    def shape(self) -> PreconditionShape | None:
+        """What the preconditions add to the condition's text."""
+        return self.preconditions.shape if self.preconditions else None
 
+    async def refusal(self, database: Database, target: UUID | None = None) -> AppError:
+        """Return why a statement with this condition found nothing: there is nothing that the caller may see, or the
+        role is too weak, there or in the project `target` where it was to go, or the preconditions fail.
+        """
+        row = await database.row(prepared(self.entity.standing, self.to_see), self.parameters)
+        if row is None:
+            return self.entity.missing()
+        if not self.permission.suffices(row["role"], is_own=row["is_own"]):
+            return self._too_weak()
+        if target is not None and (refused := await self._refusal_of_target(database, target)):
+            return refused
+        vanished = self.entity.vanished or self.entity.missing
+        if self.preconditions is None:
+            return vanished()
+        return self.preconditions.refusal(row["etag"], is_required=row["require_if_match"]) or vanished()
 
-class MemberScope(CallersScope):
-    """One member of a project as far as this caller may see them."""
+    def _too_weak(self, *errors: FieldError) -> RoleRequiredError:
+        return RoleRequiredError(self.permission.least.value, but_own=self.permission.own is not None, errors=errors)
 
-    __slots__ = ()
-
-    def __init__(self, project: ProjectScope, user_id: UUID) -> None:
-        super().__init__(project.caller, project.least, project_id=project.project_id, user_id=user_id)
-
-    async def refusal(self, database: Database) -> AppError:
-        """Why a statement with this condition found nothing: the project is not to be seen, or has no such member."""
-        found = await database.row(prepared(role_in_project, self.permission), self.parameters)
-        return ProjectNotFoundError() if found is None else MemberNotFoundError()
+    async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
+        found = await database.row(
+            prepared(PROJECT.standing, self.to_see), {**self.parameters, "project_id": project_id}
+        )
+        error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
+        if found is None:
+            return ProjectNotFoundError(errors=[error])
+        if self.permission.suffices(found["role"], is_own=False):
+            return None
+        least = self.permission.least.value
+        error |= {"detail": f"is a project in which you lack the role {least}", "code": "role_required"}
+        return self._too_weak(error)
 
 
 def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
@@ -200,19 +276,47 @@ def tag(
     return tag_of("p", version, total, completed, func.coalesce(role, literal_column("''")))
 
 
-def this_project(permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
-    """Holds for the project's row if the caller is permitted and the preconditions, if there are any, hold as well."""
-    condition = (Project.id == given("project_id", Uuid)) & permission.on(Project.id)
-    return condition if shape is None else condition & fulfilled(shape, _tag_of_row(), Project.require_if_match)
-
-
 def _tag_of_row() -> ColumnElement[str]:
     found = select(tag(Project.version, *beside(Project.id))).where(TaskCount.project_id == Project.id)
     return found.correlate(Project).scalar_subquery()
 
 
-def role_in_project(permission: Permission) -> Rows:
-    """The caller's role in a project that they may see, its tag, and whether changes have to name it."""
-    return select(role_in(Project.id), _tag_of_row().label("etag"), Project.require_if_match).where(
-        this_project(permission)
+PROJECT = Entity(Project, Project.id, _tag_of_row(), ProjectNotFoundError, ("project_id",))
+
+this_project = PROJECT.condition
+
+
+class ProjectScope(EntityScope):
+    """One project as far as this caller may touch it."""
+
+    __slots__ = ()
+
+    entity = PROJECT
+
+    @property
+    def project_id(self) -> UUID:
+        """The project's id."""
+        project_id: UUID = self.parameters["project_id"]
+        return project_id
+
+
+class MemberScope(ProjectScope):
+    """One member of a project as far as this caller may touch them; oneself is one's own."""
+
+    __slots__ = ()
+
+    entity = Entity(
+        Project,
+        Project.id,
+        _tag_of_row(),
+        ProjectNotFoundError,
+        ("project_id", "user_id"),
+        owner_id=given("user_id", Uuid),
+        vanished=MemberNotFoundError,
     )
+
+    @property
+    def user_id(self) -> UUID:
+        """The member's id."""
+        user_id: UUID = self.parameters["user_id"]
+        return user_id

@@ -17,12 +17,11 @@ from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,
     MemberNotFoundError,
-    RoleRequiredError,
     TooManyMembersError,
 )
 from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectUpdate
-from app.projects.scopes import Permission, ProjectScope, ProjectsScope, tag, this_project
+from app.projects.scopes import MemberScope, Permission, ProjectScope, ProjectsScope, tag, this_project
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
@@ -99,17 +98,12 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
     return member, written["is_new"]
 
 
-async def remove_member(database: Database, scope: ProjectScope, user_id: UUID) -> None:
-    """Take a person out of a project: oneself always, others as an owner. The last owner stays."""
+async def remove_member(database: Database, member: MemberScope) -> None:
+    """Take a person out of a project. The last owner stays."""
     async with database.unit() as unit:
-        await _lock(unit, scope)
-        caller = scope.caller
-        owners = await unit.rows(queries.owners(scope.project_id))
-        is_owner = caller.is_superuser or any(owner["user_id"] == caller.user_id for owner in owners)
-        if user_id != caller.user_id and not is_owner:
-            raise RoleRequiredError(Role.OWNER.value)
-        await _refuse_last_owner(unit, scope.project_id, user_id)
-        statement = delete_from(Member).where(Member.project_id == scope.project_id, Member.user_id == user_id)
+        await _lock(unit, member)
+        await _refuse_last_owner(unit, member.project_id, member.user_id)
+        statement = delete_from(Member).where(Member.project_id == member.project_id, Member.user_id == member.user_id)
         if await unit.row(statement.returning(Member.user_id)) is None:
             raise MemberNotFoundError
 
@@ -128,10 +122,10 @@ async def close_account(unit: Unit, user_id: UUID) -> None:
 
 async def _lock(unit: Unit, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission before and under that lock."""
-    await unit.one(queries.permitted, scope)
+    await unit.one(scope.entity.permitted, scope)
     await unit.rows(queries.project_locked(scope.project_id))
     # The project may be gone, or the role lost, since others had the lock.
-    await unit.one(queries.permitted, scope)
+    await unit.one(scope.entity.permitted, scope)
 
 
 async def _refuse_last_owner(unit: Unit, project_id: UUID, user_id: UUID) -> None:

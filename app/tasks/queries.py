@@ -56,11 +56,6 @@ def shown(page: FromClause) -> list[ColumnElement[Any]]:
     return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
-def permitted(permission: Permission) -> Rows:
-    """The task's id, if the caller is permitted."""
-    return select(Task.id).where(this_task(permission))
-
-
 def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One task."""
     return select(*SEEN).where(this_task(permission, shape))

@@ -130,9 +130,6 @@ HIDDEN: dict[str, dict[str, Hidden]] = {
     **{name: {"task_id": _TASK, "project_id": _ELSEWHERE} for name in ("update_task", "patch_task")},
 }  # fmt: skip
 
-# All members may leave, so the guard admits them; that they may not remove others depends on whom they name.
-LATE = {"remove_member": ("viewer", "editor")}
-
 
 def rows() -> dict[str, Row]:
     """The table, by operation."""
@@ -146,5 +143,5 @@ def rows() -> dict[str, Row]:
             answers[ONE_TIME] = "ok" if name in CHOOSING else "403 password_change_required"
         for caller, word in zip((*PEOPLE, *KEYS), words, strict=True):
             answers[caller] = WORDS[word].format(scope=needed)
-        found[name] = Row(needed, answers, HIDDEN.get(name, {}), BODIES.get(name), LATE.get(name, ()))
+        found[name] = Row(needed, answers, HIDDEN.get(name, {}), BODIES.get(name))
     return found

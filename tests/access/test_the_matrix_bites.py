@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -23,10 +22,9 @@ from app.core.database.statements import Rows, given, prepared
 from app.core.errors import AppError
 from app.core.preconditions.headers import PreconditionFailedError, preconditions_of
 from app.main import create_app
-from app.projects.access import ProjectGuard
-from app.projects.errors import RoleRequiredError
+from app.projects.access import EntityGuard
 from app.projects.models import Project, Role
-from app.projects.scopes import CallersScope, Permission, UuidColumn
+from app.projects.scopes import EntityScope, Permission, UuidColumn
 from app.tasks.access import TaskGuard
 from app.tasks.scopes import TaskScope
 from tests.access.table import rows
@@ -49,18 +47,28 @@ def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def roles_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Permission, "on", lambda own, project_id: _on(replace(own, least=Role.VIEWER), project_id))
+    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, least=Role.VIEWER), *ids))
+
+
+def everything_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Permission, "on", lambda asked, *ids: _on(replace(asked, least=asked.own or asked.least, own=None), *ids)
+    )
+
+
+def nothing_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, own=None), *ids))
 
 
 def ids_in_bodies_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def on(own: Permission, project_id: UuidColumn) -> ColumnElement[bool]:
-        return true() if isinstance(project_id, BindParameter) else _on(own, project_id)
+    def on(asked: Permission, project_id: UuidColumn, *others: UuidColumn) -> ColumnElement[bool]:
+        return true() if isinstance(project_id, BindParameter) else _on(asked, project_id, *others)
 
     monkeypatch.setattr(Permission, "on", on)
 
 
 def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Permission, "on", lambda own, project_id: _on(replace(own, is_bound=False), project_id))
+    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, is_bound=False), *ids))
 
 
 def scopes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,35 +93,26 @@ def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async def admit(_: CallerGuard, request: Request) -> None:
         await caller_of(request)
 
-    monkeypatch.setattr(ProjectGuard, "admit", admit)
-    monkeypatch.setattr(TaskGuard, "admit", admit)
+    monkeypatch.setattr(EntityGuard, "admit", admit)
 
 
 def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refusal_by_role(
-        self: CallersScope, database: Database, role: Callable[[Permission], Rows], missing: type[AppError], *_: object
-    ) -> AppError:
-        row = await database.row(prepared(role, replace(self.permission, least=Role.VIEWER)), self.parameters)
-        return missing() if row is None else RoleRequiredError(self.least.value)
-
     monkeypatch.setattr(
-        Permission, "on", lambda own, project_id: true() if own.least is Role.VIEWER else _on(own, project_id)
+        Permission, "on", lambda asked, *ids: true() if asked.least is Role.VIEWER else _on(asked, *ids)
     )
-    monkeypatch.setattr(CallersScope, "refusal_by_role", refusal_by_role)
 
 
 def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal_by_role = CallersScope.refusal_by_role
+    refusal = EntityScope.refusal
 
-    async def judged(
-        self: CallersScope, database: Database, role: Callable[[Permission], Rows], *others: Any
-    ) -> AppError:
-        row = await database.row(prepared(role, replace(self.permission, is_superuser=True)), self.parameters)
+    async def judged(self: EntityScope, database: Database, *target: UUID) -> AppError:
+        everywhere = replace(self.permission, is_superuser=True)
+        row = await database.row(prepared(self.entity.standing, everywhere), self.parameters)
         if row and self.preconditions and (unmet := self.preconditions.refusal(row["etag"], is_required=False)):
             return unmet
-        return await refusal_by_role(self, database, role, *others)
+        return await refusal(self, database, *target)
 
-    monkeypatch.setattr(CallersScope, "refusal_by_role", judged)
+    monkeypatch.setattr(EntityScope, "refusal", judged)
 
 
 def preconditions_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +172,7 @@ HOLES: list[tuple[Plant, str, str]] = [
     (everything_is_permitted, "delete_task", "stranger with nothing wrong: ok"),
     (roles_do_not_matter, "update_task", "viewer with nothing wrong: ok instead of 403 role_required editor"),
     (roles_do_not_matter, "set_member", "editor with nothing wrong: ok instead of 403 role_required owner"),
+    (everything_is_ones_own, "remove_member", "viewer with nothing wrong: ok instead of 403 role_required owner"),
     (ids_in_bodies_are_trusted, "update_task", "editor with nothing wrong can tell by project_id: ok / 404"),
     (ids_in_bodies_are_trusted, "patch_task", "editor with nothing wrong can tell by project_id: ok / 404"),
     (keys_reach_every_project, "list_tasks", "key_elsewhere with nothing wrong: ok instead of 404 project_not_found"),

@@ -147,8 +147,6 @@ class Row:
     """By input: every one that carries an id."""
 
     body: Callable[[World], dict[str, Any]] | None = None
-    late: tuple[str, ...] = ()
-    """Callers whom the guard admits, and whom what is in the request decides about."""
 
 
 @dataclass(frozen=True)
@@ -245,9 +243,6 @@ async def _refused(api: Api, operation: Operation, row: Row, world: World) -> li
     """Whoever is refused is refused in the same way, whatever else is wrong with the request."""
     found = []
     for caller in (caller for caller, answer in row.answers.items() if answer != "ok"):
-        if caller in row.late:
-            found += await _compared(api, operation, row, world, caller)
-            continue
         for name, options in _requests(operation, row, world):
             found += await _compared(api, operation, row, world, caller, name, options)
     return found
@@ -256,7 +251,7 @@ async def _refused(api: Api, operation: Operation, row: Row, world: World) -> li
 async def _not_understood(api: Api, operation: Operation, row: Row, world: World) -> list[str]:
     """Whoever is admitted is told what is wrong with the request: what is sent as wrong is wrong."""
     found = []
-    for caller in (caller for caller, answer in row.answers.items() if answer == "ok" or caller in row.late):
+    for caller in (caller for caller, answer in row.answers.items() if answer == "ok"):
         for name, options in _requests(operation, row, world)[1:]:
             answer = await ask(api, operation, world, caller, options)
             if answer.status_code not in {400, 412, 415}:

@@ -15,9 +15,9 @@ DOORS = {"models", "access", "scopes", "schemas", "errors"}
 
 SELECTING_ROOMS = {"queries", "access", "scopes"}
 
-MAKERS = {"Caller": "callers", "Permission": "scopes", "KeyScope": "scopes", "KeyScopes": "scopes"}
-"""Who makes a scope, where it is not its own feature's `access`: callers are made where tokens are read; permissions
-and what API keys may be used for hold nobody's ids."""
+MAKERS = {"Caller": "callers", "Permission": "scopes", "KeyScope": "scopes"}
+"""Who makes what lets somebody in, where it is not its own feature's `access`: callers are made where tokens are read;
+permissions and what API keys may be used for hold nobody's ids."""
 
 
 def closed_doors(root: Path) -> list[str]:
@@ -105,7 +105,7 @@ def scopes_made_elsewhere(root: Path) -> list[str]:
     for module in feature_modules(root):
         if module.room == "scopes":
             for node in module.tree.body:
-                if isinstance(node, ast.ClassDef):
+                if isinstance(node, ast.ClassDef) and (node.name.endswith("Scope") or node.name in MAKERS):
                     maker = MAKERS.get(node.name, "access")
                     makers[".".join((*module.parts, node.name))] = (str(module.feature), maker)
     offences = []

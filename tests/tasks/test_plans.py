@@ -18,7 +18,7 @@ from app.core.listing.sorting import order_of, reversed_order
 from app.core.listing.statement import Listing, Shape
 from app.projects.models import Role
 from app.projects.queries import projects
-from app.projects.scopes import permission_of
+from app.projects.scopes import permissions
 from app.tasks import queries
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
@@ -79,7 +79,7 @@ class Crowd(NamedTuple):
         order = order_of(sort, listed.tie)
         after = None if position is None else tuple(value is None for value in position.values)
         shape = Shape(order, tuple(filters), after, is_counted)
-        statement = Statement(listed.query(permission_of(Role.VIEWER, False, False), shape))
+        statement = Statement(listed.query(permissions(Role.VIEWER)[False, False], shape))
         values = {"caller_id": self.caller, "project_id": self.largest, "limit": SIZE + 1, "offset": 0, **filters}
         values |= {f"after_{number}": value for number, value in enumerate(position.values if position else ())}
         return statement.sql, statement.arguments(values)
@@ -238,7 +238,7 @@ async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
     position = await crowd.position_at(sort, 500_000)
     listed = queries.tasks_of_project
     shape = Shape(reversed_order(order), (), (False, False), is_counted=False)
-    statement = Statement(listed.query(permission_of(Role.VIEWER, False, False), shape))
+    statement = Statement(listed.query(permissions(Role.VIEWER)[False, False], shape))
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
     values |= {f"after_{number}": value for number, value in enumerate(position.values)}
     plan = await crowd.plan(statement.sql, statement.arguments(values))
@@ -346,7 +346,7 @@ async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
 
 async def test_the_total_of_a_million_is_not_counted(crowd: Crowd) -> None:
     shape = Shape(queries.tasks_of_project.order)
-    statement = Statement(queries.tasks_of_project.query(permission_of(Role.VIEWER, False, False), shape))
+    statement = Statement(queries.tasks_of_project.query(permissions(Role.VIEWER)[False, False], shape))
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
     plan = await crowd.plan(statement.sql, statement.arguments(values))
     assert rows_read(plan) <= SIZE + 1
