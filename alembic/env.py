@@ -9,8 +9,9 @@ from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.features  # noqa: F401 - imports every feature's models
-from app.core.addresses import address_of, connect
+from app.core.addresses import address_of
 from app.core.config import get_settings
+from app.core.database.connecting import connect
 from app.core.database.migrations import direct_url
 from app.core.database.models import Base
 

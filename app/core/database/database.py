@@ -17,8 +17,9 @@ from fastapi import Depends, Request
 from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 
-from app.core.addresses import address_of, connect
+from app.core.addresses import address_of
 from app.core.config import Settings
+from app.core.database.connecting import connect
 from app.core.database.pgbouncer import asyncpg_arguments, opening_of
 from app.core.database.pool import Connections
 from app.core.database.statements import Statement, prepared

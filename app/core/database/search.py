@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import REAL, ColumnElement, Index, MetaData, Text, func, literal_column, text
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
-from app.core.addresses import address_of, connect
+from app.core.addresses import address_of
+from app.core.database.connecting import connect
 from app.core.database.statements import given
 
 _PENDING_WORDS = {"gin_pending_list_limit": 64}

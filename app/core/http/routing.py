@@ -1,6 +1,6 @@
 """What every operation refuses before its handler runs, and the router of a feature."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
@@ -75,25 +75,41 @@ class Operation(APIRoute):
     ) -> None:
         """`errors`: what its handler refuses with; what guards and the reading of the request refuse with is known."""
         extra = dict(options.pop("openapi_extra", None) or {})
-        self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
             # Without it, the empty answer would claim to be JSON.
             options["response_class"] = Response
         super().__init__(path, endpoint, openapi_extra=extra or None, **options)
+        methods, guards = self.methods or set(), guards_of(self)
+        self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
+        if self.body_field is not None and not self.accepts:
+            self.accepts = (JSON, MERGE_PATCH) if "PATCH" in methods else (JSON,)
+        # The other methods are safe to repeat as they are; there the header says nothing new.
+        is_repeated = bool({"POST", "PATCH"} & methods)
+        # Kept for callers who are known, in the one transaction that does the work.
+        self.takes_key = is_repeated and self.keeps_answers and any(guard.security for guard in guards)
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
-        guard_errors = (error for guard in guards_of(self) for error in guard.errors)
+        guard_errors = (error for guard in guards for error in guard.errors)
         key_errors = idempotency.ERRORS if self.takes_key else ()
         self.errors = (InvalidRequestError, *body_errors, *guard_errors, *key_errors, *errors)
         self.responses |= problems(*self.errors)
+        handle = short_way(self)
         if self.takes_key:
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
+            handle = idempotency.once(handle, self.name, guards)
+        elif is_repeated:
+            handle = idempotency.without_keys(handle)
+        self.answer = self._behind_checks(handle, guards)
 
-    def get_route_handler(self) -> Callable[[Any], Any]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what FastAPI's router would run. Here `TrieRouter` runs `answer`, which is made when all is known."""
+
+        async def handler(request: Request) -> Response:
+            return await self.answer(request)
+
+        return handler
+
+    def _behind_checks(self, handle: Handler, guards: list[Guard]) -> Handler:
         """Return what runs the operation, behind the checks that hold for every operation."""
-        if self.body_field is not None and not self.accepts:
-            self.accepts = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
-        guards = guards_of(self)
-        handle = self._with_keys(short_way(self), guards)
         accepts = frozenset(self.accepts)
         repeatable = dict(_query_parameters(self.dependant))
         body_limit = self.body_limit
@@ -127,18 +143,7 @@ class Operation(APIRoute):
                 raise
             return response
 
-        self.answer = handler
         return handler
-
-    def _with_keys(self, handle: Handler, guards: list[Guard]) -> Handler:
-        """Return a handler that takes idempotency keys, or refuses them."""
-        self.takes_key = False
-        if not {"POST", "PATCH"} & (self.methods or set()):
-            # The other methods are safe to repeat as they are; there the header says nothing new.
-            return handle
-        # Kept for callers who are known, in the one transaction that does the work.
-        self.takes_key = self.keeps_answers and any(guard.security for guard in guards)
-        return idempotency.once(handle, self.name, guards) if self.takes_key else idempotency.without_keys(handle)
 
 
 class ConfidentialOperation(Operation):
