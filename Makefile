@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SOURCES := app devtools tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients check api-diff bench fuzz format lock migration docs clean
+.PHONY: help install run test test-quick clients check api-diff drills bench fuzz format lock migration docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-11s%s\n", n, $$0}'
@@ -34,6 +34,9 @@ run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, rea
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)
 	@$(BIN)/python -m pytest -n auto $(options)
 
+test-quick: $(STAMP) ## Run all tests but the slow ones, which start processes or take seconds by design
+	@$(BIN)/python -m pytest -n auto -m "not slow and not compiled" $(options)
+
 clients: $(STAMP) ## Try what Go and Java are needed for, too: generated clients (docs/api/clients.md), api-diff
 	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" \
 		tests/contract/test_clients.py tests/contract/test_api_diff.py $(options)
@@ -50,6 +53,10 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, t
 
 api-diff: $(STAMP) ## Name the breaking changes of the API since the last release (needs Go)
 	@$(BIN)/python -m tests.support.api_diff
+
+drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, hostile requests to every operation
+	@$(BIN)/python -m tests.contract.fuzz
+	@$(BIN)/python -m benchmarks --hostile
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)

@@ -21,6 +21,9 @@ from tests.support import bouncer, server
 from tests.support.client import Api
 from tests.support.factories import store
 from tests.support.process import Service, running_service
+from tests.support.slow import pytest_runtest_call, pytest_runtest_protocol
+
+__all__ = ["pytest_runtest_call", "pytest_runtest_protocol"]  # pytest finds its hooks here
 
 _running = pytest.StashKey[ExitStack]()
 
@@ -76,6 +79,19 @@ def pytest_collection() -> Generator[None, object, object]:
     gc.freeze()
     gc.enable()
     return collected
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --pgbouncer, leave out what does not talk to a database, and what is slow for another reason than that."""
+    if config.option.pgbouncer:
+        kept = [item for item in items if _meets_pgbouncer(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def _meets_pgbouncer(item: pytest.Item) -> bool:
+    is_about_processes = item.get_closest_marker("slow") is None or "operations" in item.path.parts
+    return "server_url" in getattr(item, "fixturenames", ()) and is_about_processes
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,6 +8,8 @@ from tests.architecture.contracts import CONTRACTS, broken_contracts
 from tests.architecture.planting import Offence, planted
 from tests.architecture.source import ROOT
 
+pytestmark = pytest.mark.slow
+
 LAYERS, DEVTOOLS, FLOORS, ROOMS, AUTH, ROUTERS, HTTP = CONTRACTS
 
 

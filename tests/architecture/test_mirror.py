@@ -1,5 +1,7 @@
 """Tests stand where the code does."""
 
+import pytest
+
 from tests.architecture import rules
 from tests.architecture.source import ROOT
 
@@ -12,5 +14,6 @@ def test_every_table_has_a_factory() -> None:
     assert rules.tables_without_factory(ROOT) == []
 
 
+@pytest.mark.slow
 def test_importing_the_features_imports_every_table() -> None:
     assert rules.tables_outside_the_metadata(ROOT) == []

@@ -57,6 +57,7 @@ def untidy(content: bytes) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_what_programs_wrote_is_marked_as_such() -> None:
     marked = written_by_programs()
     assert {
@@ -75,6 +76,7 @@ def test_what_programs_wrote_is_marked_as_such() -> None:
     assert not by_hand & marked
 
 
+@pytest.mark.slow
 def test_what_people_wrote_is_tidy() -> None:
     files = set(git("ls-files", "-z")) - written_by_programs()
     assert len(files) > 300
@@ -157,6 +159,7 @@ def test_the_changelog_has_its_releases_in_order_and_what_is_to_come_first() -> 
     assert all(number <= tuple(map(int, ours.groups())) for number in numbers)
 
 
+@pytest.mark.slow
 def test_no_wheel_is_built_that_could_not_migrate(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools

@@ -17,6 +17,7 @@ OPERATIONS = ("refresh_tokens", "read_project")
 
 
 # 6 seconds, but many times that where other tests want the processors too.
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_quick_run_tries_every_kind_on_an_operation(server_url: str, worker_id: str, tmp_path: Path) -> None:
     done = subprocess.run(

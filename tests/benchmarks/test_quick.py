@@ -27,6 +27,7 @@ from tests.support.server import with_database
 OPERATIONS = {operation.name: operation for operation in operations(QUICK)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (Debian: apt-get install wrk)")
 def test_a_quick_run_measures_and_stores_what_it_found(server_url: str, worker_id: str, tmp_path: Path) -> None:
     # The ceiling too, where `make bench` has installed it: tests install nothing.
@@ -59,6 +60,7 @@ def test_a_quick_run_measures_and_stores_what_it_found(server_url: str, worker_i
     assert re.search(r"^\| create a task with an `Idempotency-Key` .* × `create` \|$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_commit_that_is_not_there_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="no commit"):
         earlier("no-such-commit")
@@ -127,6 +129,7 @@ async def _dropped(server_url: str, name: str) -> bool:
     return bool(was_there)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (Debian: apt-get install wrk)")
 # Asked to stop, it waits for the end of the measurement.
 @pytest.mark.parametrize(("killed_by", "seconds"), [(signal.SIGTERM, "3"), (signal.SIGKILL, "30")])

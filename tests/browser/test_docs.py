@@ -13,6 +13,8 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 FLAGS = (
     # Chromium refuses its sandbox to root, as whom a build container runs.
     "--no-sandbox",

@@ -146,6 +146,7 @@ def test_additions_break_nothing(checkout: Path) -> None:
     assert compare(checkout) == (True, "nothing that clients of v0.1.0 rely on has changed")
 
 
+@pytest.mark.slow
 def test_without_a_release_it_says_so(checkout: Path) -> None:
     git(checkout, "tag", "--delete", "v0.1.0")
     holds, told = compare(checkout)

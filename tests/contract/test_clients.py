@@ -15,6 +15,8 @@ from tests.contract.languages import needed
 from tests.support import tools
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 TOURS = Path(__file__).with_name("clients")
 PAGE = (ROOT / "docs" / "api" / "clients.md").read_text()
 ROWS = dict(re.findall(r"^\| (.+?) \| (?:[\d.]+) \| `(.+)` \|$", PAGE, re.MULTILINE))

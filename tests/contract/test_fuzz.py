@@ -9,6 +9,8 @@ import pytest
 from app.core.database.migrations import ROOT
 from tests.contract.fuzz import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_names_its_seed_and_how_to_repeat_it() -> None:
     chosen = ["--as=stranger", "--operations=read_liveness", "--examples=1"]

@@ -9,6 +9,8 @@ import pytest
 from tests.contract.fuzz import CONFIGURATION, ENVIRONMENT, STRANGER, configured, member, run, token_of
 from tests.support.process import Service, running_service
 
+pytestmark = pytest.mark.slow
+
 FOR_ADMINISTRATORS = {"PATCH /api/v1/users/{user_id}", "POST /api/v1/users/"}
 FOR_OWNERS = {"PUT /api/v1/projects/{project_id}/members/{user_id}"}
 FOR_EDITORS = {

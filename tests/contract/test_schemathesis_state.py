@@ -13,6 +13,8 @@ from tests.contract.fuzz import CONFIGURATION, PASSWORD, token_of, unsigned
 from tests.support import server
 from tests.support.process import Service, running_service
 
+pytestmark = pytest.mark.slow
+
 # Hypothesis repeats walks and expects the same to happen, so each starts from a database without projects. The command
 # line's own stateful phase cannot do that: it notices the difference and ends early without a word.
 WALKS = settings(

@@ -10,6 +10,8 @@ import pytest
 
 from devtools.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.slow
+
 
 def test_nobody_else_can_read_its_files_and_its_log_names_nobody(tmp_path: Path) -> None:
     directory = tmp_path / "data"

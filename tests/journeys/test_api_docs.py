@@ -22,6 +22,8 @@ from app.core.database.migrations import ROOT
 from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, steps
 from tests.support.process import Service, running_service
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 SIGNING_IN = steps((ROOT / "README.md").read_text())[0][0]
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

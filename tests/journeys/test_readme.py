@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from app.core.database.migrations import ROOT
@@ -15,6 +16,7 @@ README = (ROOT / "README.md").read_text()
 STARTED = {"console"}
 
 
+@pytest.mark.slow
 def test_the_tour_answers_what_the_readme_shows(service: Service, tmp_path: Path) -> None:
     assert_answers_as_shown(README, service, tmp_path)
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 def test_sign_in_create_a_project_add_tasks_and_list_them_by_priority_page_by_page(

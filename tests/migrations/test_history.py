@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from alembic.script import ScriptDirectory
 
 from app.core.database.migrations import alembic_config, head_revision, upgrade
@@ -15,6 +16,8 @@ from tests.migrations.history import (
     revisions_that_do_not_return,
     schema_of,
 )
+
+pytestmark = pytest.mark.slow
 
 PLANTED = """
 from alembic import op

@@ -19,6 +19,8 @@ from tests.migrations.history import downgrade, empty_database, fetch, migration
 from tests.support import server
 from tests.support.process import CHEAP, clean_environment
 
+pytestmark = pytest.mark.slow
+
 RUNNERS = 3
 
 NEXT = f"{int(head_revision()) + 1:04}"

@@ -13,6 +13,8 @@ from tests.migrations.history import downgrade, empty_database, fresh_name, hist
 from tests.support import server
 from tests.support.client import Api, assert_problem
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy_url(server_url: str) -> Iterator[str]:

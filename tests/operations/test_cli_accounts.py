@@ -18,6 +18,8 @@ from tests.operations.support import Dev
 from tests.support import server
 from tests.support.process import CHEAP, Service, clean_environment, running_service
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "staple staple staple"
 

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock, for one test
 
 from app.core.config import Settings
@@ -29,6 +30,7 @@ def names_locked_in(file: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*])?==", (ROOT / "requirements" / file).read_text(), re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_the_health_check_passes_while_the_service_is_ready_and_fails_when_it_is_not(server_url: str) -> None:
     (check,) = instructions("HEALTHCHECK")
     # Python of this environment; all else is the command that the container runs.

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.operations.support import Dev, children_of, runs
 from tests.support.process import clean_environment
+
+pytestmark = pytest.mark.slow
 
 WRITERS = 4
 

@@ -26,6 +26,8 @@ from tests.support import server
 from tests.support.bouncer import running_bouncer
 from tests.support.client import Api
 
+pytestmark = pytest.mark.slow
+
 logger = logging.getLogger(__name__)
 
 OPTIONS = {"fsync": "off", "shared_buffers": "32MB"}

@@ -16,6 +16,8 @@ import pytest
 from tests.support.process import Service, running_service
 from tests.support.proxies import free_port, running_proxies
 
+pytestmark = pytest.mark.slow
+
 SMUGGLED = b"GET /problems/smuggled HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

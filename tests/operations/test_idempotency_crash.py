@@ -13,6 +13,8 @@ from tests.support.keys import REPLAYED, assert_replay, keyed
 from tests.support.process import Service, running_service
 from tests.support.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """What is said on the wire: the question, and the answer when it is done."""

@@ -26,6 +26,8 @@ from tests.support.bouncer import running_bouncer
 from tests.support.client import Api, assert_problem
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 SOON = 10
 """Seconds after which recovery counts as failed."""
 

@@ -16,6 +16,8 @@ from tests.support import server
 from tests.support.bouncer import running_bouncer
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 50
 JOURNEYS = 3 * AT_ONCE
 PEOPLE = {name: {"username": name, "password": "correct horse battery"} for name in ("ana", "ben")}

@@ -14,6 +14,8 @@ from tests.operations.support import run_command
 from tests.support.client import assert_problem
 from tests.support.process import Service, running_service
 
+pytestmark = pytest.mark.slow
+
 QUOTA, DAY = 300, 86_400
 ENVIRONMENT = {"TALLER_RATE_LIMIT": f"{QUOTA}/{DAY}", "TALLER_RATE_LIMIT_LOGIN": f"8/{DAY}"}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from sqlalchemy import text
 
 from app.auth.models import User
@@ -21,6 +22,8 @@ from tests.support.client import Api
 from tests.support.factories import store
 from tests.support.process import running_service
 from tests.tasks.factories import TaskFactory
+
+pytestmark = pytest.mark.slow
 
 PASSWORD = "correct horse battery"
 

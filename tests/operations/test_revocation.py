@@ -36,6 +36,8 @@ from tests.support.factories import store
 from tests.support.process import Service, running_service
 from tests.support.queries import query_budget
 
+pytestmark = pytest.mark.slow
+
 DELAY = 1.0
 """Seconds; TALLER_REVOCATION_DELAY of the two services."""
 

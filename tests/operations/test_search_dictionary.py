@@ -13,6 +13,8 @@ from tests.support import server
 from tests.support.process import running_service
 from tests.tasks.test_search import WRITTEN
 
+pytestmark = pytest.mark.slow
+
 
 def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None:
     with running_service(server_url) as service, service.client() as client:

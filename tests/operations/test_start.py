@@ -10,6 +10,8 @@ from app.core.config import DEVELOPMENT_SECRET
 from tests.operations.support import run_command
 from tests.support.process import running_service
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "q7zx-password"
 NOBODY_THERE = f"postgresql://taller:{PASSWORD}@127.0.0.1:1/taller"
 

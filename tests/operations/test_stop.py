@@ -12,6 +12,8 @@ import pytest
 from tests.operations.support import Dev, run_command
 from tests.support.process import running_service
 
+pytestmark = pytest.mark.slow
+
 
 def refuses_connections(port: int) -> bool:
     with socket.socket() as connection:

@@ -10,6 +10,8 @@ from httpx2 import Client, Response
 from tests.support.client import assert_problem
 from tests.support.process import Service
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 20
 
 

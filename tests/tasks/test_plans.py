@@ -35,7 +35,7 @@ OTHERS = 20
 
 SIZE = 50
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 FILL = """
     INSERT INTO tasks (id, project_id, title, description, priority, completed, due_date, created_at, updated_at)

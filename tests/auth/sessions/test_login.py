@@ -146,6 +146,7 @@ async def test_wrong_password_unknown_user_and_no_password_take_the_same_time(
     assert max(medians.values()) < 2.5 * min(medians.values()), medians
 
 
+@pytest.mark.slow
 async def test_logins_do_not_stall_other_requests(settings: Settings, database: Database) -> None:
     # Each hash takes long enough that hashing on the event loop could not be missed.
     slow = settings.model_copy(update={"argon2_time_cost": 8, "argon2_memory_cost": 65536, "password_timeout": 60})

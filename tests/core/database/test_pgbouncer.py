@@ -68,6 +68,7 @@ async def backend(database: Database) -> int:
     return int(row["pid"])
 
 
+@pytest.mark.slow
 async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounced: Database, bouncer_url: str) -> None:
     row = await bounced.row(SHOW)
     assert row == {

@@ -85,6 +85,7 @@ def test_what_is_asked_for_often_stays_whatever_else_is_asked_for() -> None:
     assert asked_for(1, *range(10)) != common, "what is no longer asked for goes in the end"
 
 
+@pytest.mark.slow
 async def test_six_hundred_lists_leave_nothing_behind_and_push_nothing_out(
     api: Api, user: User, database: Database
 ) -> None:
