@@ -11,9 +11,14 @@ from pathlib import Path
 from textwrap import wrap
 
 import app
+from app.auth.access import Admin, CallerGuard
 from app.core.config import Settings
 from app.core.errors import AppError
+from app.core.guards import Guard, guards_of
+from app.features import ROUTERS
 from app.main import create_app
+from app.projects.access import EntityGuard
+from app.projects.models import Role
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -83,6 +88,10 @@ _SECTIONS = (
 """What each section holds: a heading, what to say first, and its pages."""
 
 
+_ACCESS_BEGIN = "<!-- Written by `make docs` from the guards of the routes: change those, not this table. -->\n"
+_ACCESS_END = "<!-- Up to here. -->\n"
+
+
 def openapi_page() -> str:
     """Return `docs/api/openapi.json`: the document of a service with every setting at its default."""
     # A prefix of no variable: those of this process change nothing.
@@ -115,6 +124,33 @@ def index_page() -> str:
     return "\n".join(lines)
 
 
+def security_page() -> str:
+    """Return `docs/security.md` with the table of who may do what, as the guards of the routes say."""
+    before, begin, rest = (DOCS / "security.md").read_text().partition(_ACCESS_BEGIN)
+    _, end, after = rest.partition(_ACCESS_END)
+    head = "| operation | anonymous | stranger | viewer | editor | owner | admin | key scope |"
+    lines = [head, re.sub(r"[^|]+", "---", head)]
+    for router in ROUTERS:
+        for route in router.routes:
+            (guard,) = guards_of(route)
+            lines.append(f"| `{route.name}` | {' | '.join(_access(guard))} |")
+    return "\n".join([before + begin, *lines, end + after])
+
+
+def _access(guard: Guard) -> list[str]:
+    """What a guard means for each kind of caller, and the scope that an API key needs."""
+    if not isinstance(guard, CallerGuard):
+        return ["yes"] * 6 + ["none needed"]
+    scope = "session only" if guard.scope is None else f"`{guard.scope}`"
+    if isinstance(guard, Admin):
+        return ["401", "403", "403", "403", "403", "yes", scope]
+    if not isinstance(guard, EntityGuard):
+        return ["401", *["yes"] * 5, scope]
+    own = () if guard.own is None else guard.own.and_above
+    roles = ["yes" if role.value in guard.least.and_above else "own" if role.value in own else "403" for role in Role]
+    return ["401", "404", *roles, "yes", scope]
+
+
 def _entries(pages: list[Path]) -> Iterator[str]:
     for page in pages:
         text = page.read_text()
@@ -136,6 +172,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/README.md": index_page,
     "docs/api/errors.md": errors_page,
     "docs/api/openapi.json": openapi_page,
+    "docs/security.md": security_page,
 }
 """What is written, by its place."""
 

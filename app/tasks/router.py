@@ -10,6 +10,7 @@ from app.core.http.problems import problem_of
 from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
+from app.projects.errors import ProjectNotFoundError
 from app.tasks import queries, service
 from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
 from app.tasks.batch import service as batch
@@ -103,7 +104,7 @@ async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]
     return await database.one(queries.task, task)
 
 
-@router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead)
+@router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
 async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
     """Set the members that the body names; **what the body leaves out stays as it is**, and null clears what may be
     null.
@@ -111,7 +112,7 @@ async def update_task(task: EditableTask, changes: TaskUpdate, database: Databas
     return await service.update(database, task, changes)
 
 
-@router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead)
+@router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
 async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
     """Apply a JSON merge patch (RFC 7396): members that it names are set, null clears, all others stay as they are."""
     return await service.update(database, task, changes)

@@ -1,147 +1,108 @@
-"""Who may do what, operation by operation: the rules of access as one table.
+"""What every operation answers to every kind of caller, as its guard says, and what the features say of it.
 
-A row says what the five people who are signed in get, and the owner's three keys. Whoever is nobody gets 401, except
-from operations that are public. `-` in the column of scopes: for sessions only. Whoever signed in by a one-time
-password gets nothing but what is public and `CHOOSING`.
+Access is written once, in the guard that a route takes. The matrix holds what is answered over HTTP to it, and the
+table in docs/security.md, which `make docs` writes, shows what it says to whoever reviews a change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.ids import uuid7
-from tests.access.world import CALLERS, KEYS, NOBODY, ONE_TIME, PASSWORD, PEOPLE, Hidden, Row, World, of_person
+from app.auth.access import Admin, CallerGuard
+from app.auth.errors import KeyBoundToProjectError
+from app.auth.scopes import UNBOUND
+from app.core.guards import Guard, guards_of
+from app.features import ROUTERS
+from app.projects.access import EntityGuard
+from app.projects.models import Role
+from tests.access.world import CALLERS, KEYS, NOBODY, ONE_TIME, Hidden, World, asked
 
-TABLE = """
-# operation             scope           stranger  viewer    editor    owner     admin     without with elsewhere
-read_liveness           public          ok        ok        ok        ok        ok        ok          ok       ok
-read_readiness          public          ok        ok        ok        ok        ok        ok          ok       ok
-read_problem_kind       public          ok        ok        ok        ok        ok        ok          ok       ok
-register                public          ok        ok        ok        ok        ok        ok          ok       ok
-login                   public          ok        ok        ok        ok        ok        ok          ok       ok
-refresh_tokens          public          ok        ok        ok        ok        ok        ok          ok       ok
-logout                  -               ok        ok        ok        ok        ok        session     session  session
-read_me                 account:read    ok        ok        ok        ok        ok        scope       ok       scope
-update_me               account:write   ok        ok        ok        ok        ok        scope       ok       scope
-delete_me               -               ok        ok        ok        ok        ok        session     session  session
-list_sessions           account:read    ok        ok        ok        ok        ok        scope       ok       scope
-delete_session          -               ok        ok        ok        ok        ok        session     session  session
-delete_other_sessions   -               ok        ok        ok        ok        ok        session     session  session
-list_api_keys           account:read    ok        ok        ok        ok        ok        scope       ok       scope
-create_api_key          -               ok        ok        ok        ok        ok        session     session  session
-read_api_key            account:read    ok        ok        ok        ok        ok        scope       ok       scope
-delete_api_key          -               ok        ok        ok        ok        ok        session     session  session
-list_users              -               is_admin  is_admin  is_admin  is_admin  ok        session     session  session
-create_user             -               is_admin  is_admin  is_admin  is_admin  ok        session     session  session
-read_user               -               is_admin  is_admin  is_admin  is_admin  ok        session     session  session
-update_user             -               is_admin  is_admin  is_admin  is_admin  ok        session     session  session
-read_person             members:read    ok        ok        ok        ok        ok        scope       ok       bound
-list_projects           projects:read   ok        ok        ok        ok        ok        scope       ok       ok
-create_project          projects:write  ok        ok        ok        ok        ok        scope       ok       bound
-read_project            projects:read   project   ok        ok        ok        ok        scope       ok       project
-update_project          projects:write  project   as_editor ok        ok        ok        scope       ok       project
-patch_project           projects:write  project   as_editor ok        ok        ok        scope       ok       project
-delete_project          projects:write  project   as_owner  as_owner  ok        ok        scope       ok       project
-list_members            members:read    project   ok        ok        ok        ok        scope       ok       project
-read_member             members:read    project   ok        ok        ok        ok        scope       ok       project
-set_member              members:write   project   as_owner  as_owner  ok        ok        scope       ok       project
-remove_member           members:write   project   as_owner  as_owner  ok        ok        scope       ok       project
-list_tasks              tasks:read      project   ok        ok        ok        ok        scope       ok       project
-create_task             tasks:write     project   as_editor ok        ok        ok        scope       ok       project
-read_summary            tasks:read      project   ok        ok        ok        ok        scope       ok       project
-batch_tasks             tasks:write     project   as_editor ok        ok        ok        scope       ok       project
-list_visible_tasks      tasks:read      ok        ok        ok        ok        ok        scope       ok       ok
-read_task               tasks:read      task      ok        ok        ok        ok        scope       ok       task
-update_task             tasks:write     task      as_editor ok        ok        ok        scope       ok       task
-patch_task              tasks:write     task      as_editor ok        ok        ok        scope       ok       task
-delete_task             tasks:write     task      as_editor ok        ok        ok        scope       ok       task
-"""
 
-CHOOSING = frozenset({"read_me", "update_me", "logout"})
-"""What serves to choose a password."""
+@dataclass(frozen=True)
+class Row:
+    """What an operation answers each caller."""
 
-WORDS = {
-    "ok": "ok",
-    "session": "403 session_required",
-    "scope": "403 insufficient_scope {scope}",
-    "is_admin": "403 admin_required",
-    "bound": "403 key_bound_to_project",
-    "as_editor": "403 role_required editor",
-    "as_owner": "403 role_required owner",
-    "project": "404 project_not_found",
-    "task": "404 task_not_found",
-}
+    file: str
+    """Where its feature says what only a test can know."""
 
-BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
-    "register": lambda _: {"username": f"new-{uuid7().hex[-20:]}", "password": PASSWORD},
-    "login": lambda world: {"username": world.people["owner"].username, "password": PASSWORD},
-    "refresh_tokens": lambda world: {"refresh_token": world.refresh_token},
-    "update_me": lambda _: {"password": "staple staple staple", "current_password": PASSWORD},
-    "delete_me": lambda _: {"password": PASSWORD},
-    "create_api_key": lambda _: {"name": "another", "scopes": ["tasks:read"]},
-    "create_user": lambda _: {"username": f"new-{uuid7().hex[-20:]}"},
-    "update_user": lambda _: {"is_active": False},
-    "create_project": lambda _: {"name": "Workshop"},
-    "update_project": lambda _: {"name": "Workshop"},
-    "patch_project": lambda _: {"name": "Workshop"},
-    "set_member": lambda _: {"role": "editor"},
-    "create_task": lambda _: {"title": "Sweep"},
-    "batch_tasks": lambda world: {"operations": [{"op": "update", "id": str(world.task.id), "changes": {}}]},
-    "update_task": lambda _: {"title": "Sweep"},
-    "patch_task": lambda _: {"title": "Sweep"},
-}
+    scope: str | None
+    answers: Mapping[str, str]
+    """By caller: `ok`, or the status, the code and what the refusal names."""
 
-_OUTSIDERS = ("stranger", "key_elsewhere")
-_PROJECT = Hidden(_OUTSIDERS, lambda world: world.project.id, WORDS["project"])
-_TASK = Hidden(_OUTSIDERS, lambda world: world.task.id, WORDS["task"])
-_ELSEWHERE = Hidden(("editor",), lambda world: world.elsewhere.id, WORDS["project"])
-_NO_MEMBER = Hidden(("owner", "admin", "key_with"), of_person("stranger"), "404 member_not_found")
-_NO_USER = Hidden(("owner", "admin", "key_with"), of_person("deactivated"), "404 user_not_found")
-_ADMINISTERED = Hidden(("stranger", "owner"), of_person("admin"), WORDS["is_admin"])
+    own: Mapping[str, str] = field(default_factory=dict)
+    """The same about what is the caller's own, for members to whom that makes a difference."""
 
-HIDDEN: dict[str, dict[str, Hidden]] = {
-    "delete_session": {
-        "session_id": Hidden(("owner", "admin"), lambda world: world.sessions["editor"].id, "404 session_not_found")
-    },
-    "create_api_key": {
-        "project_id": Hidden(("stranger",), lambda world: world.project.id, "400 invalid_request"),
-    },
-    **{
-        name: {"key_id": Hidden(("owner", "admin"), lambda world: world.keys["editor"].id, "404 api_key_not_found")}
-        for name in ("read_api_key", "delete_api_key")
-    },
-    "read_user": {"user_id": _ADMINISTERED},
-    "update_user": {"user_id": _ADMINISTERED},
-    "read_person": {
-        "username": Hidden(
-            ("stranger", "owner", "admin"), lambda world: world.people["deactivated"].username, "404 user_not_found"
-        )
-    },
-    **{
-        name: {"project_id": _PROJECT}
-        for name in (
-            "read_project", "update_project", "patch_project", "delete_project",
-            "list_members", "list_tasks", "read_summary", "create_task", "batch_tasks",
-        )
-    },
-    "read_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},
-    "set_member": {"project_id": _PROJECT, "user_id": _NO_USER},
-    "remove_member": {"project_id": _PROJECT, "user_id": _NO_MEMBER},
-    **{name: {"task_id": _TASK} for name in ("read_task", "delete_task")},
-    **{name: {"task_id": _TASK, "project_id": _ELSEWHERE} for name in ("update_task", "patch_task")},
-}  # fmt: skip
+    hidden: Mapping[str, Hidden] = field(default_factory=dict)
+    """By input: every one that carries an id."""
+
+    body: Callable[[World], dict[str, Any]] | None = None
 
 
 def rows() -> dict[str, Row]:
     """The table, by operation."""
-    found = {}
-    for line in TABLE.strip().splitlines()[1:]:
-        name, scope, *words = line.split()
-        needed = scope if ":" in scope else None
-        answers = dict.fromkeys(CALLERS, "ok")
-        if scope != "public":
-            answers |= dict.fromkeys(NOBODY, "401 invalid_token") | {"anonymous": "401 not_authenticated"}
-            answers[ONE_TIME] = "ok" if name in CHOOSING else "403 password_change_required"
-        for caller, word in zip((*PEOPLE, *KEYS), words, strict=True):
-            answers[caller] = WORDS[word].format(scope=needed)
-        found[name] = Row(needed, answers, HIDDEN.get(name, {}), BODIES.get(name))
+    features, found = asked(), {}
+    for router in ROUTERS:
+        for route in router.routes:
+            if route.include_in_schema:
+                (guard,) = guards_of(route)
+                feature = route.endpoint.__module__.split(".")[1]
+                known = features.get(feature)
+                found[route.name] = Row(
+                    file=f"tests/{feature}/access.py",
+                    scope=guard.scope if isinstance(guard, CallerGuard) else None,
+                    answers=dict.fromkeys(CALLERS, "ok") | dict(_answers(guard)),
+                    own=dict(_answers_to_own(guard)),
+                    hidden=dict(_hidden(guard)) | dict(known.hidden.get(route.name, {}) if known else {}),
+                    body=known.bodies.get(route.name) if known else None,
+                )
     return found
+
+
+def _answers(guard: Guard) -> Iterator[tuple[str, str]]:
+    """How the guard refuses; whom it does not name it admits."""
+    if isinstance(guard, CallerGuard):
+        yield from dict.fromkeys(NOBODY, "401 invalid_token").items()
+        yield "anonymous", "401 not_authenticated"
+        if not guard.for_choosing:
+            yield ONE_TIME, "403 password_change_required"
+        yield from _answers_to_people(guard)
+        yield from _answers_to_keys(guard)
+
+
+def _answers_to_people(guard: CallerGuard) -> Iterator[tuple[str, str]]:
+    if isinstance(guard, Admin):
+        yield from dict.fromkeys(("stranger", "viewer", "editor", "owner"), "403 admin_required").items()
+    if isinstance(guard, EntityGuard):
+        yield "stranger", f"404 {guard.entity.missing.code}"
+        for role in Role:
+            if role.value not in guard.least.and_above:
+                yield role.value, f"403 role_required {guard.least.value}"
+
+
+def _answers_to_keys(guard: CallerGuard) -> Iterator[tuple[str, str]]:
+    if guard.scope is None:
+        yield from dict.fromkeys(KEYS, "403 session_required").items()
+        return
+    yield "key_without", f"403 insufficient_scope {guard.scope}"
+    if guard.scope in UNBOUND:
+        yield "key_elsewhere", f"403 insufficient_scope {guard.scope}"
+    elif KeyBoundToProjectError in guard.errors:
+        yield "key_elsewhere", "403 key_bound_to_project"
+    elif isinstance(guard, EntityGuard):
+        yield "key_elsewhere", f"404 {guard.entity.missing.code}"
+
+
+def _answers_to_own(guard: Guard) -> Iterator[tuple[str, str]]:
+    if isinstance(guard, EntityGuard) and guard.own is not None:
+        for role in Role:
+            if role.value not in guard.least.and_above:
+                is_enough = role.value in guard.own.and_above
+                yield role.value, "ok" if is_enough else f"403 role_required {guard.least.value}"
+
+
+def _hidden(guard: Guard) -> Iterator[tuple[str, Hidden]]:
+    """The id that a guard admits to, from those who may not see what has it."""
+    if isinstance(guard, EntityGuard):
+        name = guard.entity.id_names[0]
+        outsiders = ("stranger", "key_elsewhere")
+        yield name, Hidden(outsiders, lambda world: world.ids("owner")[name], f"404 {guard.entity.missing.code}")

@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from app.core.database.database import Database
 from app.features import ROUTERS
 from app.main import create_app
-from tests.access.table import rows
-from tests.access.world import Operation, Row, World, ask, new_world, operations_of, said
+from tests.access.matrix import Operation, ask, operations_of, said
+from tests.access.table import Row, rows
+from tests.access.world import World, new_world
 from tests.support.client import Api, assert_problem
 
 ROWS = rows()

@@ -6,11 +6,12 @@ from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import BindParameter, ColumnElement, Uuid, select, true, update
+from sqlalchemy import BindParameter, ColumnElement, Uuid, insert, select, true, update
 
 import app.auth.api_keys.queries
 import app.auth.queries
 import app.auth.sessions.service
+import app.tasks.queries
 from app.auth.access import Admin, CallerGuard, SignedIn, caller_of
 from app.auth.errors import InsufficientScopeError
 from app.auth.models import ApiKey, Session, User
@@ -20,15 +21,18 @@ from app.core.config import Settings
 from app.core.database.database import Database, Unit
 from app.core.database.statements import Rows, given, prepared
 from app.core.errors import AppError
+from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionFailedError, preconditions_of
 from app.main import create_app
 from app.projects.access import EntityGuard
+from app.projects.errors import RoleRequiredError
 from app.projects.models import Project, Role
 from app.projects.scopes import EntityScope, Permission, UuidColumn
 from app.tasks.access import TaskGuard
+from app.tasks.models import Task
 from app.tasks.scopes import TaskScope
+from tests.access.matrix import offences, operations_of
 from tests.access.table import rows
-from tests.access.world import offences, operations_of
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -167,11 +171,30 @@ def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.main.PORTS", Ports(closing_steps=(), project_visible=visible))
 
 
+def lists_forget_their_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.tasks.queries, "_is_in", lambda *_: Task.id.is_not(None))
+
+
+def a_refusal_is_not_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RoleRequiredError, "code", "never_heard_of")
+
+
+def refusals_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = EntityScope.refusal
+
+    async def noted(self: EntityScope, database: Database, *target: UUID) -> AppError:
+        await database.rows(insert(Project).values(id=uuid7(), name="Refused"))
+        return await refusal(self, database, *target)
+
+    monkeypatch.setattr(EntityScope, "refusal", noted)
+
+
 HOLES: list[tuple[Plant, str, str]] = [
     (everything_is_permitted, "read_project", "stranger with nothing wrong: ok instead of 404 project_not_found"),
     (everything_is_permitted, "delete_task", "stranger with nothing wrong: ok"),
     (roles_do_not_matter, "update_task", "viewer with nothing wrong: ok instead of 403 role_required editor"),
     (roles_do_not_matter, "set_member", "editor with nothing wrong: ok instead of 403 role_required owner"),
+    (nothing_is_ones_own, "remove_member", "editor about their own: 403 role_required owner instead of ok"),
     (everything_is_ones_own, "remove_member", "viewer with nothing wrong: ok instead of 403 role_required owner"),
     (ids_in_bodies_are_trusted, "update_task", "editor with nothing wrong can tell by project_id: ok / 404"),
     (ids_in_bodies_are_trusted, "patch_task", "editor with nothing wrong can tell by project_id: ok / 404"),
@@ -187,6 +210,10 @@ HOLES: list[tuple[Plant, str, str]] = [
     (preconditions_are_judged_first, "delete_project", "stranger with a precondition that does not hold: 412"),
     (preconditions_are_read_first, "patch_task", "stranger with a precondition that does not hold: 412"),
     (strangers_learn_what_exists, "delete_project", "stranger with nothing wrong can tell by project_id"),
+    (lists_forget_their_project, "list_tasks", "viewer is shown what is not in this list, or not theirs to see"),
+    (lists_forget_their_project, "list_visible_tasks", "editor is shown what is not in this list"),
+    (a_refusal_is_not_declared, "update_task", "answers 403 never_heard_of, and does not declare it"),
+    (refusals_leave_something, "read_task", "something was changed by a request that was refused"),
     (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
     (one_time_passwords_are_as_good_as_others, "create_task", "one_time with nothing wrong: ok instead of 403"),
     (everybodys_keys_are_read, "read_api_key", "owner with nothing wrong can tell by key_id: ok / 404"),
@@ -213,5 +240,5 @@ async def test_a_row_that_knows_an_id_less_than_the_operation_turns_the_matrix_r
     app: FastAPI, database: Database
 ) -> None:
     operation, row = operations_of(app.openapi())["set_member"], rows()["set_member"]
-    short = type(row)(row.scope, row.answers, {"user_id": row.hidden["user_id"]}, row.body)
+    short = replace(row, hidden={"user_id": row.hidden["user_id"]})
     assert any("takes the ids" in offence for offence in await offences(app, operation, short))
