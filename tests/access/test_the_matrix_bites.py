@@ -194,7 +194,7 @@ HOLES: list[tuple[Plant, str, str]] = [
     (everything_is_permitted, "delete_task", "stranger with nothing wrong: ok"),
     (roles_do_not_matter, "update_task", "viewer with nothing wrong: ok instead of 403 role_required editor"),
     (roles_do_not_matter, "set_member", "editor with nothing wrong: ok instead of 403 role_required owner"),
-    (nothing_is_ones_own, "remove_member", "editor about their own: 403 role_required owner instead of ok"),
+    (nothing_is_ones_own, "remove_member", "editor about their own: 404 member_not_found instead of ok"),
     (everything_is_ones_own, "remove_member", "viewer with nothing wrong: ok instead of 403 role_required owner"),
     (ids_in_bodies_are_trusted, "update_task", "editor with nothing wrong can tell by project_id: ok / 404"),
     (ids_in_bodies_are_trusted, "patch_task", "editor with nothing wrong can tell by project_id: ok / 404"),
