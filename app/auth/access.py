@@ -93,8 +93,8 @@ async def caller_of(request: Request) -> Caller:
     with several, each counted for the network address; `TooManyRequestsError` where the caller, or the address, has no
     request left.
     """
-    # Asked once: a request with an idempotency key asks again inside its unit, and must not wait there for a second
-    # connection.
+    # Asked once: a request with an idempotency key asks again inside its transaction, and must not wait there for a
+    # second connection.
     state = state_of(request.scope)
     if isinstance(state.caller, Caller):
         return state.caller

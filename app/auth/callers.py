@@ -25,7 +25,7 @@ from app.core import clock
 from app.core.bounded import BoundedDict
 from app.core.database.database import Database
 from app.core.database.retention import Expired, delete_all, deletion
-from app.core.database.statements import given, prepared
+from app.core.database.statements import compiled, param
 from app.core.errors import UnavailableError
 from app.core.periodic import PeriodicTask
 
@@ -122,7 +122,7 @@ class Callers:
         if claims is None:
             raise InvalidTokenError
         asked_at = clock.elapsed()
-        row = await self._database.row(prepared(queries.live_session), {"session_id": claims.session_id})
+        row = await self._database.fetch_one_or_none(queries.live_session(), {"session_id": claims.session_id})
         if row is None or row["user_id"] != claims.user_id:
             raise InvalidTokenError
         return Caller(
@@ -139,7 +139,7 @@ class Callers:
         if not is_api_key(token):
             raise InvalidApiKeyError
         asked_at = clock.elapsed()
-        row = await self._database.row(prepared(queries.api_key_by_hash), {"secret_hash": hashed(token)})
+        row = await self._database.fetch_one_or_none(queries.api_key_by_hash(), {"secret_hash": hashed(token)})
         if row is None or not row["is_active"]:
             raise InvalidApiKeyError
         if row["revoked_at"] is not None:
@@ -164,7 +164,7 @@ class Callers:
 
     async def _read_changes(self) -> None:
         started = clock.elapsed()
-        row = await self._database.row(prepared(queries.access_changes), {"since": self._position})
+        row = await self._database.fetch_one_or_none(queries.access_changes(), {"since": self._position})
         assert row is not None
         if row["is_standby"]:
             raise UnavailableError("this server follows another one, which may know more")
@@ -183,7 +183,7 @@ class Callers:
             self._kept_from = started, reading["position"]
         since, position = self._kept_from
         if started - since >= KEEP_CHANGES:
-            await delete_all(self._database, prepared(_changes_before), {"position": position})
+            await delete_all(self._database, _delete_changes_before(), {"position": position})
             self._kept_from = None
 
     async def _record_use(self) -> None:
@@ -193,10 +193,11 @@ class Callers:
         # A key that somebody is changing is left for another time: whoever waits for it does not see what changes.
         keys = queries.keys_to_note(used)
         try:
-            await self._database.rows(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
+            await self._database.fetch_all(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
         except Exception as error:  # noqa: BLE001 - the database may be gone, and this is only a convenience
             logger.warning("could not record the last use of API keys: %s", error)
 
 
-def _changes_before() -> Executable:
-    return deletion(Expired(AccessChange, AccessChange.transaction_id < given("position", BigInteger)))
+@compiled
+def _delete_changes_before() -> Executable:
+    return deletion(Expired(AccessChange, AccessChange.transaction_id < param("position", BigInteger)))

@@ -66,13 +66,16 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
         """Change columns of a person; one statement, so committed when this returns."""
         # Only what was read may be replaced: somebody may have set another password since.
         unchanged = (User.id == user.id) & (User.hashed_password == user.hashed_password)
-        if await self.database.row(update(User).where(unchanged).values(update_dict).returning(User.id)) is not None:
+        if (
+            await self.database.fetch_one_or_none(update(User).where(unchanged).values(update_dict).returning(User.id))
+            is not None
+        ):
             for name, value in update_dict.items():
                 setattr(user, name, value)
         return user
 
     async def _one(self, statement: Rows) -> AuthUser | None:
-        row = await self.database.row(statement)
+        row = await self.database.fetch_one_or_none(statement)
         return None if row is None else AuthUser(**row)
 
 

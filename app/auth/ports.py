@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.core.database.database import Unit
+from app.core.database.database import Transaction
 
-ClosingStep = Callable[[Unit, UUID], Awaitable[None]]
+ClosingStep = Callable[[Transaction, UUID], Awaitable[None]]
 """What a feature does, or refuses, in the transaction that is about to delete a person's account."""
 
-ProjectVisible = Callable[[Unit, UUID, UUID], Awaitable[bool]]
+ProjectVisible = Callable[[Transaction, UUID, UUID], Awaitable[bool]]
 """Whether the person (first) may see the project (second)."""
 
 

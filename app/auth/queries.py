@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
 from app.core.database.retention import Expired
-from app.core.database.statements import Column, Rows, given
+from app.core.database.statements import Column, Rows, compiled, param
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
 """What a person, and an administrator, may see of an account."""
@@ -55,6 +55,7 @@ def _seconds_until(moment: Column) -> ColumnElement[Any]:
     return cast(extract("epoch", moment - func.now()), Double).label("seconds_left")
 
 
+@compiled
 def live_session() -> Rows:
     """The person of a session that has not ended, if active, and when it ends."""
     ends_at = func.least(Session.expires_at, User.password_expires_at)
@@ -67,7 +68,7 @@ def live_session() -> Rows:
         select(*columns, ends_at.label("expires_at"), _seconds_until(ends_at))
         .join(Session, Session.user_id == User.id)
         .where(
-            Session.id == given("session_id", Uuid),
+            Session.id == param("session_id", Uuid),
             Session.revoked_at.is_(None),
             ends_at > func.now(),
             User.is_active,
@@ -75,6 +76,7 @@ def live_session() -> Rows:
     )
 
 
+@compiled
 def api_key_by_hash() -> Rows:
     """The key with a secret, whatever its state, and its person."""
     return (
@@ -90,10 +92,11 @@ def api_key_by_hash() -> Rows:
             User.is_superuser,
         )
         .join(User, User.id == ApiKey.user_id)
-        .where(ApiKey.secret_hash == given("secret_hash", LargeBinary))
+        .where(ApiKey.secret_hash == param("secret_hash", LargeBinary))
     )
 
 
+@compiled
 def access_changes() -> Rows:
     """One row: the sessions, keys and people whose rights were changed by transactions that a reading at position
     `since` did not see; the position of this reading; on which run of which server that holds, and whether it is one
@@ -101,7 +104,7 @@ def access_changes() -> Rows:
 
     The position is the oldest transaction under way: whatever is committed later, however late, is numbered from there.
     """
-    subjects = select(AccessChange.subject).where(AccessChange.transaction_id >= given("since", BigInteger)).distinct()
+    subjects = select(AccessChange.subject).where(AccessChange.transaction_id >= param("since", BigInteger)).distinct()
     return select(
         func.array(subjects.scalar_subquery(), type_=ARRAY(Uuid)).label("subjects"),
         cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger).label("position"),

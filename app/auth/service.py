@@ -12,26 +12,26 @@ from app.auth.errors import (
 )
 from app.auth.models import EVERYBODY, ONE_TIME, SPENT, AccessChange, ApiKey, Session, User
 from app.auth.scopes import Caller
-from app.core.database.database import Unit
+from app.core.database.database import Transaction
 
 
-async def hold(unit: Unit, caller: Caller) -> None:
-    """Keep the session or key of a caller from ending until the unit does; refuse one that has ended since the caller
-    was remembered. What outlasts a session is done behind this, and not by memory alone.
+async def hold(transaction: Transaction, caller: Caller) -> None:
+    """Keep the session or key of a caller from ending before the transaction; refuse one that has ended since the
+    caller was remembered. What outlasts a session is done behind this, and not by memory alone.
     """
     held = queries.session_locked if caller.method == "session" else queries.api_key_locked
-    if await unit.row(held(caller.source_id)) is None:
+    if await transaction.fetch_one_or_none(held(caller.source_id)) is None:
         raise InvalidTokenError
 
 
-async def hold_admin(unit: Unit, caller: Caller, people: list[dict[str, Any]]) -> None:
+async def hold_admin(transaction: Transaction, caller: Caller, people: list[dict[str, Any]]) -> None:
     """As `hold`, for a caller who acts as an administrator and is among these people, who are locked."""
-    await hold(unit, caller)
+    await hold(transaction, caller)
     if not any(person["id"] == caller.user_id and person["is_admin"] for person in people):
         raise AdminRequiredError
 
 
-async def end_what_may_have_ended(unit: Unit, *, revoke_keys: bool) -> dict[str, int]:
+async def end_what_may_have_ended(transaction: Transaction, *, revoke_keys: bool) -> dict[str, int]:
     """After a backup was restored, end what may have been ended after it was made, and is there again: all sessions and
     one-time passwords, and, if wanted, all API keys. How many of each.
     """
@@ -39,7 +39,9 @@ async def end_what_may_have_ended(unit: Unit, *, revoke_keys: bool) -> dict[str,
     ending["one-time passwords"] = update(User).where(User.password_state == ONE_TIME).values(password_state=SPENT)
     if revoke_keys:
         ending["API keys"] = update(ApiKey).where(ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
-    ended = {name: len(await unit.rows(statement.returning(literal(1)))) for name, statement in ending.items()}
+    ended = {
+        name: len(await transaction.fetch_all(statement.returning(literal(1)))) for name, statement in ending.items()
+    }
     # Processes that ran on may remember whom this database never knew.
-    await unit.rows(insert(AccessChange).values(subject=EVERYBODY))
+    await transaction.fetch_all(insert(AccessChange).values(subject=EVERYBODY))
     return ended

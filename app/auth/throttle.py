@@ -39,7 +39,7 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
             "resets_at": case((over, func.now() + window), else_=Attempt.resets_at),
         },
     ).returning(Attempt.key, Attempt.count, extract("epoch", Attempt.resets_at - func.now()).label("seconds"))
-    exceeded = [row["seconds"] for row in await database.rows(counted) if row["count"] > limits[row["key"]]]
+    exceeded = [row["seconds"] for row in await database.fetch_all(counted) if row["count"] > limits[row["key"]]]
     if exceeded:
         raise TooManyAttemptsError(max(1, ceil(max(exceeded))))
 
@@ -47,7 +47,7 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
 async def forgive(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
     """Take one attempt off each key that is eased, and all attempts off those that are cleared."""
     # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
-    await database.rows(
+    await database.fetch_all(
         update(Attempt)
         .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
         .values(count=case((Attempt.key.in_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))

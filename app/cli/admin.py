@@ -4,10 +4,11 @@ import asyncio
 import getpass
 import sys
 from argparse import ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +31,9 @@ from app.core.config import Settings
 from app.core.database import versions
 from app.core.database.database import Database
 from app.core.database.migrations import schema_state
-from app.core.database.statements import prepared
 from app.core.errors import AppError, UnavailableError
 from app.core.idempotency.store import drop_all
-from app.core.listing.statement import Shape, items_among
+from app.core.listing.pagination import MAX_SIZE, PageParams, fetch_page
 from app.features import PORTS
 from app.projects.queries import without_active_owner
 from app.tasks.queries import wrong_counts
@@ -100,20 +100,29 @@ async def create_user(operator: "Operator", arguments: Namespace) -> None:
     print(f"created {user['username']} ({user['id']})")
 
 
+class _Everybody:
+    """What is not asked of whoever runs commands on the server."""
+
+    permission = None
+    parameters: Mapping[str, Any] = MappingProxyType({})
+
+    async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - as every scope has it
+        raise AssertionError("a list that belongs to nothing is always there")
+
+
 async def list_users(operator: "Operator", _: Namespace) -> None:
     """`taller users list`."""
-    page = 1
-    order = queries.users.order
-    statement = prepared(queries.users.query, None, Shape(order))
-    while rows := items_among(
-        await operator.database.rows(statement, {"limit": 100, "offset": 100 * (page - 1)}), order
-    ):
-        for row in rows:
+    params, position = PageParams(size=MAX_SIZE, cursor=""), None
+    while True:
+        page = await fetch_page(operator.database, queries.users, _Everybody(), params, position)
+        for row in page.items:
             marks = [
                 mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds
             ]
             print("\t".join((str(row["id"]), row["username"], row["email"] or "-", " ".join(marks) or "-")))
-        page += 1
+        position = page.next_position
+        if position is None:
+            return
 
 
 async def deactivate_user(operator: "Operator", arguments: Namespace) -> None:
@@ -164,14 +173,14 @@ async def examine(operator: "Operator", _: Namespace) -> None:
     print(f"schema: {state}" if is_writable else f"schema: {state} (the database is read only)")
     if state == "behind":
         raise CommandError("the schema is behind: run `taller migrate`")
-    wrong = await operator.database.rows(wrong_counts())
+    wrong = await operator.database.fetch_all(wrong_counts())
     for row in wrong:
         print("\t".join(f"{name}={value}" for name, value in row.items()))
     if wrong:
         raise CommandError(f"the task counts of {len(wrong)} projects are wrong")
     print("task counts: right")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
-    for row in await operator.database.rows(without_active_owner()):
+    for row in await operator.database.fetch_all(without_active_owner()):
         print(f"no active owner: project_id={row['id']}")
 
 
@@ -181,12 +190,12 @@ async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
     if state == "behind":
         raise CommandError("the schema is behind: run `taller migrate` first")
     revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
-    async with operator.database.unit() as unit:
+    async with operator.database.transaction() as transaction:
         # As long as it takes: there may be many sessions.
-        await unit.command("SET LOCAL statement_timeout = 0")
-        base = await versions.renew(unit)
-        ended = await end_what_may_have_ended(unit, revoke_keys=revoke_keys)
-        answers = await drop_all(unit)
+        await transaction.command("SET LOCAL statement_timeout = 0")
+        base = await versions.renew(transaction)
+        ended = await end_what_may_have_ended(transaction, revoke_keys=revoke_keys)
+        answers = await drop_all(transaction)
     print(f"tags: states are numbered from {base} on, so that no tag of before names another state")
     print("ended: " + ", ".join(f"{count} {name}" for name, count in ended.items()))
     print(f"forgotten: {answers} answers to requests with an Idempotency-Key")
@@ -204,7 +213,7 @@ class Operator:
 
     async def user(self, username: str) -> dict[str, Any]:
         """The account with this username, active or not."""
-        row = await self.database.row(login_by_name(username))
+        row = await self.database.fetch_one_or_none(login_by_name(username))
         if row is None:
             raise UserNotFoundError(f"There is no {username}.")
         return row

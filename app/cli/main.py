@@ -21,7 +21,7 @@ from app.cli import admin
 from app.cli.database import say
 from app.cli.errors import CommandError
 from app.core.config import Settings, get_settings
-from app.core.database.database import Database, errors_translated
+from app.core.database.database import Database, translating_errors
 from app.core.database.migrations import MigrationError, direct_url, upgrade
 from app.core.database.models import Base
 from app.core.database.search import UnknownDictionaryError, use_dictionary, words_indexes
@@ -101,7 +101,7 @@ def migrate(settings: Settings) -> None:
     """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
     url = direct_url(settings)
     try:
-        with errors_translated():
+        with translating_errors():
             upgrade(url)
     except UnavailableError as error:
         raise CommandError(f"the database cannot be migrated now: {error.__cause__ or error}") from error

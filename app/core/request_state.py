@@ -55,7 +55,7 @@ class RequestState:
     body: bytes = b""
     """The body, once the operation has read it."""
 
-    unit: object | None = None
+    transaction: object | None = None
     """The transaction in which the whole request is answered, while there is one."""
 
     has_named_tag: bool = False

@@ -10,7 +10,7 @@ from app.auth.access import CallerGuard
 from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
 from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, Caller, KeyScope
-from app.core.database.database import Unit, get_database
+from app.core.database.database import Transaction, get_database
 from app.core.guards import path_id
 from app.core.preconditions.headers import (
     PreconditionFailedError,
@@ -67,7 +67,7 @@ class EntityGuard(CallerGuard, Generic[S]):
         ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
         if len(ids) == len(self.entity.id_names):
             scope = self.scope_class(caller, self._permission(caller), ids)
-            await get_database(request).one(self.entity.permitted, scope)
+            await get_database(request).fetch_one(self.entity.permitted(scope.permission), scope)
 
 
 ProjectId = Annotated[UUID, Path(description="The project's id.")]
@@ -126,14 +126,14 @@ async def _member(user_id: Annotated[UUID, Path(description="The person's id.")]
     return user_id
 
 
-async def project_visible(unit: Unit, user_id: UUID, project_id: UUID) -> bool:
+async def project_visible(transaction: Transaction, user_id: UUID, project_id: UUID) -> bool:
     """Whether a person may see a project: what `app.auth` asks before it binds a key to one."""
     member = select(Member.role).where(Member.user_id == user_id, Member.project_id == Project.id)
     admin = select(User.id).where(User.id == user_id, User.is_superuser)
     seen = select(Project.id).where(Project.id == project_id, or_(member.exists(), admin.exists()))
     # It stays until the key that refers to it is there.
     seen = seen.with_for_update(read=True, key_share=True)
-    return await unit.row(seen) is not None
+    return await transaction.fetch_one_or_none(seen) is not None
 
 
 ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, PROJECTS_READ))]

@@ -7,10 +7,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
 from app.core.database.search import found, relevance, without_index, words_of
-from app.core.database.statements import Column, Rows, given
+from app.core.database.statements import Column, Rows, compiled, param
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, alphabetical
-from app.core.listing.statement import Shape, computed, counted, listing, page_statement
+from app.core.listing.statement import ListSource, ListVariant, capped_count, list_query, sort_columns, total_of
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.scopes import Permission, beside, tag, this_project
@@ -36,6 +36,7 @@ def seen(row: FromClause) -> Rows:
     return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
 
 
+@compiled
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One project."""
     return seen(Project.__table__).where(this_project(permission, shape))
@@ -50,58 +51,53 @@ KEYS: Keys = {
 }
 """What projects can be sorted by."""
 
-_OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user_id == given("caller_id", Uuid))
+_OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user_id == param("caller_id", Uuid))
 
 CONDITIONS = {
     **comparisons("created_at", Project.created_at),
-    "role": _OWN.where(Member.role == given("role", Text)).correlate_except(Member).exists(),
+    "role": _OWN.where(Member.role == param("role", Text)).correlate_except(Member).exists(),
     "q": found(without_index(WORDS)),
 }
 """What the filters of `ProjectParams` ask for."""
 
 
-@listing(KEYS, "-id")
-def projects(permission: Permission, shape: Shape) -> Rows:
+@list_query(KEYS, "-id")
+def projects(permission: Permission, variant: ListVariant) -> ListSource:
     """A page of the caller's projects, the newest first unless told otherwise."""
     # The index knows all projects, and so is for those who may see all: to others it would tell what strangers write.
     conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
-    matching = (permission.on(Project.id), *(conditions[name] for name in shape.filters))
+    matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
     shown = seen(Project.__table__).where(*matching)
-    shown = shown.add_columns(*computed(shape, KEYS, shown.selected_columns))
-    counting = select(func.count().label("_total")).select_from(Project).where(*matching)
-    return page_statement(
-        shape,
-        KEYS,
-        items=lambda part: shown.where(*part.conditions).order_by(*part.ordering()),
-        total=counted(select(Project.id).where(*matching)) if shape.filters else counting,
+    counting = total_of(func.count()).select_from(Project).where(*matching)
+    return ListSource(
+        items=shown.add_columns(*sort_columns(variant, KEYS, shown.selected_columns)),
+        total=capped_count(select(Project.id).where(*matching)) if variant.filters else counting,
     )
 
 
 MEMBER_KEYS: Keys = {"created_at": Key(Member.created_at), "user_id": Key(Member.user_id)}
 
 
-@listing(MEMBER_KEYS, "created_at", tie="user_id")
-def members(permission: Permission, shape: Shape) -> Rows:
+@list_query(MEMBER_KEYS, "created_at", tiebreaker="user_id")
+def members(permission: Permission, _: ListVariant) -> ListSource:
     """A page of a project's members, in the order in which they joined."""
-    of_project = Member.project_id == given("project_id", Uuid)
-    shown = select(*MEMBER_COLUMNS).join(User, User.id == Member.user_id).where(of_project)
-    return page_statement(
-        shape,
-        MEMBER_KEYS,
-        anchor=Project.__table__,
-        permitted=this_project(permission),
-        items=lambda part: shown.where(*part.conditions).order_by(*part.ordering()),
-        total=select(func.count().label("_total")).select_from(Member).where(of_project),
+    of_project = Member.project_id == param("project_id", Uuid)
+    return ListSource(
+        items=select(*MEMBER_COLUMNS).join(User, User.id == Member.user_id).where(of_project),
+        total=total_of(func.count()).select_from(Member).where(of_project),
+        root=Project.__table__,
+        where=this_project(permission),
     )
 
 
+@compiled
 def member_seen(permission: Permission) -> Rows:
     """One member of a project that the caller may see."""
     return (
         select(*MEMBER_COLUMNS)
         .join(User, User.id == Member.user_id)
         .join(Project, Project.id == Member.project_id)
-        .where(this_project(permission), Member.user_id == given("user_id", Uuid))
+        .where(this_project(permission), Member.user_id == param("user_id", Uuid))
     )
 
 

@@ -48,7 +48,7 @@ async def create_project(
 @router.get("/{project_id}", summary="Read a project", response_model=ProjectRead)
 async def read_project(project: ReadableProject, database: DatabaseDep) -> dict[str, Any]:
     """One project."""
-    return await database.one(queries.project, project)
+    return await database.fetch_one(queries.project(project.permission), project)
 
 
 @router.put("/{project_id}", summary="Update a project", response_model=ProjectRead)
@@ -85,7 +85,7 @@ async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages
 )
 async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
     """One person's role in the project."""
-    return await database.one(queries.member_seen, member)
+    return await database.fetch_one(queries.member_seen(member.permission), member)
 
 
 @router.put(

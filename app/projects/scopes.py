@@ -24,7 +24,7 @@ from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
 from app.core.database.database import Database
 from app.core.database.models import Base
-from app.core.database.statements import Rows, fixed, given, prepared
+from app.core.database.statements import Rows, compiled, inline, param
 from app.core.errors import AppError, FieldError
 from app.core.preconditions.etags import fulfilled, tag_of
 from app.core.preconditions.headers import Preconditions, PreconditionShape
@@ -60,17 +60,17 @@ class Permission:
         if self.is_superuser:
             allowed: ColumnElement[bool] = true()
         else:
-            suffices: ColumnElement[bool] = Member.role.in_(fixed(list(self.least.and_above)))
+            suffices: ColumnElement[bool] = Member.role.in_(inline(list(self.least.and_above)))
             if self.own is not None:
                 assert owner_id is not None, "nothing of this kind is anybody's own"
-                suffices |= Member.role.in_(fixed(list(self.own.and_above))) & (owner_id == given("caller_id", Uuid))
+                suffices |= Member.role.in_(inline(list(self.own.and_above))) & (owner_id == param("caller_id", Uuid))
             member = select(Member.user_id).where(
-                Member.project_id == project_id, Member.user_id == given("caller_id", Uuid), suffices
+                Member.project_id == project_id, Member.user_id == param("caller_id", Uuid), suffices
             )
             # A statement may look for another member as well: this one is the caller's own.
             allowed = member.correlate_except(Member).exists()
         if self.is_bound:
-            allowed &= project_id == given("bound_project_id", Uuid)
+            allowed &= project_id == param("bound_project_id", Uuid)
         return allowed
 
     def suffices(self, role: str | None, *, is_own: bool) -> bool:
@@ -94,7 +94,7 @@ _TO_SEE = permissions(Role.VIEWER)
 
 def role_in(project_id: UuidColumn) -> Any:
     """The caller's own role in a project, as a column; null for an administrator who is not a member."""
-    role = select(Member.role).where(Member.project_id == project_id, Member.user_id == given("caller_id", Uuid))
+    role = select(Member.role).where(Member.project_id == project_id, Member.user_id == param("caller_id", Uuid))
     return role.correlate_except(Member).scalar_subquery().label("role")
 
 
@@ -137,7 +137,7 @@ class Entity:
 
     def condition(self, permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
         """Hold for its row if the caller is permitted and the preconditions, if there are any, hold as well."""
-        found = self.id == given(self.id_names[0], Uuid)
+        found = self.id == param(self.id_names[0], Uuid)
         permitted = permission.on(self.project_id, self.owner_id)
         if shape is None:
             return found & permitted
@@ -147,15 +147,17 @@ class Entity:
             permitted = select(permitted).correlate(self.model).scalar_subquery()
         return found & permitted & fulfilled(shape, self.etag, self._requires_if_match())
 
+    @compiled
     def permitted(self, permission: Permission) -> Rows:
         """Its id, if the caller is permitted."""
         return select(self.id).where(self.condition(permission))
 
+    @compiled
     def standing(self, permission: Permission) -> Rows:
         """What decides about one that the caller may see: their role, whether it is their own, its tag, and whether
         changes have to name that.
         """
-        is_own = false() if self.owner_id is None else self.owner_id == given("caller_id", Uuid)
+        is_own = false() if self.owner_id is None else self.owner_id == param("caller_id", Uuid)
         return select(
             role_in(self.project_id),
             is_own.label("is_own"),
@@ -227,7 +229,7 @@ class EntityScope(CallersScope):
         """Return why a statement with this condition found nothing: there is nothing that the caller may see, or the
         role is too weak, there or in the project `target` where it was to go, or the preconditions fail.
         """
-        row = await database.row(prepared(self.entity.standing, self.to_see), self.parameters)
+        row = await database.fetch_one_or_none(self.entity.standing(self.to_see), self.parameters)
         if row is None:
             return self.entity.missing()
         if not self.permission.suffices(row["role"], is_own=row["is_own"]):
@@ -243,8 +245,8 @@ class EntityScope(CallersScope):
         return RoleRequiredError(self.permission.least.value, but_own=self.permission.own is not None, errors=errors)
 
     async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
-        found = await database.row(
-            prepared(PROJECT.standing, self.to_see), {**self.parameters, "project_id": project_id}
+        found = await database.fetch_one_or_none(
+            PROJECT.standing(self.to_see), {**self.parameters, "project_id": project_id}
         )
         error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
         if found is None:
@@ -261,7 +263,8 @@ def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
     completed, and the caller's role.
     """
     total, completed = (
-        func.coalesce(cast(func.sum(column), BigInteger), fixed(0)) for column in (TaskCount.total, TaskCount.completed)
+        func.coalesce(cast(func.sum(column), BigInteger), inline(0))
+        for column in (TaskCount.total, TaskCount.completed)
     )
     return total.label("tasks_total"), completed.label("tasks_completed"), role_in(project_id)
 
@@ -311,7 +314,7 @@ class MemberScope(ProjectScope):
         _tag_of_row(),
         ProjectNotFoundError,
         ("project_id", "user_id"),
-        owner_id=given("user_id", Uuid),
+        owner_id=param("user_id", Uuid),
         vanished=MemberNotFoundError,
     )
 

@@ -9,8 +9,8 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
-from app.core.database.database import ConstraintError, Database, Unit
-from app.core.database.statements import Rows, given, given_columns, prefixed
+from app.core.database.database import ConstraintError, Database, Transaction
+from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.projects import queries
@@ -31,7 +31,7 @@ async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -
     """Create a project that the caller owns."""
     values = {"id": uuid7(), **new.model_dump()}
     try:
-        return await database.one(_creation, scope, tuple(values), **prefixed(values))
+        return await database.fetch_one(_insert_project(scope.permission, tuple(values)), scope, as_params(values))
     except ConstraintError as error:
         if error.constraint == "project_members_user_id_fkey":
             # The caller's account was deleted a moment ago.
@@ -43,19 +43,22 @@ async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate
     """Set what the client sent, and nothing else."""
     values = changes.values()
     if not values:
-        return await database.one(queries.project, scope, scope.shape)
-    return await database.one(_change, scope, scope.shape, tuple(values), **prefixed(values))
+        return await database.fetch_one(queries.project(scope.permission, scope.shape), scope)
+    return await database.fetch_one(
+        _update_project(scope.permission, scope.shape, tuple(values)), scope, as_params(values)
+    )
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
     """Delete a project; the database takes its tasks and members along."""
-    await database.one(_deletion, scope, scope.shape)
+    await database.fetch_one(_delete_project(scope.permission, scope.shape), scope)
 
 
-def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
+@compiled
+def _insert_project(_: Permission, names: tuple[str, ...]) -> Rows:
     """Both rows in one statement: the project and its owner."""
-    project = insert(Project).values(given_columns(Project, names)).returning(*queries.ROW).cte("project")
-    row = select(project.c.id, given("caller_id", Uuid), literal(Role.OWNER.value))
+    project = insert(Project).values(column_params(Project, names)).returning(*queries.ROW).cte("project")
+    row = select(project.c.id, param("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
     none: ColumnElement[int] = literal_column("0", Integer)
@@ -64,23 +67,27 @@ def _creation(_: Permission, names: tuple[str, ...]) -> Rows:
     return select(project, *no_tasks, owner.c.role, etag).select_from(project.join(owner, true()))
 
 
-def _change(permission: Permission, shape: PreconditionShape, names: tuple[str, ...]) -> Executable:
-    values = given_columns(Project, names)
-    changed = update_in(Project).where(this_project(permission, shape)).values(values)
+@compiled
+def _update_project(
+    permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...]
+) -> Executable:
+    values = column_params(Project, names)
+    changed = update_in(Project).where(this_project(permission, preconditions)).values(values)
     return queries.seen(changed.returning(*queries.ROW).cte("project"))
 
 
-def _deletion(permission: Permission, shape: PreconditionShape) -> Executable:
-    return delete_from(Project).where(this_project(permission, shape)).returning(Project.id)
+@compiled
+def _delete_project(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return delete_from(Project).where(this_project(permission, preconditions)).returning(Project.id)
 
 
 async def set_member(database: Database, scope: ProjectScope, user_id: UUID, role: Role) -> tuple[dict[str, Any], bool]:
     """Make a person a member, or change their role; whether they are new. The last owner stays one."""
-    async with database.unit() as unit:
-        await _lock(unit, scope)
+    async with database.transaction() as transaction:
+        await _lock(transaction, scope)
         if role is not Role.OWNER:
-            await _refuse_last_owner(unit, scope.project_id, user_id)
-        if await unit.row(queries.active_user(user_id)) is None:
+            await _refuse_last_owner(transaction, scope.project_id, user_id)
+        if await transaction.fetch_one_or_none(queries.active_user(user_id)) is None:
             raise UserNotFoundError
         statement = (
             upsert(Member)
@@ -89,48 +96,48 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
             # Only a row that was inserted has no earlier transaction in it.
             .returning(literal_column("(xmax = 0)", Boolean).label("is_new"))
         )
-        (written,) = await unit.rows(statement)
+        (written,) = await transaction.fetch_all(statement)
         if written["is_new"]:
-            (members,) = await unit.rows(queries.member_count(scope.project_id))
+            (members,) = await transaction.fetch_all(queries.member_count(scope.project_id))
             if members["count"] > MAX_MEMBERS:
                 raise TooManyMembersError
-        (member,) = await unit.rows(queries.member(scope.project_id, user_id))
+        (member,) = await transaction.fetch_all(queries.member(scope.project_id, user_id))
     return member, written["is_new"]
 
 
 async def remove_member(database: Database, member: MemberScope) -> None:
     """Take a person out of a project. The last owner stays."""
-    async with database.unit() as unit:
-        await _lock(unit, member)
-        await _refuse_last_owner(unit, member.project_id, member.user_id)
+    async with database.transaction() as transaction:
+        await _lock(transaction, member)
+        await _refuse_last_owner(transaction, member.project_id, member.user_id)
         statement = delete_from(Member).where(Member.project_id == member.project_id, Member.user_id == member.user_id)
-        if await unit.row(statement.returning(Member.user_id)) is None:
+        if await transaction.fetch_one_or_none(statement.returning(Member.user_id)) is None:
             raise MemberNotFoundError
 
 
-async def close_account(unit: Unit, user_id: UUID) -> None:
+async def close_account(transaction: Transaction, user_id: UUID) -> None:
     """Before an account is deleted: delete the projects in which that person is alone, and refuse where others would be
     left without an owner.
     """
-    owned = [row["id"] for row in await unit.rows(queries.owned_projects_locked(user_id))]
-    if await unit.row(queries.shared_without_owner(owned, user_id)) is not None:
+    owned = [row["id"] for row in await transaction.fetch_all(queries.owned_projects_locked(user_id))]
+    if await transaction.fetch_one_or_none(queries.shared_without_owner(owned, user_id)) is not None:
         raise OnlyOwnerError
-    await unit.rows(
+    await transaction.fetch_all(
         delete_from(Project).where(queries.among(Project.id, owned), Project.id.not_in(queries.shared(owned, user_id)))
     )
 
 
-async def _lock(unit: Unit, scope: ProjectScope) -> None:
+async def _lock(transaction: Transaction, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission before and under that lock."""
-    await unit.one(scope.entity.permitted, scope)
-    await unit.rows(queries.project_locked(scope.project_id))
+    await transaction.fetch_one(scope.entity.permitted(scope.permission), scope)
+    await transaction.fetch_all(queries.project_locked(scope.project_id))
     # The project may be gone, or the role lost, since others had the lock.
-    await unit.one(scope.entity.permitted, scope)
+    await transaction.fetch_one(scope.entity.permitted(scope.permission), scope)
 
 
-async def _refuse_last_owner(unit: Unit, project_id: UUID, user_id: UUID) -> None:
+async def _refuse_last_owner(transaction: Transaction, project_id: UUID, user_id: UUID) -> None:
     """Keep an owner who may sign in, where this person is one of the owners."""
-    owners = await unit.rows(queries.owners(project_id))
+    owners = await transaction.fetch_all(queries.owners(project_id))
     others_are_active = any(owner["is_active"] and owner["user_id"] != user_id for owner in owners)
     if not others_are_active and any(owner["user_id"] == user_id for owner in owners):
         raise LastOwnerError

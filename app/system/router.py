@@ -34,7 +34,7 @@ async def read_readiness(database: DatabaseDep) -> Ready:
     Send no traffic while this fails.
     """
     state, is_writable = await schema_state(database)
-    if not is_writable and await database.statements.renewed():
+    if not is_writable and await database.pool.renewed():
         # The connection led to what is a standby now. From here on, none does.
         state, is_writable = await schema_state(database)
     if state == "behind":

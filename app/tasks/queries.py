@@ -23,10 +23,18 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database.search import found_in, relevance, words_in, words_of
-from app.core.database.statements import Column, Rows, fixed, given
+from app.core.database.statements import Column, Rows, compiled, inline, param
 from app.core.listing.params import RELEVANCE, comparisons
-from app.core.listing.sorting import Key, Keys, Part, alphabetical
-from app.core.listing.statement import Shape, computed, counted, listing, page_statement, reach
+from app.core.listing.sorting import Key, Keys, Segment, alphabetical
+from app.core.listing.statement import (
+    ListSource,
+    ListVariant,
+    capped_count,
+    limit_plus_offset,
+    list_query,
+    sort_columns,
+    total_of,
+)
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project, TaskCount
 from app.projects.scopes import Permission, this_project
@@ -51,11 +59,12 @@ LISTED = (*COLUMNS, Task.version)
 """A task's columns and what its tag is made of, when it is known which tasks are on the page."""
 
 
-def shown(page: FromClause) -> list[ColumnElement[Any]]:
+def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
     """A listed task's columns and its tag."""
     return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
+@compiled
 def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One task."""
     return select(*SEEN).where(this_task(permission, shape))
@@ -74,10 +83,10 @@ KEYS: Keys = {
 """What tasks can be sorted by."""
 
 CONDITIONS = {
-    "completed": Task.completed == given("completed", Boolean),
+    "completed": Task.completed == param("completed", Boolean),
     **comparisons("priority", Task.priority),
     **comparisons("due_date", Task.due_date),
-    "due_date_is_null": Task.due_date.is_(None) == given("due_date_is_null", Boolean),
+    "due_date_is_null": Task.due_date.is_(None) == param("due_date_is_null", Boolean),
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
 }
@@ -93,86 +102,77 @@ PROJECT_IDS = "project_id"
 """The filter that names projects."""
 
 
-@listing(KEYS, "-priority")
-def tasks_of_project(permission: Permission, shape: Shape) -> Rows:
+@list_query(KEYS, "-priority")
+def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
     """A page of a project's tasks: the most urgent first, the newest first among equals, unless told otherwise."""
-    matching = _matching(shape, given("project_id", Uuid))
-    return page_statement(
-        shape,
-        KEYS,
-        anchor=Project.__table__,
-        permitted=this_project(permission),
-        items=lambda part: matching.where(*part.conditions).order_by(*part.ordering()),
-        total=_total(shape, matching, TaskCount.project_id == given("project_id", Uuid)),
-        shown=shown,
+    matching = _matching(variant, param("project_id", Uuid))
+    return ListSource(
+        items=matching,
+        total=_total(variant, matching, TaskCount.project_id == param("project_id", Uuid)),
+        columns=read_columns,
+        root=Project.__table__,
+        where=this_project(permission),
     )
 
 
-@listing(KEYS, "-priority")
-def visible_tasks(permission: Permission, shape: Shape) -> Rows:
+@list_query(KEYS, "-priority")
+def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """A page of the tasks of all the caller's projects, in the same order.
 
     No page holds more of one project than its first so many tasks, so no more are read of each.
     """
-    seen = select(Project.id).where(permission.on(Project.id), *_named(shape, Project.id)).subquery("seen")
+    seen = select(Project.id).where(permission.on(Project.id), *_named(variant, Project.id)).subquery("seen")
 
-    def items(part: Part) -> Rows:
-        of_each = _matching(shape, seen.c.id).where(*part.conditions)
-        first = of_each.order_by(*part.ordering()).limit(reach()).lateral("first")
-        return select(*first.c).select_from(seen.join(first, true())).order_by(*part.ordering(first.c))
+    def items(segment: Segment) -> Rows:
+        of_each = _matching(variant, seen.c.id).where(*segment.conditions)
+        first = of_each.order_by(*segment.ordering()).limit(limit_plus_offset()).lateral("first")
+        return select(*first.c).select_from(seen.join(first, true())).order_by(*segment.ordering(first.c))
 
-    return page_statement(
-        shape,
-        KEYS,
-        items=items,
-        shown=shown,
-        total=_total(
-            shape,
-            _matching(shape, seen.c.id),
-            permission.on(TaskCount.project_id),
-            *_named(shape, TaskCount.project_id),
-        ),
+    of_projects = (permission.on(TaskCount.project_id), *_named(variant, TaskCount.project_id))
+    return ListSource(
+        items=items, total=_total(variant, _matching(variant, seen.c.id), *of_projects), columns=read_columns
     )
 
 
-def _matching(shape: Shape, project_id: ColumnElement[UUID]) -> Rows:
+def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     """The tasks of a project that the filters let through, with what they are sorted by."""
     conditions = {**CONDITIONS, "q": found_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
-    filters = (conditions[name] for name in shape.filters)
-    return select(*LISTED, *computed(shape, KEYS, LISTED)).where(_is_in(shape, project_id), *filters)
+    filters = (conditions[name] for name in variant.filters)
+    return select(*LISTED, *sort_columns(variant, KEYS, LISTED)).where(_is_in(variant, project_id), *filters)
 
 
-def _is_in(shape: Shape, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    if "q" in shape.filters and not isinstance(project_id, BindParameter):
+def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    if "q" in variant.filters and not isinstance(project_id, BindParameter):
         # The search's own index is enough for each of several projects; the other would be read for all of its tasks.
         return Task.project_id.is_not_distinct_from(project_id)
     return Task.project_id == project_id
 
 
-def _named(shape: Shape, project_id: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
-    is_named = project_id == any_(given(PROJECT_IDS, ARRAY(Uuid)))
-    return [is_named] if PROJECT_IDS in shape.filters else []
+def _named(variant: ListVariant, project_id: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
+    is_named = project_id == any_(param(PROJECT_IDS, ARRAY(Uuid)))
+    return [is_named] if PROJECT_IDS in variant.filters else []
 
 
-def _total(shape: Shape, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:
+def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:
     """How many tasks there are: what the database keeps where that tells it, else counted."""
-    filters = set(shape.filters) - {PROJECT_IDS}
+    filters = set(variant.filters) - {PROJECT_IDS}
     if filters - {"completed"}:
-        return counted(matching)
+        return capped_count(matching)
     kept: Column = TaskCount.total
     if filters:
-        kept = case((given("completed", Boolean), TaskCount.completed), else_=TaskCount.total - TaskCount.completed)
-    return select(func.coalesce(cast(func.sum(kept), BigInteger), fixed(0)).label("_total")).where(*of_projects)
+        kept = case((param("completed", Boolean), TaskCount.completed), else_=TaskCount.total - TaskCount.completed)
+    return total_of(func.coalesce(cast(func.sum(kept), BigInteger), inline(0))).where(*of_projects)
 
 
+@compiled
 def summary(permission: Permission) -> Rows:
     """What a project's tasks amount to on a day, UTC's unless one is given: one row for each of the highest priorities,
     each with the sums of all.
     """
-    today = func.coalesce(given("today", Date), cast(func.timezone("UTC", func.now()), Date))
+    today = func.coalesce(param("today", Date), cast(func.timezone("UTC", func.now()), Date))
     is_open = ~Task.completed
     number = func.count()
-    of_project = Task.project_id == given("project_id", Uuid)
+    of_project = Task.project_id == param("project_id", Uuid)
     by_priority = (
         select(
             Task.priority,
@@ -202,6 +202,7 @@ def summary(permission: Permission) -> Rows:
     )
 
 
+@compiled
 def project_locked(permission: Permission) -> Rows:
     """What a batch asks of a project, which cannot go until it is done."""
     # As for one new task: a deletion of the project under way is waited for, and then there is no project.
@@ -209,9 +210,10 @@ def project_locked(permission: Permission) -> Rows:
     return locked.with_for_update(read=True, key_share=True)
 
 
+@compiled
 def tasks_locked() -> Rows:
     """The tags of those tasks of a project that a batch names, and how many bytes their descriptions have, locked."""
-    size = func.coalesce(func.octet_length(Task.description), fixed(0)).label("size")
+    size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
     found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
     # In one order, so that two batches do not wait for each other.
     return found.order_by(Task.id).with_for_update()
@@ -219,7 +221,7 @@ def tasks_locked() -> Rows:
 
 def named_in_project() -> ColumnElement[bool]:
     """Holds for tasks that a batch names and that are in its project: of others none is touched, whoever may."""
-    return (Task.id == any_(given("ids", ARRAY(Uuid)))) & (Task.project_id == given("project_id", Uuid))
+    return (Task.id == any_(param("ids", ARRAY(Uuid)))) & (Task.project_id == param("project_id", Uuid))
 
 
 def wrong_counts() -> Rows:

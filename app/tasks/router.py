@@ -101,7 +101,7 @@ async def list_visible_tasks(
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
 async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]:
     """One task."""
-    return await database.one(queries.task, task)
+    return await database.fetch_one(queries.task(task.permission), task)
 
 
 @router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead, errors=(ProjectNotFoundError,))

@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import ConstraintError, Database
-from app.core.database.statements import given_columns, prefixed, prepared
+from app.core.database.statements import as_params, column_params, compiled
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
@@ -23,7 +23,7 @@ from app.tasks.scopes import TaskScope, this_task
 async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
     """What a project's tasks amount to on a day, UTC's unless one is given."""
     values = {**project.parameters, "today": today}
-    rows = await database.rows(prepared(queries.summary, project.permission), values)
+    rows = await database.fetch_all(queries.summary(project.permission), values)
     if not rows:
         raise await project.refusal(database)
     sums = ("tasks_total", "tasks_completed", "overdue", "due_soon")
@@ -36,24 +36,26 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> dict[str, Any]:
     """Add a task to a project."""
     values = {"id": uuid7(), **new.model_dump()}
-    return await database.one(_creation, project, tuple(values), **prefixed(values))
+    return await database.fetch_one(_insert_task(project.permission, tuple(values)), project, as_params(values))
 
 
 async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> dict[str, Any]:
     """Set what the client sent, and nothing else."""
     values = changes.values()
     if not values:
-        return await database.one(queries.task, scope, scope.shape)
+        return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
     if (target := values.get("project_id")) is not None:
         return await _moved(database, scope, values, target)
-    return await database.one(_change, scope, scope.shape, tuple(values), **prefixed(values))
+    return await database.fetch_one(
+        _update_task(scope.permission, scope.shape, tuple(values)), scope, as_params(values)
+    )
 
 
 async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], target: UUID) -> dict[str, Any]:
-    statement = prepared(_change, scope.permission, scope.shape, tuple(values))
+    statement = _update_task(scope.permission, scope.shape, tuple(values))
     try:
-        async with database.part() as part:
-            row = await part.row(statement, {**scope.parameters, **prefixed(values)})
+        async with database.savepoint() as savepoint:
+            row = await savepoint.fetch_one_or_none(statement, {**scope.parameters, **as_params(values)})
     except ConstraintError as error:
         if error.constraint != "tasks_project_id_fkey":
             raise
@@ -66,24 +68,27 @@ async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], t
 
 async def delete(database: Database, scope: TaskScope) -> None:
     """Delete a task."""
-    await database.one(_deletion, scope, scope.shape)
+    await database.fetch_one(_delete_task(scope.permission, scope.shape), scope)
 
 
-def _creation(permission: Permission, names: tuple[str, ...]) -> Executable:
-    row = select(Project.id, *given_columns(Task, names).values()).where(this_project(permission))
+@compiled
+def _insert_task(permission: Permission, names: tuple[str, ...]) -> Executable:
+    row = select(Project.id, *column_params(Task, names).values()).where(this_project(permission))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
     return insert(Task).from_select(["project_id", *names], locked, include_defaults=False).returning(*queries.SEEN)
 
 
-def _change(permission: Permission, shape: PreconditionShape, names: tuple[str, ...]) -> Executable:
-    values = given_columns(Task, names)
-    condition = this_task(permission, shape)
+@compiled
+def _update_task(permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...]) -> Executable:
+    values = column_params(Task, names)
+    condition = this_task(permission, preconditions)
     if "project_id" in values:
         # To move a task is to change both projects.
         condition &= permission.on(values["project_id"])
     return update_in(Task).where(condition).values(values).returning(*queries.SEEN)
 
 
-def _deletion(permission: Permission, shape: PreconditionShape) -> Executable:
-    return delete_from(Task).where(this_task(permission, shape)).returning(Task.id)
+@compiled
+def _delete_task(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return delete_from(Task).where(this_task(permission, preconditions)).returning(Task.id)

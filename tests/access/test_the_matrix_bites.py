@@ -1,6 +1,7 @@
 """The access matrix is shown to bite: each hole that is made in the rules of access turns it red."""
 
-from collections.abc import Callable, Hashable, Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -18,8 +19,8 @@ from app.auth.models import ApiKey, Session, User
 from app.auth.ports import Ports
 from app.auth.scopes import Caller
 from app.core.config import Settings
-from app.core.database.database import Database, Unit
-from app.core.database.statements import Rows, given, prepared
+from app.core.database.database import Database, Transaction
+from app.core.database.statements import Rows, compiled_statements, param
 from app.core.errors import AppError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionFailedError, preconditions_of
@@ -41,9 +42,9 @@ _on = Permission.on
 
 @pytest.fixture(autouse=True)
 def _statements_are_built_anew() -> Iterator[None]:
-    prepared.clear()
+    compiled_statements.clear()
     yield
-    prepared.clear()
+    compiled_statements.clear()
 
 
 def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +112,7 @@ def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def judged(self: EntityScope, database: Database, *target: UUID) -> AppError:
         everywhere = replace(self.permission, is_superuser=True)
-        row = await database.row(prepared(self.entity.standing, everywhere), self.parameters)
+        row = await database.fetch_one_or_none(self.entity.standing(everywhere), self.parameters)
         if row and self.preconditions and (unmet := self.preconditions.refusal(row["etag"], is_required=False)):
             return unmet
         return await refusal(self, database, *target)
@@ -131,10 +132,10 @@ def preconditions_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = app.auth.queries.live_session().selected_columns
+    columns = inspect.unwrap(app.auth.queries.live_session)().selected_columns
 
     def live_session() -> Rows:
-        of_session = Session.id == given("session_id", Uuid)
+        of_session = Session.id == param("session_id", Uuid)
         return select(*columns).join(Session, Session.user_id == User.id).where(of_session)
 
     monkeypatch.setattr(app.auth.queries, "live_session", live_session)
@@ -151,22 +152,22 @@ def one_time_passwords_are_as_good_as_others(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    def api_key(_: Hashable) -> Rows:
-        return select(*app.auth.api_keys.queries.API_KEY).where(ApiKey.id == given("key_id", Uuid))
+    def api_key() -> Rows:
+        return select(*app.auth.api_keys.queries.API_KEY).where(ApiKey.id == param("key_id", Uuid))
 
     monkeypatch.setattr(app.auth.api_keys.queries, "api_key", api_key)
 
 
 def everybodys_sessions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async def end_session(database: Database, _: Caller, session_id: UUID) -> None:
-        await database.rows(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
+        await database.fetch_all(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
 
     monkeypatch.setattr(app.auth.sessions.service, "end_session", end_session)
 
 
 def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def visible(unit: Unit, user_id: UUID, project_id: UUID) -> bool:
-        return await unit.row(select(Project.id).where(Project.id == project_id)) is not None
+    async def visible(transaction: Transaction, user_id: UUID, project_id: UUID) -> bool:
+        return await transaction.fetch_one_or_none(select(Project.id).where(Project.id == project_id)) is not None
 
     monkeypatch.setattr("app.main.PORTS", Ports(closing_steps=(), project_visible=visible))
 
@@ -183,7 +184,7 @@ def refusals_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = EntityScope.refusal
 
     async def noted(self: EntityScope, database: Database, *target: UUID) -> AppError:
-        await database.rows(insert(Project).values(id=uuid7(), name="Refused"))
+        await database.fetch_all(insert(Project).values(id=uuid7(), name="Refused"))
         return await refusal(self, database, *target)
 
     monkeypatch.setattr(EntityScope, "refusal", noted)

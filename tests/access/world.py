@@ -241,7 +241,7 @@ async def fingerprint(database: Database) -> object:
         f"(SELECT md5(string_agg((to_jsonb(t) - 'last_used_at')::text, '' ORDER BY t::text)) FROM {name} t) AS {name}"
         for name in sorted(Base.metadata.tables.keys() - _COUNTED)
     )
-    return await database.row(text(f"SELECT {parts}"))
+    return await database.fetch_one_or_none(text(f"SELECT {parts}"))
 
 
 def of_person(name: str) -> Value:

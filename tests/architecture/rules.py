@@ -41,12 +41,12 @@ def closed_doors(root: Path) -> list[str]:
 
 
 def commits(root: Path) -> list[str]:
-    """Transactions begin and end in `app.core.database.database`: a service opens a unit, or is given one."""
+    """Transactions are committed in `app.core.database.database` only: services open `database.transaction()`."""
     return [
-        module.offence(node, f"uses .{node.attr}: open a unit instead")
+        module.offence(node, f"uses .{node.attr}: open `database.transaction()` instead")
         for module in modules(root)
         for node in ast.walk(module.tree)
-        if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin", "transaction"}
+        if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin", "rollback"}
     ]
 
 
@@ -121,7 +121,7 @@ def scopes_made_elsewhere(root: Path) -> list[str]:
 
 
 def bypassed_aliases(root: Path) -> list[str]:
-    """The database comes by `DatabaseDep`, or for a whole request by `unit_of`."""
+    """The database comes by `DatabaseDep`, or for a whole request by `transaction_of`."""
     offences = []
     for module in modules(root):
         if module.parts[:3] == ("app", "core", "database"):
@@ -132,7 +132,8 @@ def bypassed_aliases(root: Path) -> list[str]:
                 offences += [
                     module.offence(call, f"depends on {target} past its alias")
                     for target in wanted
-                    if target.startswith("app.core.database.database.") or target.endswith((".unit", ".database"))
+                    if target.startswith("app.core.database.database.")
+                    or target.endswith((".transaction", ".database"))
                 ]
         if module.feature:
             offences += [

@@ -38,7 +38,7 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
         Offence("app/core/listing/pagination.py", "async def f(s):\n    async with s.begin(): ..."),
         "uses .begin",
     ),
-    (rules.commits, Offence(ROUTER, "async def f(d):\n    async with d.transaction(): ..."), "open a unit"),
+    (rules.commits, Offence(ROUTER, "async def f(d):\n    await d.rollback()"), "uses .rollback"),
     (rules.selects, Offence(SERVICE, "def f():\n    return select(Task.id)"), "selects outside"),
     (rules.selects, Offence(ROUTER, "import sqlalchemy as sa\nsa.select(1)"), "selects outside"),
     (rules.selects, Offence(ROUTER, "from sqlalchemy import select as pick\npick(1)"), "selects outside"),

@@ -8,7 +8,7 @@ def test_features_enter_one_another_by_their_doors() -> None:
     assert rules.closed_doors(ROOT) == []
 
 
-def test_only_a_unit_commits() -> None:
+def test_only_the_database_module_commits() -> None:
     assert rules.commits(ROOT) == []
 
 

@@ -108,7 +108,7 @@ async def test_the_window_ends_by_itself(places: Places, database: Database) -> 
     for _ in range(4):
         await places.sign_in(HERE, "Ada")
     assert_problem(await places.sign_in(HERE, "Ada", PASSWORD), 429, "too_many_attempts")
-    await database.rows(update(Attempt).values(resets_at=func.now()))
+    await database.fetch_all(update(Attempt).values(resets_at=func.now()))
     assert_problem(await places.sign_in(HERE, "Ada"), 401, "invalid_credentials")
     assert (await places.sign_in(HERE, "Ada", PASSWORD)).status_code == 200
 
@@ -116,10 +116,10 @@ async def test_the_window_ends_by_itself(places: Places, database: Database) -> 
 async def test_a_second_refusal_does_not_make_the_window_longer(places: Places, database: Database) -> None:
     for _ in range(4):
         await places.sign_in(HERE, "Ada")
-    before = await database.rows(select(Attempt.key, Attempt.resets_at).order_by(Attempt.key))
+    before = await database.fetch_all(select(Attempt.key, Attempt.resets_at).order_by(Attempt.key))
     for _ in range(5):
         assert (await places.sign_in(HERE, "Ada")).status_code == 429
-    assert await database.rows(select(Attempt.key, Attempt.resets_at).order_by(Attempt.key)) == before
+    assert await database.fetch_all(select(Attempt.key, Attempt.resets_at).order_by(Attempt.key)) == before
 
 
 async def test_thirty_guesses_at_once_are_no_more_than_the_limit(places: Places) -> None:
@@ -184,7 +184,7 @@ async def test_no_way_of_writing_a_name_gives_more_guesses(guarded: FastAPI, pla
 async def test_a_stolen_token_does_not_serve_to_guess_the_password(
     guarded: FastAPI, places: Places, database: Database, method: str, body: dict[str, str]
 ) -> None:
-    row = await database.row(select(*User.__table__.c).where(User.username == "Ada"))
+    row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.username == "Ada"))
     assert row is not None
     headers = await bearer_of(guarded, User(**row))
     asked = [places.request(HERE, method, "/auth/me", json=body, headers=headers) for _ in range(10)]
@@ -201,7 +201,7 @@ async def test_a_stolen_token_does_not_serve_to_guess_the_password(
 async def test_strangers_at_the_same_address_keep_nobody_from_confirming_a_password(
     guarded: FastAPI, places: Places, database: Database
 ) -> None:
-    row = await database.row(select(*User.__table__.c).where(User.username == "Ada"))
+    row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.username == "Ada"))
     assert row is not None
     headers = await bearer_of(guarded, User(**row))
     for name in ("Ada", "Ben", "Cleo"):
@@ -224,7 +224,7 @@ async def test_a_sign_in_that_found_no_place_in_the_queue_is_no_failure(settings
 
 async def test_what_was_typed_is_not_stored(places: Places, database: Database) -> None:
     await places.sign_in(HERE, "my password by mistake")
-    stored = str(await database.rows(select(*Attempt.__table__.c)))
+    stored = str(await database.fetch_all(select(*Attempt.__table__.c)))
     assert "mistake" not in stored
     assert HERE not in stored
 

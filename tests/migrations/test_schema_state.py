@@ -35,9 +35,9 @@ def old_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 async def _set_version(settings: Settings, url: str, version: str | None) -> None:
     database = Database(settings.model_copy(update=server.way_to(url)))
-    await database.rows(text("DELETE FROM alembic_version"))
+    await database.fetch_all(text("DELETE FROM alembic_version"))
     if version is not None:
-        await database.rows(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+        await database.fetch_all(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
     await database.close()
 
 

@@ -266,6 +266,6 @@ async def test_no_acknowledged_write_is_lost_or_doubled_by_a_failover(pair: Pair
 async def names_at(postgres: EmbeddedPostgres) -> list[str]:
     database = Database(Settings(_env_file=None, database_url=postgres.url()))
     try:
-        return [row["name"] for row in await database.rows(text("SELECT name FROM projects"))]
+        return [row["name"] for row in await database.fetch_all(text("SELECT name FROM projects"))]
     finally:
         await database.close()

@@ -129,8 +129,8 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
     project = await project_of(database, user, name="Before")
     app = create_app(settings.model_copy(update={"statement_timeout": 0.2}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as hurried:
-        async with database.unit() as unit:
-            await unit.rows(text("SELECT FROM projects FOR UPDATE"))
+        async with database.transaction() as transaction:
+            await transaction.fetch_all(text("SELECT FROM projects FOR UPDATE"))
             started = time.monotonic()
             answer = await hurried.put(f"/projects/{project.id}", json={"name": "After"})
             assert 0.2 <= time.monotonic() - started < 3
@@ -145,7 +145,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 1}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
-        held = await app.state.services[Database].statements.take()
+        held = await app.state.services[Database].statements.acquire()
         try:
             started = time.monotonic()
             answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
@@ -154,7 +154,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
                 assert_unavailable(answer)
             assert (await api.get("/health/live")).status_code == 200
         finally:
-            app.state.services[Database].statements.give_back(held)
+            app.state.services[Database].statements.release(held)
         answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
 
@@ -213,19 +213,19 @@ async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Datab
     raising = text(f"DO $$BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END$$")
     for _ in range(2):
         with pytest.raises(UnavailableError) as refused:
-            await database.rows(raising)
+            await database.fetch_all(raising)
         assert int(refused.value.headers["Retry-After"]) > 0
 
     async def in_a_unit() -> None:
-        async with database.unit() as unit:
-            await unit.rows(raising)
+        async with database.transaction() as transaction:
+            await transaction.fetch_all(raising)
 
     with pytest.raises(UnavailableError):
         await in_a_unit()
-    assert await database.rows(text("SELECT 1 AS one")) == [{"one": 1}]
+    assert await database.fetch_all(text("SELECT 1 AS one")) == [{"one": 1}]
 
 
-@pytest.mark.parametrize("in_a_unit", [False, True], ids=["by itself", "in a unit"])
+@pytest.mark.parametrize("in_a_unit", [False, True], ids=["by itself", "in a transaction"])
 async def test_the_first_write_on_what_became_read_only_is_served_where_another_server_is_there(
     settings: Settings, server_url: str, closing: str, in_a_unit: bool
 ) -> None:
@@ -239,10 +239,10 @@ async def test_the_first_write_on_what_became_read_only_is_served_where_another_
         await database.start()
         await asyncio.to_thread(server.execute, server_url, f"{change} RESET default_transaction_read_only")
         if in_a_unit:
-            async with database.unit() as unit:
-                assert await unit.rows(creation) == [{"name": "First"}]
+            async with database.transaction() as transaction:
+                assert await transaction.fetch_all(creation) == [{"name": "First"}]
         else:
-            assert await database.rows(creation) == [{"name": "First"}]
-        assert await database.rows(text("SELECT name FROM projects")) == [{"name": "First"}]
+            assert await database.fetch_all(creation) == [{"name": "First"}]
+        assert await database.fetch_all(text("SELECT name FROM projects")) == [{"name": "First"}]
     finally:
         await database.close()

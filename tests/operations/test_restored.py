@@ -135,11 +135,11 @@ async def test_connections_that_are_open_number_states_from_the_new_base(
     try:
         first = await numbers()
         assert first == list(range(2, 14))
-        async with database.unit() as unit:
-            base = await versions.renew(unit)
+        async with database.transaction() as transaction:
+            base = await versions.renew(transaction)
         assert await numbers() == [base + number for number in range(1, 13)]
         assert base > 10_000_000
     finally:
-        await database.rows(
+        await database.fetch_all(
             text("CREATE OR REPLACE FUNCTION version_base() RETURNS integer LANGUAGE sql STABLE AS 'SELECT 0'")
         )

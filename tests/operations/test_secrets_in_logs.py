@@ -53,14 +53,14 @@ async def _tour(app: FastAPI) -> set[str]:
             pair["refresh_token"],
         }
         # What goes wrong inside is logged with its trace, and the trace must not repeat it either.
-        await app.state.services[Database].rows(_DROPPED)
+        await app.state.services[Database].fetch_all(_DROPPED)
         try:
             # Somebody types the password where the name belongs; somebody registers.
             assert (await sign_in(anonymous, NEW, NEW)).status_code == 500
             eve = {"username": "Eve", "password": NEW}
             assert (await anonymous.post("/auth/register", json=eve)).status_code == 500
         finally:
-            await app.state.services[Database].rows(_RESTORED)
+            await app.state.services[Database].fetch_all(_RESTORED)
     return used
 
 

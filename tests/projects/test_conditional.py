@@ -91,7 +91,7 @@ async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, us
     tags.append(tag_of(await api.get(address)))
     await api.patch(f"/tasks/{task['id']}", json={"completed": True})
     tags.append(tag_of(await api.get(address)))
-    await database.rows(text("UPDATE project_members SET role = 'editor'"))
+    await database.fetch_all(text("UPDATE project_members SET role = 'editor'"))
     tags.append(tag_of(await api.get(address)))
     assert len(set(tags)) == 4
     # What it does not show is not.
@@ -204,10 +204,10 @@ async def test_whatever_changes_in_a_row_and_however_moves_its_number_by_one(dat
         "updated_at": "updated_at - interval '1 day'",
         "version": "version + 41",
     }.get(column, f"coalesce({column}::text, '') || 'x'")
-    await database.rows(text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'Workshop')"))
+    await database.fetch_all(text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'Workshop')"))
     for value, version in ((column, 1), (other, 2)):
-        await database.rows(text(f"UPDATE projects SET {column} = {value}"))
-        assert [row["version"] for row in await database.rows(text("SELECT version FROM projects"))] == [version]
+        await database.fetch_all(text(f"UPDATE projects SET {column} = {value}"))
+        assert [row["version"] for row in await database.fetch_all(text("SELECT version FROM projects"))] == [version]
 
 
 def test_another_shape_has_another_letter() -> None:
@@ -254,7 +254,7 @@ async def test_the_tag_changes_if_and_only_if_what_is_shown_does(
 
     async def change_role() -> None:
         statement = text("UPDATE project_members SET role = :role WHERE user_id = :id")
-        await database.rows(statement, {"role": chance.choice(["editor", "owner"]), "id": user.id})
+        await database.fetch_all(statement, {"role": chance.choice(["editor", "owner"]), "id": user.id})
 
     shown = (await api.get(address)).json()
     moved = 0

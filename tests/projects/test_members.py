@@ -214,10 +214,10 @@ async def test_the_only_owner_stays_one_while_deactivated(
         for role in ("viewer", "editor"):
             assert_problem(await admin.put(path_of(project, user), json={"role": role}), 409, "last_owner")
         assert_problem(await admin.delete(path_of(project, user)), 409, "last_owner")
-        assert await database.rows(without_active_owner()) == [{"id": project.id}]
+        assert await database.fetch_all(without_active_owner()) == [{"id": project.id}]
         assert (await admin.put(path_of(project, ben), json={"role": "owner"})).status_code == 200
         assert (await admin.delete(path_of(project, user))).status_code == 204
-        assert await database.rows(without_active_owner()) == []
+        assert await database.fetch_all(without_active_owner()) == []
 
 
 @pytest.mark.parametrize("way", ["leaving", "demoting oneself", "demoting each other", "one of each"])
@@ -245,7 +245,7 @@ async def test_two_owners_cannot_go_at_the_same_moment(
             refused = [answer.json()["code"] for answer in answers if not answer.is_success]
             assert refused in (["last_owner"], ["role_required"])
             owners = select(func.count().label("owners")).where(Member.project_id == project.id, Member.role == "owner")
-            assert await database.row(owners) == {"owners": 1}
+            assert await database.fetch_one_or_none(owners) == {"owners": 1}
 
 
 async def test_who_is_unknown_or_inactive_cannot_be_added(api: Api, project: Project, database: Database) -> None:
@@ -268,7 +268,7 @@ async def test_a_deleted_persons_membership_ends_with_them(
     api: Api, project: Project, ben: User, database: Database
 ) -> None:
     await add_member(database, project, ben, Role.VIEWER)
-    await database.rows(delete(User).where(User.id == ben.id))
+    await database.fetch_all(delete(User).where(User.id == ben.id))
     assert_problem(await api.get(path_of(project, ben)), 404, "member_not_found")
 
 

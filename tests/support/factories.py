@@ -42,13 +42,13 @@ class RowFactory(SQLAlchemyFactory[M]):
 
 async def store(database: Database, *rows: Base) -> None:
     """Commit rows, in the order in which they are given; each then has the values that the database gave it."""
-    async with database.unit() as unit:
+    async with database.transaction() as transaction:
         for (model, columns), alike in groupby(rows, lambda row: (type(row), _given(row))):
             batch = list(alike)
             for start in range(0, len(batch), AT_ONCE):
                 part = batch[start : start + AT_ONCE]
                 values = [{name: getattr(row, name) for name in columns} for row in part]
-                stored = await unit.rows(insert(model).values(values).returning(*model.__table__.columns))
+                stored = await transaction.fetch_all(insert(model).values(values).returning(*model.__table__.columns))
                 for row, found in zip(part, stored, strict=True):
                     for name, value in found.items():
                         set_committed_value(row, name, value)

@@ -36,7 +36,8 @@ async def contents(database: Database) -> dict[str, list[Any]]:
     """Every row of every table."""
     return {
         table.name: [
-            row["row"] for row in await database.rows(text(f'SELECT t::text AS row FROM "{table.name}" t ORDER BY 1'))
+            row["row"]
+            for row in await database.fetch_all(text(f'SELECT t::text AS row FROM "{table.name}" t ORDER BY 1'))
         ]
         for table in Base.metadata.sorted_tables
     }
@@ -44,7 +45,7 @@ async def contents(database: Database) -> dict[str, list[Any]]:
 
 async def number_of(database: Database, table: str) -> int:
     """How many rows a table has."""
-    row = await database.row(text(f'SELECT count(*) AS count FROM "{table}"'))
+    row = await database.fetch_one_or_none(text(f'SELECT count(*) AS count FROM "{table}"'))
     assert row is not None
     number: int = row["count"]
     return number

@@ -43,7 +43,7 @@ async def test_it_lives_and_is_ready_for_anybody_at_the_root(anonymous: Api) -> 
 async def test_with_an_old_schema_it_is_not_ready_and_does_not_start(other_app: FastAPI, change: str) -> None:
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:
         assert (await api.get("/health/ready")).status_code == 200
-        await other_app.state.services[Database].rows(text(change))
+        await other_app.state.services[Database].fetch_all(text(change))
         answer = await api.get("/health/ready")
         assert_problem(answer, 503, "schema_behind")
         assert int(answer.headers["retry-after"]) > 0
@@ -55,7 +55,7 @@ async def test_with_an_old_schema_it_is_not_ready_and_does_not_start(other_app: 
 
 async def test_with_the_schema_of_a_newer_release_it_serves(other_app: FastAPI) -> None:
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:
-        await other_app.state.services[Database].rows(
+        await other_app.state.services[Database].fetch_all(
             text("UPDATE alembic_version SET version_num = 'from-the-future'")
         )
         answer = await api.get("/health/ready")

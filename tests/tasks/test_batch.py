@@ -79,7 +79,7 @@ async def test_results_come_in_order_and_are_what_is_there_then(
     assert shown[3]["etag"] == '"t1"', "nothing was changed"
     assert (await api.get(f"/tasks/{tasks[0].id}")).status_code == 404
     assert (await api.get(f"/projects/{project.id}")).json()["tasks_total"] == 4
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
 
 
 async def test_five_hundred_take_as_many_statements_as_six(api: Api, database: Database, project: Project) -> None:
@@ -213,7 +213,7 @@ async def test_not_atomic_each_is_answered_and_what_can_be_done_is(
     assert codes == [None, "invalid_request", "task_not_found", None, "precondition_failed", None]
     titles = {item["title"] for item in (await api.get(f"/projects/{project.id}/tasks/")).json()["items"]}
     assert titles == {"Done", "Seen", "Task 2", "New"}
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
 
 
 async def test_ids_of_other_projects_are_not_there_whoever_may_change_them(
@@ -299,7 +299,7 @@ async def test_batches_at_once_neither_wait_for_each_other_for_ever_nor_lose_any
     answers = await asyncio.gather(*(send(api, project, operations(number)) for number in range(12)))
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 11
     assert (await api.get(f"/projects/{project.id}")).json()["tasks_total"] == 4
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
 
 
 @pytest.mark.parametrize("atomic", [True, False])

@@ -255,18 +255,18 @@ async def test_whatever_changes_in_a_row_and_however_moves_its_tag_by_one(
         (f"UPDATE tasks SET {column} = {column}", [1]),
         (f"UPDATE tasks SET {column} = {other}", [2]),
     ):
-        await database.rows(text(statement))
-        rows = await database.rows(text("SELECT version FROM tasks"))
+        await database.fetch_all(text(statement))
+        rows = await database.fetch_all(text("SELECT version FROM tasks"))
         assert [row["version"] for row in rows] == versions
 
 
 async def test_numbering_the_states_keeps_updates_in_place(database: Database, task: Task) -> None:
     # A connection of the server that others used before has counts of theirs.
     updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass) AS n")
-    async with database.unit() as unit:
-        (before,) = await unit.rows(updated)
-        await unit.rows(text("UPDATE tasks SET completed = NOT completed"))
-        assert await unit.row(updated) == {"n": before["n"] + 1}
+    async with database.transaction() as transaction:
+        (before,) = await transaction.fetch_all(updated)
+        await transaction.fetch_all(text("UPDATE tasks SET completed = NOT completed"))
+        assert await transaction.fetch_one_or_none(updated) == {"n": before["n"] + 1}
 
 
 def test_another_shape_has_another_letter() -> None:

@@ -58,22 +58,24 @@ async def test_raw_sql_cannot_make_them_wrong(database: Database, user: User, st
     for size in (3, 5):
         project = await project_of(database, user)
         await store(database, *TaskFactory.batch(size, project_id=project.id))
-    await database.rows(text(statement))
-    assert await database.rows(wrong_counts()) == []
+    await database.fetch_all(text(statement))
+    assert await database.fetch_all(wrong_counts()) == []
 
 
 async def test_what_is_rolled_back_is_not_counted(database: Database, user: User) -> None:
     project = await project_of(database, user)
 
     async def break_off() -> None:
-        async with database.unit() as unit:
-            await store(unit, TaskFactory.build(project_id=project.id))
+        async with database.transaction() as transaction:
+            await store(transaction, TaskFactory.build(project_id=project.id))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         await break_off()
-    assert await database.rows(wrong_counts()) == []
-    assert await database.row(text("SELECT coalesce(sum(total), 0)::int AS n FROM project_task_counts")) == {"n": 0}
+    assert await database.fetch_all(wrong_counts()) == []
+    assert await database.fetch_one_or_none(
+        text("SELECT coalesce(sum(total), 0)::int AS n FROM project_task_counts")
+    ) == {"n": 0}
 
 
 async def test_they_are_right_after_many_writers_at_once(api: Api, user: User, database: Database) -> None:
@@ -92,13 +94,13 @@ async def test_they_are_right_after_many_writers_at_once(api: Api, user: User, d
         elif what < 0.85:
             target = chance.choice(projects).id
             move = text("UPDATE tasks SET project_id = :target WHERE id = :id")
-            await database.rows(move, {"target": target, "id": chance.choice(alive)})
+            await database.fetch_all(move, {"target": target, "id": chance.choice(alive)})
         else:
             await api.delete(f"/tasks/{alive.pop(chance.randrange(len(alive)))}")
 
     for _ in range(12):
         await asyncio.gather(*(write(number) for number in range(25)))
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
     totals = [await counts_of(api, project) for project in projects]
     assert sum(total for total, _ in totals) == len(alive)
 
@@ -107,7 +109,7 @@ async def test_a_wrong_count_is_found(database: Database, user: User) -> None:
     project = await project_of(database, user)
     await store(database, TaskFactory.build(project_id=project.id))
     plant = text("INSERT INTO project_task_counts VALUES (:id, 15, 1, 0) ON CONFLICT DO NOTHING")
-    await database.rows(text("UPDATE project_task_counts SET slot = -1"))
-    await database.rows(plant, {"id": project.id})
-    (found,) = await database.rows(wrong_counts())
+    await database.fetch_all(text("UPDATE project_task_counts SET slot = -1"))
+    await database.fetch_all(plant, {"id": project.id})
+    (found,) = await database.fetch_all(wrong_counts())
     assert (found["project_id"], found["kept_total"], found["true_total"]) == (project.id, 2, 1)

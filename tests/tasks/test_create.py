@@ -65,11 +65,11 @@ async def test_creating_after_waiting_for_the_projects_deletion_finds_no_project
     waiting = text(
         "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    async with database.unit() as unit:
-        await unit.rows(delete(Project).where(Project.id == project.id))
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(delete(Project).where(Project.id == project.id))
         create = asyncio.create_task(api.post(f"/projects/{project.id}/tasks", json={"title": "Sweep"}))
         for _ in range(200):
-            if (await database.rows(waiting))[0]["found"]:
+            if (await database.fetch_all(waiting))[0]["found"]:
                 break
             await asyncio.sleep(0.01)
         assert not create.done()

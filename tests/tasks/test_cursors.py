@@ -131,9 +131,9 @@ async def test_the_link_beyond_the_last_page_number_is_a_cursor(api: Api, user: 
     fill = (
         "INSERT INTO tasks (id, project_id, title) SELECT gen_random_uuid(), $1, 'Saw' FROM generate_series(1, 10002)"
     )
-    connection = await database.statements.take()
+    connection = await database.pool.acquire()
     await connection.execute(fill, project.id)
-    database.statements.give_back(connection)
+    database.pool.release(connection)
     path = f"/projects/{project.id}/tasks/"
     last = await api.get(f"{path}?page=100&size=100")
     assert (last.json()["total"], last.json()["pages"], len(last.json()["items"])) == (10_002, 101, 100)

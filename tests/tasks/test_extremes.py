@@ -98,7 +98,7 @@ async def test_what_is_written_is_read_back_by_the_api_and_by_sql(
         read = answered(await api.get(f"/tasks/{task['id']}"), 200)
         assert {name: task[name] for name in row} == row
         assert {name: read[name] for name in row} == row
-        (stored,) = await database.rows(STORED.bindparams(id=task["id"]))
+        (stored,) = await database.fetch_all(STORED.bindparams(id=task["id"]))
         assert {name: stored[name] for name in row} == row
         assert (stored["length"], stored["is_day"]) == (len(row["title"]), None if row["due_date"] is None else True)
 
@@ -107,7 +107,7 @@ async def test_names_and_descriptions_of_projects_likewise(api: Api, database: D
     for name, description in zip(("😀" * 200, "x", "é" * 200), ("😀" * 10_000, "\r\n\t", None), strict=True):
         project = answered(await api.post("/projects/", json={"name": name, "description": description}), 201)
         query = text("SELECT name, description FROM projects WHERE id = CAST(:id AS uuid)").bindparams(id=project["id"])
-        assert await database.rows(query) == [{"name": name, "description": description}]
+        assert await database.fetch_all(query) == [{"name": name, "description": description}]
         assert (project["name"], project["description"]) == (name, description)
 
 
@@ -184,7 +184,7 @@ async def test_a_whole_number_is_stored_however_it_is_written(
     assert (type(task["priority"]), task["priority"]) == (int, int(json.loads(written)))
     batch = f'{{"operations": [{{"op": "update", "id": "{task["id"]}", "changes": {{"priority": {written}}}}}]}}'
     answered(await api.post(f"/projects/{project}/tasks/batch", content=batch, headers=headers), 200)
-    (stored,) = await database.rows(STORED.bindparams(id=task["id"]))
+    (stored,) = await database.fetch_all(STORED.bindparams(id=task["id"]))
     assert stored["priority"] == task["priority"]
 
 
@@ -199,7 +199,7 @@ async def test_any_text_that_is_accepted_is_stored_in_nfc(api: Api, user: User, 
     ):
         task = await created(api, str(project), {"title": sent, "description": sent})
         assert (task["title"], task["description"]) == (kept, kept)
-        (stored,) = await database.rows(STORED.bindparams(id=task["id"]))
+        (stored,) = await database.fetch_all(STORED.bindparams(id=task["id"]))
         assert (stored["title"], stored["description"]) == (kept, kept)
 
 

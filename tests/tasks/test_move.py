@@ -62,7 +62,7 @@ async def until_one_waits(database: Database) -> None:
         "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     for _ in range(500):
-        if (await database.rows(waiting))[0]["found"]:
+        if (await database.fetch_all(waiting))[0]["found"]:
             return
         await asyncio.sleep(0.01)
 
@@ -87,7 +87,7 @@ async def test_it_is_one_statement_and_the_counts_follow(
     assert await counts_of(api, source, target) == [(0, 0), (1, 1)]
     assert [item["id"] for item in (await api.get(f"/projects/{target.id}/tasks/")).json()["items"]] == [str(task.id)]
     assert (await api.get(f"/projects/{source.id}/tasks/")).json()["items"] == []
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
 
 
 async def test_other_members_are_set_along_with_it(api: Api, source: Project, target: Project, task: Task) -> None:
@@ -222,8 +222,8 @@ async def test_malformed_id_of_a_project_is_refused(api: Api, task: Task) -> Non
 async def test_a_task_that_waits_for_its_targets_deletion_finds_no_project(
     api: Api, database: Database, target: Project, task: Task
 ) -> None:
-    async with database.unit() as unit:
-        await unit.rows(delete(Project).where(Project.id == target.id))
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(delete(Project).where(Project.id == target.id))
         move = asyncio.create_task(api.patch(f"/tasks/{task.id}", json={"project_id": str(target.id)}))
         await until_one_waits(database)
         assert not move.done()
@@ -246,14 +246,14 @@ async def test_counts_are_right_after_many_moves_at_once(
             )
         )
         assert {answer.status_code for answer in answers} == {200}
-    assert await database.rows(wrong_counts()) == []
+    assert await database.fetch_all(wrong_counts()) == []
     assert sum(total for total, _ in await counts_of(api, *projects)) == len(tasks)
 
 
 async def while_it_moves(api: Api, database: Database, task: Task, target: Project, body: Any) -> Response:
     """What is answered to a change that waits for another one to move the task."""
-    async with database.unit() as unit:
-        await unit.rows(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
         change = asyncio.create_task(api.patch(f"/tasks/{task.id}", json=body))
         await until_one_waits(database)
         assert not change.done()

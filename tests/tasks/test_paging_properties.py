@@ -48,9 +48,9 @@ def walk(app: FastAPI) -> Walk:
                     assert number <= pages or page["items"] == []
                     seen += [item["id"] for item in page["items"]]
         finally:
-            async with database.unit() as unit:
-                await unit.rows(delete(Project).where(Project.id.in_([project.id, other.id])))
-                await unit.rows(delete(User).where(User.id == person.id))
+            async with database.transaction() as transaction:
+                await transaction.fetch_all(delete(Project).where(Project.id.in_([project.id, other.id])))
+                await transaction.fetch_all(delete(User).where(User.id == person.id))
         assert seen == expected
 
     return walk

@@ -11,11 +11,10 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
-from app.core.database.database import BY_INDEX, BY_VALUE, Database
-from app.core.database.statements import Statement
+from app.core.database.database import CUSTOM_PLAN_SETTINGS, GENERIC_PLAN_SETTINGS, Database
 from app.core.listing.cursors import Position
-from app.core.listing.sorting import order_of, reversed_order
-from app.core.listing.statement import Listing, Shape
+from app.core.listing.sorting import order_of, position_parameters, reversed_order
+from app.core.listing.statement import ListQuery, ListVariant
 from app.projects.models import Role
 from app.projects.queries import projects
 from app.projects.scopes import permissions
@@ -68,7 +67,7 @@ class Crowd(NamedTuple):
 
     def statement(
         self,
-        listed: Listing,
+        listed: ListQuery,
         sort: str,
         position: Position | None = None,
         *,
@@ -76,12 +75,12 @@ class Crowd(NamedTuple):
         **filters: Any,
     ) -> tuple[str, list[Any]]:
         """A page by cursor as the service sends it: its text and its values."""
-        order = order_of(sort, listed.tie)
+        order = order_of(sort, listed.tiebreaker)
         after = None if position is None else tuple(value is None for value in position.values)
-        shape = Shape(order, tuple(filters), after, is_counted)
-        statement = Statement(listed.query(permissions(Role.VIEWER)[False, False], shape))
+        variant = ListVariant(order, tuple(filters), after, is_counted)
+        statement = listed.statement(permissions(Role.VIEWER)[False, False], variant)
         values = {"caller_id": self.caller, "project_id": self.largest, "limit": SIZE + 1, "offset": 0, **filters}
-        values |= {f"after_{number}": value for number, value in enumerate(position.values if position else ())}
+        values |= position_parameters(position.values if position else ())
         return statement.sql, statement.arguments(values)
 
     async def plan(self, sql: str, values: list[Any]) -> dict[str, Any]:
@@ -100,7 +99,7 @@ class Crowd(NamedTuple):
     async def plan_by_value(self, sql: str, values: list[Any]) -> dict[str, Any]:
         """The plan that is made for these values."""
         async with self.connection.transaction():
-            await self.connection.execute(BY_VALUE)
+            await self.connection.execute(CUSTOM_PLAN_SETTINGS)
             explained = await self.connection.fetchval(
                 f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {sql}", *values
             )
@@ -154,7 +153,7 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
         f"ALTER TABLE tasks ADD CONSTRAINT {reference['conname']} {reference['definition']}", timeout=200
     )
     await connection.execute("VACUUM ANALYZE", timeout=200)
-    for name, value in BY_INDEX.items():
+    for name, value in GENERIC_PLAN_SETTINGS.items():
         await connection.execute(f"SET {name} = {value}")
     yield Crowd(connection, projects[0].id, user.id, stranger.id, own.id)
     await connection.close()
@@ -237,10 +236,10 @@ async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
     order = order_of(sort, "id")
     position = await crowd.position_at(sort, 500_000)
     listed = queries.tasks_of_project
-    shape = Shape(reversed_order(order), (), (False, False), is_counted=False)
-    statement = Statement(listed.query(permissions(Role.VIEWER)[False, False], shape))
+    variant = ListVariant(reversed_order(order), (), (False, False), is_counted=False)
+    statement = listed.statement(permissions(Role.VIEWER)[False, False], variant)
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
-    values |= {f"after_{number}": value for number, value in enumerate(position.values)}
+    values |= position_parameters(position.values)
     plan = await crowd.plan(statement.sql, statement.arguments(values))
     assert indexes(plan) == {INDEXED[sort]}
     assert rows_read(plan) <= 2 * (SIZE + 1)
@@ -285,7 +284,7 @@ async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: i
 
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
-async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: Listing) -> None:
+async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: ListQuery) -> None:
     # Begun by a million words of projects that are not the stranger's, by one, and by none: each reads the same.
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
     read = {}
@@ -297,7 +296,7 @@ async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: Listi
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
 @pytest.mark.parametrize("sort", ["-priority", "title", "updated_at,-due_date"])
-async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd, listed: Listing, sort: str) -> None:
+async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd, listed: ListQuery, sort: str) -> None:
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
     asked: list[dict[str, Any]] = [
         {"priority_gte": 0},
@@ -325,7 +324,7 @@ async def test_projects_of_others_are_not_looked_at_when_projects_are_searched(c
 async def test_the_sixth_search_is_planned_for_its_words_as_the_first(crowd: Crowd) -> None:
     sql, values = crowd.statement(queries.tasks_of_project, "-priority", q="saw 12343")
     async with crowd.connection.transaction():
-        await crowd.connection.execute(BY_VALUE)
+        await crowd.connection.execute(CUSTOM_PLAN_SETTINGS)
         search = await crowd.connection.prepare(sql)
         for _ in range(8):
             await search.fetch(*values)
@@ -345,8 +344,8 @@ async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
 
 
 async def test_the_total_of_a_million_is_not_counted(crowd: Crowd) -> None:
-    shape = Shape(queries.tasks_of_project.order)
-    statement = Statement(queries.tasks_of_project.query(permissions(Role.VIEWER)[False, False], shape))
+    variant = ListVariant(queries.tasks_of_project.order)
+    statement = queries.tasks_of_project.statement(permissions(Role.VIEWER)[False, False], variant)
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
     plan = await crowd.plan(statement.sql, statement.arguments(values))
     assert rows_read(plan) <= SIZE + 1

@@ -11,9 +11,9 @@ from sqlalchemy import (
 
 from app.auth.models import User
 from app.auth.queries import ACCOUNT, lowered_username
-from app.core.database.statements import Rows, given
+from app.core.database.statements import Rows, compiled, param
 from app.core.listing.sorting import Key
-from app.core.listing.statement import Shape, listing, page_of
+from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
 
 WRITTEN = (*ACCOUNT, User.password_expires_at)
 """What is returned of an account that was written."""
@@ -24,22 +24,25 @@ def user_by_id(user_id: UUID) -> Rows:
     return select(*WRITTEN).where(User.id == user_id)
 
 
-def account(_: Hashable) -> Rows:
+@compiled
+def account() -> Rows:
     """The caller's own account."""
-    return select(*ACCOUNT).where(User.id == given("caller_id", Uuid))
+    return select(*ACCOUNT).where(User.id == param("caller_id", Uuid))
 
 
-def user(_: Hashable) -> Rows:
+@compiled
+def user() -> Rows:
     """Somebody's account."""
-    return select(*ACCOUNT).where(User.id == given("user_id", Uuid))
+    return select(*ACCOUNT).where(User.id == param("user_id", Uuid))
 
 
-def person(_: Hashable) -> Rows:
+@compiled
+def person() -> Rows:
     """What everybody may know of the active person with a username, given as it is `looked_up`."""
-    return select(User.id, User.username).where(lowered_username() == given("username", Text), User.is_active)
+    return select(User.id, User.username).where(lowered_username() == param("username", Text), User.is_active)
 
 
-@listing({"id": Key(User.id)}, "-id")
-def users(_: Hashable, shape: Shape) -> Rows:
+@list_query({"id": Key(User.id)}, "-id")
+def users(_: Hashable, __: ListVariant) -> ListSource:
     """A page of all accounts, the newest first."""
-    return page_of(shape, User.id, select(*ACCOUNT))
+    return simple_list(select(*ACCOUNT))

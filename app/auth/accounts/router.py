@@ -69,7 +69,7 @@ async def register(
 @router.get("/me", summary="Who am I?")
 async def read_me(own: OwnAccount, database: DatabaseDep) -> Me:
     """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
-    return _me(await database.one(queries.account, own), own.caller)
+    return _me(await database.fetch_one(queries.account(), own), own.caller)
 
 
 @router.patch(
@@ -156,7 +156,7 @@ async def create_user(
 )
 async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
     """The person with exactly this username (in any letter case), to share a project with: id and username only."""
-    return await database.one(queries.person, person)
+    return await database.fetch_one(queries.person(), person)
 
 
 @users.get(
@@ -167,7 +167,7 @@ async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
 )
 async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
     """One account. For administrators."""
-    return await database.one(queries.user, user)
+    return await database.fetch_one(queries.user(), user)
 
 
 @users.patch(

@@ -28,7 +28,7 @@ from app.auth.queries import people_locked
 from app.auth.scopes import Caller
 from app.auth.service import hold, hold_admin
 from app.auth.sessions.service import end_sessions
-from app.core.database.database import ConstraintError, Database, Unit
+from app.core.database.database import ConstraintError, Database, Transaction
 from app.core.ids import uuid7
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
@@ -37,7 +37,9 @@ SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
     """Create the development administrator unless that name is taken; whether it was created."""
     values = {"username": SEED_USERNAME, "is_superuser": True, "hashed_password": await passwords.hash(SEED_PASSWORD)}
-    created = await database.row(insert(User).values(id=uuid7(), **values).on_conflict_do_nothing().returning(User.id))
+    created = await database.fetch_one_or_none(
+        insert(User).values(id=uuid7(), **values).on_conflict_do_nothing().returning(User.id)
+    )
     return created is not None
 
 
@@ -69,10 +71,10 @@ async def create_user(
 ) -> dict[str, Any]:
     """Create an account for somebody, with a one-time password."""
     secret, values = await _one_time_password(authentication)
-    async with database.unit() as unit:
-        people = await unit.rows(people_locked([caller.user_id], with_admins=False))
-        await hold_admin(unit, caller, people)
-        user = await _insert_user(unit, **new.model_dump(), **values)
+    async with database.transaction() as transaction:
+        people = await transaction.fetch_all(people_locked([caller.user_id], with_admins=False))
+        await hold_admin(transaction, caller, people)
+        user = await _insert_user(transaction, **new.model_dump(), **values)
     return {**user, "one_time_password": secret, "one_time_password_expires_at": user.pop("password_expires_at")}
 
 
@@ -100,14 +102,14 @@ async def update_own(
     if "password" in values:
         refuse_weak(values["password"], login.username)
         values |= _chosen(await authentication.passwords.hash(values.pop("password")))
-    async with database.unit() as unit:
-        people = await unit.rows(people_locked([caller.user_id], with_admins=False))
+    async with database.transaction() as transaction:
+        people = await transaction.fetch_all(people_locked([caller.user_id], with_admins=False))
         _refuse_changed_password(people, login)
-        await hold(unit, caller)
-        row = await _update_user(unit, caller.user_id, values)
+        await hold(transaction, caller)
+        row = await _update_user(transaction, caller.user_id, values)
         if "hashed_password" in values:
             # Behind the change, whose lock a login under way waits for.
-            await end_sessions(unit, caller.user_id, besides=caller.source_id)
+            await end_sessions(transaction, caller.user_id, besides=caller.source_id)
     return row
 
 
@@ -123,15 +125,15 @@ async def update_user(
         values |= stored
     is_demotion = values.get("is_active") is False or values.get("is_superuser") is False
     ids = [user_id] if caller is None else [user_id, caller.user_id]
-    async with database.unit(by_value=True) as unit:
-        people = await unit.rows(people_locked(ids, with_admins=is_demotion))
+    async with database.transaction(custom_plan=True) as transaction:
+        people = await transaction.fetch_all(people_locked(ids, with_admins=is_demotion))
         if is_demotion:
             _refuse_last_admin(people, user_id)
         if caller is not None:
-            await hold_admin(unit, caller, people)
-        user = await _update_user(unit, user_id, values)
+            await hold_admin(transaction, caller, people)
+        user = await _update_user(transaction, user_id, values)
         if secret is not None or not user["is_active"]:
-            await end_sessions(unit, user_id)
+            await end_sessions(transaction, user_id)
     expires_at = user.pop("password_expires_at")
     return {
         **user,
@@ -146,23 +148,23 @@ async def set_password(
     """Give an account another password, as its operator does, and end its sessions."""
     refuse_weak(password, username)
     hashed_password = await authentication.passwords.hash(password)
-    async with database.unit() as unit:
-        await _update_user(unit, user_id, _chosen(hashed_password))
-        await end_sessions(unit, user_id)
+    async with database.transaction() as transaction:
+        await _update_user(transaction, user_id, _chosen(hashed_password))
+        await end_sessions(transaction, user_id)
 
 
 async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
     """Delete one's own account, with its sessions and keys, after what other features do about it."""
     user_id = caller.user_id
-    async with database.unit(by_value=True) as unit:
+    async with database.transaction(custom_plan=True) as transaction:
         # What would still refer to the account waits from here on, and then finds it gone.
-        people = await unit.rows(people_locked([user_id], with_admins=True))
+        people = await transaction.fetch_all(people_locked([user_id], with_admins=True))
         _refuse_last_admin(people, user_id)
         _refuse_changed_password(people, login)
-        await hold(unit, caller)
+        await hold(transaction, caller)
         for step in steps:
-            await step(unit, user_id)
-        await unit.rows(delete(User).where(User.id == user_id))
+            await step(transaction, user_id)
+        await transaction.fetch_all(delete(User).where(User.id == user_id))
 
 
 async def confirm_password(
@@ -189,18 +191,18 @@ async def confirm_password(
 
 async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     try:
-        rows = await database.rows(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
+        rows = await database.fetch_all(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
     except ConstraintError as error:
         _refuse_taken(error)
     return rows[0]
 
 
-async def _update_user(unit: Unit, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+async def _update_user(transaction: Transaction, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
     statement: Executable = queries.user_by_id(user_id)
     if values:
         statement = update(User).where(User.id == user_id).values(values).returning(*queries.WRITTEN)
     try:
-        row = await unit.row(statement)
+        row = await transaction.fetch_one_or_none(statement)
     except ConstraintError as error:
         _refuse_taken(error)
     if row is None:

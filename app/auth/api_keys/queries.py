@@ -10,9 +10,9 @@ from sqlalchemy import (
 )
 
 from app.auth.models import ApiKey
-from app.core.database.statements import Rows, given
+from app.core.database.statements import Rows, compiled, param
 from app.core.listing.sorting import Key
-from app.core.listing.statement import Shape, listing, page_of
+from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
 
 API_KEY = (
     ApiKey.id,
@@ -26,17 +26,18 @@ API_KEY = (
 )
 
 
-@listing({"id": Key(ApiKey.id)}, "-id")
-def api_keys(_: Hashable, shape: Shape) -> Rows:
+@list_query({"id": Key(ApiKey.id)}, "-id")
+def api_keys(_: Hashable, __: ListVariant) -> ListSource:
     """A page of the caller's keys, the newest first."""
-    own = ApiKey.user_id == given("caller_id", Uuid)
-    return page_of(shape, ApiKey.id, select(*API_KEY).where(own, ApiKey.revoked_at.is_(None)))
+    own = ApiKey.user_id == param("caller_id", Uuid)
+    return simple_list(select(*API_KEY).where(own, ApiKey.revoked_at.is_(None)))
 
 
-def api_key(_: Hashable) -> Rows:
+@compiled
+def api_key() -> Rows:
     """One of the caller's keys."""
-    own = (ApiKey.user_id == given("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
-    return select(*API_KEY).where(ApiKey.id == given("key_id", Uuid), own)
+    own = (ApiKey.user_id == param("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
+    return select(*API_KEY).where(ApiKey.id == param("key_id", Uuid), own)
 
 
 def live_api_key_count(user_id: UUID) -> Rows:

@@ -60,7 +60,7 @@ async def create_api_key(
 )
 async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
     """One of your API keys, without its secret."""
-    return await database.one(queries.api_key, key)
+    return await database.fetch_one(queries.api_key(), key)
 
 
 @router.delete(

@@ -42,17 +42,17 @@ async def create_api_key(
         raise InvalidRequestError(
             errors=[FieldError(pointer=f"/scopes/{index}", detail=detail, code="unbound") for index in beyond]
         )
-    async with database.unit() as unit:
-        if new.project_id is not None and not await project_visible(unit, user_id, new.project_id):
+    async with database.transaction() as transaction:
+        if new.project_id is not None and not await project_visible(transaction, user_id, new.project_id):
             # The same for a project that does not exist and for one that this person may not see.
             raise InvalidRequestError.at("is no project that you may see", "unknown_project", pointer="/project_id")
         # Creations by one person wait for each other, so that the limit holds.
-        if not await unit.rows(people_locked([user_id], with_admins=False)):
+        if not await transaction.fetch_all(people_locked([user_id], with_admins=False)):
             # The caller's account was deleted a moment ago.
             raise InvalidTokenError
         if caller is not None:
-            await hold(unit, caller)
-        (live,) = await unit.rows(queries.live_api_key_count(user_id))
+            await hold(transaction, caller)
+        (live,) = await transaction.fetch_all(queries.live_api_key_count(user_id))
         if live["count"] >= limit:
             raise TooManyApiKeysError
         secret = new_api_key()
@@ -66,7 +66,7 @@ async def create_api_key(
             "project_id": new.project_id,
             "expires_at": new.expires_at,
         }
-        (key,) = await unit.rows(insert(ApiKey).values(values).returning(*queries.API_KEY))
+        (key,) = await transaction.fetch_all(insert(ApiKey).values(values).returning(*queries.API_KEY))
     return {**key, "secret": secret}
 
 
@@ -83,7 +83,7 @@ async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> Non
 
 async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> dict[str, Any]:
     statement = update(ApiKey).where(which, ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
-    row = await database.row(statement.returning(ApiKey.id, ApiKey.name))
+    row = await database.fetch_one_or_none(statement.returning(ApiKey.id, ApiKey.name))
     if row is None:
         raise ApiKeyNotFoundError(detail)
     return row

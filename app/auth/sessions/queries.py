@@ -12,9 +12,9 @@ from sqlalchemy import (
 
 from app.auth.models import Session
 from app.auth.queries import is_live
-from app.core.database.statements import Rows, given
+from app.core.database.statements import Rows, param
 from app.core.listing.sorting import Key
-from app.core.listing.statement import Shape, listing, page_of
+from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
 
 SESSION = (
     Session.id,
@@ -26,13 +26,13 @@ SESSION = (
 )
 
 
-@listing({"id": Key(Session.id)}, "-id")
-def live_sessions(_: Hashable, shape: Shape) -> Rows:
+@list_query({"id": Key(Session.id)}, "-id")
+def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
     """A page of the caller's sessions, the newest first."""
-    own = Session.user_id == given("caller_id", Uuid)
-    shown = select(*SESSION, (Session.id == given("source_id", Uuid)).label("is_current"))
+    own = Session.user_id == param("caller_id", Uuid)
+    shown = select(*SESSION, (Session.id == param("source_id", Uuid)).label("is_current"))
     live = Session.revoked_at.is_(None) & (Session.expires_at > func.now())
-    return page_of(shape, Session.id, shown.where(own, live))
+    return simple_list(shown.where(own, live))
 
 
 def newest_sessions(user_id: UUID, at_most: int) -> Rows:

@@ -22,7 +22,7 @@ from app.auth.scopes import Caller
 from app.auth.sessions import queries
 from app.auth.sessions.schemas import Credentials
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token
-from app.core.database.database import Database, Unit
+from app.core.database.database import Database, Transaction
 from app.core.ids import uuid7
 
 
@@ -68,7 +68,7 @@ async def refresh(authentication: Authentication, database: Database, claims: Re
     settings = authentication.settings
     following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
     live = is_live(claims.session_id)
-    holder = await database.row(
+    holder = await database.fetch_one_or_none(
         update(Session)
         .where(live, Session.generation == claims.generation, Session.refresh_hash == hashed(token))
         .values(
@@ -81,12 +81,12 @@ async def refresh(authentication: Authentication, database: Database, claims: Re
     )
     if holder is None:
         grace = timedelta(seconds=settings.refresh_grace)
-        holder = await database.row(
+        holder = await database.fetch_one_or_none(
             queries.just_refreshed(claims.session_id, claims.generation + 1, hashed(following), grace)
         )
     if holder is None:
         stolen = update(Session).where(live, Session.generation > claims.generation).values(revoked_at=func.now())
-        if await database.row(stolen.returning(Session.id)):
+        if await database.fetch_one_or_none(stolen.returning(Session.id)):
             raise RefreshTokenReusedError
         raise InvalidRefreshTokenError
     return _tokens(authentication, holder["user_id"], claims.session_id, following)
@@ -94,7 +94,7 @@ async def refresh(authentication: Authentication, database: Database, claims: Re
 
 async def end_session(database: Database, caller: Caller, session_id: UUID) -> None:
     """End one of the caller's sessions."""
-    ended = await database.row(
+    ended = await database.fetch_one_or_none(
         update(Session)
         .where(Session.id == session_id, Session.user_id == caller.user_id, Session.revoked_at.is_(None))
         .values(revoked_at=func.now())
@@ -106,7 +106,7 @@ async def end_session(database: Database, caller: Caller, session_id: UUID) -> N
 
 async def end_other_sessions(database: Database, caller: Caller) -> list[UUID]:
     """End all of the caller's sessions but this one; which they were."""
-    rows = await database.rows(_ending(caller.user_id, besides=caller.source_id).returning(Session.id))
+    rows = await database.fetch_all(_ending(caller.user_id, besides=caller.source_id).returning(Session.id))
     return [row["id"] for row in rows]
 
 
@@ -123,7 +123,7 @@ async def _spend(database: Database, user: AuthUser) -> None:
         .values(password_state=SPENT)
         .returning(User.id)
     )
-    if await database.row(spent) is None:
+    if await database.fetch_one_or_none(spent) is None:
         raise InvalidCredentialsError
 
 
@@ -159,7 +159,7 @@ async def _begin_session(
     # Both see what was there before, so one place is kept for the new session.
     kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
     ended = _ending(user.id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
-    if await database.row(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
+    if await database.fetch_one_or_none(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
         raise InvalidCredentialsError
     return _tokens(authentication, user.id, session_id, refresh_token)
 
@@ -168,9 +168,9 @@ def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, ref
     return TokenPair(authentication.access_tokens.issue(user_id, session_id), refresh_token)
 
 
-async def end_sessions(unit: Unit, user_id: UUID, *, besides: UUID | None = None) -> None:
+async def end_sessions(transaction: Transaction, user_id: UUID, *, besides: UUID | None = None) -> None:
     """End all sessions of a person, besides one if it is named."""
-    await unit.rows(_ending(user_id, besides=besides))
+    await transaction.fetch_all(_ending(user_id, besides=besides))
 
 
 def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:

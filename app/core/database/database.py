@@ -2,8 +2,8 @@
 
 - `DatabaseDep` runs single statements. PostgreSQL makes each of them a transaction of its own, committed when the call
   returns and so before the response leaves; there are no BEGIN and COMMIT round trips to pay for.
-- `async with database.unit() as unit` makes several such statements one transaction. Nothing else in the application
-  commits.
+- `async with database.transaction() as transaction` makes several such statements one transaction. Nothing else in the
+  application commits.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
@@ -21,27 +21,27 @@ from app.core.addresses import address_of
 from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.pgbouncer import asyncpg_arguments, opening_of
-from app.core.database.pool import Connections
-from app.core.database.statements import Statement, prepared
+from app.core.database.pool import ConnectionPool
+from app.core.database.statements import Statement
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
 from app.core.request_state import state_of
 from app.core.services import services_of
 
 T = TypeVar("T")
 
-PASSING_CLASSES = ("08", "53", "57P")
+TRANSIENT_SQLSTATE_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
 
-PASSING_STATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
+TRANSIENT_SQLSTATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
 """SQLSTATEs that a later try may not meet: a transaction that idled or took too long (as where the process was stopped
 for a while), serialization failure, deadlock, a server that is not ready for it, lock timeout."""
 
-BY_INDEX = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
+GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
 """Every single statement finds its rows by an index and in its order, whatever the values. Left to choose, PostgreSQL
 plans each page anew, which takes longer than the page; and a plan for any values must not be one that reads the whole
 table, as it might be where one project has most of the tasks, because nothing tells the planner how small a page is."""
 
-BY_VALUE = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on"
+CUSTOM_PLAN_SETTINGS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on"
 """A statement with filters is planned for the values that it is given: they decide which index is best. Not the whole
 table even so, most of which is not the caller's."""
 
@@ -84,16 +84,16 @@ class Database:
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
             "idle_in_transaction_session_timeout": "30000",
         }
-        parameters |= BY_INDEX
+        parameters |= GENERIC_PLAN_SETTINGS
         address = address_of(settings.database_url)
-        self.statements = Connections(
+        self.pool = ConnectionPool(
             partial(connect, address, **asyncpg_arguments(settings, parameters)),
             size=settings.database_pool_size,
             queue=settings.database_pool_queue,
-            patience=settings.database_pool_timeout,
+            acquire_timeout=settings.database_pool_timeout,
         )
         self._opening = opening_of(settings, parameters)
-        self._patience = settings.database_pool_timeout
+        self._acquire_timeout = settings.database_pool_timeout
         self._singly = not settings.pgbouncer
         """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
 
@@ -102,16 +102,16 @@ class Database:
 
     async def start(self) -> None:
         """Open all connections, if the database is there, so that no request waits for one."""
-        await self.statements.warm_up()
+        await self.pool.warm_up()
 
-    async def rows(
+    async def fetch_all(
         self,
         statement: Executable | Statement,
         parameters: Mapping[str, Any] = MappingProxyType({}),
         *,
-        by_value: bool = False,
+        custom_plan: bool = False,
     ) -> list[dict[str, Any]]:
-        """Run one statement as its own transaction; every row as a dict. `by_value` has it planned for its values.
+        """Run one statement as its own transaction; every row as a dict. `custom_plan` has it planned for its values.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
         """
@@ -122,11 +122,11 @@ class Database:
             observe(statement.sql, arguments)
         try:
             try:
-                records = await self._records(statement, arguments, by_value=by_value)
+                records = await self._records(statement, arguments, custom_plan=custom_plan)
             except asyncpg.ReadOnlySQLTransactionError as refused:
-                records = await self._records_if_renewed(statement, arguments, by_value=by_value, refused=refused)
+                records = await self._records_if_renewed(statement, arguments, custom_plan=custom_plan, refused=refused)
         except Exception as error:
-            if (better := translated(error)) is None:
+            if (better := to_app_error(error)) is None:
                 raise
             raise better from error
         names = tuple(records[0].keys()) if records else ()
@@ -134,104 +134,110 @@ class Database:
         return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
 
     async def _records(
-        self, statement: Statement, arguments: list[Any], *, by_value: bool = False
+        self, statement: Statement, arguments: list[Any], *, custom_plan: bool = False
     ) -> "list[asyncpg.Record]":
-        if by_value or not self._singly:
-            async with self.unit(by_value=by_value) as unit:
-                return await unit._records(statement, arguments)  # noqa: SLF001 - another of its own kind
-        connection = self.statements.take_idle() or await self.statements.take()
+        if custom_plan or not self._singly:
+            async with self.transaction(custom_plan=custom_plan) as transaction:
+                return await transaction._records(statement, arguments)  # noqa: SLF001 - another of its own kind
+        connection = self.pool.acquire_nowait() or await self.pool.acquire()
         try:
             records = await _fetched(connection, statement, arguments)
         except BaseException as error:
-            self.statements.take_back(connection, error)
+            self.pool.release_after(connection, error)
             raise
-        self.statements.give_back(connection)
+        self.pool.release(connection)
         return records
 
     async def _records_if_renewed(
-        self, statement: Statement, arguments: list[Any], *, by_value: bool, refused: Exception
+        self, statement: Statement, arguments: list[Any], *, custom_plan: bool, refused: Exception
     ) -> "list[asyncpg.Record]":
         """The records of a statement that a read-only server refused, and so has not begun, from one that is not."""
-        if not await self.statements.renewed():
+        if not await self.pool.renewed():
             raise refused
-        return await self._records(statement, arguments, by_value=by_value)
+        return await self._records(statement, arguments, custom_plan=custom_plan)
 
-    async def row(
+    async def fetch_one_or_none(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
     ) -> dict[str, Any] | None:
         """Run one statement as its own transaction; its first row, or None."""
-        rows = await self.rows(statement, parameters)
+        rows = await self.fetch_all(statement, parameters)
         return rows[0] if rows else None
 
-    async def one(
-        self, query: Callable[..., Executable], scope: Scope, *shape: Hashable, **values: Any
+    async def fetch_one(
+        self,
+        statement: Executable | Statement,
+        scope: Scope,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """The row of a statement that carries a scope's permission; where there is none, raise the scope's refusal.
-
-        `query` builds the statement from the scope's permission and `shape`, once for each; `values` are what it leaves
-        open besides the scope's own.
+        """Run one statement that carries a scope's permission; its first row. Where there is none, raise the scope's
+        refusal. `parameters` are what the statement needs besides the scope's own.
         """
-        rows = await self.rows(prepared(query, scope.permission, *shape), {**scope.parameters, **values})
+        rows = await self.fetch_all(statement, {**scope.parameters, **parameters})
         if not rows:
             raise await scope.refusal(self)
         return rows[0]
 
-    @asynccontextmanager
-    async def unit(self, *, by_value: bool = False) -> AsyncGenerator["Unit"]:
-        """This database for several statements that are one transaction: `async with database.unit() as unit`.
+    async def execute(
+        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Run one statement as its own transaction, whatever it returns."""
+        await self.fetch_all(statement, parameters)
 
-        They are kept together when the block ends, and any exception undoes them all. Inside a unit, `unit.unit()` is a
-        part of it: undone alone if its exception is caught in between, and kept if the whole is kept. `by_value` has
-        its statements planned for their values.
+    @asynccontextmanager
+    async def transaction(self, *, custom_plan: bool = False) -> AsyncGenerator["Transaction"]:
+        """Return this database for several statements: `async with database.transaction() as transaction`.
+
+        They are committed together when the block ends, and any exception rolls all of them back. Inside a transaction,
+        another one is a savepoint. `custom_plan` has the statements planned for their values.
         """
-        unit = await self._begun(f"{self._opening}; {BY_VALUE}" if by_value else self._opening)
+        transaction = await self._begun(f"{self._opening}; {CUSTOM_PLAN_SETTINGS}" if custom_plan else self._opening)
         try:
             try:
-                yield unit
+                yield transaction
             except Exception:
-                if not unit.is_cut_off:
-                    await unit.command("ROLLBACK")
+                if not transaction.is_cut_off:
+                    await transaction.command("ROLLBACK")
                 raise
-            await unit.command("COMMIT")
+            await transaction.command("COMMIT")
         finally:
-            unit.give_back()
+            transaction.release()
 
-    async def _begun(self, opening: str) -> "Unit":
-        """A unit that has begun, on a server that can be written to if there is one.
+    async def _begun(self, opening: str) -> "Transaction":
+        """A transaction that has begun, on a server that can be written to if there is one.
 
         That a connection was lost while nobody used it costs a request no more than another one.
         """
         is_last = False
         while True:
-            connection = self.statements.take_idle() or await self.statements.take()
-            unit = Unit(self, connection)
+            connection = self.pool.acquire_nowait() or await self.pool.acquire()
+            transaction = Transaction(self, connection)
             try:
-                with errors_translated():
-                    await unit.open(opening, self._patience)
+                with translating_errors():
+                    await transaction.open(opening, self._acquire_timeout)
             except BaseException as error:
-                unit.give_back()
-                if is_last or not (isinstance(error, UnavailableError) and unit.is_lost):
+                transaction.release()
+                if is_last or not (isinstance(error, UnavailableError) and transaction.is_lost):
                     raise
             else:
-                if is_last or not unit.is_read_only:
-                    return unit
+                if is_last or not transaction.is_read_only:
+                    return transaction
                 # PostgreSQL tells with each answer. What only reads is welcome here.
-                if not await self.statements.renewed():
-                    return unit
-                unit.give_back()
+                if not await self.pool.renewed():
+                    return transaction
+                transaction.release()
             is_last = True
 
     @asynccontextmanager
-    async def part(self) -> AsyncGenerator["Database"]:
-        """This database for a single statement after whose failure others are to run, which only a unit has to arrange.
+    async def savepoint(self) -> AsyncGenerator["Database"]:
+        """Return this database for a statement after whose failure others are to run: `async with …`.
 
-        By itself such a statement is its own transaction, and undoes nothing but itself.
+        Outside a transaction nothing has to be done for that: a statement that fails undoes itself only.
         """
         yield self
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.statements.close()
+        await self.pool.close()
 
 
 def _fetched(
@@ -252,8 +258,8 @@ async def _fetched_once(
     return records
 
 
-class Unit(Database):
-    """The database within one transaction (`Database.unit`): all statements share it, one after the other."""
+class Transaction(Database):
+    """The database within one transaction (`Database.transaction`): all statements share it, one after the other."""
 
     def __init__(self, outer: Database, connection: "asyncpg.Connection") -> None:
         # Not the constructor's work again: the connections are those of the outer one.
@@ -271,39 +277,39 @@ class Unit(Database):
         told = self._connection.get_settings()
         return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
 
-    async def open(self, sql: str, patience: float) -> None:
+    async def open(self, sql: str, acquire_timeout: float) -> None:
         """Begin the transaction."""
         try:
-            await self._connection.execute(sql, timeout=patience)
+            await self._connection.execute(sql, timeout=acquire_timeout)
         except BaseException as error:
             self.is_cut_off = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
             # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
             if self.is_lost or self._singly:
-                self.statements.note_error(self._connection, error)
+                self.pool.note_error(self._connection, error)
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let others have the connection."""
         connection = self._connection
         # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
         is_clean = not (self.is_cut_off or connection.is_closed() or connection.is_in_transaction())
-        (self.statements.give_back if is_clean else self.statements.discard)(connection)
+        (self.pool.release if is_clean else self.pool.discard)(connection)
 
     async def command(self, sql: str) -> None:
         """End the transaction, or begin or end a part of it."""
-        with errors_translated():
+        with translating_errors():
             done = await self._whole(self._connection.execute(sql))
         if sql == "COMMIT" and done != "COMMIT":
             # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
-            raise RuntimeError("the error of a statement was caught inside its unit, which is undone by it")
+            raise RuntimeError("the error of a statement was caught inside its transaction, which is undone by it")
 
     async def _records(
         self,
         statement: Statement,
         arguments: list[Any],
         *,
-        by_value: bool = False,  # noqa: ARG002 - what a unit runs finds its rows by ids
+        custom_plan: bool = False,  # noqa: ARG002 - what a transaction runs finds its rows by ids
     ) -> "list[asyncpg.Record]":
         return await self._whole(_fetched(self._connection, statement, arguments))
 
@@ -313,7 +319,7 @@ class Unit(Database):
             return await answer
         except BaseException as error:
             self.is_cut_off |= not isinstance(error, asyncpg.PostgresError)
-            self.statements.note_error(self._connection, error)
+            self.pool.note_error(self._connection, error)
             raise
 
     async def _records_if_renewed(
@@ -321,54 +327,54 @@ class Unit(Database):
         statement: Statement,  # noqa: ARG002 - see below
         arguments: list[Any],  # noqa: ARG002
         *,
-        by_value: bool,  # noqa: ARG002
+        custom_plan: bool,  # noqa: ARG002
         refused: Exception,
     ) -> "list[asyncpg.Record]":
-        """Refuse it: its unit has begun elsewhere. The next one will begin where something can be written."""
-        await self.statements.renewed()
+        """Refuse it: its transaction has begun elsewhere. The next one will begin where something can be written."""
+        await self.pool.renewed()
         raise refused
 
     @asynccontextmanager
-    async def unit(
+    async def transaction(
         self,
         *,
-        by_value: bool = False,  # noqa: ARG002 - see `_records`
-    ) -> AsyncGenerator["Unit"]:
-        """A part of this unit."""
-        await self.command("SAVEPOINT part")
+        custom_plan: bool = False,  # noqa: ARG002 - see `_records`
+    ) -> AsyncGenerator["Transaction"]:
+        """A savepoint of this transaction."""
+        await self.command("SAVEPOINT nested")
         try:
             yield self
         except Exception:
             if not self.is_cut_off:
-                await self.command("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+                await self.command("ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")
             raise
-        await self.command("RELEASE SAVEPOINT part")
+        await self.command("RELEASE SAVEPOINT nested")
 
     @asynccontextmanager
-    async def part(self) -> AsyncGenerator["Database"]:
-        """A part of this unit."""
-        async with self.unit() as unit:
-            yield unit
+    async def savepoint(self) -> AsyncGenerator["Database"]:
+        """Return this transaction for statements that are rolled back alone where they raise: `async with …`."""
+        async with self.transaction() as transaction:
+            yield transaction
 
 
 def get_database(request: Request) -> Database:
-    """The application's database, or the unit in which this request is answered (`unit_of`)."""
-    unit = state_of(request.scope).unit
-    if isinstance(unit, Unit):
-        return unit
+    """The application's database, or the transaction in which this request is answered (`transaction_of`)."""
+    transaction = state_of(request.scope).transaction
+    if isinstance(transaction, Transaction):
+        return transaction
     return services_of(request)[Database]
 
 
 @asynccontextmanager
-async def unit_of(request: Request) -> AsyncGenerator[Unit]:
-    """A unit that takes in every statement which this request runs meanwhile by `DatabaseDep` or `get_database`."""
-    async with get_database(request).unit() as unit:
+async def transaction_of(request: Request) -> AsyncGenerator[Transaction]:
+    """A transaction of all statements that this request runs meanwhile by `DatabaseDep` or `get_database`."""
+    async with get_database(request).transaction() as transaction:
         state = state_of(request.scope)
-        state.unit = unit
+        state.transaction = transaction
         try:
-            yield unit
+            yield transaction
         finally:
-            state.unit = None
+            state.transaction = None
 
 
 async def _database(request: Request) -> Database:
@@ -377,22 +383,22 @@ async def _database(request: Request) -> Database:
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
-"""For handlers whose work is one statement, or a unit of several. Both are committed before the response is sent, so
-that a client never holds a 2xx for work that was not kept."""
+"""For handlers. What they do, in one statement or in a transaction of several, is committed before the response is
+sent, so that a client never holds a 2xx for work that was not kept."""
 
 
 @contextmanager
-def errors_translated() -> Generator[None]:
+def translating_errors() -> Generator[None]:
     """Turn what passes by itself (an outage, a timeout, a deadlock) into a 503 that says so."""
     try:
         yield
     except Exception as error:
-        if (better := translated(error)) is None:
+        if (better := to_app_error(error)) is None:
             raise
         raise better from error
 
 
-def translated(error: Exception) -> Exception | None:
+def to_app_error(error: Exception) -> Exception | None:
     """What to raise instead of this, if it passes by itself or is better known by another class."""
     match error:
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
@@ -403,7 +409,7 @@ def translated(error: Exception) -> Exception | None:
             return _by_state(getattr(error, "sqlstate", None))
         case DBAPIError() if isinstance(error.driver_exception, Exception):
             # Of migrations, which Alembic runs by SQLAlchemy's engine.
-            return translated(error.driver_exception)
+            return to_app_error(error.driver_exception)
     return None
 
 
@@ -412,6 +418,6 @@ def _by_state(state: str | None) -> UnavailableError | None:
         return StatementTimeoutError()
     if state == READ_ONLY:
         return ReadOnlyError()
-    if state is not None and (state.startswith(PASSING_CLASSES) or state in PASSING_STATES):
+    if state is not None and (state.startswith(TRANSIENT_SQLSTATE_CLASSES) or state in TRANSIENT_SQLSTATES):
         return UnavailableError()
     return None

@@ -76,7 +76,7 @@ async def schema_state(database: Database) -> tuple[str, bool]:
     database can be written to.
     """
     try:
-        row = await database.row(STATE)
+        row = await database.fetch_one_or_none(STATE)
     except asyncpg.UndefinedTableError:
         row = None
     head, known = _revisions()

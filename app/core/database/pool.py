@@ -45,13 +45,13 @@ REFUSE_READ_ONLY = (
 """Fails with SQLSTATE 25006 where nothing can be written: on a standby, or by `default_transaction_read_only`."""
 
 
-class Connections:
+class ConnectionPool:
     """Up to `size` connections, the last used first. Broken ones are replaced when they are next asked for.
 
-    At most `queue` requests wait for one, each for at most `patience` seconds.
+    At most `queue` requests wait for one, each for at most `acquire_timeout` seconds.
     """
 
-    def __init__(self, connect: Connect, *, size: int, queue: int, patience: float) -> None:
+    def __init__(self, connect: Connect, *, size: int, queue: int, acquire_timeout: float) -> None:
         self._connect = connect
         self._size = size
         self._idle: list[tuple[asyncpg.Connection, float, int]] = []
@@ -62,7 +62,7 @@ class Connections:
         self._opening: set[asyncio.Task[asyncpg.Connection]] = set()
         self._is_failing = self._is_pausing = False
         self._waiting: WaitingLine[asyncpg.Connection] = WaitingLine(
-            length=queue, timeout=patience, hand_back=self.give_back
+            length=queue, timeout=acquire_timeout, hand_back=self.release
         )
 
         self._renewal: asyncio.Task[None] | None = None
@@ -77,12 +77,12 @@ class Connections:
         failures = [outcome for outcome in opened if isinstance(outcome, BaseException)]
         for outcome in opened:
             if not isinstance(outcome, BaseException):
-                self.give_back(outcome)
+                self.release(outcome)
         if failures:
             self._note_failure(failures[0])
             raise UnavailableError from failures[0].__cause__ or failures[0]
 
-    def take_idle(self) -> "asyncpg.Connection | None":
+    def acquire_nowait(self) -> "asyncpg.Connection | None":
         """A connection that is open and free, or None."""
         while self._idle:
             connection, opened_at, generation = self._idle.pop()
@@ -91,9 +91,9 @@ class Connections:
             self.discard(connection)
         return None
 
-    async def take(self) -> "asyncpg.Connection":
+    async def acquire(self) -> "asyncpg.Connection":
         """A connection, as soon as one is free or opened; raises `UnavailableError` if that takes too long."""
-        connection = self.take_idle()
+        connection = self.acquire_nowait()
         if connection is not None:
             return connection
         try:
@@ -112,7 +112,7 @@ class Connections:
             self._waiting.leave(turn)
             raise
 
-    def give_back(self, connection: "asyncpg.Connection") -> None:
+    def release(self, connection: "asyncpg.Connection") -> None:
         """Let somebody else have this connection."""
         opened_at, generation = self._opened.get(connection, (0.0, -1))
         if generation != self._generation or connection.is_closed() or self._size == 0:
@@ -126,11 +126,11 @@ class Connections:
         self._opened.pop(connection, None)
         self._open_for_waiting()
 
-    def take_back(self, connection: "asyncpg.Connection", error: BaseException) -> None:
+    def release_after(self, connection: "asyncpg.Connection", error: BaseException) -> None:
         """Take a connection back on which a statement failed."""
         self.note_error(connection, error)
         if isinstance(error, asyncpg.PostgresError):
-            self.give_back(connection)
+            self.release(connection)
         else:
             # Cancelled, or cut off: nobody knows what is still under way on it.
             self.discard(connection)
@@ -223,7 +223,7 @@ class Connections:
         error = opened.exception()
         if error is None:
             self._is_failing = False
-            self.give_back(opened.result())
+            self.release(opened.result())
             return
         self._note_failure(error)
         if self._opened or self._opening:

@@ -72,4 +72,4 @@ async def delete_all(
     """Repeat a `deletion` until nothing is left for it."""
     deleted = STEP
     while deleted == STEP:
-        deleted = len(await database.rows(step, parameters))
+        deleted = len(await database.fetch_all(step, parameters))

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from app.core.addresses import address_of
 from app.core.database.connecting import connect
-from app.core.database.statements import given
+from app.core.database.statements import param
 
 _PENDING_WORDS = {"gin_pending_list_limit": 64}
 """In kB: words written lately, through all of which every search reads, whoever wrote them. The least that there is."""
@@ -22,7 +22,7 @@ _OF_WORDS = "of_words"
 _KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
 """What the parser calls words, as against numbers, addresses and the like, which no dictionary changes."""
 
-_TERMS = func.search_terms(given("q", Text), type_=TSQUERY)
+_TERMS = func.search_terms(param("q", Text), type_=TSQUERY)
 
 
 def words_index(name: str, words: str) -> Index:

@@ -1,12 +1,13 @@
 """SQL that is written with SQLAlchemy and compiled once.
 
 Building and compiling a statement costs more than PostgreSQL needs to run it. So the hot ones are functions of what
-changes their text (the kind of caller, the columns that are set), with `given` in the place of every value; they are
-built once for each such shape.
+changes their text (the kind of caller, the columns that are set), with `param` in the place of every value, and are
+`compiled` once for each combination of these.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, ParamSpec
 
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Date, Dialect, Executable, Select, TextClause, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
@@ -59,24 +60,24 @@ _OPEN: Final = object()
 _PREFIX = "new_"
 
 
-def given(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
+def param(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
     """A value that is given when the statement runs."""
     return bindparam(name, _OPEN, type_)
 
 
-def fixed(value: Any) -> BindParameter[Any]:
+def inline(value: Any) -> BindParameter[Any]:
     """A value, or a list of them for IN, that is the same each time and so part of the statement's text."""
     return bindparam(None, value, expanding=isinstance(value, list), literal_execute=True)
 
 
-def given_columns(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
-    """Values for these columns of a row that is written, each given when the statement runs (see `prefixed`)."""
+def column_params(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
+    """Values for these columns of a row that is written, each given when the statement runs (see `as_params`)."""
     columns = model.__table__.c
-    return {name: given(_PREFIX + name, columns[name].type) for name in names}
+    return {name: param(_PREFIX + name, columns[name].type) for name in names}
 
 
-def prefixed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for `given_columns`. SQLAlchemy keeps the columns' own names to itself."""
+def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for `column_params`. SQLAlchemy keeps the columns' own names to itself."""
     return {_PREFIX + name: value for name, value in values.items()}
 
 
@@ -119,7 +120,7 @@ class Statement:
         return values
 
 
-class Prepared:
+class StatementCache:
     """Statements that were built and compiled once for each shape, as long as they are asked for more than others.
 
     By how often and not by when: a client that goes through many shapes pushes out its own.
@@ -129,12 +130,12 @@ class Prepared:
         self._size = size
         self._kept: dict[Hashable, Statement] = {}
 
-    def __call__(self, build: Callable[..., Executable], *shape: Hashable) -> Statement:
-        """The statement that `build` makes of this shape."""
-        key = (build, *shape)
+    def get(self, build: Callable[..., Executable], *arguments: Hashable, **options: Hashable) -> Statement:
+        """Return the statement that `build` makes of these arguments."""
+        key = (build, *arguments, *options.items()) if options else (build, *arguments)
         statement = self._kept.get(key)
         if statement is None:
-            statement = Statement(build(*shape))
+            statement = Statement(build(*arguments, **options))
             statement.uses = 0
             if len(self._kept) >= self._size:
                 self._shed()
@@ -162,5 +163,18 @@ class Prepared:
             statement.uses = (statement.uses or 0) - dropped
 
 
-prepared = Prepared(MAX_PREPARED)
-"""The statement that a function makes of a shape: `prepared(build, *shape)`."""
+compiled_statements = StatementCache(MAX_PREPARED)
+"""What `compiled` functions return."""
+
+P = ParamSpec("P")
+
+
+def compiled(build: Callable[P, Executable]) -> Callable[P, Statement]:
+    """Make a function that builds a statement return it compiled: once for each combination of its arguments."""
+
+    @wraps(build)
+    def statement(*arguments: P.args, **options: P.kwargs) -> Statement:
+        # Whether they can be hashed is seen when they are.
+        return compiled_statements.get(build, *arguments, **options)  # type: ignore[arg-type] # ty: ignore[invalid-argument-type]
+
+    return statement

@@ -1,7 +1,7 @@
 """`Idempotency-Key`: a request that is sent again is answered again, and carried out once.
 
-As the IETF draft has it (draft-ietf-httpapi-idempotency-key-header-07), for operations whose work is one unit of the
-database. The answer is kept in the transaction that makes the change: whatever fails, and whenever, there is never one
+As the IETF draft has it (draft-ietf-httpapi-idempotency-key-header-07), for operations whose work is one transaction.
+The answer is kept in the transaction that makes the change: whatever fails, and whenever, there is never one
 without the other. docs/decisions/0017-idempotency-keys.md has the reasons and the costs.
 """
 
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from app.core.database.database import unit_of
+from app.core.database.database import transaction_of
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guard
 from app.core.idempotency.store import (
@@ -74,16 +74,16 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
         key = _key(values)
         asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
         answers = services_of(request)[KeptAnswers]
-        async with unit_of(request) as unit:
+        async with transaction_of(request) as transaction:
             try:
-                kept = await answers.find(unit, asked)
+                kept = await answers.find(transaction, asked)
             except ERRORS:
                 await _admit(request, guards)
                 raise
             if kept is None:
                 # Which finds out by itself whether the caller may.
                 response = await handle(request)
-                await answers.keep(unit, asked, response)
+                await answers.keep(transaction, asked, response)
                 return response
             await _admit(request, guards)
         kept.headers[REPLAYED] = "true"

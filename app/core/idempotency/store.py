@@ -29,10 +29,10 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from app.core.bounded import BoundedDict
 from app.core.config import Settings
-from app.core.database.database import Unit
+from app.core.database.database import Transaction
 from app.core.database.models import Base
 from app.core.database.retention import Expired
-from app.core.database.statements import Rows, given, given_columns, prefixed, prepared
+from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.errors import AppError, ConflictError
 
 SHARE = 16
@@ -128,9 +128,9 @@ class KeptAnswers:
         self._limit = Room(settings.max_idempotency_keys, settings.max_idempotency_bytes)
         self._room: BoundedDict[UUID, Room] = BoundedDict(MAX_REMEMBERED)
 
-    async def find(self, unit: Unit, asked: Asked) -> Response | None:
+    async def find(self, transaction: Transaction, asked: Asked) -> Response | None:
         """The answer that is kept for a request; None if it has to be carried out, which others with its key may not
-        until the unit ends.
+        until the transaction ends.
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
@@ -138,7 +138,7 @@ class KeptAnswers:
         room = self._room.get(asked.principal)
         at_most = 0 if room is not None and room.keys > 0 and room.size > 0 else self._limit.keys
         values = {**asked.address, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
-        found = await unit.row(prepared(_found), values)
+        found = await transaction.fetch_one_or_none(_select_answer(), values)
         assert found is not None
         if found["fingerprint"] is not None:
             if found["fingerprint"] != asked.fingerprint:
@@ -151,8 +151,8 @@ class KeptAnswers:
             self._make_room(asked.principal, left)
         return None
 
-    async def keep(self, unit: Unit, asked: Asked, response: Response) -> None:
-        """Keep an answer, together with what else the unit does."""
+    async def keep(self, transaction: Transaction, asked: Asked, response: Response) -> None:
+        """Keep an answer, together with what else the transaction does."""
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
             for name, value in response.raw_headers
@@ -165,7 +165,8 @@ class KeptAnswers:
             "headers": headers,
             "body": bytes(response.body),
         }
-        if await unit.row(prepared(_kept), {**prefixed(row), "lifetime": self._lifetime}) is None:
+        values = {**as_params(row), "lifetime": self._lifetime}
+        if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
             # The first request was committed after this one had looked, and before it had the lock.
             raise IdempotencyKeyInUseError
         if (room := self._room.get(asked.principal)) is not None:
@@ -187,37 +188,38 @@ def expired(settings: Settings) -> Expired:
     )
 
 
-async def drop_all(unit: Unit) -> int:
+async def drop_all(transaction: Transaction) -> int:
     """Forget all kept answers; how many there were."""
-    return len(await unit.rows(delete(IdempotencyKey).returning(literal(1))))
+    return len(await transaction.fetch_all(delete(IdempotencyKey).returning(literal(1))))
 
 
 def _is_live(key: Any) -> ColumnElement[bool]:
     # In this form no index serves it: the rows of one caller are few, those of a day are not.
-    live: ColumnElement[bool] = key.created_at + given("lifetime", Interval) > func.now()
+    live: ColumnElement[bool] = key.created_at + param("lifetime", Interval) > func.now()
     return live
 
 
-def _found() -> Rows:
+@compiled
+def _select_answer() -> Rows:
     """One row: the kept answer if there is one; else whether the lock was free (and now is taken), and how many keys of
     the caller there are and how large their answers, as far as they are counted.
     """
     kept, other = IdempotencyKey, aliased(IdempotencyKey)
     this_one = (
-        (kept.principal == given("principal", Uuid))
-        & (kept.operation == given("operation", Text))
-        & (kept.key == given("key", Text))
+        (kept.principal == param("principal", Uuid))
+        & (kept.operation == param("operation", Text))
+        & (kept.key == param("key", Text))
         & _is_live(kept)
     )
     others = (
         select(func.octet_length(other.body).label("size"))
-        .where(other.principal == given("principal", Uuid), _is_live(other))
-        .limit(given("at_most", BigInteger))
+        .where(other.principal == param("principal", Uuid), _is_live(other))
+        .limit(param("at_most", BigInteger))
         .subquery("others")
     )
     summed = cast(func.coalesce(func.sum(others.c.size), 0), BigInteger)
     return select(
-        func.pg_try_advisory_xact_lock(given("lock", BigInteger)).label("is_free"),
+        func.pg_try_advisory_xact_lock(param("lock", BigInteger)).label("is_free"),
         # Evaluated only where it is needed.
         case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
         case((kept.key.is_(None), select(summed).select_from(others).scalar_subquery())).label("size"),
@@ -228,9 +230,10 @@ def _found() -> Rows:
     ).select_from(select(literal(1)).subquery("asked").outerjoin(kept, this_one))
 
 
-def _kept() -> Executable:
+@compiled
+def _insert_answer() -> Executable:
     """Keep an answer, also in the place of one that has expired: no row if there is one that has not."""
-    named = given_columns(IdempotencyKey, ("principal", "operation", "key", "fingerprint", "status", "headers", "body"))
+    named = column_params(IdempotencyKey, ("principal", "operation", "key", "fingerprint", "status", "headers", "body"))
     new = insert(IdempotencyKey).values(named)
     replaced = {name: new.excluded[name] for name in ("fingerprint", "status", "headers", "body")}
     return new.on_conflict_do_update(

@@ -8,6 +8,7 @@ a cursor (docs/decisions/0015-cursors.md); both are the same statement.
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -18,12 +19,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from app.core.database.database import Database, Scope, get_database
-from app.core.database.statements import prepared
 from app.core.errors import InvalidRequestError
 from app.core.listing import cursors
 from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
-from app.core.listing.sorting import Keys, Order, order_of, reversed_order
-from app.core.listing.statement import MAX_COUNTED, Listing, Shape, items_among
+from app.core.listing.sorting import Keys, Order, order_of, position_parameters, reversed_order
+from app.core.listing.statement import MAX_COUNTED, TOTAL, ListQuery, ListVariant, without_placeholder
 from app.core.request_state import state_of
 from app.core.services import services_of
 from app.core.signing import KeyRing
@@ -170,85 +170,115 @@ class Page(LibraryPage[T], Generic[T]):
         return str(params[0].__name__).removesuffix("Read") + "Page"
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """A page as it was read, with what tells where the others begin."""
+
+    items: list[dict[str, Any]]
+    order: Order
+    total: int | None
+    """How many items the list has; None where that was not asked for, or is too much to count."""
+
+    has_more: bool
+    """Whether there is more in the direction in which it was read."""
+
+    position: Position | None
+    """Where it begins; None at the start of the list."""
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether it was read towards the start, and ends where it was asked for."""
+        return self.position is not None and self.position.is_backwards
+
+    @property
+    def next_position(self) -> Position | None:
+        """Where the next page begins, if there is one."""
+        # Who comes from further on can go on there.
+        goes_on = self.items and (self.has_more or self.is_backwards)
+        return Position.of(self.items[-1], self.order) if goes_on else None
+
+    @property
+    def previous_position(self) -> Position | None:
+        """Where the page before begins, read backwards, if there is one."""
+        goes_back = self.items and (self.has_more if self.is_backwards else self.position is not None)
+        return Position.of(self.items[0], self.order, is_backwards=True) if goes_back else None
+
+
+async def fetch_page(
+    database: Database, query: ListQuery, scope: Scope, params: PageParams, position: Position | None = None
+) -> FetchedPage:
+    """Read a page of a scope's list, from a position or the page that `params` number. Raises the scope's refusal."""
+    conditions, order = params.conditions(), _order(query, params)
+    values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
+    after, read_in = None, order
+    if position is not None:
+        after = tuple(value is None for value in position.values)
+        values.update(position_parameters(position.values))
+        read_in = reversed_order(order) if position.is_backwards else order
+    variant = ListVariant(read_in, tuple(conditions), after, params.cursor is None or bool(params.include_total))
+    statement = query.statement(scope.permission, variant)
+    rows = await database.fetch_all(statement, values, custom_plan=bool(conditions))
+    if not rows:
+        raise await scope.refusal(database)
+    total = rows[0].get(TOTAL)
+    items = without_placeholder(rows, order)
+    has_more = len(items) > params.size
+    del items[params.size :]
+    if position is not None and position.is_backwards:
+        items.reverse()
+    return FetchedPage(items, order, total, has_more, position)
+
+
+def _order(query: ListQuery, params: PageParams) -> Order:
+    return query.order if params.sorted_by is None else order_of(params.sorted_by, query.tiebreaker)
+
+
 class Pages:
-    """Reads pages for one request, and says in its `Link` header where the others are."""
+    """Answers one request with a page of a list, and says in the `Link` header where the others are."""
 
     def __init__(self, request: Request, response: Response) -> None:
         self._request = request
         self._response = response
 
-    async def read(self, listed: Listing, scope: Scope, params: PageParams) -> dict[str, Any]:
-        """The page of a scope's list.
+    async def read(self, query: ListQuery, scope: Scope, params: PageParams) -> dict[str, Any]:
+        """Return the page of a scope's list that the request asks for.
 
         Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
         """
         request, conditions = self._request, params.conditions()
-        order = listed.order if params.sorted_by is None else order_of(params.sorted_by, listed.tie)
-        question = _Question(request, scope, order, conditions)
-        position = question.position(params.cursor, listed.keys) if params.cursor else None
+        context = _CursorContext(request, scope, _order(query, params), conditions)
+        position = context.decode(params.cursor, query.keys) if params.cursor else None
         share = state_of(request.scope).share
         async with share.searches if conditions and share is not None else nullcontext():
-            rows = await _rows(get_database(request), listed, scope, params, conditions, order, position)
-        total = rows[0].get("_total")
-        is_backwards = position is not None and position.is_backwards
-        items = items_among(rows, order)
-        has_more = len(items) > params.size
-        del items[params.size :]
-        if is_backwards:
-            items.reverse()
-        # Who comes from further on can go on there.
-        goes_on = items and (has_more or is_backwards)
-        by_number = params.cursor is None
-        answer = {
-            "items": items,
-            "total": total,
-            "page": params.page if by_number else None,
-            "size": params.size,
-            "pages": -(-total // params.size) if by_number and total is not None else None,
-            "next_cursor": question.cursor(Position.of(items[-1], order)) if goes_on else None,
-        }
+            page = await fetch_page(get_database(request), query, scope, params, position)
+        by_number, total = params.cursor is None, page.total
+        next_cursor = context.encode(page.next_position)
         links = _Links(request)
         if by_number:
             links.add("first", "page", 1)
             if params.page > 1:
                 links.add("prev", "page", params.page - 1)
-            if has_more and (params.page + 1) * params.size <= MAX_DEPTH:
+            if page.has_more and (params.page + 1) * params.size <= MAX_DEPTH:
                 links.add("next", "page", params.page + 1)
         else:
             links.add("first", "cursor", "")
-            if items and (has_more if is_backwards else position is not None):
-                links.add("prev", "cursor", question.cursor(Position.of(items[0], order, is_backwards=True)))
-        if goes_on and not links.has("next"):
-            links.add("next", "cursor", answer["next_cursor"])
+            if previous := context.encode(page.previous_position):
+                links.add("prev", "cursor", previous)
+        if next_cursor and not links.has("next"):
+            links.add("next", "cursor", next_cursor)
         if header := links.header:
             self._response.headers["Link"] = header
-        return answer
+        return {
+            "items": page.items,
+            "total": total,
+            "page": params.page if by_number else None,
+            "size": params.size,
+            "pages": -(-total // params.size) if by_number and total is not None else None,
+            "next_cursor": next_cursor,
+        }
 
 
-async def _rows(
-    database: Database,
-    listed: Listing,
-    scope: Scope,
-    params: PageParams,
-    conditions: Mapping[str, Any],
-    order: Order,
-    position: Position | None,
-) -> list[dict[str, Any]]:
-    """What is on the page and one row more, if there is one; at least a row without an item."""
-    values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
-    after = None
-    if position is not None:
-        after = tuple(value is None for value in position.values)
-        values.update((f"after_{number}", value) for number, value in enumerate(position.values))
-        order = reversed_order(order) if position.is_backwards else order
-    shape = Shape(order, tuple(conditions), after, params.cursor is None or bool(params.include_total))
-    rows = await database.rows(prepared(listed.query, scope.permission, shape), values, by_value=bool(conditions))
-    if not rows:
-        raise await scope.refusal(database)
-    return rows
-
-
-class _Question:
+class _CursorContext:
     """What a list is asked, to which its cursors are bound."""
 
     def __init__(self, request: Request, scope: Scope, order: Order, conditions: Mapping[str, Any]) -> None:
@@ -256,11 +286,11 @@ class _Question:
         self._order = order
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
 
-    def position(self, cursor: str, keys: Keys) -> Position:
+    def decode(self, cursor: str, keys: Keys) -> Position:
         return cursors.read(self._ring, cursors.binding(self._parts), cursor, self._order, keys)
 
-    def cursor(self, position: Position) -> str:
-        return cursors.issued(self._ring, cursors.binding(self._parts), position)
+    def encode(self, position: Position | None) -> str | None:
+        return None if position is None else cursors.issued(self._ring, cursors.binding(self._parts), position)
 
 
 class _Links:

@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import ColumnElement
 
-from app.core.database.statements import Column, given
+from app.core.database.statements import Column, param
 from app.core.listing.pagination import PageParams, contradiction, plain_flag, plain_integer
 from app.core.text import Line
 
@@ -109,9 +109,9 @@ def sorted_by(names: tuple[str, ...], default: str) -> Any:
 
 def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
     """The conditions of a parameter and of its bounds, each by the name of its field and of its value."""
-    conditions: dict[str, ColumnElement[bool]] = {name: column == given(name, column.type)}
+    conditions: dict[str, ColumnElement[bool]] = {name: column == param(name, column.type)}
     for operator, compare in OPERATORS.items():
-        conditions[f"{name}_{operator}"] = compare(column, given(f"{name}_{operator}", column.type))
+        conditions[f"{name}_{operator}"] = compare(column, param(f"{name}_{operator}", column.type))
     return conditions
 
 

@@ -1,9 +1,9 @@
 """The order of a list, and where a page of it begins.
 
-A cursor names the row after which a page begins by that row's values. `Part` turns them into conditions that an index
-can answer: one comparison of whole rows where all directions agree, and otherwise the alternatives spelled out. Where
-the first key may be null, the rows with a value and the rows without one are two parts, read one after the other, so
-that each is in the order of the same index. docs/decisions/0015-cursors.md tells why.
+A cursor names the row after which a page begins by that row's values. `Segment` turns them into conditions that an
+index can answer: one comparison of whole rows where all directions agree, and otherwise the alternatives spelled out.
+Where the first key may be null, the rows with a value and the rows without one are two segments, read one after the
+other, so that each is in the order of the same index. docs/decisions/0015-cursors.md tells why.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement, UnaryExpression
 from sqlalchemy.types import TypeEngine
 
-from app.core.database.statements import Column, given
+from app.core.database.statements import Column, param
 
 
 class Sort(NamedTuple):
@@ -69,6 +69,8 @@ _READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[str], Any]], ...] = (
 )
 
 Keys = Mapping[str, Key]
+_AFTER = "after_{}"
+
 Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 
 
@@ -77,10 +79,10 @@ def alphabetical(text: Any) -> ColumnElement[Any]:
     return func.sort_key(collate(text, "C"), type_=Text)
 
 
-def order_of(text: str, tie: str) -> Order:
-    """The order that `-priority,due_date` describes; what is equal in it goes by `tie`, in the last direction."""
+def order_of(text: str, tiebreaker: str) -> Order:
+    """The order that `-priority,due_date` describes; equals go by the tiebreaker, in the last direction."""
     keys = [Sort(name.removeprefix("-"), name.startswith("-")) for name in text.split(",")]
-    return tuple(keys) if keys[-1].name == tie else (*keys, Sort(tie, keys[-1].is_descending))
+    return tuple(keys) if keys[-1].name == tiebreaker else (*keys, Sort(tiebreaker, keys[-1].is_descending))
 
 
 def reversed_order(order: Order) -> Order:
@@ -89,8 +91,8 @@ def reversed_order(order: Order) -> Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of a list that can be read in order: its own conditions, and the order within."""
+class Segment:
+    """A part of a list that can be read in order: its own conditions, and the order within."""
 
     conditions: tuple[ColumnElement[bool], ...]
     order: Order
@@ -101,31 +103,36 @@ class Part:
         return _ordering(self.order, self.keys, columns)
 
 
-def parts_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Part]:
-    """The parts of a list, in their order: all of it, or what follows a position. `after` tells which of the position's
-    values are null; the values themselves are given as `after_0`, `after_1`, … when the statement runs.
+def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Segment]:
+    """The segments of a list, in their order: all of it, or what follows a position. `after` tells which of the
+    position's values are null; the values themselves are parameters of the statement (`position_parameters`).
     """
     first, key = order[0], keys[order[0].name]
     position = None if after is None else list(_position(order, keys, after))
     if not key.is_nullable:
-        return [Part(() if position is None else (_beyond(order, keys, position),), order, keys)]
+        return [Segment(() if position is None else (_beyond(order, keys, position),), order, keys)]
     some = {**keys, first.name: replace(key, is_nullable=False)}
     with_value = (key.column.is_not(None),)
     without = (key.column.is_(None),)
     rest = order[1:]
     # Those without a value go by it too, though it is the same for all, because the index does.
-    present, absent = [Part(with_value, order, some)], [Part(without, order, some)]
+    present, absent = [Segment(with_value, order, some)], [Segment(without, order, some)]
     if position is not None and position[0] is None:
-        absent = [Part((*without, _beyond(rest, keys, position[1:])), order, some)]
+        absent = [Segment((*without, _beyond(rest, keys, position[1:])), order, some)]
         present = present if first.has_nulls_first else []
     elif position is not None:
-        present = [Part((*with_value, _beyond(order, some, position)), order, some)]
+        present = [Segment((*with_value, _beyond(order, some, position)), order, some)]
         absent = [] if first.has_nulls_first else absent
     return [*absent, *present] if first.has_nulls_first else [*present, *absent]
 
 
+def position_parameters(values: Sequence[Any]) -> dict[str, Any]:
+    """The parameters of a statement whose segments follow the position with these values."""
+    return {_AFTER.format(number): value for number, value in enumerate(values)}
+
+
 def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpression[Any]]:
-    """The order of all parts together, by columns that have the keys' names."""
+    """The order of all segments together, by columns that have the keys' names."""
     return _ordering(order, keys, columns)
 
 
@@ -143,7 +150,7 @@ def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryEx
 def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[ColumnElement[Any] | None]:
     for number, (sort, is_null) in enumerate(zip(order, after, strict=True)):
         key = keys[sort.name]
-        yield None if is_null else key.compared(given(f"after_{number}", key.type_))
+        yield None if is_null else key.compared(param(_AFTER.format(number), key.type_))
 
 
 def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from sqlalchemy import (
     true,
 )
 
-from app.core.database.statements import given
+from app.core.database.statements import param
 from app.core.preconditions.headers import Kind, PreconditionShape
 
 
@@ -37,9 +37,9 @@ def fulfilled(
     if match is Kind.ABSENT:
         condition = not_(is_required)
     elif match is Kind.TAGS:
-        condition = tag == any_(given("if_match", ARRAY(Text)))
+        condition = tag == any_(param("if_match", ARRAY(Text)))
     if none_match is Kind.ANY:
         condition = false()
     elif none_match is Kind.TAGS:
-        condition &= tag != all_(given("if_none_match", ARRAY(Text)))
+        condition &= tag != all_(param("if_none_match", ARRAY(Text)))
     return condition

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.database.database import Database
 from app.core.database.retention import Expired
-from app.core.database.statements import given, prepared
+from app.core.database.statements import compiled, param
 from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.models import RateCount
@@ -67,7 +67,7 @@ class RateSharing:
             "counts": [number for *_, number in known.values()],
         }
         try:
-            rows = await self._database.rows(prepared(_adding), arrays)
+            rows = await self._database.fetch_all(_add_counts(), arrays)
         except BaseException:
             # If it was written after all, these are counted twice: once in a while, and for one window.
             for counter, ends_at, counted in taken:
@@ -83,12 +83,13 @@ class RateSharing:
         await asyncio.sleep(SHARE_PAUSE)
 
 
-def _adding() -> Executable:
+@compiled
+def _add_counts() -> Executable:
     """What one process has counted, added to what is there."""
     arrays = (
-        given("callers", ARRAY(Text)),
-        given("ends", ARRAY(DateTime(timezone=True))),
-        given("counts", ARRAY(Integer)),
+        param("callers", ARRAY(Text)),
+        param("ends", ARRAY(DateTime(timezone=True))),
+        param("counts", ARRAY(Integer)),
     )
     counted = func.unnest(*arrays).table_valued("caller", "ends_at", "count").render_derived(name="counted")
     # In one order, or two processes could wait for each other.

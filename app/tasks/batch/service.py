@@ -4,7 +4,7 @@ All run in one transaction, in which the project cannot go and the tasks are loc
 holds until it is written.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,7 +14,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import Database
-from app.core.database.statements import given, prepared
+from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import BLIND, Preconditions, condition_of
@@ -43,7 +43,7 @@ OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | Del
 class _Work:
     """A batch under way."""
 
-    unit: Database
+    transaction: Database
     project: ProjectScope
     operations: Sequence[Operation | MalformedOperation]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
@@ -57,9 +57,9 @@ class _Work:
             if place not in self.outcomes and isinstance(operation, kind)
         ]
 
-    async def rows(self, build: Callable[[], Executable], values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
+    async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
         """The rows of a statement by their ids."""
-        rows = await self.unit.rows(prepared(build), {"project_id": self.project.project_id, **values})
+        rows = await self.transaction.fetch_all(statement, {"project_id": self.project.project_id, **values})
         return {row["id"]: row for row in rows}
 
 
@@ -68,9 +68,11 @@ async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch)
 
     An atomic batch raises why the first one that fails does, with a pointer to it, and changes nothing.
     """
-    async with database.unit() as unit:
-        work = _Work(unit, project, batch.operations)
-        is_required = (await unit.one(queries.project_locked, project))["require_if_match"]
+    async with database.transaction() as transaction:
+        work = _Work(transaction, project, batch.operations)
+        is_required = (await transaction.fetch_one(queries.project_locked(project.permission), project))[
+            "require_if_match"
+        ]
         await _judge(work, is_required=is_required)
         if batch.atomic:
             for _, outcome in sorted(work.outcomes.items()):
@@ -95,7 +97,7 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
             named.add(operation.id)
     if not named:
         return
-    found = await work.rows(queries.tasks_locked, {"ids": list(named)})
+    found = await work.fetch_all(queries.tasks_locked(), {"ids": list(named)})
     changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
         *work.left(UpdateOperation),
         *work.left(DeleteOperation),
@@ -141,7 +143,7 @@ async def _create(work: _Work) -> None:
     values: dict[str, Any] = {"new_id": ids}
     for name in TaskCreate.model_fields:
         values[f"new_{name}"] = [getattr(operation.task, name) for _, operation in operations]
-    rows = await work.rows(_creation, values)
+    rows = await work.fetch_all(_insert_tasks(), values)
     work.outcomes.update((place, rows[id_]) for (place, _), id_ in zip(operations, ids, strict=True))
 
 
@@ -153,44 +155,47 @@ async def _update(work: _Work) -> None:
     for name in TaskChanges.model_fields:
         values[f"new_{name}"] = [row.get(name) for row in changes]
         values[f"sets_{name}"] = [name in row for row in changes]
-    rows = await work.rows(_change, values)
+    rows = await work.fetch_all(_update_tasks(), values)
     work.outcomes.update((place, rows[operation.id]) for place, operation in operations)
 
 
 async def _delete(work: _Work) -> None:
     if not (operations := work.left(DeleteOperation)):
         return
-    await work.rows(_deletion, {"ids": [operation.id for _, operation in operations]})
+    await work.fetch_all(_delete_tasks(), {"ids": [operation.id for _, operation in operations]})
     work.outcomes.update((place, None) for place, _ in operations)
 
 
 def _unnested(names: Sequence[str]) -> TableValuedAlias:
     """Rows of the arrays that are given for these columns of tasks, and whether each is to be set."""
     columns: Any = Task.__table__.c
-    arrays = [given(f"new_{name}", ARRAY(columns[name].type)) for name in ("id", *names)]
-    flags = [given(f"sets_{name}", ARRAY(Boolean)) for name in names]
+    arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in ("id", *names)]
+    flags = [param(f"sets_{name}", ARRAY(Boolean)) for name in names]
     named = ("id", *names, *(f"sets_{name}" for name in names))
     return func.unnest(*arrays, *flags).table_valued(*named).render_derived(name="new")
 
 
-def _creation() -> Executable:
+@compiled
+def _insert_tasks() -> Executable:
     columns: Any = Task.__table__.c
     names = ("id", *TaskCreate.model_fields)
-    arrays = [given(f"new_{name}", ARRAY(columns[name].type)) for name in names]
+    arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in names]
     new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
-    rows = select(given("project_id", Uuid), *new.c)
+    rows = select(param("project_id", Uuid), *new.c)
     return insert(Task).from_select(["project_id", *names], rows, include_defaults=False).returning(*queries.SEEN)
 
 
-def _change() -> Executable:
+@compiled
+def _update_tasks() -> Executable:
     columns: Any = Task.__table__.c
     new = _unnested(tuple(TaskChanges.model_fields))
     values = {
         name: case((new.c[f"sets_{name}"], new.c[name]), else_=columns[name]) for name in TaskChanges.model_fields
     }
-    is_one = (Task.id == new.c.id) & (Task.project_id == given("project_id", Uuid))
+    is_one = (Task.id == new.c.id) & (Task.project_id == param("project_id", Uuid))
     return update_in(Task).where(is_one).values(values).returning(*queries.SEEN)
 
 
-def _deletion() -> Executable:
+@compiled
+def _delete_tasks() -> Executable:
     return delete_from(Task).where(queries.named_in_project()).returning(Task.id)

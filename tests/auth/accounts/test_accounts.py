@@ -21,7 +21,7 @@ ADA = {"username": "Ada", "email": "ada@example.org", "password": PASSWORD}
 
 
 async def stored(database: Database, user: User) -> dict[str, Any]:
-    row = await database.row(select(*User.__table__.c).where(User.id == user.id))
+    row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.id == user.id))
     assert row is not None
     return row
 
@@ -40,7 +40,7 @@ async def test_whoever_registers_can_sign_in(anonymous: Api, database: Database)
         "created_at": account["created_at"],
     }
     assert (await sign_in(anonymous, "ada")).status_code == 200
-    (row,) = await database.rows(select(User.hashed_password, User.password_state))
+    (row,) = await database.fetch_all(select(User.hashed_password, User.password_state))
     assert row["hashed_password"].startswith("$argon2id$")
     assert row["password_state"] == "chosen"
 
@@ -81,7 +81,7 @@ async def test_what_is_wrong_with_a_registration_is_named(
     problem = assert_problem(answer, 400, "invalid_request")
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
     assert PASSWORD not in answer.text
-    assert await database.rows(select(User.id)) == []
+    assert await database.fetch_all(select(User.id)) == []
 
 
 @pytest.mark.parametrize("username", ["abc", "a" * 32, "a.b-c_D9"])
@@ -111,7 +111,7 @@ async def test_one_of_two_who_register_a_name_at_the_same_moment_gets_it(anonymo
         )
         assert sorted(answer.status_code for answer in answers) == [201, 409]
         assert_problem(next(answer for answer in answers if answer.status_code == 409), 409, "username_taken")
-    assert await database.row(select(func.count().label("people")).select_from(User)) == {"people": 8}
+    assert await database.fetch_one_or_none(select(func.count().label("people")).select_from(User)) == {"people": 8}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_closed_registration_is_a_403(settings: Settings, database: Databa
     app = create_app(Settings(_env_file=None, **{**settings.model_dump(exclude_unset=True), **changes}))
     async with app.router.lifespan_context(app), Api(app) as api:
         assert_problem(await api.post("/auth/register", json=ADA), 403, "registration_closed")
-    assert await database.rows(select(User.id)) == []
+    assert await database.fetch_all(select(User.id)) == []
 
 
 async def test_registrations_from_one_address_are_limited(settings: Settings, database: Database) -> None:
@@ -226,9 +226,9 @@ async def test_deleting_an_account_needs_its_password_and_takes_everything_along
         assert_problem(await api.get("/auth/me"), 401, "invalid_token")
         assert_problem(await key.get("/projects/"), 401, "invalid_api_key")
     assert_problem(await sign_in(anonymous, "Ada"), 401, "invalid_credentials")
-    assert {row["id"] for row in await database.rows(select(Project.id))} == {shared.id, theirs.id}
-    assert {row["user_id"] for row in await database.rows(select(Member.user_id))} == {ben.id}
-    assert await database.rows(select(Session.id).where(Session.user_id == ada.id)) == []
+    assert {row["id"] for row in await database.fetch_all(select(Project.id))} == {shared.id, theirs.id}
+    assert {row["user_id"] for row in await database.fetch_all(select(Member.user_id))} == {ben.id}
+    assert await database.fetch_all(select(Session.id).where(Session.user_id == ada.id)) == []
     assert alone.id != shared.id
 
 

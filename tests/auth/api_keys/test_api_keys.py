@@ -38,7 +38,7 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(api: Api, database: D
         assert (await api.get(f"/auth/api-keys/{key['id']}")).json() == key
     with query_budget(database, 1):
         assert (await api.get("/auth/api-keys")).json()["items"] == [key]
-    (row,) = await database.rows(select(*ApiKey.__table__.c))
+    (row,) = await database.fetch_all(select(*ApiKey.__table__.c))
     assert row["secret_hash"] == hashed(secret)
     assert secret[8:] not in str(row)
 
@@ -74,7 +74,7 @@ async def test_what_is_wrong_with_a_key_is_named(
 ) -> None:
     problem = assert_problem(await api.post("/auth/api-keys", json={**NEW, **changes}), 400, "invalid_request")
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
-    assert await database.rows(select(ApiKey.id)) == []
+    assert await database.fetch_all(select(ApiKey.id)) == []
 
 
 async def test_a_revoked_key_is_refused_at_once_and_its_holder_is_told_so(
@@ -249,7 +249,7 @@ async def test_a_project_that_one_may_not_see_is_as_one_that_does_not_exist(
         assert problem["errors"][0]["code"] == "unknown_project"
         bodies.append({**problem, "request_id": ""})
     assert bodies[0] == bodies[1]
-    assert await database.rows(select(ApiKey.id)) == []
+    assert await database.fetch_all(select(ApiKey.id)) == []
 
 
 async def test_keys_can_neither_make_nor_revoke_keys(app: FastAPI, anonymous: Api, user: User) -> None:
@@ -272,10 +272,10 @@ async def test_a_key_is_never_stronger_than_its_owner(
     async with anonymous.with_key(secret) as caller:
         assert (await caller.patch(path, json={"name": "x"})).status_code == 200
         assert_problem(await caller.delete(path), 403, "role_required")
-        await database.rows(update(Member).where(Member.user_id == user.id).values(role="viewer"))
+        await database.fetch_all(update(Member).where(Member.user_id == user.id).values(role="viewer"))
         assert_problem(await caller.patch(path, json={"name": "y"}), 403, "role_required")
         assert (await caller.get(path)).json()["role"] == "viewer"
-        await database.rows(delete(Member).where(Member.user_id == user.id))
+        await database.fetch_all(delete(Member).where(Member.user_id == user.id))
         assert_problem(await caller.get(path), 404, "project_not_found")
 
 
@@ -293,7 +293,7 @@ async def test_there_are_as_many_keys_as_there_may_be_also_when_made_at_once(
 
 
 async def _last_use(database: Database, key: ApiKey) -> datetime | None:
-    row = await database.row(select(ApiKey.last_used_at).where(ApiKey.id == key.id))
+    row = await database.fetch_one_or_none(select(ApiKey.last_used_at).where(ApiKey.id == key.id))
     assert row is not None
     used: datetime | None = row["last_used_at"]
     return used
@@ -319,7 +319,7 @@ async def test_the_last_use_is_written_off_the_request_path_once_a_minute(
         first = await use()
         assert first is not None
         assert await use() == first
-        await database.rows(update(ApiKey).values(last_used_at=func.now() - timedelta(seconds=61)))
+        await database.fetch_all(update(ApiKey).values(last_used_at=func.now() - timedelta(seconds=61)))
         second = await use()
         assert second is not None
         assert second > first

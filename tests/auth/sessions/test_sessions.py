@@ -90,8 +90,8 @@ async def test_one_session_more_than_there_may_be_ends_the_oldest(settings: Sett
         answers = [await refresh(anonymous, pair["refresh_token"]) for pair in pairs]
     assert [answer.status_code for answer in answers] == [401, 401, 200, 200, 200]
     live = select(Session.user_id).where(Session.revoked_at.is_(None))
-    assert [row["user_id"] for row in await database.rows(live)].count(ben.id) == 1
-    assert [row["user_id"] for row in await database.rows(live)].count(ada.id) == 3
+    assert [row["user_id"] for row in await database.fetch_all(live)].count(ben.id) == 1
+    assert [row["user_id"] for row in await database.fetch_all(live)].count(ada.id) == 3
 
 
 async def test_an_access_token_ends_seconds_after_it_expires_remembered_or_not(
@@ -123,7 +123,7 @@ async def test_an_access_token_ends_seconds_after_it_expires_remembered_or_not(
 
 async def test_a_session_that_has_expired_ends_its_access_tokens(app: FastAPI, anonymous: Api, ada: User) -> None:
     async with await anonymous.as_(ada) as api:
-        await app.state.services[Database].rows(update(Session).values(expires_at=Session.created_at))
+        await app.state.services[Database].fetch_all(update(Session).values(expires_at=Session.created_at))
         assert_problem(await api.get("/auth/me"), 401, "invalid_token")
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
-from app.core.database.database import BY_INDEX, ConstraintError, Database
+from app.core.database.database import GENERIC_PLAN_SETTINGS, ConstraintError, Database
 from app.core.errors import StatementTimeoutError, UnavailableError
 from benchmarks.proxy import CountingProxy
 from tests.support.bouncer import at_socket, running_bouncer
@@ -21,7 +21,7 @@ from tests.support.server import through
 
 Connect = Callable[..., AbstractAsyncContextManager[Database]]
 
-SHOWN = ("statement_timeout", "idle_in_transaction_session_timeout", "jit", *BY_INDEX)
+SHOWN = ("statement_timeout", "idle_in_transaction_session_timeout", "jit", *GENERIC_PLAN_SETTINGS)
 SHOW = text("SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in SHOWN))
 
 
@@ -47,37 +47,37 @@ def connect(settings: Settings, bouncer_url: str) -> Connect:
 @pytest.fixture
 async def bounced(connect: Connect) -> AsyncIterator[Database]:
     async with connect() as database:
-        await database.rows(text("CREATE TABLE bounced (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await database.fetch_all(text("CREATE TABLE bounced (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
         yield database
-        await database.rows(text("DROP TABLE bounced"))
+        await database.fetch_all(text("DROP TABLE bounced"))
 
 
 async def transact(database: Database, *statements: str) -> None:
-    async with database.unit() as unit:
+    async with database.transaction() as transaction:
         for statement in statements:
-            await unit.rows(text(statement))
+            await transaction.fetch_all(text(statement))
 
 
 async def numbers(database: Database) -> list[int]:
-    return [row["number"] for row in await database.rows(text("SELECT number FROM bounced ORDER BY 1"))]
+    return [row["number"] for row in await database.fetch_all(text("SELECT number FROM bounced ORDER BY 1"))]
 
 
 async def backend(database: Database) -> int:
-    row = await database.row(text("SELECT pg_backend_pid() AS pid"))
+    row = await database.fetch_one_or_none(text("SELECT pg_backend_pid() AS pid"))
     assert row is not None
     return int(row["pid"])
 
 
 @pytest.mark.slow
 async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounced: Database, bouncer_url: str) -> None:
-    row = await bounced.row(SHOW)
+    row = await bounced.fetch_one_or_none(SHOW)
     assert row == {
-        "statement_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "jit": "off", **BY_INDEX,
+        "statement_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "jit": "off", **GENERIC_PLAN_SETTINGS,
     }  # fmt: skip
-    async with bounced.unit() as unit:
-        assert await unit.row(SHOW) == row
-    by_value = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"}
-    assert await bounced.rows(SHOW, by_value=True) == [{**row, **by_value}]
+    async with bounced.transaction() as transaction:
+        assert await transaction.fetch_one_or_none(SHOW) == row
+    custom_plan = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"}
+    assert await bounced.fetch_all(SHOW, custom_plan=True) == [{**row, **custom_plan}]
     stranger = await asyncpg.connect(
         make_url(bouncer_url).set(drivername="postgresql").render_as_string(False), statement_cache_size=0
     )
@@ -97,7 +97,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_conne
     async with connect(statement_timeout=0.2) as hurried:
         before = await backend(bounced)
         with pytest.raises(StatementTimeoutError):
-            await hurried.rows(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
+            await hurried.fetch_all(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
         with pytest.raises(StatementTimeoutError):
             await transact(hurried, "INSERT INTO bounced VALUES (2)", "SELECT pg_sleep(1)")
         assert await numbers(bounced) == []
@@ -107,7 +107,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_conne
 async def test_what_a_commit_refuses_is_an_error_and_not_kept(bounced: Database) -> None:
     before = await backend(bounced)
     with pytest.raises(ConstraintError):
-        await bounced.rows(text("INSERT INTO bounced VALUES (1), (1)"))
+        await bounced.fetch_all(text("INSERT INTO bounced VALUES (1), (1)"))
     with pytest.raises(ConstraintError):
         await transact(bounced, "INSERT INTO bounced VALUES (2), (2)")
     assert await numbers(bounced) == []
@@ -118,8 +118,8 @@ async def test_a_statement_that_fails_is_rolled_back_and_the_server_connection_g
     before = await backend(bounced)
     for _ in range(20):
         with pytest.raises(asyncpg.DivisionByZeroError):
-            await bounced.rows(text("INSERT INTO bounced SELECT 1 / n FROM generate_series(1, 0, -1) n"))
-    await bounced.rows(text("INSERT INTO bounced VALUES (7)"))
+            await bounced.fetch_all(text("INSERT INTO bounced SELECT 1 / n FROM generate_series(1, 0, -1) n"))
+    await bounced.fetch_all(text("INSERT INTO bounced VALUES (7)"))
     assert await numbers(bounced) == [7]
     assert await backend(bounced) == before
 
@@ -127,26 +127,28 @@ async def test_a_statement_that_fails_is_rolled_back_and_the_server_connection_g
 async def test_a_request_that_is_cut_off_anywhere_leaves_no_transaction_behind(bounced: Database) -> None:
     # From before BEGIN to after COMMIT.
     for wait in range(40):
-        task = asyncio.create_task(bounced.rows(text("INSERT INTO bounced VALUES (:number)"), {"number": wait}))
+        task = asyncio.create_task(bounced.fetch_all(text("INSERT INTO bounced VALUES (:number)"), {"number": wait}))
         await asyncio.sleep(wait / 20_000)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    answers = await asyncio.gather(*(bounced.rows(text("SELECT CAST(:n AS int) AS n"), {"n": n}) for n in range(50)))
+    answers = await asyncio.gather(
+        *(bounced.fetch_all(text("SELECT CAST(:n AS int) AS n"), {"n": n}) for n in range(50))
+    )
     assert answers == [[{"n": n}] for n in range(50)]
     open_ = text(
         "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
     )
-    assert await bounced.row(open_) == {"n": 0}
+    assert await bounced.fetch_one_or_none(open_) == {"n": 0}
 
 
 async def test_who_finds_no_free_connection_to_the_server_is_told_after_the_pool_timeout(
     connect: Connect, bounced: Database
 ) -> None:
-    async with connect(database_pool_timeout=0.3) as waiting, bounced.unit() as unit:
-        await unit.rows(text("SELECT 1"))
+    async with connect(database_pool_timeout=0.3) as waiting, bounced.transaction() as transaction:
+        await transaction.fetch_all(text("SELECT 1"))
         started = time.monotonic()
         with pytest.raises(UnavailableError):
-            await waiting.rows(text("SELECT 1"))
+            await waiting.fetch_all(text("SELECT 1"))
         with pytest.raises(UnavailableError):
             await transact(waiting, "SELECT 1")
         assert 0.6 <= time.monotonic() - started < 3
@@ -169,12 +171,12 @@ async def test_what_a_statement_costs(
         try:
             for last in (False, True):
                 before = proxy.round_trips
-                await database.rows(statement, {"n": 1})
+                await database.fetch_all(statement, {"n": 1})
                 if last:
                     assert proxy.round_trips - before == single
                 before = proxy.round_trips
-                async with database.unit() as unit:
-                    await unit.rows(statement, {"n": 1})
+                async with database.transaction() as transaction:
+                    await transaction.fetch_all(statement, {"n": 1})
                 if last:
                     assert proxy.round_trips - before == in_transaction
         finally:

@@ -1,4 +1,4 @@
-"""The pool of connections: its bounds, its patience, and what it does with broken connections."""
+"""The pool of connections: its bounds, its acquire_timeout, and what it does with broken connections."""
 
 import asyncio
 import time
@@ -12,50 +12,50 @@ from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.pool import Connections
+from app.core.database.pool import ConnectionPool
 from app.core.errors import UnavailableError
 from benchmarks.proxy import CountingProxy
 from tests.support.bouncer import at_socket
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Connections]:
+async def pool(database_url: str) -> AsyncIterator[ConnectionPool]:
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(address)
 
-    pool = Connections(connect, size=2, queue=3, patience=0.2)
+    pool = ConnectionPool(connect, size=2, queue=3, acquire_timeout=0.2)
     yield pool
     await pool.close()
 
 
-async def test_what_was_used_last_is_lent_first_and_no_more_than_there_may_be(pool: Connections) -> None:
-    one, two = await pool.take(), await pool.take()
+async def test_what_was_used_last_is_lent_first_and_no_more_than_there_may_be(pool: ConnectionPool) -> None:
+    one, two = await pool.acquire(), await pool.acquire()
     with pytest.raises(UnavailableError):
-        await pool.take()
-    pool.give_back(one)
-    pool.give_back(two)
-    assert await pool.take() is two
-    assert await pool.take() is one
-    pool.give_back(one)
-    pool.give_back(two)
+        await pool.acquire()
+    pool.release(one)
+    pool.release(two)
+    assert await pool.acquire() is two
+    assert await pool.acquire() is one
+    pool.release(one)
+    pool.release(two)
 
 
-async def test_whoever_waits_gets_what_is_given_back_in_turn(pool: Connections) -> None:
-    held = [await pool.take(), await pool.take()]
-    waiting = [asyncio.create_task(pool.take()) for _ in range(2)]
+async def test_whoever_waits_gets_what_is_given_back_in_turn(pool: ConnectionPool) -> None:
+    held = [await pool.acquire(), await pool.acquire()]
+    waiting = [asyncio.create_task(pool.acquire()) for _ in range(2)]
     await asyncio.sleep(0)
     for connection in held:
-        pool.give_back(connection)
+        pool.release(connection)
     assert await asyncio.gather(*waiting) == held
     for connection in held:
-        pool.give_back(connection)
+        pool.release(connection)
 
 
-async def test_a_broken_connection_makes_room_for_another(pool: Connections) -> None:
-    one, two = await pool.take(), await pool.take()
-    waiting = asyncio.create_task(pool.take())
+async def test_a_broken_connection_makes_room_for_another(pool: ConnectionPool) -> None:
+    one, two = await pool.acquire(), await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     pool.discard(one)
     fresh = await waiting
@@ -63,72 +63,72 @@ async def test_a_broken_connection_makes_room_for_another(pool: Connections) -> 
     assert await fresh.fetchval("SELECT 1") == 1
     two.terminate()
     await asyncio.sleep(0.05)
-    pool.give_back(two)
-    again = await pool.take()
+    pool.release(two)
+    again = await pool.acquire()
     assert again is not two
     for connection in (fresh, again):
-        pool.give_back(connection)
+        pool.release(connection)
 
 
-async def test_one_that_was_closed_while_it_was_free_is_replaced(pool: Connections) -> None:
-    connection = await pool.take()
-    pool.give_back(connection)
+async def test_one_that_was_closed_while_it_was_free_is_replaced(pool: ConnectionPool) -> None:
+    connection = await pool.acquire()
+    pool.release(connection)
     await connection.close()
-    other = await pool.take()
+    other = await pool.acquire()
     assert other is not connection
-    pool.give_back(other)
+    pool.release(other)
 
 
-async def test_who_gives_up_waiting_takes_nothing_along(pool: Connections) -> None:
-    one, two = await pool.take(), await pool.take()
-    waiting = asyncio.create_task(pool.take())
+async def test_who_gives_up_waiting_takes_nothing_along(pool: ConnectionPool) -> None:
+    one, two = await pool.acquire(), await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     waiting.cancel()
-    pool.give_back(one)
+    pool.release(one)
     await asyncio.gather(waiting, return_exceptions=True)
-    assert await pool.take() is one
-    pool.give_back(one)
-    pool.give_back(two)
+    assert await pool.acquire() is one
+    pool.release(one)
+    pool.release(two)
 
 
 async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_that_others_get(
     database: Database,
 ) -> None:
-    slow = asyncio.create_task(database.rows(text("SELECT pg_sleep(1)")))
+    slow = asyncio.create_task(database.fetch_all(text("SELECT pg_sleep(1)")))
     await asyncio.sleep(0.1)
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
-    answers = await asyncio.gather(*(database.row(text("SELECT 1 AS one")) for _ in range(20)))
+    answers = await asyncio.gather(*(database.fetch_one_or_none(text("SELECT 1 AS one")) for _ in range(20)))
     assert answers == [{"one": 1}] * 20
 
 
-async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: Connections) -> None:
-    held = [await pool.take(), await pool.take()]
+async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: ConnectionPool) -> None:
+    held = [await pool.acquire(), await pool.acquire()]
     loop = asyncio.get_running_loop()
-    waiting = asyncio.create_task(pool.take())
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
-    # The loop is busy for a moment, so that the hand-over and the end of patience (0.2 s) are due together.
-    loop.call_later(0.19, pool.give_back, held.pop())
+    # The loop is busy for a moment, so that the hand-over and the end of acquire_timeout (0.2 s) are due together.
+    loop.call_later(0.19, pool.release, held.pop())
     loop.call_later(0.1, time.sleep, 0.2)
     await asyncio.gather(waiting, return_exceptions=True)
     if waiting.exception() is None:
         held.append(waiting.result())
     else:
-        held.append(await pool.take())
+        held.append(await pool.acquire())
     for connection in held:
-        pool.give_back(connection)
+        pool.release(connection)
 
 
-async def test_room_that_a_leaving_request_was_told_of_goes_to_the_next(pool: Connections) -> None:
-    one, two = await pool.take(), await pool.take()
-    first, second = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+async def test_room_that_a_leaving_request_was_told_of_goes_to_the_next(pool: ConnectionPool) -> None:
+    one, two = await pool.acquire(), await pool.acquire()
+    first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     pool.discard(one)
     first.cancel()
     fresh = (await asyncio.gather(first, second, return_exceptions=True))[1]
     assert isinstance(fresh, asyncpg.Connection)
-    pool.give_back(fresh)
-    pool.give_back(two)
+    pool.release(fresh)
+    pool.release(two)
 
 
 async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> None:
@@ -142,14 +142,14 @@ async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> No
             raise ConnectionRefusedError
         return await asyncpg.connect(address)
 
-    pool = Connections(connect, size=4, queue=3, patience=0.2)
+    pool = ConnectionPool(connect, size=4, queue=3, acquire_timeout=0.2)
     with pytest.raises(UnavailableError) as refused:
         await pool.warm_up()
     assert isinstance(refused.value.__cause__, ConnectionRefusedError)
-    taken = [await pool.take() for _ in range(4)]
+    taken = [await pool.acquire() for _ in range(4)]
     await pool.close()
     for connection in taken:
-        pool.give_back(connection)
+        pool.release(connection)
         assert connection.is_closed(), "what comes back after the end is closed"
 
 
@@ -165,8 +165,8 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
     database = Database(settings.model_copy(update=changes))
 
     async def in_transaction() -> None:
-        async with database.unit() as unit:
-            await unit.rows(text("SELECT pg_sleep(0.1)"))
+        async with database.transaction() as transaction:
+            await transaction.fetch_all(text("SELECT pg_sleep(0.1)"))
 
     async with CountingProxy(tmp_path, host, server.port or 5432):
         await database.start()
@@ -174,28 +174,28 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
     with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
         await asyncio.open_unix_connection(tmp_path / ".s.PGSQL.5432")
     try:
-        singles = (database.rows(text("SELECT pg_sleep(0.1)")) for _ in range(2))
+        singles = (database.fetch_all(text("SELECT pg_sleep(0.1)")) for _ in range(2))
         await asyncio.gather(*singles, in_transaction())
     finally:
         await database.close()
 
 
-async def test_more_than_may_wait_are_refused_at_once(pool: Connections) -> None:
-    held = [await pool.take(), await pool.take()]
-    waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
+async def test_more_than_may_wait_are_refused_at_once(pool: ConnectionPool) -> None:
+    held = [await pool.acquire(), await pool.acquire()]
+    waiting = [asyncio.create_task(pool.acquire()) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(UnavailableError, match="too many requests wait") as refused:
-        await pool.take()
+        await pool.acquire()
     assert int(refused.value.headers["Retry-After"]) > 0
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    late = asyncio.create_task(pool.take())
+    late = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
-    pool.give_back(held[0])
+    pool.release(held[0])
     assert await late is held[0]
     for connection in held:
-        pool.give_back(connection)
+        pool.release(connection)
 
 
 async def test_an_attempt_to_connect_that_hangs_keeps_nobody_from_what_others_give_back(database_url: str) -> None:
@@ -208,14 +208,14 @@ async def test_an_attempt_to_connect_that_hangs_keeps_nobody_from_what_others_gi
             return connection
         return await asyncio.Future()
 
-    pool = Connections(connect, size=2, queue=100, patience=10)
-    assert await pool.take() is first
-    waiting = [asyncio.create_task(pool.take()) for _ in range(50)]
+    pool = ConnectionPool(connect, size=2, queue=100, acquire_timeout=10)
+    assert await pool.acquire() is first
+    waiting = [asyncio.create_task(pool.acquire()) for _ in range(50)]
     await asyncio.sleep(0.01)
     for task in waiting:
-        pool.give_back(first)
+        pool.release(first)
         assert await task is first
-    pool.give_back(first)
+    pool.release(first)
     await pool.close()
 
 
@@ -228,8 +228,8 @@ async def test_where_nobody_listens_all_who_wait_are_told_at_once() -> None:
         await asyncio.sleep(0)
         raise ConnectionRefusedError
 
-    pool = Connections(connect, size=2, queue=100, patience=3600)
-    refusals = await asyncio.gather(*(pool.take() for _ in range(50)), return_exceptions=True)
+    pool = ConnectionPool(connect, size=2, queue=100, acquire_timeout=3600)
+    refusals = await asyncio.gather(*(pool.acquire() for _ in range(50)), return_exceptions=True)
     assert {type(refusal) for refusal in refusals} == {UnavailableError}
     assert attempts <= 4
 
@@ -245,30 +245,30 @@ async def three(settings: Settings, database: Database, database_url: str) -> As
 
 
 async def lent_by(database: Database) -> set[asyncpg.Connection]:
-    taken = [await database.statements.take() for _ in range(3)]
+    taken = [await database.pool.acquire() for _ in range(3)]
     for connection in taken:
-        database.statements.give_back(connection)
+        database.pool.release(connection)
     return set(taken)
 
 
 TERMINATION = text("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-@pytest.mark.parametrize("by_value", [False, True], ids=["by a statement", "by a unit"])
+@pytest.mark.parametrize("custom_plan", [False, True], ids=["by a statement", "by a transaction"])
 async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as_old(
-    three: Database, by_value: bool
+    three: Database, custom_plan: bool
 ) -> None:
     before = await lent_by(three)
-    held = await three.statements.take()
+    held = await three.pool.acquire()
     with pytest.raises(UnavailableError):
-        await three.rows(TERMINATION, by_value=by_value)
+        await three.fetch_all(TERMINATION, custom_plan=custom_plan)
     # It still answers, and is as old.
-    three.statements.give_back(held)
+    three.pool.release(held)
     assert held.is_closed()
     after = await lent_by(three)
     assert not before & after
     # What is told late by one of the old ones is no news.
-    three.statements.note_error(before.pop(), ConnectionResetError())
+    three.pool.note_error(before.pop(), ConnectionResetError())
     assert await lent_by(three) == after
 
 
@@ -278,24 +278,24 @@ async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as
 async def test_the_fault_of_a_statement_costs_no_connection(three: Database, statement: str) -> None:
     before = await lent_by(three)
     with pytest.raises(Exception, match=r".+"):
-        await three.rows(text(statement))
+        await three.fetch_all(text(statement))
     assert await lent_by(three) == before
 
 
 async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_another(
     three: Database, database: Database
 ) -> None:
-    lost = await three.row(text("SELECT pg_backend_pid() AS pid"))
+    lost = await three.fetch_one_or_none(text("SELECT pg_backend_pid() AS pid"))
     assert lost is not None
-    connection = three.statements.take_idle()
+    connection = three.pool.acquire_nowait()
     assert connection is not None
-    three.statements.give_back(connection)
+    three.pool.release(connection)
     # The end of the connection is not read before the next statement is sent on it.
     connection._transport.pause_reading()  # noqa: SLF001 - as a busy event loop would
-    await database.rows(text(f"SELECT pg_terminate_backend({lost['pid']})"))
+    await database.fetch_all(text(f"SELECT pg_terminate_backend({lost['pid']})"))
     asyncio.get_running_loop().call_later(0.1, connection._transport.resume_reading)  # noqa: SLF001
-    async with three.unit() as unit:
-        row = await unit.row(text("SELECT pg_backend_pid() AS pid"))
+    async with three.transaction() as transaction:
+        row = await transaction.fetch_one_or_none(text("SELECT pg_backend_pid() AS pid"))
     assert row != lost
 
 
@@ -303,7 +303,7 @@ async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
     settings: Settings, database: Database, database_url: str, worker_id: str
 ) -> None:
     role = f"taller_test_few_{worker_id}"
-    await database.rows(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
+    await database.fetch_all(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
     url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
     changes = {"database_url": url, "pgbouncer": False, "database_pool_size": 6}
     few = Database(settings.model_copy(update=changes))
@@ -311,8 +311,8 @@ async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
         with pytest.raises(UnavailableError) as refused:
             await few.start()
         assert isinstance(refused.value.__cause__, asyncpg.TooManyConnectionsError)
-        answers = await asyncio.gather(*(few.rows(text("SELECT pg_sleep(0.01)")) for _ in range(60)))
+        answers = await asyncio.gather(*(few.fetch_all(text("SELECT pg_sleep(0.01)")) for _ in range(60)))
         assert len(answers) == 60
     finally:
         await few.close()
-        await database.rows(text(f"DROP ROLE {role}"))
+        await database.fetch_all(text(f"DROP ROLE {role}"))

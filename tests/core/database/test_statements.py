@@ -1,5 +1,6 @@
 """Statements that are compiled once."""
 
+import inspect
 from itertools import permutations, product
 
 import pytest
@@ -10,13 +11,14 @@ from app.core.database.database import ConstraintError, Database
 from app.core.database.statements import (
     FEW,
     MAX_PREPARED,
-    Prepared,
     Rows,
     Statement,
-    given,
-    given_columns,
-    prefixed,
-    prepared,
+    StatementCache,
+    as_params,
+    column_params,
+    compiled,
+    compiled_statements,
+    param,
 )
 from app.core.ids import uuid7
 from app.projects.models import Project
@@ -24,17 +26,18 @@ from tests.projects.factories import project_of
 from tests.support.client import Api
 
 
+@compiled
 def one_project(_: object) -> Rows:
-    return select(Project.name).where(Project.id == given("project_id", Uuid), Project.name.in_(["a", "b"]))
+    return select(Project.name).where(Project.id == param("project_id", Uuid), Project.name.in_(["a", "b"]))
 
 
 def test_a_shape_is_built_once() -> None:
-    assert prepared(one_project, None) is prepared(one_project, None)
-    assert prepared(one_project, None) is not prepared(one_project, 1)
+    assert one_project(None) is one_project(None)
+    assert one_project(None) is not one_project(1)
 
 
 def test_values_stand_in_the_order_of_their_numbers() -> None:
-    statement = prepared(one_project, None)
+    statement = one_project(None)
     project_id = uuid7()
     assert statement.arguments({"project_id": project_id, "more": 1}) == [project_id, "a", "b"]
     assert "$1" in statement.sql
@@ -43,7 +46,7 @@ def test_values_stand_in_the_order_of_their_numbers() -> None:
 
 def test_a_value_that_is_not_given_is_an_error_and_not_a_null() -> None:
     with pytest.raises(KeyError, match="project_id"):
-        prepared(one_project, None).arguments({})
+        one_project(None).arguments({})
     with pytest.raises(KeyError, match="x"):
         Statement(text("SELECT :x")).arguments({})
 
@@ -54,24 +57,24 @@ def test_a_default_that_nobody_would_run_is_an_error_and_not_a_null() -> None:
 
 
 async def test_null_is_a_value(database: Database) -> None:
-    statement = Statement(select(given("x", Text).label("x"), given("y", Integer).label("y")))
-    assert await database.row(statement, {"x": None, "y": 7}) == {"x": None, "y": 7}
+    statement = Statement(select(param("x", Text).label("x"), param("y", Integer).label("y")))
+    assert await database.fetch_one_or_none(statement, {"x": None, "y": 7}) == {"x": None, "y": 7}
 
 
 async def test_a_violated_constraint_is_known_by_its_name(database: Database) -> None:
     values = {"id": uuid7(), "username": "Ada", "hashed_password": "x"}
-    statement = Statement(insert(User).values(given_columns(User, values)))
-    await database.rows(statement, prefixed(values))
+    statement = Statement(insert(User).values(column_params(User, values)))
+    await database.fetch_all(statement, as_params(values))
     with pytest.raises(ConstraintError) as refused:
-        await database.rows(statement, prefixed(values | {"id": uuid7(), "username": "ADA"}))
+        await database.fetch_all(statement, as_params(values | {"id": uuid7(), "username": "ADA"}))
     assert refused.value.constraint == "users_username_lower_key"
 
 
 def test_what_is_asked_for_often_stays_whatever_else_is_asked_for() -> None:
-    kept = Prepared(20)
+    kept = StatementCache(20)
 
     def asked_for(times: int, *numbers: int) -> list[Statement]:
-        return [[kept(one_project, number) for _ in range(times)][-1] for number in numbers]
+        return [[kept.get(inspect.unwrap(one_project), number) for _ in range(times)][-1] for number in numbers]
 
     common = asked_for(300, *range(10))
     for number in range(100, 700):
@@ -106,14 +109,14 @@ async def test_six_hundred_lists_leave_nothing_behind_and_push_nothing_out(
     left = await statements_of(database)
     assert left >= common
     assert len(left) <= len(common) + 5
-    assert len(prepared) <= MAX_PREPARED
+    assert len(compiled_statements) <= MAX_PREPARED
 
 
 async def statements_of(database: Database) -> set[str]:
     """The statements that PostgreSQL keeps for all connections of the application."""
-    taken = [database.statements.take_idle() for _ in range(50)]
+    taken = [database.pool.acquire_nowait() for _ in range(50)]
     connections = [connection for connection in taken if connection is not None]
     found = [await connection.fetch("SELECT statement FROM pg_prepared_statements") for connection in connections]
     for connection in reversed(connections):
-        database.statements.give_back(connection)
+        database.pool.release(connection)
     return {row["statement"] for rows in found for row in rows}

@@ -39,7 +39,7 @@ async def broken_promise() -> str:
 
 @router.get("/sql")
 async def wrong_sql(database: DatabaseDep) -> None:
-    await database.rows(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
+    await database.fetch_all(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
 
 
 @router.get("/status/{status}")
@@ -58,22 +58,22 @@ async def stream() -> StreamingResponse:
 
 @router.post("/rolled-back")
 async def rolled_back(database: DatabaseDep) -> None:
-    async with database.unit() as unit:
-        await unit.rows(text("CREATE TABLE trial_rolled_back ()"))
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(text("CREATE TABLE trial_rolled_back ()"))
         raise NotFoundError
 
 
 @router.post("/committed")
 async def committed(database: DatabaseDep) -> None:
-    async with database.unit() as unit:
-        await unit.rows(text("CREATE TABLE trial_committed ()"))
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(text("CREATE TABLE trial_committed ()"))
 
 
 @router.post("/refused-at-commit")
 async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
-    async with database.unit() as unit:
-        await unit.rows(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
-        await unit.rows(text("INSERT INTO trial_deferred VALUES (1), (1)"))
+    async with database.transaction() as transaction:
+        await transaction.fetch_all(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await transaction.fetch_all(text("INSERT INTO trial_deferred VALUES (1), (1)"))
     return {"status": "done"}
 
 
@@ -136,10 +136,10 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
     assert_problem(await trials.post("/trials/rolled-back"), 404, "not_found")
     # The client must not hold a 200 for work that the commit refused.
     assert_problem(await trials.post("/trials/refused-at-commit"), 500, "internal_error")
-    tables = await trial_app.state.services[Database].rows(
+    tables = await trial_app.state.services[Database].fetch_all(
         text("SELECT relname FROM pg_class WHERE relname IN ('trial_committed', 'trial_rolled_back', 'trial_deferred')")
     )
-    await trial_app.state.services[Database].rows(text("DROP TABLE IF EXISTS trial_committed"))
+    await trial_app.state.services[Database].fetch_all(text("DROP TABLE IF EXISTS trial_committed"))
     assert tables == [{"relname": "trial_committed"}]
 
 

@@ -99,7 +99,7 @@ async def test_where_repeating_is_harmless_anyway_the_header_says_nothing(
 
 
 async def work(database: DatabaseDep) -> None:
-    """Done in the unit that keeps the answer."""
+    """Done in the transaction that keeps the answer."""
 
 
 @pytest.mark.parametrize(

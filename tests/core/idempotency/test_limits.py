@@ -44,7 +44,7 @@ async def test_there_is_a_limit_to_the_keys_of_a_caller(narrow: FastAPI, user: U
         assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
         async with await anonymous.as_(await somebody(database)) as ana:
             assert (await ana.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
-        await database.rows(
+        await database.fetch_all(
             text("UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key = 'k-1'")
         )
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
@@ -67,7 +67,7 @@ async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
         assert await number_of(database, "projects") == 3, "what is refused is not carried out"
         assert_replay(await api.post("/projects/", json=body, **keyed("k-2")), answers[2])
         assert (await api.post("/projects/", json=body)).status_code == 201
-        await database.rows(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
+        await database.fetch_all(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
         assert (await api.post("/projects/", json=body, **keyed("k-3"))).status_code == 201
 
 
@@ -132,16 +132,16 @@ async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_notice
     asked = Asked(uuid7(), "create_project", "k-1", b"x")
 
     async def second() -> None:
-        async with database.unit() as unit:
-            assert await answers.find(unit, asked) is None
-            async with database.unit() as first:
+        async with database.transaction() as transaction:
+            assert await answers.find(transaction, asked) is None
+            async with database.transaction() as first:
                 await answers.keep(first, asked, Response(b"first", 201))
-            await answers.keep(unit, asked, Response(b"second", 201))
+            await answers.keep(transaction, asked, Response(b"second", 201))
 
     with pytest.raises(IdempotencyKeyInUseError):
         await second()
-    async with database.unit() as unit:
-        kept = await answers.find(unit, asked)
+    async with database.transaction() as transaction:
+        kept = await answers.find(transaction, asked)
     assert kept is not None
     assert kept.body == b"first"
 

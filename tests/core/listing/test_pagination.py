@@ -9,7 +9,15 @@ from app.core.database.statements import Rows
 from app.core.errors import InvalidRequestError
 from app.core.listing.pagination import MAX_DEPTH, MAX_SIZE, PageParams, PageTooDeepError
 from app.core.listing.sorting import Key, order_of
-from app.core.listing.statement import MAX_COUNTED, Shape, counted, items_among, page_statement
+from app.core.listing.statement import (
+    MAX_COUNTED,
+    ListSource,
+    ListVariant,
+    capped_count,
+    page_statement,
+    total_of,
+    without_placeholder,
+)
 from tests.support.client import Api, assert_problem
 from tests.support.queries import query_budget
 from tests.support.samples import in_short
@@ -91,38 +99,31 @@ async def test_last_page_that_a_number_reaches_is_empty_and_no_error(api: Api) -
 
 NUMBER: ColumnElement[int] = column("number")
 KEYS = {"number": Key(NUMBER)}
-SHAPE = Shape(order_of("number", "number"))
+VARIANT = ListVariant(order_of("number", "number"))
 
 
 def numbers_to(rows: int) -> Rows:
     numbers = func.generate_series(1, rows).table_valued("number").render_derived()
-    return page_statement(
-        SHAPE,
-        KEYS,
-        items=lambda part: select(numbers.c.number).where(*part.conditions).order_by(*part.ordering()),
-        total=select(func.count().label("_total")).select_from(numbers),
-    )
+    source = ListSource(items=select(numbers.c.number), total=total_of(func.count()).select_from(numbers))
+    return page_statement(VARIANT, KEYS, source)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 6, 7])
 @pytest.mark.parametrize("page", [1, 2, 3, 4])
 async def test_items_and_total_come_in_one_statement(database: Database, rows: int, page: int) -> None:
     with query_budget(database, 1):
-        found = await database.rows(numbers_to(rows), {"limit": 3, "offset": 3 * (page - 1)})
+        found = await database.fetch_all(numbers_to(rows), {"limit": 3, "offset": 3 * (page - 1)})
     expected = list(range(1, rows + 1))[3 * (page - 1) : 3 * page]
-    assert [row["number"] for row in items_among(found, SHAPE.order)] == expected
+    assert [row["number"] for row in without_placeholder(found, VARIANT.order)] == expected
     assert {row["_total"] for row in found} == {rows}
 
 
 async def test_without_permission_there_is_no_row(database: Database) -> None:
-    nothing = page_statement(
-        SHAPE,
-        KEYS,
-        permitted=literal(value=False),
-        items=lambda _: select(literal(1).label("number")),
-        total=select(literal(1).label("_total")),
+    source = ListSource(
+        items=select(literal(1).label("number")), total=total_of(literal(1)), where=literal(value=False)
     )
-    assert await database.rows(nothing, {"limit": 3, "offset": 0}) == []
+    nothing = page_statement(VARIANT, KEYS, source)
+    assert await database.fetch_all(nothing, {"limit": 3, "offset": 0}) == []
 
 
 @pytest.mark.parametrize(
@@ -130,4 +131,4 @@ async def test_without_permission_there_is_no_row(database: Database) -> None:
 )
 async def test_more_than_so_many_are_not_counted(database: Database, rows: int, total: int | None) -> None:
     numbers = func.generate_series(1, rows).table_valued("number").render_derived()
-    assert await database.row(counted(select(numbers.c.number))) == {"_total": total}
+    assert await database.fetch_one_or_none(capped_count(select(numbers.c.number))) == {"_total": total}

@@ -14,8 +14,8 @@ from sqlalchemy import Date, Integer, column, select, values
 from app.core.database.database import Database
 from app.core.database.statements import Rows, Statement
 from app.core.listing.cursors import Position
-from app.core.listing.sorting import Key, Order, Part, Sort, order_of, reversed_order
-from app.core.listing.statement import Shape, items_among, page_statement
+from app.core.listing.sorting import Key, Order, Sort, order_of, position_parameters, reversed_order
+from app.core.listing.statement import ListSource, ListVariant, page_statement, total_of, without_placeholder
 
 
 class Row(NamedTuple):
@@ -56,11 +56,8 @@ def statement_of(rows: Sequence[Row], order: Order, position: Position | None) -
     keys = {"number": Key(table.c.number), "due": Key(table.c.due, is_nullable=True), "id": Key(table.c.id)}
     after = None if position is None else tuple(value is None for value in position.values)
 
-    def items(part: Part) -> Rows:
-        return select(*table.c).where(*part.conditions).order_by(*part.ordering())
-
-    total = select(table.c.id.label("_total"))
-    return page_statement(Shape(order, (), after, is_counted=False), keys, items=items, total=total)
+    source = ListSource(items=select(*table.c), total=total_of(table.c.id))
+    return page_statement(ListVariant(order, (), after, is_counted=False), keys, source)
 
 
 async def walked(app: FastAPI, rows: Sequence[Row], order: Order, size: int) -> list[Row]:
@@ -69,9 +66,9 @@ async def walked(app: FastAPI, rows: Sequence[Row], order: Order, size: int) -> 
     for _ in range(len(rows) + 2):
         given = {"limit": size, "offset": 0}
         if position is not None:
-            given |= {f"after_{number}": value for number, value in enumerate(position.values)}
-        page = items_among(
-            await app.state.services[Database].rows(Statement(statement_of(rows, order, position)), given), order
+            given |= position_parameters(position.values)
+        page = without_placeholder(
+            await app.state.services[Database].fetch_all(Statement(statement_of(rows, order, position)), given), order
         )
         if not page:
             return found

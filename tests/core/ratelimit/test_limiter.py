@@ -208,7 +208,7 @@ async def test_who_is_signed_in_is_served_at_once_from_an_address_that_strangers
 ) -> None:
     _, secret = await key_of(limited, user)
     _, revoked = await key_of(limited, user)
-    await limited.state.services[Database].rows(
+    await limited.state.services[Database].fetch_all(
         text("UPDATE api_keys SET revoked_at = now() WHERE secret_hash = sha256(cast(:secret AS bytea))"),
         {"secret": revoked.encode()},
     )
@@ -283,7 +283,7 @@ async def test_too_many_attempts_are_refused_in_the_same_words(settings: Setting
 async def test_where_no_limit_is_set_nothing_is_said_or_counted(api: Api, database: Database) -> None:
     for path in ("/docs", "/projects/", "/nowhere"):
         assert not {"ratelimit", "ratelimit-policy"} & set((await api.get(path)).headers)
-    assert await database.rows(text("SELECT FROM rate_counts")) == []
+    assert await database.fetch_all(text("SELECT FROM rate_counts")) == []
 
 
 async def test_a_page_of_another_origin_can_read_the_headers(settings: Settings) -> None:

@@ -76,19 +76,19 @@ async def test_many_workers_can_tell_at_once(database: Database) -> None:
             for name in names if number % 2 else reversed(names):
                 ask(worker, name)
         await asyncio.gather(*(RateSharing(worker, database).share() for worker in workers))
-    assert await database.rows(told) == [{"count": 100, "min": 40, "max": 40}]
+    assert await database.fetch_all(told) == [{"count": 100, "min": 40, "max": 40}]
 
 
 async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
     limits, other = limits_of(10), limits_of(10)
     ask(limits, HERE, 4)
-    await database.rows(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
+    await database.fetch_all(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         with pytest.raises(Exception, match="rate_counts"):
             await RateSharing(limits, database).share()
         assert ask(limits, HERE, 2) == 2
     finally:
-        await database.rows(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
+        await database.fetch_all(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
     await RateSharing(limits, database).share()
     ask(other, HERE)
     await RateSharing(other, database).share()
@@ -99,7 +99,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
     settings: Settings, database: Database, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings.model_copy(update={"rate_limit": f"20/{DAY}"}))
-    await database.rows(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
+    await database.fetch_all(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
             with caplog.at_level(logging.WARNING, "app.core.ratelimit.sync"):
@@ -109,7 +109,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
                 served = [(await api.get("/projects/")).status_code for _ in range(19)]
             assert served == [200] * 18 + [429]
     finally:
-        await database.rows(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
+        await database.fetch_all(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
     # Said once, not every second.
     assert [
         record.message.partition(":")[0] for record in caplog.records if record.name == "app.core.ratelimit.sync"
@@ -132,7 +132,7 @@ async def test_counts_are_exchanged_within_two_seconds_and_only_if_there_are_any
         await api.get("/docs")
     await asyncio.sleep(2)
     assert sum(statement.startswith("INSERT") for statement in seen) == 1
-    (row,) = await database.rows(text("SELECT caller, count FROM rate_counts"))
+    (row,) = await database.fetch_all(text("SELECT caller, count FROM rate_counts"))
     assert row == {"caller": f"default/{DAY}:{HERE}", "count": 1}
 
 
@@ -146,7 +146,7 @@ async def test_a_tenth_of_a_quota_is_told_at_once(
         for _ in range(10):
             await api.get("/nowhere")
         deadline = time.monotonic() + 30
-        while not await database.rows(text("SELECT FROM rate_counts WHERE count = 10")):
+        while not await database.fetch_all(text("SELECT FROM rate_counts WHERE count = 10")):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
 
@@ -155,14 +155,16 @@ async def test_a_worker_that_stops_tells_what_it_counted(settings: Settings, dat
     app = create_app(settings.model_copy(update={"rate_limit": f"100/{DAY}"}))
     async with app.router.lifespan_context(app), Api(app) as api:
         await api.get("/nowhere")
-    assert await database.rows(text("SELECT count FROM rate_counts")) == [{"count": 1}]
+    assert await database.fetch_all(text("SELECT count FROM rate_counts")) == [{"count": 1}]
 
 
 async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(database: Database) -> None:
     over, young = "now() - interval '2 minutes'", "now() - interval '1 second'"
-    await database.rows(text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)"))
+    await database.fetch_all(
+        text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)")
+    )
     await Housekeeping(database, EXPIRED).purge()
-    rows = await database.rows(text("SELECT caller FROM rate_counts"))
+    rows = await database.fetch_all(text("SELECT caller FROM rate_counts"))
     assert [row["caller"] for row in rows] == ["for slow clocks"]
 
 

@@ -21,20 +21,20 @@ class OwnError(Exception):
 
 
 async def create(database: Database, name: str) -> None:
-    await database.rows(CREATION.bindparams(name=name))
+    await database.fetch_all(CREATION.bindparams(name=name))
 
 
 async def work(database: Database, *steps: str | Exception) -> None:
-    """A unit that creates a project of each name, runs what is SQL, and raises what is an exception."""
-    async with database.unit() as unit:
+    """A transaction that creates a project of each name, runs what is SQL, and raises what is an exception."""
+    async with database.transaction() as transaction:
         for step in steps:
             if isinstance(step, Exception):
                 raise step
-            await (unit.rows(text(step)) if step.startswith("SELECT") else create(unit, step))
+            await (transaction.fetch_all(text(step)) if step.startswith("SELECT") else create(transaction, step))
 
 
 async def names(database: Database) -> list[str]:
-    return [row["name"] for row in await database.rows(NAMES)]
+    return [row["name"] for row in await database.fetch_all(NAMES)]
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ async def alone(settings: Settings, database: Database) -> AsyncIterator[Databas
 
 
 async def test_what_a_unit_did_is_seen_by_others_when_it_ends(database: Database) -> None:
-    async with database.unit() as unit:
-        await create(unit, "a")
-        await create(unit, "b")
-        assert await names(unit) == ["a", "b"]
+    async with database.transaction() as transaction:
+        await create(transaction, "a")
+        await create(transaction, "b")
+        assert await names(transaction) == ["a", "b"]
         assert await names(database) == []
     assert await names(database) == ["a", "b"]
 
@@ -60,19 +60,19 @@ async def test_what_a_unit_did_is_seen_by_others_when_it_ends(database: Database
 async def test_any_exception_undoes_a_unit_and_leaves_its_connection_to_others(
     alone: Database, steps: tuple[str | Exception, ...], error: type[Exception]
 ) -> None:
-    pid = await alone.row(PID)
+    pid = await alone.fetch_one_or_none(PID)
     with pytest.raises(error):
         await work(alone, *steps)
     assert await names(alone) == []
-    assert await alone.row(PID) == pid
+    assert await alone.fetch_one_or_none(PID) == pid
 
 
 async def test_a_part_is_undone_alone_when_its_exception_is_caught(database: Database) -> None:
-    async with database.unit() as unit:
-        await create(unit, "a")
+    async with database.transaction() as transaction:
+        await create(transaction, "a")
         with pytest.raises(ConstraintError):
-            await work(unit, "b", "")
-        async with unit.unit() as part:
+            await work(transaction, "b", "")
+        async with transaction.transaction() as part:
             await create(part, "c")
             with pytest.raises(OwnError):
                 await work(part, "d", OwnError())
@@ -81,8 +81,8 @@ async def test_a_part_is_undone_alone_when_its_exception_is_caught(database: Dat
 
 async def test_a_part_is_undone_with_the_whole(database: Database) -> None:
     async def whole() -> None:
-        async with database.unit() as unit:
-            await work(unit, "a")
+        async with database.transaction() as transaction:
+            await work(transaction, "a")
             raise OwnError
 
     with pytest.raises(OwnError):
@@ -92,10 +92,10 @@ async def test_a_part_is_undone_with_the_whole(database: Database) -> None:
 
 async def test_a_unit_whose_statement_failed_does_not_pretend_to_be_kept(database: Database) -> None:
     async def careless() -> None:
-        async with database.unit() as unit:
-            await create(unit, "a")
+        async with database.transaction() as transaction:
+            await create(transaction, "a")
             with pytest.raises(ConstraintError):
-                await create(unit, "")
+                await create(transaction, "")
 
     with pytest.raises(RuntimeError, match="undone"):
         await careless()
@@ -105,18 +105,18 @@ async def test_a_unit_whose_statement_failed_does_not_pretend_to_be_kept(databas
 @pytest.mark.parametrize("during", ["SELECT pg_sleep(10)", "SELECT 1"], ids=["in a statement", "between two"])
 async def test_a_unit_that_is_cancelled_is_undone_and_its_connection_replaced(alone: Database, during: str) -> None:
     async def cut_off() -> None:
-        async with alone.unit() as unit:
-            await work(unit, "a", during)
+        async with alone.transaction() as transaction:
+            await work(transaction, "a", during)
             await asyncio.sleep(10)
 
-    pid = await alone.row(PID)
+    pid = await alone.fetch_one_or_none(PID)
     task = asyncio.create_task(cut_off())
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await names(alone) == []
-    assert await alone.row(PID) != pid
+    assert await alone.fetch_one_or_none(PID) != pid
 
 
 async def test_a_connection_that_is_lost_in_a_statement_of_a_unit_is_an_outage(alone: Database) -> None:
@@ -127,11 +127,11 @@ async def test_a_connection_that_is_lost_in_a_statement_of_a_unit_is_an_outage(a
 
 async def test_a_connection_that_is_lost_before_a_unit_ends_is_an_outage(alone: Database, database: Database) -> None:
     async def lonely() -> None:
-        async with alone.unit() as unit:
-            await create(unit, "a")
-            row = await unit.row(PID)
+        async with alone.transaction() as transaction:
+            await create(transaction, "a")
+            row = await transaction.fetch_one_or_none(PID)
             assert row is not None
-            await database.rows(text(f"SELECT pg_terminate_backend({row['pid']})"))
+            await database.fetch_all(text(f"SELECT pg_terminate_backend({row['pid']})"))
             await asyncio.sleep(0.1)
 
     with pytest.raises(UnavailableError):
@@ -158,8 +158,8 @@ async def test_statements_of_a_unit_are_observed_and_use_its_one_connection(data
     seen: list[str] = []
     database.observers.append(lambda sql, _: seen.append(sql))
     try:
-        async with database.unit() as unit:
-            pids = {row["pid"] for _ in range(3) for row in await unit.rows(PID)}
+        async with database.transaction() as transaction:
+            pids = {row["pid"] for _ in range(3) for row in await transaction.fetch_all(PID)}
     finally:
         database.observers.pop()
     assert len(pids) == 1
@@ -168,8 +168,8 @@ async def test_statements_of_a_unit_are_observed_and_use_its_one_connection(data
 
 async def test_two_statements_at_once_are_refused_and_nothing_is_kept(alone: Database) -> None:
     async def impatient() -> None:
-        async with alone.unit() as unit:
-            await asyncio.gather(create(unit, "a"), create(unit, "b"))
+        async with alone.transaction() as transaction:
+            await asyncio.gather(create(transaction, "a"), create(transaction, "b"))
 
     with pytest.raises(UnavailableError) as refused:
         await impatient()
