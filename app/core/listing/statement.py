@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, func, literal, select, true, union_all
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, func, literal, select, true, union_all
 
 from app.core.database.statements import Column, Rows, compiled, param
 from app.core.listing.sorting import Keys, Order, Segment, full_ordering, order_of, segments_of
@@ -127,9 +127,9 @@ def capped_count(matching: Rows) -> Rows:
 
 def _page(variant: ListVariant, keys: Keys, items: Rows | Callable[[Segment], Rows]) -> Rows:
     def read(segment: Segment) -> Rows:
-        if callable(items):
-            return items(segment)
-        return items.where(*segment.conditions).order_by(*segment.ordering())
+        if isinstance(items, Select):
+            return items.where(*segment.conditions).order_by(*segment.ordering())
+        return items(segment)
 
     limit, offset = param("limit", BigInteger), param("offset", BigInteger)
     read_in_turn = segments_of(variant.order, keys, variant.after)
