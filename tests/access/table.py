@@ -38,7 +38,7 @@ class Row:
     body: Callable[[World], dict[str, Any]] | None = None
 
 
-def fetch_all() -> dict[str, Row]:
+def rows() -> dict[str, Row]:
     """The table, by operation."""
     features, found = asked(), {}
     for router in ROUTERS:
