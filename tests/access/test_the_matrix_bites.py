@@ -35,6 +35,8 @@ from app.tasks.scopes import TaskScope
 from tests.access.matrix import offences, operations_of
 from tests.access.table import rows
 
+pytestmark = pytest.mark.slow
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 _on = Permission.on

@@ -84,7 +84,6 @@ def test_hosts_are_read_as_libpq_reads_them(url: str, hosts: tuple[tuple[str, in
     assert address_of(url).hosts == hosts
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "migrate", "users list", "keys revoke 7", "doctor"])
 def test_every_command_refuses_such_an_address_in_one_line(command: str, tmp_path: Path) -> None:
     url = f"postgresql://u:{SECRET}@h1,h2/d?channel_binding=require"
@@ -95,7 +94,6 @@ def test_every_command_refuses_such_an_address_in_one_line(command: str, tmp_pat
     assert SECRET not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "users list"])
 def test_a_command_says_in_one_line_why_there_is_no_connection(command: str, tmp_path: Path) -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:1,127.0.0.1:2/d?connect_timeout=2"

@@ -59,12 +59,15 @@ def is_one_line(revisions: list[Script]) -> bool:
     )
 
 
-def revisions_that_do_not_return(config: Config) -> list[str]:
-    """Takes an empty database up step by step, each step up, down and up again; the steps that lose their way."""
+def revisions_that_do_not_return(config: Config, since: str | None = None) -> list[str]:
+    """Take a database up step by step, each step up, down and up again. Return the steps that lose their way.
+
+    It begins with an empty database, or with one that has the schema of the revision `since`.
+    """
     lost = []
     url = config.attributes["url"]
     before = schema_of(url)
-    for script in history(config):
+    for script in history(config)[0 if since is None else int(since) :]:
         command.upgrade(config, script.revision)
         after = schema_of(url)
         command.downgrade(config, "-1")

@@ -10,12 +10,14 @@ from app.core.database.migrations import alembic_config, head_revision, upgrade
 from tests.migrations.history import (
     downgrade,
     empty_database,
+    fresh_name,
     history,
     is_one_line,
     migrations_of,
     revisions_that_do_not_return,
     schema_of,
 )
+from tests.support import server
 
 pytestmark = pytest.mark.slow
 
@@ -74,9 +76,9 @@ def test_every_revision_goes_up_and_down_and_up_again(server_url: str) -> None:
 
 def test_a_downgrade_that_forgets_something_is_noticed(server_url: str, tree: Path) -> None:
     planted = f"{int(head_revision()) + 1:04}"
-    with empty_database(server_url) as url:
-        plant(tree, planted, head_revision(), "op.execute('ALTER FUNCTION planted() RENAME TO left_over')")
-        assert revisions_that_do_not_return(migrations_of(tree, url)) == [planted]
+    plant(tree, planted, head_revision(), "op.execute('ALTER FUNCTION planted() RENAME TO left_over')")
+    with server.database_copy(server_url, fresh_name()) as url:
+        assert revisions_that_do_not_return(migrations_of(tree, url), since=head_revision()) == [planted]
 
 
 def test_going_all_the_way_down_leaves_nothing(server_url: str) -> None:

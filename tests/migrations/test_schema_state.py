@@ -1,5 +1,6 @@
 """The application on a schema that is not its own: behind, it does not start; ahead, it serves."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import text
 
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.migrations import upgrade
+from app.core.database.migrations import schema_state
 from app.main import SchemaBehindError, create_app
 from tests.migrations.history import downgrade, empty_database, fresh_name, history
 from tests.support import server
@@ -23,22 +24,37 @@ def copy_url(server_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["empty", "base", *(script.revision for script in history()[:-1])])
-def old_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database at each point before the newest revision."""
-    with empty_database(server_url) as url:
-        if request.param != "empty":
-            upgrade(url)
-            downgrade(url, request.param)
-        yield url
-
-
 async def _set_version(settings: Settings, url: str, version: str | None) -> None:
     database = Database(settings.model_copy(update=server.way_to(url)))
     await database.fetch_all(text("DELETE FROM alembic_version"))
     if version is not None:
         await database.fetch_all(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
     await database.close()
+
+
+def test_every_earlier_schema_is_behind(settings: Settings, copy_url: str) -> None:
+    async def state() -> str:
+        database = Database(settings.model_copy(update=server.way_to(copy_url)))
+        try:
+            return (await schema_state(database))[0]
+        finally:
+            await database.close()
+
+    assert asyncio.run(state()) == "current"
+    for revision in [*(script.revision for script in history()[-2::-1]), "base"]:
+        downgrade(copy_url, revision)
+        assert asyncio.run(state()) == "behind", revision
+
+
+@pytest.fixture(params=["empty", "base", history()[-2].revision])
+def old_url(copy_url: str, server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with a schema that is not there yet, or was taken back."""
+    if request.param == "empty":
+        with empty_database(server_url) as url:
+            yield url
+    else:
+        downgrade(copy_url, request.param)
+        yield copy_url
 
 
 async def test_the_application_does_not_start_on_a_schema_that_is_behind(settings: Settings, old_url: str) -> None:

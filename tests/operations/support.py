@@ -1,5 +1,6 @@
 """`python -m app dev` as a newcomer starts it: a process of its own with a database of its own."""
 
+import io
 import os
 import signal
 import socket
@@ -7,31 +8,62 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
+import pytest
 
+from app.cli.main import main
+from app.core.config import get_settings
 from tests.support.process import clean_environment
 
 START_TIMEOUT = 60
 STOP_TIMEOUT = 30
 
 
-def run_command(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_process(directory: Path, *arguments: str, typed: str = "", **variables: str) -> CompletedProcess[str]:
     """Run `python -m app …` to its end, in a directory without a `.env`."""
     return subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-m", "app", *arguments],
         cwd=directory,
         env=clean_environment(**variables),
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT,
         check=False,
     )
+
+
+def run_command(directory: Path, *arguments: str, typed: str = "", **variables: str) -> CompletedProcess[str]:
+    """Run the same in this process: to start another one takes a second of the processor. For tests that are not async.
+
+    Not for what serves, or prepares to.
+    """
+    environment = clean_environment(**variables)
+    said, complaint, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complaint):
+        patch.chdir(directory)
+        for name in os.environ.keys() - environment.keys():
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "stdin", io.StringIO(typed))
+        get_settings.cache_clear()
+        try:
+            main(arguments)
+        except SystemExit as stopped:
+            # As Python does it.
+            status = stopped.code if isinstance(stopped.code, int) else 1
+            if isinstance(stopped.code, str):
+                complaint.write(f"{stopped.code}\n")
+        finally:
+            get_settings.cache_clear()
+    return CompletedProcess(arguments, status, said.getvalue(), complaint.getvalue())
 
 
 def children_of(pid: int) -> Iterator[int]:

@@ -1,22 +1,18 @@
 """`taller users …` and `taller keys …`, as an operator runs them."""
 
-import io
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx2
 import pytest
 
 from app.cli.main import main
-from app.core.config import get_settings
 from app.core.database.migrations import ROOT
-from tests.operations.support import Dev
+from tests.operations.support import Dev, run_command, run_process
 from tests.support import server
-from tests.support.process import CHEAP, Service, clean_environment, running_service
+from tests.support.process import CHEAP, Service, running_service
 
 pytestmark = pytest.mark.slow
 
@@ -26,50 +22,18 @@ OTHER_PASSWORD = "staple staple staple"
 
 def taller(
     environment: dict[str, str], *arguments: str, typed: str = "", cwd: Path = ROOT, fails: bool = False
-) -> subprocess.CompletedProcess[str]:
+) -> CompletedProcess[str]:
     """Run the command with nothing of the developer's own settings."""
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "app", *arguments],
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=cwd,
-        env=clean_environment(**CHEAP, **environment),
-    )
+    done = run_command(cwd, *arguments, typed=typed, **CHEAP, **environment)
     assert (done.returncode != 0) is fails, done.stderr
-    assert "Traceback" not in done.stderr
     return done
 
 
-Refusal = Callable[..., str]
-
-
-@pytest.fixture
-def refusal(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Refusal]:
-    """What a command says that cannot be done. In this process: to start another for each takes seconds."""
-    for name in os.environ.keys() - clean_environment().keys():
-        monkeypatch.delenv(name)
-    for name, value in {**CHEAP, **environment}.items():
-        monkeypatch.setenv(name, value)
-    # Where there is no `.env`.
-    monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
-
-    def refused(*arguments: str, typed: str = "") -> str:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert capsys.readouterr().out == ""
-        # Python writes it to standard error, and exits with 1.
-        assert isinstance(stopped.value.code, str)
-        return stopped.value.code
-
-    yield refused
-    get_settings.cache_clear()
+def refusal(environment: dict[str, str], *arguments: str, typed: str = "") -> str:
+    """What a command says that cannot be done."""
+    done = taller(environment, *arguments, typed=typed, fails=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +71,10 @@ def bearer(answer: httpx2.Response) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def test_accounts_and_keys_from_the_command_line(
-    service: Service, environment: dict[str, str], refusal: Refusal, tmp_path: Path
-) -> None:
+def test_accounts_and_keys_from_the_command_line(service: Service, environment: dict[str, str], tmp_path: Path) -> None:
     with service.client() as client:
-        done = taller(environment, "users", "create", "ada", "--email", "ada@example.org", typed=PASSWORD + "\n")
+        arguments = ("users", "create", "ada", "--email", "ada@example.org")
+        done = run_process(ROOT, *arguments, typed=PASSWORD + "\n", **CHEAP, **environment)
         assert done.stdout.startswith("created ada (")
         assert PASSWORD not in done.stdout + done.stderr
         account = me(client, headers := bearer(sign_in(client, "ada", PASSWORD))).json()
@@ -140,11 +103,11 @@ def test_accounts_and_keys_from_the_command_line(
         assert taller(environment, "keys", "revoke", typed=f"{secret}\n").stdout == f"revoked report ({key_id})\n"
         assert refused_soon(client, by_key)
         assert me(client, by_key).json()["code"] == "api_key_revoked"
-        assert "no such API key" in refusal("keys", "revoke", key_id)
+        assert "no such API key" in refusal(environment, "keys", "revoke", key_id)
         for again in (secret, "tlr_x", ""):
-            assert "no such API key" in refusal("keys", "revoke", typed=again)
+            assert "no such API key" in refusal(environment, "keys", "revoke", typed=again)
         # Whoever gives it as an argument all the same is told how it is done, and it is not shown once more.
-        said = refusal("keys", "revoke", secret)
+        said = refusal(environment, "keys", "revoke", secret)
         assert "standard input" in said
         assert secret not in said
 
@@ -158,11 +121,11 @@ def test_accounts_and_keys_from_the_command_line(
 PROJECT = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11"
 
 
-def test_what_cannot_be_done_is_said_in_one_line(environment: dict[str, str], refusal: Refusal) -> None:
+def test_what_cannot_be_done_is_said_in_one_line(environment: dict[str, str]) -> None:
     taller(environment, "users", "create", "Only.Admin", "--admin", typed=PASSWORD)
     done = taller(environment, "users", "create", "only.admin", typed=PASSWORD, fails=True)
     assert done.stdout == ""
-    assert done.stderr.splitlines()[1:] == [refusal("users", "create", "only.admin", typed=PASSWORD)]
+    assert done.stderr.splitlines()[1:] == [refusal(environment, "users", "create", "only.admin", typed=PASSWORD)]
     for arguments, typed, said in (
         (("users", "create", "only.admin"), PASSWORD, "username"),
         (("users", "create", "eve"), "short", "at least 8 characters"),
@@ -170,7 +133,7 @@ def test_what_cannot_be_done_is_said_in_one_line(environment: dict[str, str], re
         (("keys", "create", "nobody", "x", "--scope", "tasks:read"), "", "There is no nobody"),
         (("keys", "create", "Only.Admin", "x", "--scope", "tasks:read", "--project", PROJECT), "", "project"),
     ):
-        message = refusal(*arguments, typed=typed)
+        message = refusal(environment, *arguments, typed=typed)
         assert message.startswith("taller: ")
         assert "\n" not in message
         assert said.lower() in message.lower(), (arguments, message)
@@ -215,4 +178,4 @@ def test_the_commands_work_while_the_development_service_runs_and_after_it(tmp_p
         assert "PostgreSQL" not in done.stderr
         assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {"admin", "ada"}
     # Nobody serves now: the command starts the database for itself.
-    assert "ada" in taller(own, "users", "list", cwd=tmp_path).stdout
+    assert "ada" in run_process(tmp_path, "users", "list", **own).stdout

@@ -19,7 +19,7 @@ from tests.support.process import Service
 pytestmark = pytest.mark.slow
 
 AT_ONCE = 50
-JOURNEYS = 3 * AT_ONCE
+JOURNEYS = AT_ONCE
 PEOPLE = {name: {"username": name, "password": "correct horse battery"} for name in ("ana", "ben")}
 
 OUR_PARAMETERS = "statement_timeout,idle_in_transaction_session_timeout,jit,plan_cache_mode,enable_seqscan,enable_sort"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.core.config import DEVELOPMENT_SECRET
-from tests.operations.support import run_command
+from tests.operations.support import run_command, run_process
 from tests.support.process import running_service
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def test_production_has_no_administrator_and_lets_nobody_register(server_url: st
 
 
 def test_migrating_without_a_database_says_so_and_shows_no_password(tmp_path: Path) -> None:
-    done = run_command(tmp_path, "migrate", TALLER_DATABASE_URL=NOBODY_THERE)
+    done = run_process(tmp_path, "migrate", TALLER_DATABASE_URL=NOBODY_THERE)
     assert done.returncode != 0
     assert PASSWORD not in done.stdout + done.stderr
     assert "127.0.0.1" in done.stderr or "unavailable" in done.stderr.lower()
@@ -65,7 +65,7 @@ def test_migrating_without_a_database_says_so_and_shows_no_password(tmp_path: Pa
 def test_a_port_that_is_taken_is_named_and_ends_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run_command(tmp_path, "run", TALLER_DATABASE_URL=NOBODY_THERE, TALLER_PORT=str(port))
+        done = run_process(tmp_path, "run", TALLER_DATABASE_URL=NOBODY_THERE, TALLER_PORT=str(port))
     assert done.returncode != 0
     assert str(port) in done.stderr
     assert "address already in use" in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.operations.support import Dev, run_command
+from tests.operations.support import Dev, run_process
 from tests.support.process import running_service
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_running_request_finishes_then_the_database_stops_and_everything_survi
 def test_while_it_runs_its_data_belong_to_it_alone(tmp_path: Path) -> None:
     with Dev(tmp_path) as dev:
         dev.start()
-        second = run_command(tmp_path, "dev", TALLER_DATA_DIR=str(dev.data_dir), TALLER_PORT="1")
+        second = run_process(tmp_path, "dev", TALLER_DATA_DIR=str(dev.data_dir), TALLER_PORT="1")
         assert second.returncode == 1
         assert f"taller: {dev.data_dir} is in use by another running service" in second.stderr
         assert "Traceback" not in second.stderr
