@@ -1,14 +1,21 @@
 """What the service says and does when it cannot start."""
 
+import os
+import re
 import secrets
+import shutil
 import socket
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from app.core.config import DEVELOPMENT_SECRET
+from app.core.database.migrations import ROOT
 from tests.operations.support import run_command, run_process
-from tests.support.process import running_service
+from tests.support.process import clean_environment, running_service
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +77,29 @@ def test_a_port_that_is_taken_is_named_and_ends_the_start(tmp_path: Path) -> Non
     assert str(port) in done.stderr
     assert "address already in use" in done.stderr
     assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_what_the_image_holds_runs_without_what_only_development_needs(tmp_path: Path) -> None:
+    for source, target in re.findall(
+        r"^COPY (\S+) /app/(\S*)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE
+    ):
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / source, tmp_path / target)
+    # Without the link to this checkout that the environment has.
+    places = os.pathsep.join((str(tmp_path), sysconfig.get_path("purelib")))
+    said = {}
+    for command in (["--help"], ["users", "list"]):
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-S", "-m", "app", *command],
+            cwd=tmp_path,
+            env=clean_environment(PYTHONPATH=places),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said[command[0]] = done.stdout + done.stderr
+    assert "migrate" in said["--help"]
+    assert "prepare a database" not in said["--help"]
+    assert said["users"] == "taller: TALLER_DATABASE_URL is not set.\n"
