@@ -14,8 +14,9 @@ from app.core.addresses import address_of
 from app.core.database.connecting import connect
 from app.core.database.statements import param
 
-_PENDING_WORDS = {"gin_pending_list_limit": 64}
-"""In kB: words written lately, through all of which every search reads, whoever wrote them. The least that there is."""
+_PENDING_WORDS = {"gin_pending_list_limit": 256}
+"""In kB: words written lately, through all of which every search reads, whoever wrote them. More would make writes
+cheaper and searches dearer (docs/decisions/0025-own-words.md)."""
 
 _OF_WORDS = "of_words"
 
