@@ -1,4 +1,4 @@
-"""Merge new words into the indexes less often.
+"""Merge new words less often into their indexes.
 
 Revision: 0025
 Revises: 0024
