@@ -19,6 +19,9 @@ from benchmarks.proxy import CountingProxy
 from tests.support.bouncer import at_socket, running_bouncer
 from tests.support.server import through
 
+# Whichever comes first in its worker starts the bouncer.
+pytestmark = pytest.mark.slow
+
 Connect = Callable[..., AbstractAsyncContextManager[Database]]
 
 SHOWN = ("statement_timeout", "idle_in_transaction_session_timeout", "jit", *GENERIC_PLAN_SETTINGS)
@@ -68,7 +71,6 @@ async def backend(database: Database) -> int:
     return int(row["pid"])
 
 
-@pytest.mark.slow
 async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounced: Database, bouncer_url: str) -> None:
     row = await bounced.fetch_one_or_none(SHOW)
     assert row == {
