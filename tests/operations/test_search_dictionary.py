@@ -11,7 +11,7 @@ from app.core.ids import uuid7
 from tests.operations.test_cli_accounts import taller
 from tests.support import server
 from tests.support.process import running_service
-from tests.tasks.test_search import WRITTEN
+from tests.tasks.test_list_search import WRITTEN
 
 pytestmark = pytest.mark.slow
 

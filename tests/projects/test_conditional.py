@@ -40,7 +40,7 @@ def tag_of(answer: Response) -> str:
     return tag
 
 
-async def test_every_answer_that_is_a_project_carries_its_tag_and_lists_show_the_same(api: Api) -> None:
+async def test_each_answer_with_a_project_has_its_tag(api: Api) -> None:
     created = await api.post("/projects/", json={"name": "Workshop"})
     address = f"/projects/{created.json()['id']}"
     first = tag_of(created)
@@ -99,9 +99,7 @@ async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, us
     assert tag_of(await api.get(address)) == tags[-1]
 
 
-async def test_people_in_other_roles_have_other_tags_and_each_can_change_by_their_own(
-    api: Api, database: Database, project: Project
-) -> None:
+async def test_each_role_has_its_own_tag_to_change_by(api: Api, database: Database, project: Project) -> None:
     address = f"/projects/{project.id}"
     editor, admin = UserFactory.build(), UserFactory.build(is_superuser=True)
     await store(database, editor, admin)
@@ -140,7 +138,7 @@ async def test_a_write_depends_on_the_tag_in_one_statement(
 
 
 @each_write
-async def test_what_is_no_list_of_tags_is_refused_once_the_caller_is_admitted(
+async def test_malformed_tag_is_refused_once_the_caller_is_admitted(
     api: Api, database: Database, project: Project, method: str, options: dict[str, Any]
 ) -> None:
     address, headers = f"/projects/{project.id}", {"If-Match": "p1"}
@@ -165,7 +163,7 @@ async def test_a_project_takes_blind_writes_unless_it_says_otherwise(api: Api) -
 
 
 @each_write
-async def test_where_it_does_a_blind_write_is_428_for_those_who_might(
+async def test_blind_write_is_428_for_callers_who_may_write(
     api: Api, database: Database, project: Project, method: str, options: dict[str, Any]
 ) -> None:
     address = f"/projects/{project.id}"
@@ -196,7 +194,7 @@ async def test_to_stop_asking_for_it_is_a_change_like_others(api: Api, project: 
 
 
 @pytest.mark.parametrize("column", sorted(column.name for column in Project.__table__.c if column.computed is None))
-async def test_whatever_changes_in_a_row_and_however_moves_its_number_by_one(database: Database, column: str) -> None:
+async def test_any_change_of_a_column_moves_version_by_one(database: Database, column: str) -> None:
     other = {
         "id": "gen_random_uuid()",
         "require_if_match": "NOT require_if_match",
@@ -218,7 +216,7 @@ def test_another_shape_has_another_letter() -> None:
     assert list(ProjectRead.model_fields) == [*shape, "created_at", "updated_at", "etag"]
 
 
-async def test_the_tag_changes_if_and_only_if_what_is_shown_does(
+async def test_tag_changes_only_when_the_shown_members_do(
     api: Api, database: Database, user: User, project: Project
 ) -> None:
     """Random walks over changes of the project, of its tasks and of the role, of which many change nothing."""

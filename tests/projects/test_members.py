@@ -301,7 +301,7 @@ async def test_lists_hold_what_the_caller_may_see_and_nothing_else(
             assert answer.json() == {"items": [], "total": 0, "page": 1, "size": 50, "pages": 0, "next_cursor": None}
 
 
-async def test_many_strangers_who_are_refused_at_once_do_not_exhaust_the_pool(
+async def test_many_refused_strangers_do_not_exhaust_the_pool(
     settings: Settings, database: Database, project: Project, ben: User
 ) -> None:
     app: FastAPI = create_app(settings.model_copy(update={"database_pool_size": 2, "database_pool_timeout": 2.0}))

@@ -74,3 +74,10 @@ async def test_creating_after_waiting_for_the_projects_deletion_finds_no_project
             await asyncio.sleep(0.01)
         assert not create.done()
     assert_problem(await create, 404, "project_not_found")
+
+
+async def test_creating_ignores_preconditions(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    for headers in ({"If-None-Match": "*"}, {"If-Match": '"t7"'}, {"If-Match": "t7"}):
+        answer = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"}, headers=headers)
+        assert answer.status_code == 201

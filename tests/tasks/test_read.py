@@ -1,6 +1,5 @@
-"""A task's tag, and what depends on it: reads that send nothing again, writes that overwrite nothing unseen."""
+"""Reading tasks with tags: each state has its own, and what the client has is not sent again."""
 
-import asyncio
 import random
 from typing import Any
 
@@ -11,22 +10,13 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.core.database.database import Database
 from app.core.ids import uuid7
-from app.projects.models import Project, Role
+from app.projects.models import Project
 from app.tasks.models import Task
 from app.tasks.schemas import TaskRead
-from tests.auth.factories import UserFactory
-from tests.projects.factories import add_member, project_of
+from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
-from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
-
-# PUT answers as PATCH does: test_update.py.
-WRITES: list[tuple[str, dict[str, Any]]] = [
-    ("PATCH", {"json": {"title": "Oil"}}),
-    ("DELETE", {}),
-]
-each_write = pytest.mark.parametrize(("method", "options"), WRITES, ids=[method for method, _ in WRITES])
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def tag_of(answer: Response) -> str:
     return tag
 
 
-async def test_every_answer_that_is_a_task_carries_its_tag_and_lists_show_the_same(api: Api, project: Project) -> None:
+async def test_each_answer_with_a_task_has_its_tag(api: Api, project: Project) -> None:
     created = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"})
     address = f"/tasks/{created.json()['id']}"
     first = tag_of(created)
@@ -99,67 +89,6 @@ async def test_a_page_has_a_tag_of_its_own(
         assert (await api.get(address)).headers["etag"] not in {tag, changed.headers["etag"]}
 
 
-@each_write
-async def test_a_write_that_names_the_tag_is_done_in_one_statement(
-    api: Api, database: Database, task: Task, method: str, options: dict[str, Any]
-) -> None:
-    tag = tag_of(await api.get(f"/tasks/{task.id}"))
-    for wanted in (f'"t0", {tag}', "*"):
-        other = TaskFactory.build(project_id=task.project_id)
-        await store(database, other)
-        with query_budget(database, 1):
-            answer = await api.request(method, f"/tasks/{other.id}", headers={"If-Match": wanted}, **options)
-        assert answer.status_code == (204 if method == "DELETE" else 200)
-        assert answer.status_code == 204 or tag_of(answer) != tag
-
-
-@each_write
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"If-Match": '"t0"'},
-        {"If-Match": '"t0", "t7"'},
-        {"If-Match": 'W/"t1"'},
-        {"If-Match": '"T1"'},
-        {"If-None-Match": "*"},
-        {"If-None-Match": '"t1"'},
-        {"If-None-Match": 'W/"t1"'},
-        {"If-Match": '"t1"', "If-None-Match": '"t1"'},
-    ],
-    ids=str,
-)
-async def test_a_write_that_names_another_is_refused_with_the_current_tag_and_does_nothing(
-    api: Api, database: Database, task: Task, method: str, options: dict[str, Any], headers: dict[str, str]
-) -> None:
-    before = await api.get(f"/tasks/{task.id}")
-    assert tag_of(before) == '"t1"'
-    with query_budget(database, 2):
-        answer = await api.request(method, f"/tasks/{task.id}", headers=headers, **options)
-    assert_problem(answer, 412, "precondition_failed")
-    assert answer.headers["etag"] == '"t1"'
-    assert (await api.get(f"/tasks/{task.id}")).json() == before.json()
-
-
-@each_write
-async def test_a_write_that_wants_another_than_there_is_is_done(
-    api: Api, task: Task, method: str, options: dict[str, Any]
-) -> None:
-    answer = await api.request(method, f"/tasks/{task.id}", headers={"If-None-Match": '"t0", W/"t2"'}, **options)
-    assert answer.is_success
-
-
-@each_write
-@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
-async def test_what_is_no_list_of_tags_is_a_400_that_names_the_header(
-    api: Api, task: Task, method: str, options: dict[str, Any], header: str
-) -> None:
-    for asked, address in (((method, options), f"/tasks/{task.id}"), (("GET", {}), f"/tasks/{task.id}")):
-        answer = await api.request(asked[0], address, headers={header: "t1"}, **asked[1])
-        problem = assert_problem(answer, 400, "invalid_request")
-        assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(header, "entity_tags")]
-    assert (await api.get(f"/tasks/{task.id}")).json()["title"] == "Saw"
-
-
 async def test_a_list_is_refused_for_it_as_well(api: Api, project: Project) -> None:
     answer = await api.get(f"/projects/{project.id}/tasks/", headers={"If-None-Match": "t1"})
     assert_problem(answer, 400, "invalid_request")
@@ -172,74 +101,8 @@ async def test_a_read_can_ask_for_a_certain_state(api: Api, task: Task) -> None:
     assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"t1"', "no-store")
 
 
-async def test_creating_depends_on_nothing(api: Api, project: Project) -> None:
-    for headers in ({"If-None-Match": "*"}, {"If-Match": '"t7"'}, {"If-Match": "t7"}):
-        answer = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"}, headers=headers)
-        assert answer.status_code == 201
-
-
-async def test_a_patch_that_changes_nothing_keeps_the_tag_and_still_looks_at_it(api: Api, task: Task) -> None:
-    address = f"/tasks/{task.id}"
-    tag = tag_of(await api.get(address))
-    for nothing in ({}, {"title": "Saw"}):
-        assert tag_of(await api.patch(address, json=nothing, headers={"If-Match": tag})) == tag
-        assert_problem(await api.patch(address, json=nothing, headers={"If-Match": '"t7"'}), 412, "precondition_failed")
-
-
-async def test_without_a_precondition_the_last_writer_wins_on_what_it_sends_and_only_that(api: Api, task: Task) -> None:
-    address = f"/tasks/{task.id}"
-    bodies = ({"title": "Oil"}, {"priority": 7}, {"completed": True}, {"description": "All of it"})
-    answers = await asyncio.gather(*(api.patch(address, json=body) for body in bodies))
-    assert {answer.status_code for answer in answers} == {200}
-    found = (await api.get(address)).json()
-    assert [found[name] for body in bodies for name in body] == ["Oil", 7, True, "All of it"]
-
-
-@each_write
-@pytest.mark.parametrize("value", ["t1", '"t1"', '"t0"', "*"])
-async def test_strangers_and_viewers_learn_nothing_by_a_precondition(
-    api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any], value: str
-) -> None:
-    await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
-    stranger, viewer = UserFactory.build(), UserFactory.build()
-    await store(database, stranger, viewer)
-    await add_member(database, project, viewer, Role.VIEWER)
-    for person, status, code in ((stranger, 404, "task_not_found"), (viewer, 403, "role_required")):
-        async with await api.as_(person) as other:
-            for headers in ({"If-Match": value}, {"If-None-Match": value}, {}):
-                answer = await other.request(method, f"/tasks/{task.id}", headers=headers, **options)
-                assert_problem(answer, status, code)
-                assert "etag" not in answer.headers
-    missing = await api.request(method, f"/tasks/{uuid7()}", headers={"If-Match": value}, **options)
-    assert_problem(missing, 404, "task_not_found")
-
-
-@each_write
-async def test_where_the_project_asks_for_it_a_blind_write_is_428(
-    api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any]
-) -> None:
-    await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
-    address = f"/tasks/{task.id}"
-    for headers in ({}, {"If-None-Match": '"t0"'}):
-        with query_budget(database, 2):
-            answer = await api.request(method, address, headers=headers, **options)
-        assert_problem(answer, 428, "precondition_required")
-    if method != "DELETE":
-        assert_problem(await api.request(method, address, json={}), 428, "precondition_required")
-    assert_problem(
-        await api.request(method, address, headers={"If-Match": '"t7"'}, **options), 412, "precondition_failed"
-    )
-    assert (await api.get(address)).json()["title"] == "Saw"
-    with query_budget(database, 1):
-        answer = await api.request(method, address, headers={"If-Match": '"t1"'}, **options)
-    assert answer.is_success
-    assert (await api.post(f"/projects/{project.id}/tasks/", json={"title": "Oil"})).status_code == 201
-
-
 @pytest.mark.parametrize("column", sorted(column.name for column in Task.__table__.c if column.computed is None))
-async def test_whatever_changes_in_a_row_and_however_moves_its_tag_by_one(
-    database: Database, task: Task, column: str
-) -> None:
+async def test_any_change_of_a_column_moves_version_by_one(database: Database, task: Task, column: str) -> None:
     other = {
         "id": "gen_random_uuid()",
         "project_id": "(SELECT id FROM projects WHERE id <> project_id)",
@@ -287,7 +150,7 @@ def test_another_shape_has_another_letter() -> None:
     assert list(TaskRead.model_fields) == [*shape, "etag"]
 
 
-async def test_the_tag_changes_if_and_only_if_what_is_shown_does(api: Api, project: Project, task: Task) -> None:
+async def test_tag_changes_only_when_the_shown_members_do(api: Api, project: Project, task: Task) -> None:
     """Random walks over changes, of which many change nothing."""
     chance = random.Random(20261122)
     address = f"/tasks/{task.id}"

@@ -55,7 +55,7 @@ def raced(service: Service, headers: dict[str, str], write: Callable[[Client, in
 
 
 @pytest.mark.parametrize("kind", ["project", "task"])
-def test_of_twenty_writers_who_saw_the_same_exactly_one_wins(
+def test_one_of_twenty_writers_with_the_same_tag_wins(
     service: Service, admin: Client, request: pytest.FixtureRequest, kind: str
 ) -> None:
     address, member = request.getfixturevalue(kind), {"project": "name", "task": "title"}[kind]
@@ -75,7 +75,7 @@ def test_of_twenty_writers_who_saw_the_same_exactly_one_wins(
 
 
 @pytest.mark.parametrize("kind", ["project", "task"])
-def test_of_twenty_who_delete_what_they_saw_exactly_one_does(
+def test_one_of_twenty_deletions_with_the_same_tag_wins(
     service: Service, admin: Client, request: pytest.FixtureRequest, kind: str
 ) -> None:
     address = request.getfixturevalue(kind)

@@ -1,5 +1,6 @@
-"""Moving a task to another project by PATCH (PUT does the same: test_update.py): who may, what it changes, and what is
-said to those who may not.
+"""Moving a task to another project by PATCH: who may, what it changes, and what those are told who may not.
+
+PUT does the same, as test_update.py shows.
 """
 
 import asyncio
@@ -73,7 +74,7 @@ def assert_refused(answer: Any, status: int, code: str, reason: str) -> None:
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/project_id", reason)]
 
 
-async def test_it_is_one_statement_and_the_counts_follow(
+async def test_move_is_one_statement_and_counts_follow(
     api: Api, database: Database, source: Project, target: Project, task: Task
 ) -> None:
     assert await counts_of(api, source, target) == [(1, 1), (0, 0)]
@@ -90,27 +91,27 @@ async def test_it_is_one_statement_and_the_counts_follow(
     assert await database.fetch_all(wrong_counts()) == []
 
 
-async def test_other_members_are_set_along_with_it(api: Api, source: Project, target: Project, task: Task) -> None:
+async def test_move_sets_other_members_too(api: Api, source: Project, target: Project, task: Task) -> None:
     body = {"project_id": str(target.id), "completed": False, "title": "Oil"}
     answer = (await api.patch(f"/tasks/{task.id}", json=body)).json()
     assert {name: answer[name] for name in body} == body
     assert await counts_of(api, source, target) == [(0, 0), (1, 0)]
 
 
-async def test_moving_it_to_where_it_is_changes_nothing(api: Api, source: Project, task: Task) -> None:
+async def test_move_to_the_same_project_changes_nothing(api: Api, source: Project, task: Task) -> None:
     before = (await api.get(f"/tasks/{task.id}")).json()
     answer = await api.patch(f"/tasks/{task.id}", json={"project_id": str(source.id)})
     assert (answer.status_code, answer.json()) == (200, before)
 
 
 @pytest.mark.parametrize("role", [Role.EDITOR, Role.OWNER])
-async def test_an_editor_of_both_may(api: Api, user: User, database: Database, task: Task, role: Role) -> None:
+async def test_editor_of_both_may_move(api: Api, user: User, database: Database, task: Task, role: Role) -> None:
     elsewhere = await project_shared_with(database, user, role)
     answer = await api.patch(f"/tasks/{task.id}", json={"project_id": str(elsewhere.id)})
     assert answer.json()["project_id"] == str(elsewhere.id)
 
 
-async def test_a_viewer_of_the_target_may_not(api: Api, user: User, database: Database, task: Task) -> None:
+async def test_viewer_of_the_target_may_not_move(api: Api, user: User, database: Database, task: Task) -> None:
     elsewhere = await project_shared_with(database, user, Role.VIEWER)
     answer = await api.patch(f"/tasks/{task.id}", json={"project_id": str(elsewhere.id), "title": "Oil"})
     assert_refused(answer, 403, "role_required", "role_required")
@@ -118,7 +119,7 @@ async def test_a_viewer_of_the_target_may_not(api: Api, user: User, database: Da
     assert (await api.get(f"/tasks/{task.id}")).json()["title"] == task.title
 
 
-async def test_a_viewer_of_the_source_may_not(api: Api, user: User, database: Database, target: Project) -> None:
+async def test_viewer_of_the_source_may_not_move(api: Api, user: User, database: Database, target: Project) -> None:
     elsewhere = await project_shared_with(database, user, Role.VIEWER)
     task = TaskFactory.build(project_id=elsewhere.id)
     await store(database, task)
@@ -127,7 +128,7 @@ async def test_a_viewer_of_the_source_may_not(api: Api, user: User, database: Da
         assert "errors" not in assert_problem(answer, 403, "role_required")
 
 
-async def test_a_project_that_one_may_not_see_is_none(api: Api, database: Database, task: Task) -> None:
+async def test_hidden_target_is_answered_as_a_missing_one(api: Api, database: Database, task: Task) -> None:
     stranger = UserFactory.build()
     await store(database, stranger)
     hidden = await project_of(database, stranger)
@@ -141,7 +142,7 @@ async def test_a_project_that_one_may_not_see_is_none(api: Api, database: Databa
     assert said[0] == said[1]
 
 
-async def test_a_stranger_learns_nothing_by_naming_a_target(
+async def test_stranger_learns_nothing_by_naming_a_target(
     api: Api, database: Database, target: Project, task: Task
 ) -> None:
     stranger = UserFactory.build()
@@ -153,7 +154,7 @@ async def test_a_stranger_learns_nothing_by_naming_a_target(
             assert "errors" not in assert_problem(answer, 404, "task_not_found")
 
 
-async def test_an_administrator_may_and_is_told_of_a_project_that_is_not_there(
+async def test_administrator_may_move_but_not_to_a_missing_project(
     api: Api, database: Database, target: Project, task: Task
 ) -> None:
     admin = UserFactory.build(is_superuser=True)
@@ -170,7 +171,7 @@ async def test_an_administrator_may_and_is_told_of_a_project_that_is_not_there(
 
 
 @pytest.mark.parametrize("bound_to", ["source", "target"])
-async def test_a_key_that_is_bound_to_one_project_moves_nothing_out_of_it_or_into_it(
+async def test_key_bound_to_one_project_cannot_move(
     api: Api, user: User, database: Database, source: Project, target: Project, task: Task, bound_to: str
 ) -> None:
     secret = new_api_key()
@@ -189,7 +190,7 @@ async def test_a_key_that_is_bound_to_one_project_moves_nothing_out_of_it_or_int
             assert stayed.json()["project_id"] == str(source.id)
 
 
-async def test_it_depends_on_what_was_seen_as_any_change_does(api: Api, target: Project, task: Task) -> None:
+async def test_move_depends_on_preconditions_like_any_change(api: Api, target: Project, task: Task) -> None:
     address, body = f"/tasks/{task.id}", {"project_id": str(target.id)}
     answer = await api.patch(address, json=body, headers={"If-Match": '"t7"'})
     assert_problem(answer, 412, "precondition_failed")
@@ -201,7 +202,7 @@ async def test_it_depends_on_what_was_seen_as_any_change_does(api: Api, target: 
     assert answer.json()["project_id"] == str(target.id)
 
 
-async def test_what_the_source_asks_for_counts_and_not_what_the_target_does(
+async def test_source_decides_whether_if_match_is_required(
     api: Api, source: Project, target: Project, task: Task
 ) -> None:
     await api.patch(f"/projects/{source.id}", json={"require_if_match": True})
@@ -219,7 +220,7 @@ async def test_malformed_id_of_a_project_is_refused(api: Api, task: Task) -> Non
         assert_refused(answer, 400, "invalid_request", code)
 
 
-async def test_a_task_that_waits_for_its_targets_deletion_finds_no_project(
+async def test_move_that_waited_for_the_targets_deletion_is_404(
     api: Api, database: Database, target: Project, task: Task
 ) -> None:
     async with database.transaction() as transaction:
@@ -261,7 +262,7 @@ async def while_it_moves(api: Api, database: Database, task: Task, target: Proje
 
 
 @pytest.mark.parametrize("moves_back", [False, True])
-async def test_what_waits_for_a_move_goes_on_where_the_task_is_then(
+async def test_update_that_waited_for_a_move_follows_the_task(
     api: Api, database: Database, source: Project, target: Project, task: Task, moves_back: bool
 ) -> None:
     body = {"project_id": str(source.id)} if moves_back else {"title": "Oil"}
@@ -270,7 +271,7 @@ async def test_what_waits_for_a_move_goes_on_where_the_task_is_then(
     assert answer.json()["project_id"] == str(source.id if moves_back else target.id)
 
 
-async def test_what_waits_for_a_move_out_of_sight_finds_nothing(api: Api, database: Database, task: Task) -> None:
+async def test_update_that_waited_for_a_move_out_of_sight_is_404(api: Api, database: Database, task: Task) -> None:
     stranger = UserFactory.build()
     await store(database, stranger)
     hidden = await project_of(database, stranger)

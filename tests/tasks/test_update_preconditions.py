@@ -1,0 +1,167 @@
+"""Updating and deleting tasks that were seen: preconditions, so that nothing unseen is overwritten."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from httpx2 import Response
+
+from app.auth.models import User
+from app.core.database.database import Database
+from app.core.ids import uuid7
+from app.projects.models import Project, Role
+from app.tasks.models import Task
+from tests.auth.factories import UserFactory
+from tests.projects.factories import add_member, project_of
+from tests.support.client import Api, assert_problem
+from tests.support.factories import store
+from tests.support.queries import query_budget
+from tests.tasks.factories import TaskFactory
+
+# PUT answers as PATCH does: test_update.py.
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("PATCH", {"json": {"title": "Oil"}}),
+    ("DELETE", {}),
+]
+each_write = pytest.mark.parametrize(("method", "options"), WRITES, ids=[method for method, _ in WRITES])
+
+
+@pytest.fixture
+async def project(database: Database, user: User) -> Project:
+    return await project_of(database, user)
+
+
+@pytest.fixture
+async def task(database: Database, project: Project) -> Task:
+    task = TaskFactory.build(project_id=project.id, title="Saw", completed=False)
+    await store(database, task)
+    return task
+
+
+def tag_of(answer: Response) -> str:
+    """The tag of an answer that has one, in its header and in its body."""
+    assert answer.is_success, answer.text
+    tag: str = answer.json()["etag"]
+    assert answer.headers.get_list("etag") == [tag]
+    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
+    assert tag.startswith('"')
+    return tag
+
+
+@each_write
+async def test_write_with_the_current_tag_is_one_statement(
+    api: Api, database: Database, task: Task, method: str, options: dict[str, Any]
+) -> None:
+    tag = tag_of(await api.get(f"/tasks/{task.id}"))
+    for wanted in (f'"t0", {tag}', "*"):
+        other = TaskFactory.build(project_id=task.project_id)
+        await store(database, other)
+        with query_budget(database, 1):
+            answer = await api.request(method, f"/tasks/{other.id}", headers={"If-Match": wanted}, **options)
+        assert answer.status_code == (204 if method == "DELETE" else 200)
+        assert answer.status_code == 204 or tag_of(answer) != tag
+
+
+@each_write
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-Match": '"t0"'},
+        {"If-Match": '"t0", "t7"'},
+        {"If-Match": 'W/"t1"'},
+        {"If-Match": '"T1"'},
+        {"If-None-Match": "*"},
+        {"If-None-Match": '"t1"'},
+        {"If-None-Match": 'W/"t1"'},
+        {"If-Match": '"t1"', "If-None-Match": '"t1"'},
+    ],
+    ids=str,
+)
+async def test_write_with_another_tag_is_412_and_does_nothing(
+    api: Api, database: Database, task: Task, method: str, options: dict[str, Any], headers: dict[str, str]
+) -> None:
+    before = await api.get(f"/tasks/{task.id}")
+    assert tag_of(before) == '"t1"'
+    with query_budget(database, 2):
+        answer = await api.request(method, f"/tasks/{task.id}", headers=headers, **options)
+    assert_problem(answer, 412, "precondition_failed")
+    assert answer.headers["etag"] == '"t1"'
+    assert (await api.get(f"/tasks/{task.id}")).json() == before.json()
+
+
+@each_write
+async def test_write_with_if_none_match_of_other_tags_is_done(
+    api: Api, task: Task, method: str, options: dict[str, Any]
+) -> None:
+    answer = await api.request(method, f"/tasks/{task.id}", headers={"If-None-Match": '"t0", W/"t2"'}, **options)
+    assert answer.is_success
+
+
+@each_write
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+async def test_malformed_tag_is_400_and_names_the_header(
+    api: Api, task: Task, method: str, options: dict[str, Any], header: str
+) -> None:
+    for asked, address in (((method, options), f"/tasks/{task.id}"), (("GET", {}), f"/tasks/{task.id}")):
+        answer = await api.request(asked[0], address, headers={header: "t1"}, **asked[1])
+        problem = assert_problem(answer, 400, "invalid_request")
+        assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(header, "entity_tags")]
+    assert (await api.get(f"/tasks/{task.id}")).json()["title"] == "Saw"
+
+
+async def test_patch_without_changes_keeps_and_checks_the_tag(api: Api, task: Task) -> None:
+    address = f"/tasks/{task.id}"
+    tag = tag_of(await api.get(address))
+    for nothing in ({}, {"title": "Saw"}):
+        assert tag_of(await api.patch(address, json=nothing, headers={"If-Match": tag})) == tag
+        assert_problem(await api.patch(address, json=nothing, headers={"If-Match": '"t7"'}), 412, "precondition_failed")
+
+
+async def test_blind_writers_overwrite_only_what_they_send(api: Api, task: Task) -> None:
+    address = f"/tasks/{task.id}"
+    bodies = ({"title": "Oil"}, {"priority": 7}, {"completed": True}, {"description": "All of it"})
+    answers = await asyncio.gather(*(api.patch(address, json=body) for body in bodies))
+    assert {answer.status_code for answer in answers} == {200}
+    found = (await api.get(address)).json()
+    assert [found[name] for body in bodies for name in body] == ["Oil", 7, True, "All of it"]
+
+
+@each_write
+@pytest.mark.parametrize("value", ["t1", '"t1"', '"t0"', "*"])
+async def test_strangers_and_viewers_learn_nothing_by_preconditions(
+    api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any], value: str
+) -> None:
+    await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
+    stranger, viewer = UserFactory.build(), UserFactory.build()
+    await store(database, stranger, viewer)
+    await add_member(database, project, viewer, Role.VIEWER)
+    for person, status, code in ((stranger, 404, "task_not_found"), (viewer, 403, "role_required")):
+        async with await api.as_(person) as other:
+            for headers in ({"If-Match": value}, {"If-None-Match": value}, {}):
+                answer = await other.request(method, f"/tasks/{task.id}", headers=headers, **options)
+                assert_problem(answer, status, code)
+                assert "etag" not in answer.headers
+    missing = await api.request(method, f"/tasks/{uuid7()}", headers={"If-Match": value}, **options)
+    assert_problem(missing, 404, "task_not_found")
+
+
+@each_write
+async def test_blind_write_is_428_where_the_project_requires_if_match(
+    api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any]
+) -> None:
+    await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
+    address = f"/tasks/{task.id}"
+    for headers in ({}, {"If-None-Match": '"t0"'}):
+        with query_budget(database, 2):
+            answer = await api.request(method, address, headers=headers, **options)
+        assert_problem(answer, 428, "precondition_required")
+    if method != "DELETE":
+        assert_problem(await api.request(method, address, json={}), 428, "precondition_required")
+    assert_problem(
+        await api.request(method, address, headers={"If-Match": '"t7"'}, **options), 412, "precondition_failed"
+    )
+    assert (await api.get(address)).json()["title"] == "Saw"
+    with query_budget(database, 1):
+        answer = await api.request(method, address, headers={"If-Match": '"t1"'}, **options)
+    assert answer.is_success
+    assert (await api.post(f"/projects/{project.id}/tasks/", json={"title": "Oil"})).status_code == 201
