@@ -3,18 +3,23 @@
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from textwrap import wrap
+from typing import Any, get_args
+
+from fastapi.routing import APIRoute
 
 import app
 from app.auth.access import Admin, CallerGuard
 from app.core.config import Settings
 from app.core.errors import AppError
 from app.core.guards import Guard, guards_of
+from app.core.schemas import Input
+from app.core.text import Line, LongText
 from app.features import ROUTERS
 from app.main import create_app
 from app.projects.access import EntityGuard
@@ -88,10 +93,6 @@ _SECTIONS = (
 """What each section holds: a heading, what to say first, and its pages."""
 
 
-_ACCESS_BEGIN = "<!-- Written by `make docs` from the guards of the routes: change those, not this table. -->\n"
-_ACCESS_END = "<!-- Up to here. -->\n"
-
-
 def openapi_page() -> str:
     """Return `docs/api/openapi.json`: the document of a service with every setting at its default."""
     # A prefix of no variable: those of this process change nothing.
@@ -126,15 +127,58 @@ def index_page() -> str:
 
 def security_page() -> str:
     """Return `docs/security.md` with the table of who may do what, as the guards of the routes say."""
-    before, begin, rest = (DOCS / "security.md").read_text().partition(_ACCESS_BEGIN)
-    _, end, after = rest.partition(_ACCESS_END)
     head = "| operation | anonymous | stranger | viewer | editor | owner | admin | key scope |"
     lines = [head, re.sub(r"[^|]+", "---", head)]
+    for route in _routes():
+        (guard,) = guards_of(route)
+        lines.append(f"| `{route.name}` | {' | '.join(_access(guard))} |")
+    return _with_table("security.md", "the guards of the routes", lines)
+
+
+def limits_page() -> str:
+    """Return `docs/api/limits.md` with the table of the texts that people write, as the schemas of what is new say."""
+    lines = ["| what | limit | beyond it |", "|---|---|---|"]
+    models = {route.body_field.field_info.annotation for route in _routes() if route.body_field is not None}
+    # In the order of the features, and each once.
+    for model in sorted((model for model in models if isinstance(model, type)), key=lambda model: model.__module__):
+        if issubclass(model, Input) and model.__name__.endswith("Create"):
+            for name, field in model.model_fields.items():
+                for text in _texts((field.annotation, *field.metadata)):
+                    least = f"{text.min_length} to " if isinstance(text, Line) else ""
+                    most = f"{text.max_length} characters"
+                    visible = ", one of them visible" if isinstance(text, Line) else ""
+                    what = f"{_noun(model)}'s {name.replace('_', ' ')}"
+                    lines.append(f"| {what} | {least}{most}{visible} | 400 `invalid_request` |")
+    return _with_table("api/limits.md", "the schemas of what is new", lines)
+
+
+def _texts(parts: Iterable[Any]) -> Iterator[Line | LongText]:
+    """What bounds a text, wherever in an annotation it stands."""
+    for part in parts:
+        if isinstance(part, Line | LongText):
+            yield part
+        else:
+            yield from _texts(get_args(part))
+
+
+def _noun(model: type) -> str:
+    """What a schema like `ApiKeyCreate` makes: an API key."""
+    words = re.findall("[A-Z][a-z]*", model.__name__.removesuffix("Create"))
+    noun = " ".join("API" if word == "Api" else word.lower() for word in words)
+    return f"{'an' if noun[0] in 'aeiouA' else 'a'} {noun}"
+
+
+def _with_table(page: str, source: str, lines: list[str]) -> str:
+    """Return a page with these lines in the place of its table, which is written from this source."""
+    begin = f"<!-- Written by `make docs` from {source}: change those, not this table. -->\n"
+    before, _, rest = (DOCS / page).read_text().partition(begin)
+    _, end, after = rest.partition("<!-- Up to here. -->\n")
+    return "\n".join([before + begin, *lines, "", end + after])
+
+
+def _routes() -> Iterator[APIRoute]:
     for router in ROUTERS:
-        for route in router.routes:
-            (guard,) = guards_of(route)
-            lines.append(f"| `{route.name}` | {' | '.join(_access(guard))} |")
-    return "\n".join([before + begin, *lines, end + after])
+        yield from router.routes
 
 
 def _access(guard: Guard) -> list[str]:
@@ -171,6 +215,7 @@ def _entries(pages: list[Path]) -> Iterator[str]:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/README.md": index_page,
     "docs/api/errors.md": errors_page,
+    "docs/api/limits.md": limits_page,
     "docs/api/openapi.json": openapi_page,
     "docs/security.md": security_page,
 }

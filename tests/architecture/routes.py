@@ -1,12 +1,15 @@
 """The rules of the house that routes can break. Each takes routes and returns its offences, one line each."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from app.auth.access import CallerGuard
 from app.core.guards import guards_of
+from app.projects.scopes import Entity, EntityScope
 
 
 def unguarded(routes: Iterable[APIRoute]) -> list[str]:
@@ -39,6 +42,38 @@ def operation_ids(routes: Iterable[APIRoute]) -> list[str]:
         for route in listed
         if ids[id(route)] != name_of(route.endpoint) or counts[ids[id(route)]] > 1
     ]
+
+
+def reads_that_write(routes: Iterable[APIRoute]) -> list[str]:
+    """A scope that lets API keys read lets them change nothing."""
+    return [
+        f"{route.name}: changes something, and an API key needs only {guard.scope} for it: "
+        "give its guard the scope that ends with :write"
+        for route in routes
+        for guard in guards_of(route)
+        if isinstance(guard, CallerGuard) and str(guard.scope).endswith(":read") and route.methods != {"GET"}
+    ]
+
+
+def shared_letters(entities: Iterable[Entity]) -> list[str]:
+    """Tags of different kinds of things begin with different letters, so that none is taken for another's."""
+    letters: dict[str, set[str]] = {}
+    for entity in entities:
+        found = re.search(r"'\"([a-z]+)'", str(entity.etag))
+        assert found is not None, f"{entity.model.__name__}: its tag does not begin with a letter"
+        letters.setdefault(found[1], set()).add(entity.model.__name__)
+    return [
+        f"tags of {' and '.join(sorted(names))} begin with the same letter {letter}: give the newer one another in its "
+        "scopes.py"
+        for letter, names in letters.items()
+        if len(names) > 1
+    ]
+
+
+def entities(scope: type[EntityScope] = EntityScope) -> list[Entity]:
+    """Everything that a guard admits to."""
+    own = [scope.entity] if "entity" in vars(scope) else []
+    return own + [entity for kind in scope.__subclasses__() for entity in entities(kind)]
 
 
 def name_of(function: object) -> str:

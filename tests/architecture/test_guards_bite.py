@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,13 @@ import pytest
 from fastapi import Depends
 from fastapi.routing import APIRoute
 
+from app.auth.models import User
 from app.core.config import Settings
 from app.core.guards import Public, UnguardedRouteError, refuse_unguarded_routes
 from app.core.http.routing import FeatureRouter
 from app.projects.access import ReadableProject
+from app.projects.scopes import PROJECT
+from app.tasks.scopes import TASK
 from tests.architecture import documents, routes, rules
 from tests.architecture.planting import Offence, planted
 
@@ -263,6 +267,18 @@ def test_handlers_that_take_bare_ids_are_found() -> None:
         f"read_bare: takes project_id bare, in {__name__}",
         f"read_hidden: takes project_id bare, in {__name__}",
     ]
+
+
+def test_writes_for_which_a_scope_to_read_is_enough_are_found() -> None:
+    (found,) = routes.reads_that_write(_planted_routes())
+    assert found.startswith("update_good: changes something, and an API key needs only projects:read for it")
+
+
+def test_tags_that_begin_with_the_same_letter_are_found() -> None:
+    label = replace(TASK, model=User)
+    assert routes.shared_letters([PROJECT, TASK]) == []
+    (found,) = routes.shared_letters([PROJECT, TASK, label])
+    assert found.startswith("tags of Task and User begin with the same letter t")
 
 
 def test_operation_ids_that_are_no_handler_names_or_not_unique_are_found() -> None:

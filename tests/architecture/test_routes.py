@@ -19,6 +19,15 @@ def test_no_handler_takes_a_bare_id() -> None:
     assert routes.bare_ids(ROUTES) == []
 
 
+def test_a_scope_to_read_is_for_what_changes_nothing() -> None:
+    assert routes.reads_that_write(ROUTES) == []
+
+
+def test_tags_of_different_things_differ() -> None:
+    assert len(routes.entities()) > 2
+    assert routes.shared_letters(routes.entities()) == []
+
+
 def test_only_access_reads_the_path() -> None:
     assert rules.path_ids_read_elsewhere(ROOT) == []
 

@@ -101,28 +101,6 @@ async def test_a_read_can_ask_for_a_certain_state(api: Api, task: Task) -> None:
     assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"t1"', "no-store")
 
 
-@pytest.mark.parametrize("column", sorted(column.name for column in Task.__table__.c if column.computed is None))
-async def test_any_change_of_a_column_moves_version_by_one(database: Database, task: Task, column: str) -> None:
-    other = {
-        "id": "gen_random_uuid()",
-        "project_id": "(SELECT id FROM projects WHERE id <> project_id)",
-        "completed": "NOT completed",
-        "due_date": "date '2028-02-29'",
-        "created_at": "created_at - interval '1 day'",
-        "updated_at": "updated_at - interval '1 day'",
-        "priority": "priority + 1",
-        "version": "version + 41",
-    }.get(column, f"coalesce({column}::text, '') || 'x'")
-    await store(database, Project(id=uuid7(), name="Another"))
-    for statement, versions in (
-        (f"UPDATE tasks SET {column} = {column}", [1]),
-        (f"UPDATE tasks SET {column} = {other}", [2]),
-    ):
-        await database.fetch_all(text(statement))
-        rows = await database.fetch_all(text("SELECT version FROM tasks"))
-        assert [row["version"] for row in rows] == versions
-
-
 async def test_numbering_the_states_keeps_updates_in_place(database: Database, task: Task) -> None:
     # A connection of the server that others used before has counts of theirs.
     updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass) AS n")
