@@ -48,13 +48,14 @@ async def still_versions(connection: asyncpg.Connection, table: Table) -> list[s
     offences = []
     for name, (_, other) in values.items():
         before = await connection.fetchval(f"SELECT version FROM {table.name}")
-        await connection.execute(f"UPDATE {table.name} SET {name} = {other.format(name)}")
-        after = await connection.fetchval(f"SELECT version FROM {table.name}")
-        if after != before + 1:
-            offences.append(
-                f"{table.name}.{name}: a change moves `version` by {after - before}: let the table's trigger run "
-                "touch_version() and name every column (docs/how-to/write-a-migration.md)"
-            )
+        for value, step in ((name, 0), (other.format(name), 1)):
+            await connection.execute(f"UPDATE {table.name} SET {name} = {value}")
+            after = await connection.fetchval(f"SELECT version FROM {table.name}")
+            if after != before + step:
+                offences.append(
+                    f"{table.name}.{name}: set to {value}, it moves `version` by {after - before}: let the table's "
+                    "trigger run touch_version() when a column differs (docs/how-to/write-a-migration.md)"
+                )
     return offences
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from app.auth.models import User
 from app.core.database.database import Database
-from app.core.ids import uuid7
 from app.projects.models import Project
 from app.tasks.models import Task
 from app.tasks.schemas import TaskRead
