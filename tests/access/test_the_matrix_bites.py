@@ -37,6 +37,8 @@ from tests.access.table import rows
 
 pytestmark = pytest.mark.slow
 
+OPERATIONS = operations_of(create_app().openapi())
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 _on = Permission.on
@@ -231,7 +233,7 @@ HOLES: list[tuple[Plant, str, str]] = [
 async def test_a_planted_hole_turns_the_matrix_red(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, plant: Plant, name: str, line: str
 ) -> None:
-    operation, row = operations_of(create_app(settings).openapi())[name], rows()[name]
+    operation, row = OPERATIONS[name], rows()[name]
     plant(monkeypatch)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
@@ -242,6 +244,6 @@ async def test_a_planted_hole_turns_the_matrix_red(
 async def test_a_row_that_knows_an_id_less_than_the_operation_turns_the_matrix_red(
     app: FastAPI, database: Database
 ) -> None:
-    operation, row = operations_of(app.openapi())["set_member"], rows()["set_member"]
+    operation, row = OPERATIONS["set_member"], rows()["set_member"]
     short = replace(row, hidden={"user_id": row.hidden["user_id"]})
     assert any("takes the ids" in offence for offence in await offences(app, operation, short))

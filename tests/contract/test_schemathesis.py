@@ -9,7 +9,7 @@ import pytest
 from app.main import create_app
 from tests.access.matrix import Operation, operations_of
 from tests.access.table import rows
-from tests.contract.fuzz import CONFIGURATION, ENVIRONMENT, MEMBERS, STRANGER, configured, member, run, token_of
+from tests.contract.fuzz import CONFIGURATION, ENVIRONMENT, STRANGER, configured, member, run, token_of
 from tests.support.process import Service, running_service
 
 pytestmark = pytest.mark.slow
@@ -61,8 +61,9 @@ def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) 
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("role", MEMBERS)
-def test_nor_does_one_to_a_member(shared: Service, tmp_path: Path, role: str) -> None:
+def test_nor_does_one_to_a_viewer(shared: Service, tmp_path: Path) -> None:
+    # What editors and owners get is of the same kinds; `make fuzz` asks as them, too.
+    role = "viewer"
     said = assert_document_kept(shared, tmp_path, _shortened(), member(shared, role))
     # Of what has no body, some case may be sent without a token; and what it is to delete is made up as it happens.
     refused = {operation for operation in OPERATIONS.values() if ROWS[operation.name].answers[role].startswith("403")}

@@ -145,7 +145,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 1}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
-        held = await app.state.services[Database].statements.acquire()
+        held = await app.state.services[Database].pool.acquire()
         try:
             started = time.monotonic()
             answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
@@ -154,7 +154,7 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
                 assert_unavailable(answer)
             assert (await api.get("/health/live")).status_code == 200
         finally:
-            app.state.services[Database].statements.release(held)
+            app.state.services[Database].pool.release(held)
         answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
 
