@@ -145,7 +145,7 @@ async def database(app: FastAPI) -> AsyncIterator[Database]:
     """The application's database; whatever the test leaves in it is deleted."""
     database: Database = app.state.services[Database]
     yield database
-    await database.fetch_all(text(emptied()))
+    await database.execute(text(emptied()))
 
 
 def emptied(*, people: str = "true") -> str:

@@ -193,7 +193,7 @@ class Callers:
         # A key that somebody is changing is left for another time: whoever waits for it does not see what changes.
         keys = queries.keys_to_note(used)
         try:
-            await self._database.fetch_all(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
+            await self._database.execute(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))
         except Exception as error:  # noqa: BLE001 - the database may be gone, and this is only a convenience
             logger.warning("could not record the last use of API keys: %s", error)
 

@@ -43,5 +43,5 @@ async def end_what_may_have_ended(transaction: Transaction, *, revoke_keys: bool
         name: len(await transaction.fetch_all(statement.returning(literal(1)))) for name, statement in ending.items()
     }
     # Processes that ran on may remember whom this database never knew.
-    await transaction.fetch_all(insert(AccessChange).values(subject=EVERYBODY))
+    await transaction.execute(insert(AccessChange).values(subject=EVERYBODY))
     return ended

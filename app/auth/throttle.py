@@ -47,7 +47,7 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
 async def forgive(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
     """Take one attempt off each key that is eased, and all attempts off those that are cleared."""
     # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
-    await database.fetch_all(
+    await database.execute(
         update(Attempt)
         .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
         .values(count=case((Attempt.key.in_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))

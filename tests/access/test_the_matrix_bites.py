@@ -164,7 +164,7 @@ def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def everybodys_sessions_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async def end_session(database: Database, _: Caller, session_id: UUID) -> None:
-        await database.fetch_all(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
+        await database.execute(update(Session).where(Session.id == session_id).values(revoked_at=Session.created_at))
 
     monkeypatch.setattr(app.auth.sessions.service, "end_session", end_session)
 
@@ -188,7 +188,7 @@ def refusals_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = EntityScope.refusal
 
     async def noted(self: EntityScope, database: Database, *target: UUID) -> AppError:
-        await database.fetch_all(insert(Project).values(id=uuid7(), name="Refused"))
+        await database.execute(insert(Project).values(id=uuid7(), name="Refused"))
         return await refusal(self, database, *target)
 
     monkeypatch.setattr(EntityScope, "refusal", noted)

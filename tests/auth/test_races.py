@@ -27,7 +27,7 @@ async def login_during(
     database: Database = app.state.services[Database]
     async with database.transaction() as transaction:
         values = {"hashed": hashed, "state": state, "active": active, "id": user.id}
-        await transaction.fetch_all(text(CHANGE), values)
+        await transaction.execute(text(CHANGE), values)
         login = asyncio.create_task(sign_in(anonymous, user, OLD))
         # Long enough to check the password against what it was; what comes then waits for the row.
         await asyncio.sleep(0.3)
@@ -82,7 +82,7 @@ async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
 
 async def test_whatever_has_expired_is_deleted_however_much_it_is(app: FastAPI, database: Database) -> None:
     fill = "INSERT INTO attempts SELECT 'key-' || g, 1, now() - interval '1 hour' FROM generate_series(1, 2500) AS g"
-    await database.fetch_all(text(fill))
+    await database.execute(text(fill))
     await app.state.services[Housekeeping].purge()
     assert await database.fetch_one_or_none(text("SELECT count(*) AS left FROM attempts")) == {"left": 0}
 
@@ -127,7 +127,7 @@ async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
     async with await anonymous.as_(root) as api:
         assert (await api.get("/users/")).status_code == 200
         # As another worker does, whose changes this one hears of a little later.
-        await database.fetch_all(text(change + (f" WHERE id = '{root.id}'" if change is DEMOTED else "")))
+        await database.execute(text(change + (f" WHERE id = '{root.id}'" if change is DEMOTED else "")))
         before = await database.fetch_all(text("SELECT * FROM users ORDER BY id"))
         answer = await api.request(method, path.format(own=root.id, other=other.id), json=body)
         assert_problem(answer, *refused)

@@ -218,7 +218,7 @@ async def test_a_token_ends_with_its_session_remembered_or_not(
 ) -> None:
     async with await anonymous.as_(user) as remembered, await anonymous.as_(user) as other:
         ends = datetime.now(UTC) + timedelta(seconds=0.5)
-        await database.fetch_all(update(Session).values(expires_at=ends))
+        await database.execute(update(Session).values(expires_at=ends))
         told = (await remembered.get("/auth/me")).json()["signed_in_by"]["expires_at"]
         assert datetime.fromisoformat(told) == ends
         await asyncio.sleep(0.6)

@@ -26,9 +26,9 @@ def copy_url(server_url: str) -> Iterator[str]:
 
 async def _set_version(settings: Settings, url: str, version: str | None) -> None:
     database = Database(settings.model_copy(update=server.way_to(url)))
-    await database.fetch_all(text("DELETE FROM alembic_version"))
+    await database.execute(text("DELETE FROM alembic_version"))
     if version is not None:
-        await database.fetch_all(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+        await database.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
     await database.close()
 
 

@@ -130,7 +130,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
     app = create_app(settings.model_copy(update={"statement_timeout": 0.2}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as hurried:
         async with database.transaction() as transaction:
-            await transaction.fetch_all(text("SELECT FROM projects FOR UPDATE"))
+            await transaction.execute(text("SELECT FROM projects FOR UPDATE"))
             started = time.monotonic()
             answer = await hurried.put(f"/projects/{project.id}", json={"name": "After"})
             assert 0.2 <= time.monotonic() - started < 3
@@ -213,12 +213,12 @@ async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Datab
     raising = text(f"DO $$BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END$$")
     for _ in range(2):
         with pytest.raises(UnavailableError) as refused:
-            await database.fetch_all(raising)
+            await database.execute(raising)
         assert int(refused.value.headers["Retry-After"]) > 0
 
     async def in_a_unit() -> None:
         async with database.transaction() as transaction:
-            await transaction.fetch_all(raising)
+            await transaction.execute(raising)
 
     with pytest.raises(UnavailableError):
         await in_a_unit()

@@ -135,7 +135,7 @@ async def test_no_refusal_repeats_a_value(settings: Settings, database: Database
                 answer = await admin.request(method.upper(), address, **options)
                 if answer.status_code < 400:
                     # It did as it was asked: also what ends the session, or takes away the caller's rights.
-                    await database.fetch_all(text("UPDATE users SET is_superuser = true, is_active = true"))
+                    await database.execute(text("UPDATE users SET is_superuser = true, is_active = true"))
                     continue
                 refused[answer.status_code] += 1
                 said = f"{answer.json()} {answer.headers}"

@@ -140,6 +140,6 @@ async def test_connections_that_are_open_number_states_from_the_new_base(
         assert await numbers() == [base + number for number in range(1, 13)]
         assert base > 10_000_000
     finally:
-        await database.fetch_all(
+        await database.execute(
             text("CREATE OR REPLACE FUNCTION version_base() RETURNS integer LANGUAGE sql STABLE AS 'SELECT 0'")
         )

@@ -159,7 +159,7 @@ async def test_while_changes_cannot_be_read_nobody_is_remembered(
         for allowed in (2, 1):
             with query_budget(database, allowed):
                 assert (await api.get(path)).status_code == 200
-        await database.fetch_all(text("ALTER TABLE access_changes RENAME TO hidden_changes"))
+        await database.execute(text("ALTER TABLE access_changes RENAME TO hidden_changes"))
         try:
             with caplog.at_level(logging.WARNING, "app.auth.callers"):
                 await asyncio.sleep(0.6)
@@ -167,7 +167,7 @@ async def test_while_changes_cannot_be_read_nobody_is_remembered(
                 with query_budget(database, 2):
                     assert (await api.get(path)).status_code == 200
         finally:
-            await database.fetch_all(text("ALTER TABLE hidden_changes RENAME TO access_changes"))
+            await database.execute(text("ALTER TABLE hidden_changes RENAME TO access_changes"))
         assert "cannot read access changes" in caplog.text
         # It recovers by itself.
         await asyncio.sleep(0.4)
@@ -189,7 +189,7 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
             with query_budget(database, 2):
                 assert (await api.get(f"/projects/{project.id}")).status_code == 200
         # Without being remembered, a deactivated person is refused by the very next request.
-        await database.fetch_all(text("UPDATE users SET is_active = false"))
+        await database.execute(text("UPDATE users SET is_active = false"))
         assert_problem(await api.get(f"/projects/{project.id}"), 401, "invalid_token")
         blind.state.services[Callers].watching.start()
 
@@ -302,9 +302,9 @@ async def test_a_reading_returns_what_the_one_before_could_not_see_and_no_more(
     revoked = "UPDATE api_keys SET revoked_at = now() WHERE id = :id"
     start = await read(None)
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text(revoked).bindparams(id=late.id))
+        await transaction.execute(text(revoked).bindparams(id=late.id))
         # Numbered and committed after it.
-        await database.fetch_all(text(revoked).bindparams(id=early.id))
+        await database.execute(text(revoked).bindparams(id=early.id))
         during = await read(start["position"])
     after = await read(during["position"])
     assert (start["subjects"], during["subjects"]) == ([], [early.id])
@@ -358,8 +358,8 @@ async def test_whoever_is_refused_once_is_not_remembered(app: FastAPI, user: Use
     await callers.identify(secret)
     # As nobody does: no trigger tells of it.
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("SET LOCAL session_replication_role = replica"))
-        await transaction.fetch_all(text("UPDATE api_keys SET revoked_at = now()"))
+        await transaction.execute(text("SET LOCAL session_replication_role = replica"))
+        await transaction.execute(text("UPDATE api_keys SET revoked_at = now()"))
     assert callers.remembered(secret) is not None
     with pytest.raises(ApiKeyRevokedError):
         await callers.identify(secret)
@@ -386,7 +386,7 @@ async def test_changes_are_kept_until_every_process_has_seen_them(
     await key_of(blind, user)
     monkeypatch.setattr("app.auth.callers.KEEP_CHANGES", 1.0)
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("UPDATE api_keys SET revoked_at = now()"))
+        await transaction.execute(text("UPDATE api_keys SET revoked_at = now()"))
         await asyncio.sleep(1.5)
     left = text("SELECT count(*) AS left FROM access_changes")
     assert await database.fetch_one_or_none(left) == {"left": 1}
@@ -403,7 +403,7 @@ async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting
     await store(database, user)
     key, secret = await key_of(blind, user)
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("UPDATE api_keys SET name = 'changed'"))
+        await transaction.execute(text("UPDATE api_keys SET name = 'changed'"))
         await callers.identify(secret)
         # The last thing that it does is to write down which keys were used.
         async with asyncio.timeout(3):

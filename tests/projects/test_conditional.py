@@ -91,7 +91,7 @@ async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, us
     tags.append(tag_of(await api.get(address)))
     await api.patch(f"/tasks/{task['id']}", json={"completed": True})
     tags.append(tag_of(await api.get(address)))
-    await database.fetch_all(text("UPDATE project_members SET role = 'editor'"))
+    await database.execute(text("UPDATE project_members SET role = 'editor'"))
     tags.append(tag_of(await api.get(address)))
     assert len(set(tags)) == 4
     # What it does not show is not.
@@ -237,7 +237,7 @@ async def test_tag_changes_only_when_the_shown_members_do(
 
     async def change_role() -> None:
         statement = text("UPDATE project_members SET role = :role WHERE user_id = :id")
-        await database.fetch_all(statement, {"role": chance.choice(["editor", "owner"]), "id": user.id})
+        await database.execute(statement, {"role": chance.choice(["editor", "owner"]), "id": user.id})
 
     shown = (await api.get(address)).json()
     moved = 0

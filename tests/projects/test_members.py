@@ -268,7 +268,7 @@ async def test_a_deleted_persons_membership_ends_with_them(
     api: Api, project: Project, ben: User, database: Database
 ) -> None:
     await add_member(database, project, ben, Role.VIEWER)
-    await database.fetch_all(delete(User).where(User.id == ben.id))
+    await database.execute(delete(User).where(User.id == ben.id))
     assert_problem(await api.get(path_of(project, ben)), 404, "member_not_found")
 
 

@@ -58,7 +58,7 @@ async def test_raw_sql_cannot_make_them_wrong(database: Database, user: User, st
     for size in (3, 5):
         project = await project_of(database, user)
         await store(database, *TaskFactory.batch(size, project_id=project.id))
-    await database.fetch_all(text(statement))
+    await database.execute(text(statement))
     assert await database.fetch_all(wrong_counts()) == []
 
 
@@ -94,7 +94,7 @@ async def test_they_are_right_after_many_writers_at_once(api: Api, user: User, d
         elif what < 0.85:
             target = chance.choice(projects).id
             move = text("UPDATE tasks SET project_id = :target WHERE id = :id")
-            await database.fetch_all(move, {"target": target, "id": chance.choice(alive)})
+            await database.execute(move, {"target": target, "id": chance.choice(alive)})
         else:
             await api.delete(f"/tasks/{alive.pop(chance.randrange(len(alive)))}")
 
@@ -109,7 +109,7 @@ async def test_a_wrong_count_is_found(database: Database, user: User) -> None:
     project = await project_of(database, user)
     await store(database, TaskFactory.build(project_id=project.id))
     plant = text("INSERT INTO project_task_counts VALUES (:id, 15, 1, 0) ON CONFLICT DO NOTHING")
-    await database.fetch_all(text("UPDATE project_task_counts SET slot = -1"))
-    await database.fetch_all(plant, {"id": project.id})
+    await database.execute(text("UPDATE project_task_counts SET slot = -1"))
+    await database.execute(plant, {"id": project.id})
     (found,) = await database.fetch_all(wrong_counts())
     assert (found["project_id"], found["kept_total"], found["true_total"]) == (project.id, 2, 1)

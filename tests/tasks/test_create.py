@@ -66,7 +66,7 @@ async def test_creating_after_waiting_for_the_projects_deletion_finds_no_project
         "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     async with database.transaction() as transaction:
-        await transaction.fetch_all(delete(Project).where(Project.id == project.id))
+        await transaction.execute(delete(Project).where(Project.id == project.id))
         create = asyncio.create_task(api.post(f"/projects/{project.id}/tasks", json={"title": "Sweep"}))
         for _ in range(200):
             if (await database.fetch_all(waiting))[0]["found"]:

@@ -49,8 +49,8 @@ def walk(app: FastAPI) -> Walk:
                     seen += [item["id"] for item in page["items"]]
         finally:
             async with database.transaction() as transaction:
-                await transaction.fetch_all(delete(Project).where(Project.id.in_([project.id, other.id])))
-                await transaction.fetch_all(delete(User).where(User.id == person.id))
+                await transaction.execute(delete(Project).where(Project.id.in_([project.id, other.id])))
+                await transaction.execute(delete(User).where(User.id == person.id))
         assert seen == expected
 
     return walk

@@ -105,7 +105,7 @@ async def test_numbering_the_states_keeps_updates_in_place(database: Database, t
     updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass) AS n")
     async with database.transaction() as transaction:
         (before,) = await transaction.fetch_all(updated)
-        await transaction.fetch_all(text("UPDATE tasks SET completed = NOT completed"))
+        await transaction.execute(text("UPDATE tasks SET completed = NOT completed"))
         assert await transaction.fetch_one_or_none(updated) == {"n": before["n"] + 1}
 
 

@@ -224,7 +224,7 @@ async def test_move_that_waited_for_the_targets_deletion_is_404(
     api: Api, database: Database, target: Project, task: Task
 ) -> None:
     async with database.transaction() as transaction:
-        await transaction.fetch_all(delete(Project).where(Project.id == target.id))
+        await transaction.execute(delete(Project).where(Project.id == target.id))
         move = asyncio.create_task(api.patch(f"/tasks/{task.id}", json={"project_id": str(target.id)}))
         await until_one_waits(database)
         assert not move.done()
@@ -254,7 +254,7 @@ async def test_counts_are_right_after_many_moves_at_once(
 async def while_it_moves(api: Api, database: Database, task: Task, target: Project, body: Any) -> Response:
     """What is answered to a change that waits for another one to move the task."""
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
+        await transaction.execute(text("UPDATE tasks SET project_id = :target"), {"target": target.id})
         change = asyncio.create_task(api.patch(f"/tasks/{task.id}", json=body))
         await until_one_waits(database)
         assert not change.done()

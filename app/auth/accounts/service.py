@@ -164,7 +164,7 @@ async def delete_account(database: Database, caller: Caller, steps: Iterable[Clo
         await hold(transaction, caller)
         for step in steps:
             await step(transaction, user_id)
-        await transaction.fetch_all(delete(User).where(User.id == user_id))
+        await transaction.execute(delete(User).where(User.id == user_id))
 
 
 async def confirm_password(

@@ -170,7 +170,7 @@ def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, ref
 
 async def end_sessions(transaction: Transaction, user_id: UUID, *, besides: UUID | None = None) -> None:
     """End all sessions of a person, besides one if it is named."""
-    await transaction.fetch_all(_ending(user_id, besides=besides))
+    await transaction.execute(_ending(user_id, besides=besides))
 
 
 def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:

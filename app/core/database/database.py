@@ -8,6 +8,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
@@ -72,6 +73,24 @@ class Scope(Protocol):
         """Why a statement with this condition found nothing."""
 
 
+Observer = Callable[[str, list[Any]], None]
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What a database and its transactions have in common."""
+
+    pool: ConnectionPool
+    opening: str
+    """What begins a transaction."""
+
+    acquire_timeout: float
+    sends_singly: bool
+    """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
+
+    observers: list[Observer] = field(default_factory=list)
+
+
 class Database:
     """The connections to one PostgreSQL database. Connects on first use; heals by itself after an outage."""
 
@@ -86,19 +105,24 @@ class Database:
         }
         parameters |= GENERIC_PLAN_SETTINGS
         address = address_of(settings.database_url)
-        self.pool = ConnectionPool(
+        pool = ConnectionPool(
             partial(connect, address, **asyncpg_arguments(settings, parameters)),
             size=settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
         )
-        self._opening = opening_of(settings, parameters)
-        self._acquire_timeout = settings.database_pool_timeout
-        self._singly = not settings.pgbouncer
-        """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
+        opening = opening_of(settings, parameters)
+        self._shared = _Shared(pool, opening, settings.database_pool_timeout, sends_singly=not settings.pgbouncer)
 
-        self.observers: list[Callable[[str, list[Any]], None]] = []
+    @property
+    def pool(self) -> ConnectionPool:
+        """The connections."""
+        return self._shared.pool
+
+    @property
+    def observers(self) -> list["Observer"]:
         """Called with every statement and its parameters; for tests that count them or look at their plans."""
+        return self._shared.observers
 
     async def start(self) -> None:
         """Open all connections, if the database is there, so that no request waits for one."""
@@ -118,7 +142,7 @@ class Database:
         if not isinstance(statement, Statement):
             statement = Statement(statement)
         arguments = statement.arguments(parameters)
-        for observe in self.observers:
+        for observe in self._shared.observers:
             observe(statement.sql, arguments)
         try:
             try:
@@ -136,16 +160,18 @@ class Database:
     async def _records(
         self, statement: Statement, arguments: list[Any], *, custom_plan: bool = False
     ) -> "list[asyncpg.Record]":
-        if custom_plan or not self._singly:
+        shared = self._shared
+        if custom_plan or not shared.sends_singly:
             async with self.transaction(custom_plan=custom_plan) as transaction:
                 return await transaction._records(statement, arguments)  # noqa: SLF001 - another of its own kind
-        connection = self.pool.acquire_nowait() or await self.pool.acquire()
+        pool = shared.pool
+        connection = pool.acquire_nowait() or await pool.acquire()
         try:
             records = await _fetched(connection, statement, arguments)
         except BaseException as error:
-            self.pool.release_after(connection, error)
+            pool.release_after(connection, error)
             raise
-        self.pool.release(connection)
+        pool.release(connection)
         return records
 
     async def _records_if_renewed(
@@ -190,7 +216,8 @@ class Database:
         They are committed together when the block ends, and any exception rolls all of them back. Inside a transaction,
         another one is a savepoint. `custom_plan` has the statements planned for their values.
         """
-        transaction = await self._begun(f"{self._opening}; {CUSTOM_PLAN_SETTINGS}" if custom_plan else self._opening)
+        opening = self._shared.opening
+        transaction = await self._begun(f"{opening}; {CUSTOM_PLAN_SETTINGS}" if custom_plan else opening)
         try:
             try:
                 yield transaction
@@ -210,10 +237,10 @@ class Database:
         is_last = False
         while True:
             connection = self.pool.acquire_nowait() or await self.pool.acquire()
-            transaction = Transaction(self, connection)
+            transaction = Transaction(self._shared, connection)
             try:
                 with translating_errors():
-                    await transaction.open(opening, self._acquire_timeout)
+                    await transaction.open(opening)
             except BaseException as error:
                 transaction.release()
                 if is_last or not (isinstance(error, UnavailableError) and transaction.is_lost):
@@ -261,9 +288,8 @@ async def _fetched_once(
 class Transaction(Database):
     """The database within one transaction (`Database.transaction`): all statements share it, one after the other."""
 
-    def __init__(self, outer: Database, connection: "asyncpg.Connection") -> None:
-        # Not the constructor's work again: the connections are those of the outer one.
-        vars(self).update(vars(outer))
+    def __init__(self, shared: _Shared, connection: "asyncpg.Connection") -> None:
+        self._shared = shared
         self._connection = connection
         self.is_cut_off = False
         """Whether nobody knows what is still under way on the connection."""
@@ -277,15 +303,15 @@ class Transaction(Database):
         told = self._connection.get_settings()
         return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
 
-    async def open(self, sql: str, acquire_timeout: float) -> None:
+    async def open(self, sql: str) -> None:
         """Begin the transaction."""
         try:
-            await self._connection.execute(sql, timeout=acquire_timeout)
+            await self._connection.execute(sql, timeout=self._shared.acquire_timeout)
         except BaseException as error:
             self.is_cut_off = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
             # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
-            if self.is_lost or self._singly:
+            if self.is_lost or self._shared.sends_singly:
                 self.pool.note_error(self._connection, error)
             raise
 
@@ -294,7 +320,10 @@ class Transaction(Database):
         connection = self._connection
         # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
         is_clean = not (self.is_cut_off or connection.is_closed() or connection.is_in_transaction())
-        (self.pool.release if is_clean else self.pool.discard)(connection)
+        if is_clean:
+            self.pool.release(connection)
+        else:
+            self.pool.discard(connection)
 
     async def command(self, sql: str) -> None:
         """End the transaction, or begin or end a part of it."""

@@ -101,7 +101,7 @@ async def test_a_one_time_password_ends_and_so_does_the_session_that_it_began(
             async with with_token(app, sessions[name]["access_token"]) as api:
                 body = {"password": PASSWORD, "current_password": once}
                 assert (await api.patch("/auth/me", json=body)).status_code == 200
-    await database.fetch_all(text("UPDATE users SET password_expires_at = now() WHERE password_expires_at IS NOT NULL"))
+    await database.execute(text("UPDATE users SET password_expires_at = now() WHERE password_expires_at IS NOT NULL"))
     assert_problem(await sign_in(anonymous, "unused", unused), 401, "invalid_credentials")
     for name, status in (("used", 401), ("chosen", 200)):
         async with with_token(app, sessions[name]["access_token"]) as api:
@@ -207,7 +207,7 @@ async def test_two_administrators_cannot_put_each_other_out_at_the_same_moment(
         assert_problem(next(answer for answer in answers if answer.status_code == 409), 409, "last_admin")
         left = select(func.count().label("left")).where(User.is_active, User.is_superuser)
         assert await database.fetch_one_or_none(left) == {"left": 1}
-        await database.fetch_all(delete(User))
+        await database.execute(delete(User))
 
 
 async def test_everybody_looks_people_up_by_exact_name_and_sees_id_and_name_only(

@@ -272,10 +272,10 @@ async def test_a_key_is_never_stronger_than_its_owner(
     async with anonymous.with_key(secret) as caller:
         assert (await caller.patch(path, json={"name": "x"})).status_code == 200
         assert_problem(await caller.delete(path), 403, "role_required")
-        await database.fetch_all(update(Member).where(Member.user_id == user.id).values(role="viewer"))
+        await database.execute(update(Member).where(Member.user_id == user.id).values(role="viewer"))
         assert_problem(await caller.patch(path, json={"name": "y"}), 403, "role_required")
         assert (await caller.get(path)).json()["role"] == "viewer"
-        await database.fetch_all(delete(Member).where(Member.user_id == user.id))
+        await database.execute(delete(Member).where(Member.user_id == user.id))
         assert_problem(await caller.get(path), 404, "project_not_found")
 
 
@@ -319,7 +319,7 @@ async def test_the_last_use_is_written_off_the_request_path_once_a_minute(
         first = await use()
         assert first is not None
         assert await use() == first
-        await database.fetch_all(update(ApiKey).values(last_used_at=func.now() - timedelta(seconds=61)))
+        await database.execute(update(ApiKey).values(last_used_at=func.now() - timedelta(seconds=61)))
         second = await use()
         assert second is not None
         assert second > first

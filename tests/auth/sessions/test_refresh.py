@@ -36,7 +36,7 @@ async def only_session(database: Database) -> dict[str, Any]:
 
 async def put_back(database: Database, seconds: float) -> None:
     """Let the latest refresh have been that long ago."""
-    await database.fetch_all(update(Session).values(refreshed_at=func.now() - timedelta(seconds=seconds)))
+    await database.execute(update(Session).values(refreshed_at=func.now() - timedelta(seconds=seconds)))
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ async def test_what_is_no_refresh_token_at_all_is_a_400(anonymous: Api, body: di
 async def test_a_session_that_has_expired_is_not_refreshed(
     app: FastAPI, anonymous: Api, database: Database, first: dict[str, str]
 ) -> None:
-    await database.fetch_all(update(Session).values(expires_at=func.now()))
+    await database.execute(update(Session).values(expires_at=func.now()))
     assert_problem(await refresh(anonymous, first["refresh_token"]), 401, "invalid_refresh_token")
     async with with_token(app, first["access_token"]) as api:
         assert_problem(await api.get("/auth/me"), 401, "invalid_token")

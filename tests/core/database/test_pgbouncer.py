@@ -50,15 +50,15 @@ def connect(settings: Settings, bouncer_url: str) -> Connect:
 @pytest.fixture
 async def bounced(connect: Connect) -> AsyncIterator[Database]:
     async with connect() as database:
-        await database.fetch_all(text("CREATE TABLE bounced (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await database.execute(text("CREATE TABLE bounced (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
         yield database
-        await database.fetch_all(text("DROP TABLE bounced"))
+        await database.execute(text("DROP TABLE bounced"))
 
 
 async def transact(database: Database, *statements: str) -> None:
     async with database.transaction() as transaction:
         for statement in statements:
-            await transaction.fetch_all(text(statement))
+            await transaction.execute(text(statement))
 
 
 async def numbers(database: Database) -> list[int]:
@@ -99,7 +99,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_conne
     async with connect(statement_timeout=0.2) as hurried:
         before = await backend(bounced)
         with pytest.raises(StatementTimeoutError):
-            await hurried.fetch_all(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
+            await hurried.execute(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
         with pytest.raises(StatementTimeoutError):
             await transact(hurried, "INSERT INTO bounced VALUES (2)", "SELECT pg_sleep(1)")
         assert await numbers(bounced) == []
@@ -109,7 +109,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_conne
 async def test_what_a_commit_refuses_is_an_error_and_not_kept(bounced: Database) -> None:
     before = await backend(bounced)
     with pytest.raises(ConstraintError):
-        await bounced.fetch_all(text("INSERT INTO bounced VALUES (1), (1)"))
+        await bounced.execute(text("INSERT INTO bounced VALUES (1), (1)"))
     with pytest.raises(ConstraintError):
         await transact(bounced, "INSERT INTO bounced VALUES (2), (2)")
     assert await numbers(bounced) == []
@@ -120,8 +120,8 @@ async def test_a_statement_that_fails_is_rolled_back_and_the_server_connection_g
     before = await backend(bounced)
     for _ in range(20):
         with pytest.raises(asyncpg.DivisionByZeroError):
-            await bounced.fetch_all(text("INSERT INTO bounced SELECT 1 / n FROM generate_series(1, 0, -1) n"))
-    await bounced.fetch_all(text("INSERT INTO bounced VALUES (7)"))
+            await bounced.execute(text("INSERT INTO bounced SELECT 1 / n FROM generate_series(1, 0, -1) n"))
+    await bounced.execute(text("INSERT INTO bounced VALUES (7)"))
     assert await numbers(bounced) == [7]
     assert await backend(bounced) == before
 
@@ -147,10 +147,10 @@ async def test_who_finds_no_free_connection_to_the_server_is_told_after_the_pool
     connect: Connect, bounced: Database
 ) -> None:
     async with connect(database_pool_timeout=0.3) as waiting, bounced.transaction() as transaction:
-        await transaction.fetch_all(text("SELECT 1"))
+        await transaction.execute(text("SELECT 1"))
         started = time.monotonic()
         with pytest.raises(UnavailableError):
-            await waiting.fetch_all(text("SELECT 1"))
+            await waiting.execute(text("SELECT 1"))
         with pytest.raises(UnavailableError):
             await transact(waiting, "SELECT 1")
         assert 0.6 <= time.monotonic() - started < 3
@@ -173,12 +173,12 @@ async def test_what_a_statement_costs(
         try:
             for last in (False, True):
                 before = proxy.round_trips
-                await database.fetch_all(statement, {"n": 1})
+                await database.execute(statement, {"n": 1})
                 if last:
                     assert proxy.round_trips - before == single
                 before = proxy.round_trips
                 async with database.transaction() as transaction:
-                    await transaction.fetch_all(statement, {"n": 1})
+                    await transaction.execute(statement, {"n": 1})
                 if last:
                     assert proxy.round_trips - before == in_transaction
         finally:

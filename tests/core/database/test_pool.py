@@ -166,7 +166,7 @@ async def test_after_the_start_no_request_waits_for_a_connection_to_open(setting
 
     async def in_transaction() -> None:
         async with database.transaction() as transaction:
-            await transaction.fetch_all(text("SELECT pg_sleep(0.1)"))
+            await transaction.execute(text("SELECT pg_sleep(0.1)"))
 
     async with CountingProxy(tmp_path, host, server.port or 5432):
         await database.start()
@@ -278,7 +278,7 @@ async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as
 async def test_the_fault_of_a_statement_costs_no_connection(three: Database, statement: str) -> None:
     before = await lent_by(three)
     with pytest.raises(Exception, match=r".+"):
-        await three.fetch_all(text(statement))
+        await three.execute(text(statement))
     assert await lent_by(three) == before
 
 
@@ -292,7 +292,7 @@ async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_a
     three.pool.release(connection)
     # The end of the connection is not read before the next statement is sent on it.
     connection._transport.pause_reading()  # noqa: SLF001 - as a busy event loop would
-    await database.fetch_all(text(f"SELECT pg_terminate_backend({lost['pid']})"))
+    await database.execute(text(f"SELECT pg_terminate_backend({lost['pid']})"))
     asyncio.get_running_loop().call_later(0.1, connection._transport.resume_reading)  # noqa: SLF001
     async with three.transaction() as transaction:
         row = await transaction.fetch_one_or_none(text("SELECT pg_backend_pid() AS pid"))
@@ -303,7 +303,7 @@ async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
     settings: Settings, database: Database, database_url: str, worker_id: str
 ) -> None:
     role = f"taller_test_few_{worker_id}"
-    await database.fetch_all(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
+    await database.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))
     url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
     changes = {"database_url": url, "pgbouncer": False, "database_pool_size": 6}
     few = Database(settings.model_copy(update=changes))
@@ -315,4 +315,4 @@ async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
         assert len(answers) == 60
     finally:
         await few.close()
-        await database.fetch_all(text(f"DROP ROLE {role}"))
+        await database.execute(text(f"DROP ROLE {role}"))

@@ -16,7 +16,7 @@ from tests.support.queries import recorded_statements
 
 
 async def fill(database: Database, count: int, age: str) -> None:
-    await database.fetch_all(
+    await database.execute(
         text(
             "INSERT INTO attempts SELECT :age || g, 1, now() - CAST(:age AS interval) "
             "FROM generate_series(1, :count) AS g"
@@ -43,7 +43,7 @@ async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app
 async def test_a_row_that_a_request_is_changing_is_left_to_it(app: FastAPI, database: Database) -> None:
     await fill(database, 2, "1 hour")
     async with database.transaction() as transaction:
-        await transaction.fetch_all(
+        await transaction.execute(
             text("UPDATE attempts SET resets_at = now() + interval '1 hour' WHERE key = '1 hour1'")
         )
         async with asyncio.timeout(2):
@@ -65,7 +65,7 @@ async def test_several_processes_share_the_work(settings: Settings, database: Da
 
 async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     await fill(database, 1, "1 hour")
-    await database.fetch_all(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
+    await database.execute(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
     busy = Housekeeping(database, EXPIRED, every=0.05)
     busy.task.start()
     try:
@@ -73,7 +73,7 @@ async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.Log
             await asyncio.sleep(0.3)
         assert "cannot delete what has expired" in caplog.text
     finally:
-        await database.fetch_all(text("ALTER TABLE hidden_attempts RENAME TO attempts"))
+        await database.execute(text("ALTER TABLE hidden_attempts RENAME TO attempts"))
     await asyncio.sleep(0.5)
     await busy.task.stop()
     assert await left(database) == 0

@@ -64,9 +64,9 @@ async def test_null_is_a_value(database: Database) -> None:
 async def test_a_violated_constraint_is_known_by_its_name(database: Database) -> None:
     values = {"id": uuid7(), "username": "Ada", "hashed_password": "x"}
     statement = Statement(insert(User).values(column_params(User, values)))
-    await database.fetch_all(statement, as_params(values))
+    await database.execute(statement, as_params(values))
     with pytest.raises(ConstraintError) as refused:
-        await database.fetch_all(statement, as_params(values | {"id": uuid7(), "username": "ADA"}))
+        await database.execute(statement, as_params(values | {"id": uuid7(), "username": "ADA"}))
     assert refused.value.constraint == "users_username_lower_key"
 
 

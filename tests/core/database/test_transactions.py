@@ -21,7 +21,7 @@ class OwnError(Exception):
 
 
 async def create(database: Database, name: str) -> None:
-    await database.fetch_all(CREATION.bindparams(name=name))
+    await database.execute(CREATION.bindparams(name=name))
 
 
 async def work(database: Database, *steps: str | Exception) -> None:
@@ -131,7 +131,7 @@ async def test_a_connection_that_is_lost_before_a_unit_ends_is_an_outage(alone: 
             await create(transaction, "a")
             row = await transaction.fetch_one_or_none(PID)
             assert row is not None
-            await database.fetch_all(text(f"SELECT pg_terminate_backend({row['pid']})"))
+            await database.execute(text(f"SELECT pg_terminate_backend({row['pid']})"))
             await asyncio.sleep(0.1)
 
     with pytest.raises(UnavailableError):

@@ -39,7 +39,7 @@ async def broken_promise() -> str:
 
 @router.get("/sql")
 async def wrong_sql(database: DatabaseDep) -> None:
-    await database.fetch_all(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
+    await database.execute(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
 
 
 @router.get("/status/{status}")
@@ -59,21 +59,21 @@ async def stream() -> StreamingResponse:
 @router.post("/rolled-back")
 async def rolled_back(database: DatabaseDep) -> None:
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("CREATE TABLE trial_rolled_back ()"))
+        await transaction.execute(text("CREATE TABLE trial_rolled_back ()"))
         raise NotFoundError
 
 
 @router.post("/committed")
 async def committed(database: DatabaseDep) -> None:
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("CREATE TABLE trial_committed ()"))
+        await transaction.execute(text("CREATE TABLE trial_committed ()"))
 
 
 @router.post("/refused-at-commit")
 async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
-        await transaction.fetch_all(text("INSERT INTO trial_deferred VALUES (1), (1)"))
+        await transaction.execute(text("CREATE TABLE trial_deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        await transaction.execute(text("INSERT INTO trial_deferred VALUES (1), (1)"))
     return {"status": "done"}
 
 
@@ -139,7 +139,7 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
     tables = await trial_app.state.services[Database].fetch_all(
         text("SELECT relname FROM pg_class WHERE relname IN ('trial_committed', 'trial_rolled_back', 'trial_deferred')")
     )
-    await trial_app.state.services[Database].fetch_all(text("DROP TABLE IF EXISTS trial_committed"))
+    await trial_app.state.services[Database].execute(text("DROP TABLE IF EXISTS trial_committed"))
     assert tables == [{"relname": "trial_committed"}]
 
 

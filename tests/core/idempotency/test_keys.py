@@ -66,7 +66,7 @@ async def test_while_the_first_runs_the_second_is_told_to_wait(api: Api, user: U
     project = await project_of(database, user, name="Before")
     path = f"/projects/{project.id}"
     async with database.transaction() as transaction:
-        await transaction.fetch_all(text("SELECT FROM projects FOR UPDATE"))
+        await transaction.execute(text("SELECT FROM projects FOR UPDATE"))
         running = asyncio.create_task(api.patch(path, json={"name": "After"}, **keyed()))
         await asyncio.sleep(0.2)
         waiting = await api.patch(path, json={"name": "After"}, **keyed())
@@ -131,10 +131,10 @@ async def test_who_lost_access_is_not_served_what_was_kept(anonymous: Api, user:
     await add_member(database, project, user, Role.EDITOR)
     async with await anonymous.as_(user) as api:
         assert (await api.post(path, json={"title": "Sweep"}, **keyed())).status_code == 201
-        await database.fetch_all(text("UPDATE project_members SET role = 'viewer' WHERE role = 'editor'"))
+        await database.execute(text("UPDATE project_members SET role = 'viewer' WHERE role = 'editor'"))
         for body in ({"title": "Sweep"}, {"title": "Dust"}):
             assert_problem(await api.post(path, json=body, **keyed()), 403, "role_required")
-        await database.fetch_all(text("DELETE FROM project_members WHERE role = 'viewer'"))
+        await database.execute(text("DELETE FROM project_members WHERE role = 'viewer'"))
         for body in ({"title": "Sweep"}, {"title": "Dust"}):
             assert_problem(await api.post(path, json=body, **keyed()), 404, "project_not_found")
         for body in ({"title": "Sweep"}, {"title": "Dust"}, {}):
@@ -147,11 +147,11 @@ async def test_a_key_without_the_scope_is_not_served_what_was_kept(
     stored, secret = await key_of(app, user)
     async with anonymous.with_key(secret) as api:
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
-        await database.fetch_all(text("UPDATE api_keys SET scopes = '{tasks:write}'"))
+        await database.execute(text("UPDATE api_keys SET scopes = '{tasks:write}'"))
         app.state.services[Callers].forget(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 403, "insufficient_scope")
-        await database.fetch_all(text("UPDATE api_keys SET revoked_at = now()"))
+        await database.execute(text("UPDATE api_keys SET revoked_at = now()"))
         app.state.services[Callers].forget(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 401, "api_key_revoked")
@@ -184,7 +184,7 @@ async def test_a_refusal_is_not_kept_and_the_key_is_good_for_the_mended_request(
     assert (first.status_code, first.headers.get(REPLAYED)) == (201, None)
     assert_replay(await api.post("/projects/", json={"name": "Workshop"}, **keyed()), first)
     # Also where the statement itself is what refuses.
-    await database.fetch_all(text("ALTER TABLE tasks ADD CONSTRAINT planted CHECK (priority < 100)"))
+    await database.execute(text("ALTER TABLE tasks ADD CONSTRAINT planted CHECK (priority < 100)"))
     try:
         for _ in range(2):
             body = {"title": "Sweep", "priority": 100}
@@ -192,20 +192,20 @@ async def test_a_refusal_is_not_kept_and_the_key_is_good_for_the_mended_request(
                 await api.post(f"/projects/{project.id}/tasks/", json=body, **keyed()), 500, "internal_error"
             )
     finally:
-        await database.fetch_all(text("ALTER TABLE tasks DROP CONSTRAINT planted"))
+        await database.execute(text("ALTER TABLE tasks DROP CONSTRAINT planted"))
     answer = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Sweep", "priority": 100}, **keyed())
     assert answer.status_code == 201
 
 
 async def test_without_its_record_the_change_is_undone(api: Api, database: Database) -> None:
-    await database.fetch_all(text("ALTER TABLE idempotency_keys ADD CONSTRAINT planted CHECK (false) NOT VALID"))
+    await database.execute(text("ALTER TABLE idempotency_keys ADD CONSTRAINT planted CHECK (false) NOT VALID"))
     try:
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 500, "internal_error")
         assert (await number_of(database, "projects"), await number_of(database, "project_members")) == (0, 0)
         assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
     finally:
-        await database.fetch_all(text("ALTER TABLE idempotency_keys DROP CONSTRAINT planted"))
+        await database.execute(text("ALTER TABLE idempotency_keys DROP CONSTRAINT planted"))
     assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
 
 
@@ -214,7 +214,7 @@ async def test_after_its_lifetime_a_key_is_new_whether_it_was_purged_or_not(
 ) -> None:
     first = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
     for created_at, is_replay in (("interval '23:59'", True), ("interval '24:01'", False)):
-        await database.fetch_all(text(f"UPDATE idempotency_keys SET created_at = now() - {created_at}"))
+        await database.execute(text(f"UPDATE idempotency_keys SET created_at = now() - {created_at}"))
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert (answer.json()["id"] == first.json()["id"], REPLAYED in answer.headers) == (is_replay, is_replay)
     # What took the old one's place is kept as long again, and serves its own answer.
@@ -222,6 +222,6 @@ async def test_after_its_lifetime_a_key_is_new_whether_it_was_purged_or_not(
     assert await number_of(database, "idempotency_keys") == 1
     await app.state.services[Housekeeping].purge()
     assert await number_of(database, "idempotency_keys") == 1
-    await database.fetch_all(text("UPDATE idempotency_keys SET created_at = now() - interval '24:01'"))
+    await database.execute(text("UPDATE idempotency_keys SET created_at = now() - interval '24:01'"))
     await app.state.services[Housekeeping].purge()
     assert await number_of(database, "idempotency_keys") == 0

@@ -44,7 +44,7 @@ async def test_there_is_a_limit_to_the_keys_of_a_caller(narrow: FastAPI, user: U
         assert (await api.post("/projects/", json={"name": "Workshop"})).status_code == 201
         async with await anonymous.as_(await somebody(database)) as ana:
             assert (await ana.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
-        await database.fetch_all(
+        await database.execute(
             text("UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key = 'k-1'")
         )
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed("k-3"))).status_code == 201
@@ -67,7 +67,7 @@ async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
         assert await number_of(database, "projects") == 3, "what is refused is not carried out"
         assert_replay(await api.post("/projects/", json=body, **keyed("k-2")), answers[2])
         assert (await api.post("/projects/", json=body)).status_code == 201
-        await database.fetch_all(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
+        await database.execute(text("UPDATE idempotency_keys SET created_at = now() - interval '2 days'"))
         assert (await api.post("/projects/", json=body, **keyed("k-3"))).status_code == 201
 
 

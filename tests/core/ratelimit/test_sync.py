@@ -82,13 +82,13 @@ async def test_many_workers_can_tell_at_once(database: Database) -> None:
 async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
     limits, other = limits_of(10), limits_of(10)
     ask(limits, HERE, 4)
-    await database.fetch_all(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
+    await database.execute(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         with pytest.raises(Exception, match="rate_counts"):
             await RateSharing(limits, database).share()
         assert ask(limits, HERE, 2) == 2
     finally:
-        await database.fetch_all(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
+        await database.execute(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
     await RateSharing(limits, database).share()
     ask(other, HERE)
     await RateSharing(other, database).share()
@@ -99,7 +99,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
     settings: Settings, database: Database, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings.model_copy(update={"rate_limit": f"20/{DAY}"}))
-    await database.fetch_all(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
+    await database.execute(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
             with caplog.at_level(logging.WARNING, "app.core.ratelimit.sync"):
@@ -109,7 +109,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
                 served = [(await api.get("/projects/")).status_code for _ in range(19)]
             assert served == [200] * 18 + [429]
     finally:
-        await database.fetch_all(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
+        await database.execute(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
     # Said once, not every second.
     assert [
         record.message.partition(":")[0] for record in caplog.records if record.name == "app.core.ratelimit.sync"
@@ -160,9 +160,7 @@ async def test_a_worker_that_stops_tells_what_it_counted(settings: Settings, dat
 
 async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(database: Database) -> None:
     over, young = "now() - interval '2 minutes'", "now() - interval '1 second'"
-    await database.fetch_all(
-        text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)")
-    )
+    await database.execute(text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)"))
     await Housekeeping(database, EXPIRED).purge()
     rows = await database.fetch_all(text("SELECT caller FROM rate_counts"))
     assert [row["caller"] for row in rows] == ["for slow clocks"]
