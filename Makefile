@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SOURCES := app devtools tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-quick clients check api-diff drills bench fuzz format lock migration docs clean
+.PHONY: help install run test test-quick clients check api-diff drills bench fuzz format lock migration feature docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  make %-11s%s\n", n, $$0}'
@@ -73,6 +73,9 @@ lock: $(STAMP) ## Rewrite requirements/ after a change of dependencies
 
 migration: $(STAMP) ## Draft a migration from the models: make migration name="add labels"
 	@$(BIN)/taller migration "$(name)"
+
+feature: $(STAMP) ## Lay a new feature from the template: make feature name=comments
+	@$(BIN)/python -m devtools.new_feature $(name)
 
 docs: $(STAMP) ## Rewrite what is written from the code: the errors, the OpenAPI document, the index of docs/
 	@$(BIN)/python -m devtools.docs

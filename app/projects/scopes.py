@@ -55,7 +55,7 @@ class Permission:
         """Whether no project is closed to a caller of this kind."""
         return self.is_superuser and not self.is_bound
 
-    def on(self, project_id: UuidColumn, owner_id: UuidColumn | None = None) -> ColumnElement[bool]:
+    def on(self, project_id: UuidColumn, owner_id: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
         """Holds for a row of this project, and of this person, that the caller may touch."""
         if self.is_superuser:
             allowed: ColumnElement[bool] = true()
@@ -118,7 +118,7 @@ class Entity:
     id_names: tuple[str, ...]
     """What its path calls the ids that it is found by; the first is the row's own."""
 
-    owner_id: UuidColumn | None = None
+    owner_id: SQLColumnExpression[Any] | None = None
     """Whose a row is, where a person can have one of their own."""
 
     vanished: type[AppError] | None = None

@@ -1,0 +1,98 @@
+"""docs/how-to/add-a-feature.md, followed on a copy of the checkout: what is laid holds and costs what the page says."""
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devtools.docs import PAGES, ROOT
+from devtools.new_feature import FeatureError, lay
+
+GUARDS = (
+    "tests/comments",
+    "tests/architecture/test_boundaries.py::test_every_contract_holds",
+    "tests/architecture/test_docs.py",
+    "tests/architecture/test_mirror.py",
+    "tests/architecture/test_routes.py",
+    "tests/architecture/test_sources.py",
+    "tests/migrations/test_drift.py",
+    "tests/migrations/test_tables.py",
+    "tests/access/test_matrix.py",
+    "tests/access/test_mass_assignment.py",
+    "tests/contract/test_openapi.py",
+)
+OF_ALL_OPERATIONS = "matrix or mass_assignment or contract"
+"""Of these, the tests of the new operations."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout, without what is made on each machine."""
+    unwanted = shutil.ignore_patterns(
+        ".git", ".venv", ".taller", ".tools", ".hypothesis", "*_cache", "__pycache__", "node_modules", "results"
+    )
+    return Path(shutil.copytree(ROOT, tmp_path / "checkout", ignore=unwanted))
+
+
+def run(checkout: Path, *command: str) -> str:
+    """What a program says there; it has to succeed."""
+    # The server of this run, and no template of it: the copy has a migration more.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(  # noqa: S603 - our own programs
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+        cwd=checkout,
+        env=environment | {"PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def changed(checkout: Path) -> dict[str, int]:
+    """The shared files that differ from this checkout, and in how many lines."""
+    found = {}
+    for path in sorted(checkout.rglob("*")):
+        place = path.relative_to(checkout)
+        original = ROOT / place
+        if (
+            path.is_file()
+            and original.is_file()
+            and path.suffix != ".pyc"
+            and path.read_bytes() != original.read_bytes()
+        ):
+            lines = difflib.ndiff(original.read_text().splitlines(), path.read_text().splitlines())
+            found[str(place)] = sum(line.startswith("+ ") for line in lines)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_new_feature_holds_as_it_is_laid_and_changes_three_shared_files(checkout: Path) -> None:
+    run(checkout, "python", "-m", "devtools.new_feature", "comments")
+    shared = changed(checkout)
+    assert len(shared) <= 3
+    assert sum(shared.values()) <= 6, shared
+    run(checkout, "python", "-m", "devtools.docs")
+    assert changed(checkout).keys() - shared.keys() <= PAGES.keys()
+    new = ["app/comments", "tests/comments", "alembic/versions", "app/features.py"]
+    run(checkout, "ruff", "check", *new)
+    run(checkout, "ruff", "format", "--check", *new)
+    run(checkout, "ty", "check", "--quiet", *new[:2])
+    selected = f"comment or not ({OF_ALL_OPERATIONS})"
+    said = run(checkout, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *GUARDS)
+    assert " passed" in said
+
+
+def test_a_feature_is_called_by_a_plural_noun_that_is_not_taken(tmp_path: Path) -> None:
+    for name in ("Comments", "comment", "../comments"):
+        with pytest.raises(FeatureError, match="plural noun"):
+            lay(tmp_path, name)
+    (tmp_path / "app" / "comments").mkdir(parents=True)
+    with pytest.raises(FeatureError, match="app/comments/ exists"):
+        lay(tmp_path, "comments")
