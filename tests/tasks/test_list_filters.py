@@ -72,29 +72,26 @@ async def varied_tasks(database: Database, project: Project, count: int) -> list
     return tasks
 
 
-@pytest.mark.parametrize("query", CASES)
 @pytest.mark.parametrize("sort", ["", "&sort=due_date"])
-async def test_a_filter_lets_through_what_it_says(
-    api: Api, user: User, database: Database, query: str, sort: str
-) -> None:
+async def test_filter_lets_through_what_it_says(api: Api, user: User, database: Database, sort: str) -> None:
     project, other = await project_of(database, user), await project_of(database, user)
-    tasks = await varied_tasks(database, project, 40)
-    more = await varied_tasks(database, other, 5)
-    wanted = {str(task.id) for task in tasks if CASES[query](task)}
-    assert 0 < len(wanted) < 40
-    page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=100")).json()
-    assert {item["id"] for item in page["items"]} == wanted
-    assert (page["total"], page["pages"]) == (len(wanted), 1)
-    everywhere = (await api.get(f"/tasks/?{query}{sort}&size=100")).json()
-    assert {item["id"] for item in everywhere["items"]} == wanted | {str(t.id) for t in more if CASES[query](t)}
-    assert everywhere["total"] == len(everywhere["items"])
-    by_cursor: set[str] = set()
-    cursor: str | None = ""
-    while cursor is not None:
-        page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=3&cursor={cursor}")).json()
-        by_cursor |= {item["id"] for item in page["items"]}
-        cursor = page["next_cursor"]
-    assert by_cursor == wanted
+    tasks, more = await varied_tasks(database, project, 40), await varied_tasks(database, other, 5)
+    for query, matches in CASES.items():
+        wanted = {str(task.id) for task in tasks if matches(task)}
+        assert 0 < len(wanted) < 40
+        page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=100")).json()
+        assert {item["id"] for item in page["items"]} == wanted, query
+        assert (page["total"], page["pages"]) == (len(wanted), 1), query
+        everywhere = (await api.get(f"/tasks/?{query}{sort}&size=100")).json()
+        assert {item["id"] for item in everywhere["items"]} == wanted | {str(t.id) for t in more if matches(t)}, query
+        assert everywhere["total"] == len(everywhere["items"]), query
+        by_cursor: set[str] = set()
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=3&cursor={cursor}")).json()
+            by_cursor |= {item["id"] for item in page["items"]}
+            cursor = page["next_cursor"]
+        assert by_cursor == wanted, query
 
 
 async def test_all_tasks_can_be_narrowed_to_projects(api: Api, anonymous: Api, user: User, database: Database) -> None:
