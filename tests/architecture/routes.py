@@ -1,14 +1,17 @@
 """The rules of the house that routes can break. Each takes routes and returns its offences, one line each."""
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.auth.access import CallerGuard
 from app.core.guards import guards_of
+from app.core.http.routing import API_PREFIX
 from app.projects.scopes import Entity, EntityScope
 
 
@@ -68,6 +71,43 @@ def shared_letters(entities: Iterable[Entity]) -> list[str]:
         for letter, names in letters.items()
         if len(names) > 1
     ]
+
+
+def untried(routes: Iterable[APIRoute], root: Path) -> list[str]:
+    """A feature's own tests act on each of its operations: a file of theirs has its method and its address."""
+    sent: dict[str, list[tuple[set[str], set[str]]]] = {}
+    offences = []
+    for route in routes:
+        feature = _module_of(route.endpoint).split(".")[1]
+        if feature not in sent:
+            sent[feature] = [_sent_by(path) for path in sorted((root / "tests" / feature).rglob("*.py"))]
+        method, address = min(route.methods or ()), _plain(route.path)
+        if not any(method in methods and address in addresses for methods, addresses in sent[feature]):
+            offences.append(
+                f"{route.name}: no file of tests/{feature}/ sends {method} {route.path}: add a test that acts on it"
+            )
+    return offences
+
+
+def _sent_by(path: Path) -> tuple[set[str], set[str]]:
+    """The methods and the addresses that stand in a file of tests."""
+    methods, addresses = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute):
+            methods.add(node.attr.upper())
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            methods.add(node.value)
+            addresses.add(_plain(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            addresses.add(_plain("".join(map(str, parts))))
+    return methods, addresses
+
+
+def _plain(address: str) -> str:
+    """An address without its prefix, its last slash, its query, and the names of what stands in it."""
+    path = address.partition("?")[0].removeprefix(API_PREFIX).rstrip("/")
+    return re.sub(r"\{\w*\}", "{}", path)
 
 
 def entities(scope: type[EntityScope] = EntityScope) -> list[Entity]:

@@ -16,6 +16,7 @@ from app.auth.models import User
 from app.core.config import Settings
 from app.core.guards import Public, UnguardedRouteError, refuse_unguarded_routes
 from app.core.http.routing import FeatureRouter
+from app.features import ROUTERS
 from app.projects.access import ReadableProject
 from app.projects.scopes import PROJECT
 from app.tasks.scopes import TASK
@@ -272,6 +273,15 @@ def test_handlers_that_take_bare_ids_are_found() -> None:
 def test_writes_for_which_a_scope_to_read_is_enough_are_found() -> None:
     (found,) = routes.reads_that_write(_planted_routes())
     assert found.startswith("update_good: changes something, and an API key needs only projects:read for it")
+
+
+def test_operations_that_no_test_of_their_feature_sends_are_found(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "tasks").mkdir(parents=True)
+    sent = "async def test_it(api):\n    await api.post(f'/api/v1/projects/{1}/tasks?x=1')\n"
+    (tmp_path / "tests" / "tasks" / "test_one.py").write_text(sent)
+    of_tasks = [route for router in ROUTERS for route in router.routes if route.tags == ["tasks"]]
+    found = [line.partition(":")[0] for line in routes.untried(of_tasks, tmp_path)]
+    assert found == [route.name for route in of_tasks if route.name != "create_task"]
 
 
 def test_tags_that_begin_with_the_same_letter_are_found() -> None:

@@ -23,6 +23,10 @@ def test_a_scope_to_read_is_for_what_changes_nothing() -> None:
     assert routes.reads_that_write(ROUTES) == []
 
 
+def test_the_tests_of_a_feature_act_on_each_of_its_operations() -> None:
+    assert routes.untried(ROUTES, ROOT) == []
+
+
 def test_tags_of_different_things_differ() -> None:
     assert len(routes.entities()) > 2
     assert routes.shared_letters(routes.entities()) == []
