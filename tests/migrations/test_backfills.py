@@ -3,10 +3,11 @@
 import asyncio
 
 import asyncpg
+import pytest
 
 from app.core.database.migrations import upgrade
 from app.core.ids import uuid7
-from tests.migrations.history import empty_database, fetch, history, plain
+from tests.migrations.history import downgrade, empty_database, fetch, history, plain
 from tests.support import server
 
 
@@ -156,8 +157,9 @@ def test_what_is_there_is_found_while_others_write_and_the_release_before_still_
         assert fetch(url, before) == [1_000 + written]
 
 
-def test_words_that_are_made_at_less_cost_are_the_words_of_before(server_url: str) -> None:
-    made = next(script for script in history() if script.doc == "Make plain words at less cost.")
+@pytest.mark.parametrize("what", ["Make plain words at less cost.", "Make words and sort keys by few steps."])
+def test_words_and_keys_made_at_less_cost_are_those_of_before(server_url: str, what: str) -> None:
+    made = next(script for script in history() if script.doc == what)
     pieces = (
         "Fix login/logout",
         "a - b_c\n\t-17",
@@ -172,7 +174,8 @@ def test_words_that_are_made_at_less_cost_are_the_words_of_before(server_url: st
     )
     quoted = ", ".join(f"('{piece}')" for piece in pieces)
     words = (
-        f"SELECT search_words(a.t, b.t)::text FROM (VALUES {quoted}) AS a (t), (VALUES {quoted}) AS b (t) "
+        "SELECT search_words(a.t, nullif(b.t, ''))::text || sort_key(a.t) "
+        f"FROM (VALUES {quoted}) AS a (t), (VALUES {quoted}) AS b (t) "
         'ORDER BY a.t COLLATE "C", b.t COLLATE "C"'
     )
     with empty_database(server_url) as url:
@@ -180,4 +183,47 @@ def test_words_that_are_made_at_less_cost_are_the_words_of_before(server_url: st
         before = fetch(url, words)
         upgrade(url, made.revision)
         assert fetch(url, words) == before
+        downgrade(url, str(made.down_revision))
+        assert fetch(url, words) == before
         assert len(set(before)) == len(pieces) ** 2
+
+
+def test_open_sessions_use_the_indexes_of_words_and_keys_that_are_made_otherwise(server_url: str) -> None:
+    made = next(script for script in history() if script.doc == "Make words and sort keys by few steps.")
+    nowhere = "00000000-0000-0000-0000-000000000000"
+    search = (
+        f"EXPLAIN SELECT id FROM tasks WHERE project_id IS NOT DISTINCT FROM '{nowhere}' AND "
+        "search_words_in(search_words(title, description), project_id) "
+        f"@@ search_terms_in(search_terms('saw'), '{nowhere}')"
+    )
+    order = (
+        f"EXPLAIN SELECT id FROM tasks WHERE project_id = '{nowhere}' "
+        'ORDER BY sort_key(title COLLATE "C"), id LIMIT 9'
+    )
+
+    async def session(url: str) -> list[set[str]]:
+        connection = await asyncpg.connect(server.plain_url(url))
+
+        async def indexes() -> set[str]:
+            lines = [row[0] for query in (search, order) for row in await connection.fetch(query)]
+            return {name for name in ("tasks_words_idx", "tasks_by_title_idx") if any(name in line for line in lines)}
+
+        try:
+            await connection.execute("SET enable_seqscan = off; SET enable_sort = off")
+            used = [await indexes()]
+            await asyncio.to_thread(upgrade, url, made.revision)
+            used.append(await indexes())
+            # It looks for functions in no schema but those that are named.
+            await connection.execute("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'é')")
+            await connection.execute(
+                "INSERT INTO tasks (id, project_id, title) SELECT gen_random_uuid(), id, 'Säge ' || g "
+                "FROM projects, generate_series(1, 100) AS g"
+            )
+            await connection.execute("VACUUM ANALYZE tasks")
+        finally:
+            await connection.close()
+        return used
+
+    with empty_database(server_url) as url:
+        upgrade(url, str(made.down_revision))
+        assert asyncio.run(session(url)) == [{"tasks_words_idx", "tasks_by_title_idx"}] * 2

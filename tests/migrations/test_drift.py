@@ -28,7 +28,11 @@ def differences(url: str) -> list[Any]:
 
 def create_from_models(url: str, migrated: str) -> None:
     """The tables as the models describe them, without any migration but for the functions that their indexes use."""
-    made = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname SIMILAR TO 'search%|sort_key' ORDER BY oid"
+    made = (
+        "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang "
+        # Those whose bodies are read when they run may come before what they call.
+        "WHERE proname SIMILAR TO 'search%|sort_key%' ORDER BY lanname = 'sql', p.oid"
+    )
     functions = fetch(migrated, made)
     server.execute(url, "CREATE TEXT SEARCH CONFIGURATION taller (COPY = pg_catalog.simple)", *functions)
     _run(url, Base.metadata.create_all)
