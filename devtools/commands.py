@@ -47,7 +47,7 @@ def migration(settings: Settings, arguments: Namespace) -> None:
     if not settings.is_development:
         raise CommandError("`taller migration` is for development.")
     if not arguments.name.strip(". "):
-        raise CommandError('name the migration: make migration name="add labels"')
+        raise CommandError('Name the migration: make migration name="add labels".')
     database = embedded_database(settings) if settings.database_url is None else database_of(settings)
     with database as url:
         upgrade(direct_url(settings.model_copy(update={"database_url": url})))

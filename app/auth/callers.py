@@ -167,7 +167,7 @@ class Callers:
         row = await self._database.fetch_one_or_none(queries.access_changes(), {"since": self._position})
         assert row is not None
         if row["is_standby"]:
-            raise UnavailableError("this server follows another one, which may know more")
+            raise UnavailableError("This database server is a standby and may be behind.")
         # A position means nothing to another server, nor to the same one after it lost what was not written yet.
         if started - self.watching.last_success >= self._delay or row["server"] != self._server:
             self.forget(EVERYBODY)

@@ -33,11 +33,13 @@ _matches = re.compile(PATTERN.removeprefix("^").removesuffix("$")).fullmatch
 def _address(value: str) -> str:
     # Measured by pydantic already.
     if _matches(value) is None:
-        raise PydanticCustomError("email_form", "must be an address alone, like ada@example.org")
+        raise PydanticCustomError("email_form", "must be a bare address such as ada@example.org")
     normalised = unicodedata.normalize("NFC", value)
     if len(normalised) > MAX_LENGTH:
         # Of a few scripts a letter is two or three characters then.
-        raise PydanticCustomError("string_too_long", f"must have at most {MAX_LENGTH} characters in NFC")
+        raise PydanticCustomError(
+            "string_too_long", f"must have at most {MAX_LENGTH} characters after normalisation (NFC)"
+        )
     return normalised
 
 

@@ -11,10 +11,10 @@ class InvalidCredentialsError(NotAuthenticatedError):
 
 
 class InvalidTokenError(NotAuthenticatedError):
-    """The access token is malformed, was not issued by this service, has expired or was revoked: refresh or sign in."""
+    """The access token is malformed, expired, revoked or not issued by this service: refresh it or sign in again."""
 
     code = "invalid_token"
-    title = "The token is not valid"
+    title = "Invalid token"
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail)
@@ -22,160 +22,160 @@ class InvalidTokenError(NotAuthenticatedError):
 
 
 class InvalidRefreshTokenError(InvalidTokenError):
-    """The refresh token is malformed, has expired, or its session has ended: sign in again."""
+    """The refresh token is malformed or expired, or its session has ended: sign in again."""
 
     code = "invalid_refresh_token"
-    title = "The refresh token is not valid"
+    title = "Invalid refresh token"
 
 
 class RefreshTokenReusedError(InvalidTokenError):
-    """This refresh token was used before, so it may have been stolen: its session has been ended. Sign in again."""
+    """This refresh token was already used and may have been stolen, so its session was ended: sign in again."""
 
     code = "refresh_token_reused"
-    title = "The refresh token was used before"
+    title = "Refresh token already used"
 
 
 class InvalidApiKeyError(InvalidTokenError):
-    """This is not an API key of this service."""
+    """The API key is malformed or unknown: check it, or create a new one."""
 
     code = "invalid_api_key"
-    title = "The API key is not valid"
+    title = "Invalid API key"
 
 
 class ApiKeyExpiredError(InvalidTokenError):
-    """This API key has expired: create a new one."""
+    """The API key has expired: create a new one."""
 
     code = "api_key_expired"
-    title = "The API key has expired"
+    title = "API key expired"
 
 
 class ApiKeyRevokedError(InvalidTokenError):
-    """This API key was revoked: create a new one."""
+    """The API key was revoked: create a new one."""
 
     code = "api_key_revoked"
-    title = "The API key was revoked"
+    title = "API key revoked"
 
 
 class InsufficientScopeError(ForbiddenError):
-    """The API key lacks the scope that this operation needs; create one that has it."""
+    """The API key lacks the scope that this operation requires: create a key that has it."""
 
     code = "insufficient_scope"
-    title = "The API key lacks a scope"
+    title = "Insufficient scope"
 
     def __init__(self, scope: str = "tasks:write") -> None:
         super().__init__(
-            f"This operation needs the scope {scope}, which the API key does not have.",
+            f"This operation requires the scope {scope}, which the API key lacks: create a key that has it.",
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
         )
 
 
 class SessionRequiredError(ForbiddenError):
-    """An API key cannot do this: sign in by username and password."""
+    """API keys are not accepted here: sign in with username and password."""
 
     code = "session_required"
-    title = "Sign in by password for this"
+    title = "Session required"
 
 
 class KeyBoundToProjectError(ForbiddenError):
-    """This API key reaches one project only: it neither creates others nor looks people up."""
+    """This API key is bound to one project: it can neither create projects nor look up users."""
 
     code = "key_bound_to_project"
-    title = "The API key reaches one project only"
+    title = "API key bound to a project"
 
 
 class PasswordChangeRequiredError(ForbiddenError):
-    """You signed in by a one-time password: choose another one by `PATCH /auth/me` first."""
+    """You signed in with a one-time password: set a new one with `PATCH /auth/me` first."""
 
     code = "password_change_required"
-    title = "Choose a password first"
+    title = "Password change required"
 
 
 class AdminRequiredError(ForbiddenError):
     """Only administrators may do this."""
 
     code = "admin_required"
-    title = "Administrators only"
+    title = "Administrator required"
 
 
 class WrongPasswordError(ForbiddenError):
-    """The current password is wrong; nothing was changed."""
+    """The current password is wrong. Nothing was changed."""
 
     code = "wrong_password"
     title = "Wrong password"
 
 
 class RegistrationClosedError(ForbiddenError):
-    """This service does not let people register themselves: ask an administrator for an account."""
+    """This service does not accept registrations: ask an administrator for an account."""
 
     code = "registration_closed"
-    title = "Registration is closed"
+    title = "Registration closed"
 
 
 class TooManyAttemptsError(TooManyRequestsError):
-    """There were too many attempts from this network address: try again after `Retry-After` seconds."""
+    """There were too many attempts from your network address: try again after `Retry-After` seconds."""
 
     code = "too_many_attempts"
     title = "Too many attempts"
 
     def __init__(self, retry_after: int = 60) -> None:
         super().__init__(
-            retry_after, f"There were too many attempts from this network address: try again in {retry_after} seconds."
+            retry_after, f"There were too many attempts from your network address: try again in {retry_after} seconds."
         )
 
 
 class UsernameTakenError(ConflictError):
-    """Somebody has this username already, perhaps in other letter case: choose another."""
+    """This username is taken (letter case does not count): choose another one."""
 
     code = "username_taken"
-    title = "The username is taken"
+    title = "Username taken"
 
 
 class EmailTakenError(ConflictError):
-    """Somebody has this e-mail address already."""
+    """This e-mail address belongs to another account: use another one."""
 
     code = "email_taken"
-    title = "The e-mail address is taken"
+    title = "E-mail address taken"
 
 
 class LastAdminError(ConflictError):
-    """This is the last active administrator: make somebody else one first."""
+    """This is the last active administrator: make another user an administrator first."""
 
     code = "last_admin"
-    title = "The last administrator"
+    title = "Last administrator"
 
 
 class OnlyOwnerError(ConflictError):
-    """You are the only owner who may sign in of a project that has other members: make one of them an owner, or delete
-    the project.
+    """You are the only active owner of a project that has other members: make one of them an owner, or delete the
+    project.
     """
 
     code = "only_owner"
-    title = "The only owner of a shared project"
+    title = "Only owner of a shared project"
 
 
 class TooManyApiKeysError(ConflictError):
-    """You have as many API keys as you may: revoke one first."""
+    """You have reached your limit of API keys: revoke one first."""
 
     code = "too_many_api_keys"
     title = "Too many API keys"
 
 
 class UserNotFoundError(NotFoundError):
-    """There is no such person."""
+    """The user does not exist."""
 
     code = "user_not_found"
     title = "User not found"
 
 
 class SessionNotFoundError(NotFoundError):
-    """You have no such session, or it has ended."""
+    """You have no session with this id, or it has ended."""
 
     code = "session_not_found"
     title = "Session not found"
 
 
 class ApiKeyNotFoundError(NotFoundError):
-    """You have no such API key, or it was revoked."""
+    """You have no API key with this id, or it was revoked."""
 
     code = "api_key_not_found"
     title = "API key not found"

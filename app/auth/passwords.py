@@ -42,7 +42,7 @@ class Passwords:
             settings.password_hash_concurrency,
             waiting=settings.password_queue,
             timeout=settings.password_timeout,
-            refusal="Too many people are signing in at this moment.",
+            refusal="Too many users are signing in: try again in a moment.",
         )
 
     async def hash(self, password: str) -> str:
@@ -99,4 +99,4 @@ def refuse_weak(password: str, username: str, *, pointer: str = "/password") -> 
     if lowered == username.casefold():
         raise InvalidRequestError.at("must not be the username", "password_is_username", pointer=pointer)
     if lowered in COMMON:
-        raise InvalidRequestError.at("is one of the most common passwords", "password_common", pointer=pointer)
+        raise InvalidRequestError.at("must not be one of the most common passwords", "password_common", pointer=pointer)

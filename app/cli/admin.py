@@ -50,7 +50,7 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     create.add_argument("--admin", action="store_true", help="make it an administrator's")
     _command(users, "list", list_users, "list all accounts")
     for name, action, summary in (
-        ("deactivate", deactivate_user, "let an account sign in no more, and end its sessions"),
+        ("deactivate", deactivate_user, "deactivate an account and end its sessions"),
         ("promote", promote_user, "make a person an administrator"),
         ("set-password", set_password, "set a password, asked for or read from input, and end the sessions"),
     ):
@@ -128,13 +128,13 @@ async def list_users(operator: "Operator", _: Namespace) -> None:
 async def deactivate_user(operator: "Operator", arguments: Namespace) -> None:
     """`taller users deactivate`."""
     await operator.change(arguments.username, UserUpdate(is_active=False))
-    print(f"{arguments.username} can sign in no more")
+    print(f"deactivated {arguments.username}")
 
 
 async def promote_user(operator: "Operator", arguments: Namespace) -> None:
     """`taller users promote`."""
     await operator.change(arguments.username, UserUpdate(is_superuser=True))
-    print(f"{arguments.username} is an administrator")
+    print(f"made {arguments.username} an administrator")
 
 
 async def set_password(operator: "Operator", arguments: Namespace) -> None:
@@ -142,7 +142,7 @@ async def set_password(operator: "Operator", arguments: Namespace) -> None:
     user = await operator.user(arguments.username)
     password = Registration(username="placeholder", password=_read_password()).password
     await accounts.set_password(operator.authentication, operator.database, user["id"], user["username"], password)
-    print(f"the password of {user['username']} is set, and all sessions have ended")
+    print(f"set the password of {user['username']} and ended all sessions")
 
 
 async def create_key(operator: "Operator", arguments: Namespace) -> None:
@@ -172,12 +172,12 @@ async def examine(operator: "Operator", _: Namespace) -> None:
     state, is_writable = await schema_state(operator.database)
     print(f"schema: {state}" if is_writable else f"schema: {state} (the database is read only)")
     if state == "behind":
-        raise CommandError("the schema is behind: run `taller migrate`")
+        raise CommandError("The database schema is behind: run `taller migrate`.")
     wrong = await operator.database.fetch_all(wrong_counts())
     for row in wrong:
         print("\t".join(f"{name}={value}" for name, value in row.items()))
     if wrong:
-        raise CommandError(f"the task counts of {len(wrong)} projects are wrong")
+        raise CommandError(f"The task counts of {len(wrong)} projects are wrong.")
     print("task counts: right")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
     for row in await operator.database.fetch_all(without_active_owner()):
@@ -188,7 +188,7 @@ async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
     """`taller restored`: all in one transaction, which may be repeated."""
     state, _ = await schema_state(operator.database)
     if state == "behind":
-        raise CommandError("the schema is behind: run `taller migrate` first")
+        raise CommandError("The database schema is behind: run `taller migrate` first.")
     revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
     async with operator.database.transaction() as transaction:
         # As long as it takes: there may be many sessions.
@@ -215,7 +215,7 @@ class Operator:
         """The account with this username, active or not."""
         row = await self.database.fetch_one_or_none(login_by_name(username))
         if row is None:
-            raise UserNotFoundError(f"There is no {username}.")
+            raise UserNotFoundError(f"There is no user {username}.")
         return row
 
     async def change(self, username: str, changes: UserUpdate) -> None:
@@ -241,7 +241,7 @@ async def _operator(settings: Settings) -> AsyncGenerator[Operator]:
 def _read_password() -> str:
     password = _read_secret("Password: ")
     if sys.stdin.isatty() and getpass.getpass("Again: ") != password:
-        raise CommandError("the two passwords differ")
+        raise CommandError("The passwords do not match.")
     return password
 
 
@@ -253,7 +253,7 @@ def _read_secret(prompt: str) -> str:
 def _asked_for_keys() -> bool:
     question = "API keys that were revoked after the backup was made are valid again. Revoke all API keys? [yes/no] "
     if not sys.stdin.isatty():
-        raise CommandError("say what is to become of the API keys: --revoke-keys or --keep-keys")
+        raise CommandError("Decide what happens to the API keys: --revoke-keys or --keep-keys.")
     while (answer := input(question).strip().lower()) not in {"yes", "no"}:
         pass
     return answer == "yes"
@@ -265,8 +265,8 @@ def _key_id(argument: str | None) -> UUID | None:
     except ValueError:
         # It may be a secret, which is not said again.
         raise CommandError(
-            "that is not the id of a key; a secret is no argument, because others can read those: "
-            "run `taller keys revoke` without one, and enter the secret or send it to standard input"
+            "This is not the id of an API key. Never pass a secret as an argument, which others can read: run "
+            "`taller keys revoke` without one, and enter the secret or send it to standard input."
         ) from None
 
 

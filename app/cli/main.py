@@ -64,7 +64,7 @@ def _add(
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish running requests."""
     if settings.database_url is None:
-        raise CommandError("TALLER_DATABASE_URL is not set (`taller dev` brings a database of its own).")
+        raise CommandError("TALLER_DATABASE_URL is not set (`taller dev` starts a database of its own).")
     # Worker processes build their settings from the environment.
     for name in ("database_url", "log_format"):
         os.environ[f"TALLER_{name.upper()}"] = str(getattr(settings, name))
@@ -104,12 +104,14 @@ def migrate(settings: Settings) -> None:
         with translating_errors():
             upgrade(url)
     except UnavailableError as error:
-        raise CommandError(f"the database cannot be migrated now: {error.__cause__ or error}") from error
+        raise CommandError(f"The database cannot be migrated: {error.__cause__ or error}") from error
     try:
         if asyncio.run(use_dictionary(url, settings.search_dictionary, words_indexes(Base.metadata))):
-            say(f"words are searched by {settings.search_dictionary} now")
+            say(f"text search now uses the dictionary {settings.search_dictionary}")
     except UnknownDictionaryError:
-        raise CommandError(f"the server has no dictionary {settings.search_dictionary} (see pg_ts_dict)") from None
+        raise CommandError(
+            f"The database server has no text search dictionary {settings.search_dictionary} (see pg_ts_dict)."
+        ) from None
     if settings.is_development:
         asyncio.run(_seed(settings))
 
@@ -149,4 +151,4 @@ def _settings() -> Settings:
         return get_settings()
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())
-        raise SystemExit("taller: the settings are not valid\n  " + "\n  ".join(problems)) from None
+        raise SystemExit("taller: The settings are invalid:\n  " + "\n  ".join(problems)) from None

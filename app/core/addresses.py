@@ -138,7 +138,7 @@ def _parameters(query: str) -> dict[str, str]:
         # SQLAlchemy's name for it.
         name = "sslmode" if name == "ssl" else name
         if name in found:
-            raise AddressError(f"{name} is given twice")
+            raise AddressError(f"{name} is given more than once")
         _refuse_parameter(name, value)
         found[name] = value
     return found
@@ -154,9 +154,11 @@ def _refuse_parameter(name: str, value: str) -> None:
             raise AddressError(f"{name} must be a whole number from {least} to {most}")
     elif name in FILES:
         if not Path(value).is_file() and (name, value) != ("sslrootcert", "system"):
-            raise AddressError(f"{name} names no file that is there")
+            raise AddressError(f"{name} must name an existing file")
     elif name in UNSUPPORTED:
         raise AddressError(f"{name} is not supported")
     elif name not in {*TEXTS, *NAMES, "host", "port"}:
-        shown = name if re.fullmatch(r"\w{1,40}", name) else "what follows the question mark"
-        raise AddressError(f"{shown} is no parameter of an address (settings of the server: options=-c%20name=value)")
+        shown = name if re.fullmatch(r"\w{1,40}", name) else "a name after the question mark"
+        raise AddressError(
+            f"{shown} is not a connection parameter (pass settings of the server as options=-c%20name=value)"
+        )

@@ -73,9 +73,13 @@ class Share(ConcurrencyLimit):
 
     def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
         bounds: dict[str, Any] = {"waiting": MAX_WAITING, "timeout": timeout}
-        super().__init__(at_once, **bounds, refusal=f"Your requests had to wait too long: {at_once} run at a time.")
+        super().__init__(
+            at_once, **bounds, refusal=f"Your requests waited too long: at most {at_once} of them run at the same time."
+        )
         self.searches = ConcurrencyLimit(
-            searches, **bounds, refusal=f"Your searches and filters had to wait too long: {searches} run at a time."
+            searches,
+            **bounds,
+            refusal=f"Your searches and filters waited too long: at most {searches} of them run at the same time.",
         )
         """Those of the requests that look for something, which may take PostgreSQL a thousand times as long."""
 

@@ -67,17 +67,17 @@ class AppError(Exception):
 
 
 class InvalidRequestError(AppError):
-    """Something in the request is malformed or out of range; `errors` names each field or parameter and the reason."""
+    """The request contains invalid values: `errors` names each field or parameter and the reason."""
 
     status = 400
     code = "invalid_request"
-    title = "The request is invalid"
+    title = "Invalid request"
 
     def __init__(self, detail: str | None = None, *, errors: Sequence[FieldError] = ()) -> None:
         if detail is None and errors:
             where = errors[0].get("pointer") or errors[0].get("parameter") or "The body"
             more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
-            detail = f"{where}: {errors[0]['detail']}{more}"
+            detail = f"{where} {errors[0]['detail']}{more}."
         super().__init__(detail, errors=errors)
 
     @classmethod
@@ -92,30 +92,30 @@ class InvalidJsonError(AppError):
 
     status = 400
     code = "invalid_json"
-    title = "The body is not JSON"
+    title = "Invalid JSON"
 
 
 class NotAuthenticatedError(AppError):
-    """Send a valid access token: `Authorization: Bearer …`, from `POST /api/v1/auth/login`."""
+    """Send a valid access token from `POST /api/v1/auth/login` as `Authorization: Bearer …`."""
 
     status = 401
     code = "not_authenticated"
-    title = "Sign in first"
+    title = "Not authenticated"
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 class ForbiddenError(AppError):
-    """You are known, but you may not do this."""
+    """You are not allowed to do this."""
 
     status = 403
     code = "forbidden"
-    title = "Not allowed"
+    title = "Forbidden"
 
 
 class NotFoundError(AppError):
-    """Nothing answers at this address."""
+    """There is nothing at this address."""
 
     status = 404
     code = "not_found"
@@ -123,7 +123,7 @@ class NotFoundError(AppError):
 
 
 class MethodNotAllowedError(AppError):
-    """This address exists but does not know the method; `Allow` lists those it knows."""
+    """This address does not support the method; the header `Allow` lists those that it supports."""
 
     status = 405
     code = "method_not_allowed"
@@ -134,7 +134,7 @@ class MethodNotAllowedError(AppError):
 
 
 class ConflictError(AppError):
-    """What is there already stands in the way."""
+    """The request conflicts with the current state of the resource."""
 
     status = 409
     code = "conflict"
@@ -150,7 +150,7 @@ class BodyTooLargeError(AppError):
 
 
 class UnsupportedMediaTypeError(AppError):
-    """Send the body with a `Content-Type` that this operation reads, and without a `Content-Encoding`."""
+    """Send the body with a `Content-Type` that this operation accepts, and without `Content-Encoding`."""
 
     status = 415
     code = "unsupported_media_type"
@@ -158,7 +158,7 @@ class UnsupportedMediaTypeError(AppError):
 
 
 class TooManyRequestsError(AppError):
-    """You have sent as many requests as `RateLimit-Policy` allows: try again after `Retry-After` seconds."""
+    """You have reached the limit of requests in `RateLimit-Policy`: try again after `Retry-After` seconds."""
 
     status = 429
     code = "too_many_requests"
@@ -169,7 +169,7 @@ class TooManyRequestsError(AppError):
 
 
 class InternalError(AppError):
-    """The service made a mistake; it is logged under the `request_id`. Nothing was changed."""
+    """The service failed unexpectedly. Nothing was changed, and the failure is logged under the `request_id`."""
 
     status = 500
     code = "internal_error"
@@ -177,7 +177,7 @@ class InternalError(AppError):
 
 
 class UnavailableError(AppError):
-    """The service cannot reach its database or is overloaded for the moment; try again after `Retry-After` seconds."""
+    """The service is overloaded or cannot reach its database: try again after `Retry-After` seconds."""
 
     status = 503
     code = "unavailable"
@@ -188,10 +188,10 @@ class UnavailableError(AppError):
 
 
 class StatementTimeoutError(UnavailableError):
-    """The database needed longer than the service allows for one statement; narrow the request or try again later."""
+    """The database took longer than the service allows for one statement: narrow the request or try again later."""
 
     code = "statement_timeout"
-    title = "The database took too long"
+    title = "Statement timeout"
 
 
 def json_pointer(path: Iterable[object]) -> str:
@@ -200,12 +200,10 @@ def json_pointer(path: Iterable[object]) -> str:
 
 
 class ReadOnlyError(UnavailableError):
-    """The database can be read but not written to for the moment, as a standby before it is promoted; try again after
-    `Retry-After` seconds.
-    """
+    """The database is read-only for now, like a standby before promotion: try again after `Retry-After` seconds."""
 
     code = "read_only"
-    title = "Nothing can be written for the moment"
+    title = "Database read-only"
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)

@@ -33,16 +33,16 @@ def read_json(body: bytes) -> Any:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise InvalidJsonError(f"The body is not UTF-8, from byte {error.start} on.") from None
+        raise InvalidJsonError(f"The body is not UTF-8: byte {error.start} is invalid.") from None
     try:
         # Strings may hold braces, so this is only a reason to count.
         if body.count(b"{") > MAX_OBJECTS:
             _count_objects(text)
         return _decode(text)
     except JSONDecodeError as error:
-        raise InvalidJsonError(f"The body is not valid JSON, from character {error.pos} on.") from None
+        raise InvalidJsonError(f"The body is not valid JSON: the error is at character {error.pos}.") from None
     except (RecursionError, ValueError):
-        raise InvalidJsonError("The body nests too deeply, or a number in it has too many digits.") from None
+        raise InvalidJsonError("The body is nested too deeply, or a number in it has too many digits.") from None
     except _RefusedObjectError:
         raise InvalidRequestError(errors=_refusals(text)) from None
 
@@ -55,7 +55,7 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(_: str) -> NoReturn:
-    raise InvalidJsonError("The body is not valid JSON: it has no NaN and no Infinity.")
+    raise InvalidJsonError("The body is not valid JSON: NaN and Infinity are not allowed.")
 
 
 _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -114,7 +114,9 @@ def _refusals(text: str) -> list[FieldError]:
     if text.count("[") > MAX_OBJECTS:
         # So many arrays are not searched for the place.
         return [
-            FieldError(pointer="", detail="an object in it repeats a name or has too many members", code="repeated")
+            FieldError(
+                pointer="", detail="contains an object with a repeated name or too many members", code="repeated"
+            )
         ]
     found: list[FieldError] = []
     for path, value in _objects(json.loads(text, object_pairs_hook=mark)):

@@ -25,7 +25,9 @@ def _moment(value: Any) -> Any:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not (found := _MOMENT.fullmatch(value)):
-        raise PydanticCustomError("datetime_format", "must be a time as in 2026-11-22T09:00:00Z (in a query, + is %2B)")
+        raise PydanticCustomError(
+            "datetime_format", "must be a time such as 2026-11-22T09:00:00Z (in a query, write + as %2B)"
+        )
     is_leap = found["second"] == "60"
     text = value.upper()
     if is_leap:
@@ -38,7 +40,7 @@ def _moment(value: Any) -> Any:
         # Only its zone takes it beyond the calendar, by hours.
         return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
     except ValueError:
-        raise PydanticCustomError("datetime_impossible", "must be a moment of the calendar") from None
+        raise PydanticCustomError("datetime_impossible", "must be an existing date and time") from None
 
 
 def _iso_date(value: Any) -> Any:
@@ -46,11 +48,11 @@ def _iso_date(value: Any) -> Any:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
-        raise PydanticCustomError("date_format", "must be a date written YYYY-MM-DD")
+        raise PydanticCustomError("date_format", "must be a date in the form YYYY-MM-DD")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise PydanticCustomError("date_impossible", "must be a day of the calendar") from None
+        raise PydanticCustomError("date_impossible", "must be an existing date") from None
 
 
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]

@@ -127,7 +127,7 @@ def _storable(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         # JSON's \u escapes can write half of a pair. pydantic refuses it only in text whose length it measures.
-        raise PydanticCustomError("string_unicode", "must not contain half of a surrogate pair") from None
+        raise PydanticCustomError("string_unicode", "must not contain an unpaired surrogate") from None
     return value
 
 
@@ -139,7 +139,7 @@ def _refuse_nul(value: str) -> None:
 def _refuse(characters: re.Pattern[str], value: str) -> None:
     if characters.search(value):
         raise PydanticCustomError(
-            "control_character", "must not contain control characters, nor overrides of the writing direction"
+            "control_character", "must not contain control characters or overrides of the writing direction"
         )
 
 
@@ -161,4 +161,4 @@ def _measured(value: str, max_length: int) -> str:
 
 
 def _blank() -> PydanticCustomError:
-    return PydanticCustomError("blank", "must contain a visible character")
+    return PydanticCustomError("blank", "must contain at least one visible character")

@@ -6,40 +6,42 @@ from app.core.errors import ConflictError, FieldError, ForbiddenError, NotFoundE
 
 
 class ProjectNotFoundError(NotFoundError):
-    """There is no such project, or none that you may see."""
+    """The project does not exist or is not visible to you."""
 
     code = "project_not_found"
     title = "Project not found"
 
 
 class MemberNotFoundError(NotFoundError):
-    """This person is not a member of the project."""
+    """This user is not a member of the project."""
 
     code = "member_not_found"
     title = "Member not found"
 
 
 class RoleRequiredError(ForbiddenError):
-    """Your role in this project is too weak; ask one of its owners for a stronger one."""
+    """Your role in this project does not allow this: ask one of its owners for a higher one."""
 
     code = "role_required"
-    title = "A stronger role is needed"
+    title = "Higher role required"
 
     def __init__(self, role: str = "editor", *, but_own: bool = False, errors: Sequence[FieldError] = ()) -> None:
         """`but_own`: whether a weaker role is enough for what is the caller's own."""
-        own = ", except for what is your own" if but_own else ""
-        super().__init__(f"This needs the role {role} in the project{own}; ask one of its owners.", errors=errors)
+        own = " unless it is your own" if but_own else ""
+        super().__init__(
+            f"This requires the role {role} in the project{own}: ask one of its owners for it.", errors=errors
+        )
 
 
 class LastOwnerError(ConflictError):
-    """This is the project's last owner who may sign in: make another member an owner first."""
+    """This is the project's last active owner: make another member an owner first."""
 
     code = "last_owner"
-    title = "The last owner"
+    title = "Last owner"
 
 
 class TooManyMembersError(ConflictError):
-    """The project has as many members as it may."""
+    """The project has reached its limit of members: remove one first."""
 
     code = "too_many_members"
     title = "Too many members"

@@ -248,7 +248,9 @@ class EntityScope(CallersScope):
         found = await database.fetch_one_or_none(
             PROJECT.standing(self.to_see), {**self.parameters, "project_id": project_id}
         )
-        error = FieldError(pointer="/project_id", detail="is no project that you may see", code="unknown_project")
+        error = FieldError(
+            pointer="/project_id", detail="does not exist or is not visible to you", code="unknown_project"
+        )
         if found is None:
             return ProjectNotFoundError(errors=[error])
         if self.permission.suffices(found["role"], is_own=False):

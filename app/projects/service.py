@@ -100,7 +100,9 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
         if written["is_new"]:
             (members,) = await transaction.fetch_all(queries.member_count(scope.project_id))
             if members["count"] > MAX_MEMBERS:
-                raise TooManyMembersError
+                raise TooManyMembersError(
+                    f"The project has reached its limit of {MAX_MEMBERS} members: remove one first."
+                )
         (member,) = await transaction.fetch_all(queries.member(scope.project_id, user_id))
     return member, written["is_new"]
 

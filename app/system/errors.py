@@ -7,11 +7,11 @@ class SchemaBehindError(UnavailableError):
     """The database lacks migrations that this version needs: run `taller migrate`."""
 
     code = "schema_behind"
-    title = "The database schema is behind"
+    title = "Database schema outdated"
 
 
 class ProblemKindNotFoundError(NotFoundError):
-    """No problem has this code."""
+    """There is no problem type with this code."""
 
     code = "problem_kind_not_found"
-    title = "No such kind of problem"
+    title = "Problem type not found"

@@ -4,23 +4,22 @@ from app.core.errors import AppError, NotFoundError
 
 
 class TaskNotFoundError(NotFoundError):
-    """There is no such task, or none that you may see."""
+    """The task does not exist or is not visible to you."""
 
     code = "task_not_found"
     title = "Task not found"
 
 
 class BatchAnswerTooLargeError(AppError):
-    """A batch answers with each task that it changes, and the descriptions that these have already are too long for one
-    answer. Nothing was changed: send fewer operations at once.
+    """The response would contain every changed task, and their descriptions are too long for one response. Nothing was
+    changed: send fewer operations at once.
     """
 
     status = 409
     code = "batch_answer_too_large"
-    title = "The answer would be too large"
+    title = "Response too large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The tasks that this batch changes have descriptions of more than {limit} bytes in all: send fewer "
-            "operations at once."
+            f"The descriptions of the tasks in this batch exceed {limit} bytes in total: send fewer operations at once."
         )

@@ -57,7 +57,7 @@ def test_an_address_is_taken_and_kept_as_it_is(address: str) -> None:
 def test_what_is_no_address_is_refused_without_a_character_of_it(address: str) -> None:
     assert not DOCUMENTED.is_valid(address)
     ((_, text),) = findings(address)
-    assert text in {"must be an address alone, like ada@example.org", "String should have at most 254 characters"}
+    assert text in {"must be a bare address such as ada@example.org", "must have at most 254 characters"}
 
 
 def test_an_address_is_kept_in_nfc() -> None:

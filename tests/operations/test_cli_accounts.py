@@ -103,9 +103,9 @@ def test_accounts_and_keys_from_the_command_line(service: Service, environment: 
         assert taller(environment, "keys", "revoke", typed=f"{secret}\n").stdout == f"revoked report ({key_id})\n"
         assert refused_soon(client, by_key)
         assert me(client, by_key).json()["code"] == "api_key_revoked"
-        assert "no such API key" in refusal(environment, "keys", "revoke", key_id)
+        assert "does not exist or is already revoked" in refusal(environment, "keys", "revoke", key_id)
         for again in (secret, "tlr_x", ""):
-            assert "no such API key" in refusal(environment, "keys", "revoke", typed=again)
+            assert "does not exist or is already revoked" in refusal(environment, "keys", "revoke", typed=again)
         # Whoever gives it as an argument all the same is told how it is done, and it is not shown once more.
         said = refusal(environment, "keys", "revoke", secret)
         assert "standard input" in said
@@ -130,7 +130,7 @@ def test_what_cannot_be_done_is_said_in_one_line(environment: dict[str, str]) ->
         (("users", "create", "only.admin"), PASSWORD, "username"),
         (("users", "create", "eve"), "short", "at least 8 characters"),
         (("users", "create", "eve"), "password", "common"),
-        (("keys", "create", "nobody", "x", "--scope", "tasks:read"), "", "There is no nobody"),
+        (("keys", "create", "nobody", "x", "--scope", "tasks:read"), "", "There is no user nobody"),
         (("keys", "create", "Only.Admin", "x", "--scope", "tasks:read", "--project", PROJECT), "", "project"),
     ):
         message = refusal(environment, *arguments, typed=typed)

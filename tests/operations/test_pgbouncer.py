@@ -108,4 +108,4 @@ def test_migrations_refuse_to_run_through_it(tmp_path: Path) -> None:
             tmp_path, *command, TALLER_DATABASE_URL="postgresql://x@127.0.0.1:1/x", TALLER_PGBOUNCER="true"
         )
         assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith("taller: migrations need PostgreSQL itself")
+        assert done.stderr.splitlines()[-1].startswith("taller: Migrations must not run through PgBouncer")

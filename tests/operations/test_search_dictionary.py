@@ -30,7 +30,7 @@ def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None
         database = {"TALLER_DATABASE_URL": service.database_url}
         assert (found("sharpen chisel x"), found("sharpening")) == (0, 0)
         said = taller({**database, "TALLER_SEARCH_DICTIONARY": "english_stem"}, "migrate").stderr
-        assert "words are searched by english_stem now" in said
+        assert "text search now uses the dictionary english_stem" in said
         assert (found("sharpening"), found("sharpens chisel")) == (1, 1)
         assert client.get("/projects/", params={"q": "built bench"}).json()["total"] == 1
         assert taller({**database, "TALLER_SEARCH_DICTIONARY": "english_stem"}, "migrate").stderr == ""

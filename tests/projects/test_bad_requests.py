@@ -36,8 +36,8 @@ async def test_length_above_the_limit_is_answered_with_the_limit(api: Api, resou
     body = {"name": "x" * 201, "description": "x" * 10_001}
     errors = await refused(api, method, resource.address(method), json=body)
     assert [error["detail"] for error in errors] == [
-        "String should have at most 200 characters",
-        "String should have at most 10000 characters",
+        "must have at most 200 characters",
+        "must have at most 10000 characters",
     ]
 
 

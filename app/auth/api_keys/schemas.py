@@ -21,10 +21,10 @@ _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 def _future(value: datetime) -> datetime:
     if value <= clock.now():
-        raise PydanticCustomError("not_in_future", "must lie in the future")
+        raise PydanticCustomError("not_in_future", "must be in the future")
     if value >= _END_OF_TIME:
         # Near the end of the calendar, asyncpg takes it for infinity or cannot write it in UTC.
-        raise PydanticCustomError("too_far", "must lie before the year 9999")
+        raise PydanticCustomError("too_far", "must be before the year 9999")
     return value
 
 

@@ -38,14 +38,16 @@ async def create_api_key(
     """Create a key; its secret is in the answer and nowhere else. Without a caller, as the operator."""
     beyond = [index for index, scope in enumerate(new.scopes) if new.project_id is not None and scope in UNBOUND]
     if beyond:
-        detail = "reaches beyond one project: leave it out, or the project_id"
+        detail = "cannot be combined with project_id, because it is not limited to one project"
         raise InvalidRequestError(
             errors=[FieldError(pointer=f"/scopes/{index}", detail=detail, code="unbound") for index in beyond]
         )
     async with database.transaction() as transaction:
         if new.project_id is not None and not await project_visible(transaction, user_id, new.project_id):
             # The same for a project that does not exist and for one that this person may not see.
-            raise InvalidRequestError.at("is no project that you may see", "unknown_project", pointer="/project_id")
+            raise InvalidRequestError.at(
+                "does not exist or is not visible to you", "unknown_project", pointer="/project_id"
+            )
         # Creations by one person wait for each other, so that the limit holds.
         if not await transaction.fetch_all(people_locked([user_id], with_admins=False)):
             # The caller's account was deleted a moment ago.
@@ -54,7 +56,7 @@ async def create_api_key(
             await hold(transaction, caller)
         (live,) = await transaction.fetch_all(queries.live_api_key_count(user_id))
         if live["count"] >= limit:
-            raise TooManyApiKeysError
+            raise TooManyApiKeysError(f"You have reached your limit of {limit} API keys: revoke one first.")
         secret = new_api_key()
         values = {
             "id": uuid7(),
@@ -73,7 +75,7 @@ async def create_api_key(
 async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, Any]:
     """Revoke a key, whoever's, by its id or its secret: what an operator does with one that was found lying about."""
     which = ApiKey.id == key if isinstance(key, UUID) else ApiKey.secret_hash == hashed(key)
-    return await _revoke(database, which, "There is no such API key, or it was revoked already.")
+    return await _revoke(database, which, "The API key does not exist or is already revoked.")
 
 
 async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:

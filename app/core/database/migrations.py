@@ -35,7 +35,7 @@ def direct_url(settings: Settings) -> str:
     if settings.pgbouncer:
         # One runner at a time is held by a lock that lasts as long as its connection.
         raise MigrationError(
-            "migrations need PostgreSQL itself: for them, set TALLER_DATABASE_URL to its own address "
+            "Migrations must not run through PgBouncer: set TALLER_DATABASE_URL to the address of PostgreSQL itself "
             "and TALLER_PGBOUNCER=false."
         )
     return settings.database_url

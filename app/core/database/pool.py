@@ -100,14 +100,16 @@ class ConnectionPool:
             turn = self._waiting.join()
         except LineFullError:
             raise UnavailableError(
-                "The service is overloaded: too many requests wait for a database connection."
+                "The service is overloaded: too many requests are waiting for a database connection."
             ) from None
         # Not by the request itself: an attempt that hangs must not keep it from what others give back meanwhile.
         self._open_for_waiting()
         try:
             return await turn
         except TimeoutError:
-            raise UnavailableError("The service is overloaded: no database connection became free in time.") from None
+            raise UnavailableError(
+                "The service is overloaded: no database connection became available in time."
+            ) from None
         except asyncio.CancelledError:
             self._waiting.leave(turn)
             raise
@@ -148,7 +150,7 @@ class ConnectionPool:
         if monotonic() - self._renewed_at < RENEWAL_PAUSE:
             return True
         if self._renewal is None or self._attempt is None:
-            logger.warning("the database is read only: looking for a server that is not")
+            logger.warning("the database is read-only: looking for a writable server")
             self._attempt = asyncio.create_task(self._try_renewal())
             self._renewal = asyncio.create_task(self._renew(self._attempt))
         # In a pause, the latest has failed already.
@@ -173,7 +175,7 @@ class ConnectionPool:
             await asyncio.sleep(RENEWAL_PAUSE)
             self._attempt = attempt = asyncio.create_task(self._try_renewal())
         self._renewal = None
-        logger.warning("the database can be written to again")
+        logger.warning("the database is writable again")
 
     async def _try_renewal(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any
 
 from fastapi import Request, Response
@@ -23,6 +24,8 @@ from app.core.errors import (
 from app.core.request_state import state_of
 
 logger = logging.getLogger(__name__)
+
+_SUBJECT = re.compile(r"^\w+ should ")
 
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
@@ -61,18 +64,23 @@ _STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundEr
 """What Starlette means by the statuses that it raises."""
 
 
+def _continuing_the_name(message: str) -> str:
+    """Return a message of pydantic's in the form of ours: "String should have …" becomes "must have …"."""
+    return "is required" if message == "Field required" else _SUBJECT.sub("must ", message)
+
+
 def field_error(item: Any) -> FieldError:
     """One of pydantic's findings as the caller sees it, without the submitted value."""
     location, *path = item["loc"]
     code = str(item["type"])
-    # pydantic's own words on these repeat characters of what was sent.
-    detail = "must be a UUID" if code == "uuid_parsing" else str(item["msg"])
+    # pydantic's own message on a UUID repeats characters of what was sent.
+    detail = "must be a UUID" if code == "uuid_parsing" else _continuing_the_name(str(item["msg"]))
     if location == "body":
         pointer = json_pointer(path)
         if not path and code in _BODY_SHAPED:
-            return FieldError(pointer="", detail="the body must be a JSON object", code="object_required")
+            return FieldError(pointer="", detail="must be a JSON object", code="object_required")
         if code == "extra_forbidden":
-            return FieldError(pointer=pointer, detail="is not a member that can be set here", code="unknown")
+            return FieldError(pointer=pointer, detail="is unknown or cannot be set", code="unknown")
         return FieldError(pointer=pointer, detail=detail, code=code)
     return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
 

@@ -45,35 +45,35 @@ LINGER = 5.0
 
 
 class MalformedRequestError(AppError):
-    """The request breaks the syntax of HTTP/1.1, or leaves open where it ends. The connection is closed."""
+    """The request violates the syntax of HTTP/1.1 or has no clear end. The connection is closed."""
 
     status = 400
     code = "malformed_request"
-    title = "The request is not HTTP"
+    title = "Malformed request"
 
 
 class RequestTimeoutError(AppError):
-    """The request did not arrive in time. The connection is closed; send the request again."""
+    """The request did not arrive in time. The connection is closed: send the request again."""
 
     status = 408
     code = "request_timeout"
-    title = "The request took too long to arrive"
+    title = "Request timeout"
 
 
 class HeadTooLargeError(AppError):
-    """The request line and the headers may have 64 KiB and 100 lines. The connection is closed."""
+    """The request line and headers exceed 64 KiB or 100 lines. The connection is closed."""
 
     status = 431
     code = "head_too_large"
-    title = "The request's head is too large"
+    title = "Request head too large"
 
 
 class TransferCodingError(AppError):
-    """The only transfer coding that is read is `chunked`, in HTTP/1.1. The connection is closed."""
+    """The only supported transfer coding is `chunked`, in HTTP/1.1. The connection is closed."""
 
     status = 501
     code = "transfer_coding_not_implemented"
-    title = "Unknown transfer coding"
+    title = "Unsupported transfer coding"
 
 
 class _Stage(Enum):
@@ -292,7 +292,7 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.headers) > MAX_HEADER_LINES:
             raise HeadTooLargeError
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
-            raise MalformedRequestError("A request has one Host header.")
+            raise MalformedRequestError("The request must have exactly one Host header.")
         if self._codings and (
             b",".join(self._codings).strip(b" \t").lower() != b"chunked" or self.parser.get_http_version() == "1.0"
         ):

@@ -180,18 +180,16 @@ def _refuse_what_is_not_read(request: Request, repeatable: dict[str, bool], acce
 def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:
     query: bytes = request.scope["query_string"]
     if len(query) > MAX_QUERY_BYTES:
-        raise InvalidRequestError(f"The query string may have at most {MAX_QUERY_BYTES} bytes.")
+        raise InvalidRequestError(f"The query string exceeds the limit of {MAX_QUERY_BYTES} bytes.")
     if query.count(b"&") >= MAX_PARAMETERS:
-        raise InvalidRequestError(f"A request may have at most {MAX_PARAMETERS} parameters.")
+        raise InvalidRequestError(f"The query string exceeds the limit of {MAX_PARAMETERS} parameters.")
     errors: list[FieldError] = []
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in repeatable:
             known = ", ".join(sorted(repeatable)) or "none"
             errors.append(
-                FieldError(
-                    parameter=name[:MAX_NAME_SHOWN], detail=f"unknown parameter (known: {known})", code="unknown"
-                )
+                FieldError(parameter=name[:MAX_NAME_SHOWN], detail=f"is unknown (known: {known})", code="unknown")
             )
         elif name in seen and not repeatable[name]:
             errors.append(FieldError(parameter=name, detail="is given more than once", code="repeated"))
@@ -207,7 +205,7 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
     for name, value in request.scope["headers"]:
         if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise UnsupportedMediaTypeError(
-                "Send the body without a Content-Encoding.", headers={"Accept-Encoding": "identity"}
+                "Send the body without `Content-Encoding`.", headers={"Accept-Encoding": "identity"}
             )
         if name == b"content-type" and content_type is None:
             content_type = value
@@ -228,12 +226,12 @@ async def _body(request: Request, limit: int) -> bytes:
         message = await request.receive()
         if message["type"] != "http.request":
             # Nobody reads the answer, and it is no mistake of the service.
-            raise InvalidJsonError("The body ended early.")
+            raise InvalidJsonError("The body ended before it was complete.")
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
         size = max(size, sum(map(len, chunks)))
-    raise BodyTooLargeError(f"The body may have at most {limit} bytes.")
+    raise BodyTooLargeError(f"The body exceeds the limit of {limit} bytes.")
 
 
 class RouteOptions(TypedDict, total=False):

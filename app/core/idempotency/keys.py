@@ -98,7 +98,7 @@ def without_keys(handle: Handler) -> Handler:
 
     async def handler(request: Request) -> Response:
         if state_of(request.scope).idempotency_keys:
-            raise _refused("is not taken by this operation, whose answers are not kept", "unsupported")
+            raise _refused("is not supported by this operation", "unsupported")
         return await handle(request)
 
     return handler
@@ -115,7 +115,7 @@ def _key(values: Sequence[bytes]) -> str:
     found = _SYNTAX.fullmatch(values[0].strip(b" \t"))
     if found is None:
         raise _refused(
-            "must be 1 to 255 characters of printable ASCII, quoted or without spaces, quotes, commas and semicolons",
+            "must be 1 to 255 printable ASCII characters, in quotes or without spaces, quotes, commas and semicolons",
             "malformed",
         )
     bare, quoted = found.groups()

@@ -43,26 +43,26 @@ MAX_REMEMBERED = 10_000
 
 
 class IdempotencyKeyInUseError(ConflictError):
-    """A request with this `Idempotency-Key` is being carried out: send it again after `Retry-After` seconds."""
+    """A request with this `Idempotency-Key` is still in progress: send it again after `Retry-After` seconds."""
 
     code = "idempotency_key_in_use"
-    title = "The first request is still running"
+    title = "Idempotency key in use"
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
 
 
 class IdempotencyKeyReusedError(AppError):
-    """This `Idempotency-Key` was sent with another request to this operation: a new request needs a new key."""
+    """This `Idempotency-Key` was already used for a different request to this operation: use a new key."""
 
     status = 422
     code = "idempotency_key_reused"
-    title = "The key belongs to another request"
+    title = "Idempotency key reused"
 
 
 class TooManyIdempotencyKeysError(ConflictError):
-    """As many of your idempotency keys are kept as may be, by their number or by the bytes of their answers: send the
-    request without one, or wait for old ones to go.
+    """You have reached the limit of stored idempotency keys, by number or by the bytes of their responses: send the
+    request without a key, or wait until old ones expire.
     """
 
     code = "too_many_idempotency_keys"

@@ -26,15 +26,15 @@ _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"
 
 
 class CursorMismatchError(InvalidRequestError):
-    """This cursor was not issued to you for this list in this order with these filters. Begin anew with `?cursor=`, and
-    change nothing but `size` on the way.
+    """The cursor was not issued to you for this list with this order and these filters. Start again with `?cursor=`,
+    and change only `size` between pages.
     """
 
     code = "cursor_mismatch"
-    title = "The cursor does not belong here"
+    title = "Cursor mismatch"
 
     def __init__(self) -> None:
-        detail = "was not issued to you for this list in this order with these filters; begin anew with `?cursor=`"
+        detail = "was not issued to you for this list with this order and these filters; start again with `?cursor=`"
         super().__init__(errors=[{"parameter": "cursor", "detail": detail, "code": self.code}])
 
 

@@ -61,15 +61,17 @@ def plain_flag(value: Any) -> Any:
 
 
 class PageTooDeepError(InvalidRequestError):
-    """Page numbers reach the first 10 000 rows of a list. Go on by cursor: each page has the `next_cursor` of the next,
-    and `?cursor=` begins at the start.
+    """Page numbers reach only the first 10 000 items of a list. Use cursors to go further: start with `?cursor=`, then
+    follow each `next_cursor`.
     """
 
     code = "page_too_deep"
-    title = "Too deep for a page number"
+    title = "Page too deep"
 
     def __init__(self) -> None:
-        detail = f"page × size may be at most {MAX_DEPTH}; go on by cursor (`?cursor=`, then each `next_cursor`)"
+        detail = (
+            f"is too deep: page × size must be at most {MAX_DEPTH}; start with `?cursor=`, then follow `next_cursor`"
+        )
         super().__init__(errors=[{"parameter": "page", "detail": detail, "code": self.code}])
 
 
@@ -104,9 +106,9 @@ class PageParams(Params):
             if self.page * self.size > MAX_DEPTH:
                 raise PageTooDeepError
             if self.include_total is False:
-                raise contradiction("include_total", "only pages by cursor come without a total")
+                raise contradiction("include_total", "can be false only together with cursor")
         elif "page" in self.model_fields_set:
-            raise contradiction("page", "a page is asked for by `page` or by `cursor`, not by both")
+            raise contradiction("page", "cannot be combined with cursor")
         return self
 
     @property

@@ -56,16 +56,16 @@ class NamesOf:
     def _check(self, text: str) -> str:
         names = text.split(",")
         if self.is_signed and len(names) > MAX_SORT_KEYS:
-            raise PydanticCustomError("too_many_names", "may name at most {most}", {"most": MAX_SORT_KEYS})
+            raise PydanticCustomError("too_many_names", "must name at most {most} keys", {"most": MAX_SORT_KEYS})
         plain = [name.removeprefix("-") if self.is_signed else name for name in names]
         if not set(plain) <= set(self.allowed):
-            raise PydanticCustomError("unknown_name", "must be of these, by comma: {allowed}", self._context())
+            raise PydanticCustomError("unknown_name", "must be a comma-separated list of: {allowed}", self._context())
         if len(set(plain)) < len(plain):
-            raise PydanticCustomError("repeated_name", "must not name anything twice")
+            raise PydanticCustomError("repeated_name", "must not repeat a name")
         return text
 
     def _context(self) -> dict[str, Any]:
-        return {"allowed": ", ".join(self.allowed) + (" (- in front for descending)" if self.is_signed else "")}
+        return {"allowed": ", ".join(self.allowed) + (" (prefix - for descending)" if self.is_signed else "")}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -130,7 +130,7 @@ class ListParams(PageParams):
                 if name.endswith(IS_NULL) and conditions[name]:
                     _refuse_values_beside_null(name.removesuffix(IS_NULL), conditions)
             if RELEVANCE in (self.sort or "") and "q" not in conditions:
-                raise contradiction("sort", "relevance is known only where q is given")
+                raise contradiction("sort", "can contain relevance only together with q")
         return self
 
     @property
@@ -147,7 +147,7 @@ def _refuse_values_beside_null(name: str, conditions: Mapping[str, Any]) -> None
     """Refuse what asks for values of the rows without one."""
     for other in (name, *(f"{name}_{operator}" for operator in OPERATORS)):
         if other in conditions:
-            raise contradiction(other, f"nothing without a {name} has such a value ({name}{IS_NULL}=true)")
+            raise contradiction(other, f"cannot be combined with {name}{IS_NULL}=true")
 
 
 def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
@@ -161,7 +161,7 @@ def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
         lowest.append(conditions[name])
         highest.append(conditions[name])
     if None in (*lowest, *highest) or (lowest and highest and max(lowest) > min(highest)):
-        raise contradiction(bounds[0][0], "no value lies within these bounds")
+        raise contradiction(bounds[0][0], "excludes every value, together with the other bounds")
 
 
 def _nearest(value: Any, operator: str) -> Any:

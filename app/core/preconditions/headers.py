@@ -28,26 +28,26 @@ MAX_HEADER_BYTES = 4_096
 
 
 class PreconditionFailedError(AppError):
-    """It is no longer as you saw it: `ETag` is its tag now. Nothing was changed. Read it again, see whether your change
-    still makes sense, and send it with the new tag.
+    """The resource has changed since you read it; its current tag is in `ETag`. Nothing was changed: read it again, and
+    repeat your change with the new tag.
     """
 
     status = 412
     code = "precondition_failed"
-    title = "Changed in the meantime"
+    title = "Precondition failed"
 
     def __init__(self, tag: str) -> None:
         super().__init__(headers={"ETag": tag})
 
 
 class PreconditionRequiredError(AppError):
-    """This project takes no blind changes (`require_if_match`): send the tag of what you saw in `If-Match`, or `*` for
-    whatever it is.
+    """This project requires `If-Match` for every change (`require_if_match`): send the tag of the state that you read,
+    or `*` for any state.
     """
 
     status = 428
     code = "precondition_required"
-    title = "Say what you saw"
+    title = "Precondition required"
 
 
 class Kind(Enum):
@@ -146,6 +146,6 @@ def _read(header: str, value: bytes | None) -> Condition:
 def condition_of(text: str) -> Condition:
     """What a header says, or a member of a body in its place. Raises `ValueError` where that is no list of tags."""
     if not _HEADER.fullmatch(text):
-        raise ValueError('must be * or a list of entity tags, each in double quotes ("…"), separated by commas')
+        raise ValueError('must be * or a comma-separated list of entity tags, each in double quotes ("…")')
     tags = tuple(_TAGS.findall(text))
     return Condition(Kind.TAGS, tags) if tags else _ANY

@@ -17,7 +17,7 @@ from app.core.database.database import Database
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
-from app.core.preconditions.headers import BLIND, Preconditions, condition_of
+from app.core.preconditions.headers import BLIND, PreconditionRequiredError, Preconditions, condition_of
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
 from app.tasks.batch.schemas import (
@@ -92,7 +92,7 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
             work.outcomes[place] = InvalidRequestError(errors=operation.errors)
         elif not isinstance(operation, CreateOperation):
             if operation.id in named:
-                error = _error(place, "another operation of this batch names it too", "repeated")
+                error = _error(place, "is used by an earlier operation of this batch", "repeated")
                 work.outcomes[place] = InvalidRequestError(errors=[error])
             named.add(operation.id)
     if not named:
@@ -122,13 +122,15 @@ def _refusal(
 ) -> AppError | None:
     """Why an operation on a locked task is not done."""
     if row is None:
-        error = _error(place, "is no task of this project", TaskNotFoundError.code)
+        error = _error(place, "does not exist in this project", TaskNotFoundError.code)
         return TaskNotFoundError(errors=[error])
     if row["etag"] in preconditions.match.strong:
         return None
     refusal = preconditions.refusal(row["etag"], is_required=is_required)
     if refusal is not None:
-        refusal.errors.append(_error(place, refusal.title, refusal.code, member="if_match"))
+        is_missing = isinstance(refusal, PreconditionRequiredError)
+        detail = "is required by this project" if is_missing else "does not match the task's current tag"
+        refusal.errors.append(_error(place, detail, refusal.code, member="if_match"))
     return refusal
 
 

@@ -164,7 +164,7 @@ def test_a_problem_is_ascii_json_of_its_own_media_type_with_the_errors_headers()
         ({"loc": ("query", "page"), "type": "t", "msg": "m"}, {"parameter": "page", "detail": "m", "code": "t"}),
         (
             {"loc": ("body",), "type": "missing", "msg": "m"},
-            {"pointer": "", "detail": "the body must be a JSON object", "code": "object_required"},
+            {"pointer": "", "detail": "must be a JSON object", "code": "object_required"},
         ),
         (
             {"loc": ("path", "id"), "type": "uuid_parsing", "msg": "found `x` at 0"},
