@@ -129,7 +129,7 @@ def create_app(settings: Settings | None = None) -> Application:
 
 
 def serve() -> FastAPI:
-    """The application of a server process, with its logs set up."""
+    """Return the application of a server process, with its logs set up."""
     configure_logging(get_settings())
     app = create_app()
     # Before the first request, because it takes a while.

@@ -75,7 +75,7 @@ class Target:
         return contents
 
     def resolved(self, schema: Schema) -> Schema:
-        """What a reference refers to; of several kinds the first that is not null."""
+        """Return what a reference refers to; of several kinds the first that is not null."""
         while True:
             if "$ref" in schema:
                 found: Any = self.document
@@ -94,7 +94,7 @@ class Target:
                 yield known
 
     def example(self, schema: Schema) -> Any:
-        """Some value of a schema."""
+        """Return some value of a schema."""
         schema = self.resolved(schema)
         if "examples" in schema:
             return schema["examples"][0]
@@ -128,7 +128,7 @@ class Target:
         values: Mapping[str, str] | None = None,
         is_plain: bool = False,
     ) -> Attack:
-        """A request of the ordinary kind, but for what is given."""
+        """Return a request of the ordinary kind, but for what is given."""
         target = self.path
         for name, value in {**self.values, **(values or {})}.items():
             target = target.replace(f"{{{name}}}", quote(value, safe=""))
@@ -167,7 +167,7 @@ def attacks(target: Target) -> Iterator[Attack]:
 
 
 def tokens(salt: str) -> Iterator[tuple[str, str]]:
-    """What somebody who has no token may send instead, and what that is."""
+    """Yield what somebody who has no token may send instead, and what that is."""
 
     def encoded(content: bytes) -> str:
         return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
@@ -342,7 +342,7 @@ def _values(
 
 
 def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The value, with another one at that place."""
+    """Return the value, with another one at that place."""
     if not path:
         return new
     first, *rest = path
@@ -353,7 +353,7 @@ def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def _repeated(body: Any, member: str, size: int) -> bytes:
-    """The body, with a member written again and again."""
+    """Return the body, with a member written again and again."""
     times = max(1, size // (len(member) + 1))
     return written(body)[:-1] + b"," + ",".join([member] * times).encode() + b"}"
 

@@ -193,7 +193,7 @@ def compare(contender: Contender, operation: Operation, answer: tuple[int, Any],
 
 
 def _compare_pages(contender: Contender, operation: Operation, answer: tuple[int, Any], expected: Answers) -> None:
-    """The page that a cursor leads to has to hold what the others find there by its number."""
+    """Check that the page that a cursor leads to holds what the others find there by its number."""
     status, body = answer
     _, by_number = expected.get(operation.by_number, (200, body))
     items, wanted = (page.get("items") if isinstance(page, dict) else page for page in (body, by_number))

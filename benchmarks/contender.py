@@ -66,11 +66,11 @@ class Contender:
     """Of an earlier Taller: the commit."""
 
     def password_hash(self) -> str:
-        """What its table of users holds."""
+        """Return what its table of users holds."""
         return self.hash_prefix + self.hasher.hash(PASSWORD)
 
     def credentials(self, username: str) -> tuple[str, str]:
-        """The body and the content type of a login."""
+        """Return the body and the content type of a login."""
         if self.login == "json":
             return json.dumps({"username": username, "password": PASSWORD}), "application/json"
         name = email_of(username) if self.login == "email" else username
@@ -279,11 +279,11 @@ class Running:
             self._log = None
 
     def log_tail(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of what it wrote."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-15:])
 
     def authorization(self) -> str:
-        """The header of a caller who is an editor in every project."""
+        """Return the header of a caller who is an editor in every project."""
         if not self.contender.signs_in:
             return "none"
         if time.monotonic() - self._signed_in_at > TOKEN_AGE:
@@ -293,7 +293,7 @@ class Running:
         return self._authorization
 
     def sign_in_anew(self) -> None:
-        """The next `authorization` is another one."""
+        """Make the next `authorization` another one."""
         self._signed_in_at = float("-inf")
 
     def _sign_in(self, body: str, content_type: str) -> str:
@@ -341,7 +341,7 @@ def _free_port() -> int:
 
 
 def _check_out(revision: str, directory: Path) -> None:
-    """What stood in the repository at that commit; it runs with the packages of today."""
+    """Check out the repository at that commit; it runs with the packages of today."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     archive = directory / "taller.tar"

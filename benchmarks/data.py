@@ -32,7 +32,7 @@ class Scale:
     """Tasks of one more project each, the largest last."""
 
     def number_of(self, size: int) -> int:
-        """The number of the (first) project that has this many tasks."""
+        """Return the number of the (first) project that has this many tasks."""
         return 1 if size == self.tasks else self.projects + 1 + self.larger.index(size)
 
     @property
@@ -61,7 +61,7 @@ def login_name(contender: str, number: int) -> str:
 
 
 def email_of(username: str) -> str:
-    """The address of somebody."""
+    """Return the address of somebody."""
     return f"{username}@example.org"
 
 

@@ -80,12 +80,12 @@ class Hostile:
     costs: list[Cost]
 
     def worst(self, operation: str, caller: str, *, is_plain: bool = False) -> Cost | None:
-        """The dearest request of an operation; of the merely large ones, or of all others."""
+        """Return the dearest request of an operation; of the merely large ones, or of all others."""
         found = [cost for cost in self.costs if (cost.operation, cost.caller) == (operation, caller)]
         return max((cost for cost in found if cost.is_plain is is_plain), key=lambda cost: cost.total, default=None)
 
     def excesses(self) -> Iterator[Cost]:
-        """What costs more than it may."""
+        """Yield what costs more than it may."""
         for cost in self.costs:
             plain = self.worst(cost.operation, cost.caller, is_plain=True)
             allowed = MOST * self.read
@@ -211,7 +211,7 @@ async def _hostile(
 
 
 async def _read(client: Client, running: Running) -> float:
-    """What an ordinary read costs."""
+    """Return what an ordinary read costs."""
     attack = Attack("read", "GET", f"/api/v1/projects/{project_id(1)}")
     signed_in = (("Authorization", running.authorization()),)
     for _ in range(20):
@@ -224,7 +224,7 @@ async def _read(client: Client, running: Running) -> float:
 
 
 def _measured(client: Client, running: Running, document: Mapping[str, Any], name: str, times: int) -> Iterator[Cost]:
-    """The cost of every attack on an operation, by nobody and by somebody."""
+    """Yield the cost of every attack on an operation, by nobody and by somebody."""
     rounds = []
     for number in range(times):
         salt = f"{time.monotonic_ns() + number:x}"

@@ -159,7 +159,9 @@ class Sample:
 
 
 def sample(operation: Operation, scale: Scale, number: int, query: str | None = None) -> Sample:
-    """The `number`th request, counted from 0, that stands for an operation; `query` instead of its own for a page."""
+    """Return the `number`th request, counted from 0, that stands for an operation; `query` instead of its own for a
+    page.
+    """
     project = number % scale.projects + 1
     tasks = f"/api/v1/projects/{project_id(project)}/tasks/"
     new = {"title": f"Benchmark task {number}", "description": "Made while measuring", "due_date": "2027-01-31"}

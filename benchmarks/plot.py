@@ -21,7 +21,7 @@ Curve = list[tuple[int, float]]
 
 
 def svg(results: Results) -> str | None:
-    """The picture, or None where no curve was measured."""
+    """Return the picture, or None where no curve was measured."""
     panels = {
         "Cost of the first page against the project's size": _curves(results, "size", ""),
         "Cost of a page against its depth": _curves(results, "depth", "") | _curves(results, "cursor", " by cursor"),

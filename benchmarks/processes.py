@@ -45,7 +45,7 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def tree(root: int) -> list[int]:
-    """A process and all that descend from it."""
+    """Return a process and all that descend from it."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
         if entry.name.isdecimal() and (stat := _stat(int(entry.name))) is not None:
@@ -75,12 +75,12 @@ def nanoseconds(pid: int) -> int:
 
 
 def peak_memory(root: int) -> int:
-    """The largest resident sizes that a process and its descendants ever had, added up, in bytes."""
+    """Return the largest resident sizes that a process and its descendants ever had, added up, in bytes."""
     return _memory(root, "VmHWM:")
 
 
 def resident_memory(root: int) -> int:
-    """The resident sizes of a process and its descendants now, added up, in bytes."""
+    """Return the resident sizes of a process and its descendants now, added up, in bytes."""
     return _memory(root, "VmRSS:")
 
 
@@ -98,7 +98,7 @@ def _memory(root: int, figure: str) -> int:
 
 
 def postmaster_of(backend: int) -> int | None:
-    """The server process behind one of its backends, or None if that runs on another machine."""
+    """Return the server process behind one of its backends, or None if that runs on another machine."""
     stat = _stat(backend)
     if stat is None or "postgres" not in stat.name:
         return None

@@ -84,7 +84,7 @@ def as_json(results: Results) -> dict[str, Any]:
 
 
 def markdown(results: Results) -> str:
-    """The tables, for people."""
+    """Return the tables, for people."""
     plan, machine = results.plan, results.machine
     larger = ", ".join(spaced(size) for size in plan.scale.larger)
     before, after = machine["load_before"][0], machine["load_after"][0]
@@ -180,7 +180,7 @@ def _cell(results: Results, operation: Operation, name: str, figure: Figure, dig
 
 
 def ratio(results: Results, operation: str, name: str, other: str, figure: Figure) -> float | None:
-    """The median over the rounds of one contender's figure divided by another's of the same round."""
+    """Return the median over the rounds of one contender's figure divided by another's of the same round."""
     measured = results.measurements.get(operation, {})
     mine, theirs = measured.get(name, []), measured.get(other, [])
     pairs = [
@@ -247,7 +247,7 @@ def _target_table(results: Results) -> list[str]:
 
 
 def _targets(results: Results) -> list[Target]:
-    """What Taller set out to reach; against the rivals, the worst of all operations, and each where it loses."""
+    """Return what Taller set out to reach; against the rivals, the worst of all operations, and each where it loses."""
     rivalry = list(_rivalry(results))
     worst = [(max if group[0].at_most else min)(group, key=lambda one: one.value or 0.0) for group in rivalry if group]
     lost = [target for group in rivalry for target in group if not target.is_reached and target not in worst]

@@ -43,7 +43,7 @@ class Plan:
     """Of the embedded PostgreSQL and of logs."""
 
     def title_of(self, name: str) -> str:
-        """What a contender is called in tables."""
+        """Return what a contender is called in tables."""
         return next(contender.title for contender in self.contenders if contender.name == name)
 
 

@@ -76,7 +76,7 @@ class Address:
         return {**variables, "PGPASSWORD": self.password} if self.password else variables
 
     def at(self, host: str, port: int = 5432) -> "Address":
-        """The same database by another way."""
+        """Return the same database by another way."""
         return Address(host, port, self.user, self.password, self.database)
 
 
@@ -100,7 +100,7 @@ def address_of(url: str) -> Address:
 
 @contextmanager
 def fresh_database(directory: Path) -> Generator[Address]:
-    """An empty database, on the named server or on the embedded one; dropped at the end."""
+    """Yield an empty database, on the named server or on the embedded one; dropped at the end."""
     with contextlib.ExitStack() as stack:
         if named := os.environ.get(VARIABLE):
             address = address_of(named)
@@ -111,7 +111,7 @@ def fresh_database(directory: Path) -> Generator[Address]:
 
 
 def another_database(address: Address) -> AbstractContextManager[Address]:
-    """An empty database beside that one; dropped at the end."""
+    """Return an empty database beside that one; dropped at the end."""
     return _empty(replace(address, database=f"{address.database}_2"))
 
 

@@ -153,7 +153,7 @@ def limits_page() -> str:
 
 
 def _texts(parts: Iterable[Any]) -> Iterator[Line | LongText]:
-    """What bounds a text, wherever in an annotation it stands."""
+    """Yield what bounds a text, wherever in an annotation it stands."""
     for part in parts:
         if isinstance(part, Line | LongText):
             yield part
@@ -162,7 +162,7 @@ def _texts(parts: Iterable[Any]) -> Iterator[Line | LongText]:
 
 
 def _noun(model: type) -> str:
-    """What a schema like `ApiKeyCreate` makes: an API key."""
+    """Return what a schema like `ApiKeyCreate` makes: an API key."""
     words = re.findall("[A-Z][a-z]*", model.__name__.removesuffix("Create"))
     noun = " ".join("API" if word == "Api" else word.lower() for word in words)
     return f"{'an' if noun[0] in 'aeiouA' else 'a'} {noun}"
@@ -182,7 +182,7 @@ def _routes() -> Iterator[APIRoute]:
 
 
 def _access(guard: Guard) -> list[str]:
-    """What a guard means for each kind of caller, and the scope that an API key needs."""
+    """Return what a guard means for each kind of caller, and the scope that an API key needs."""
     if not isinstance(guard, CallerGuard):
         return ["yes"] * 6 + ["none needed"]
     scope = "session only" if guard.scope is None else f"`{guard.scope}`"

@@ -210,7 +210,7 @@ def _url(sockets: str, database: str) -> str:
 
 
 def short_temporary_directory() -> Path:
-    """A new directory whose path leaves room for the name of a socket."""
+    """Return a new directory whose path leaves room for the name of a socket."""
     directory = Path(tempfile.mkdtemp(prefix="taller-pg-"))
     if len(str(directory)) > _MAX_SOCKET_PATH:
         directory.rmdir()

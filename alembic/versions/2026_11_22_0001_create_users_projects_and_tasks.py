@@ -39,7 +39,7 @@ def _touched(table: str) -> None:
 
 
 def upgrade() -> None:
-    """The first tables."""
+    """Create the first tables."""
     op.execute(TOUCH)
     op.create_table(
         "users",

@@ -55,7 +55,7 @@ REFERENCING = {
 
 
 def upgrade() -> None:
-    """A new table, and triggers that only write to it."""
+    """Create a table, and triggers that only write to it."""
     op.create_table(
         "project_task_counts",
         sa.Column("project_id", sa.Uuid(), nullable=False),
@@ -81,7 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The counts are lost; they can be made again."""
+    """Drop the counts; they can be made again."""
     for event in FUNCTIONS:
         op.execute(f"DROP TRIGGER tasks_count_on_{event} ON tasks")
         op.execute(f"DROP FUNCTION count_tasks_on_{event}()")

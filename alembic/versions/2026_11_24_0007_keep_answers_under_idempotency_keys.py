@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The answers that were kept are lost."""
+    """Drop the responses that were kept."""
     op.drop_table("idempotency_keys")

@@ -15,8 +15,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A new table, unlogged: its counts are worth nothing after a crash, and not writing them twice is what makes them
-    cheap.
+    """Create an unlogged table: its counts are worth nothing after a crash, and not writing them twice is what makes
+    them cheap.
     """
     op.create_table(
         "rate_counts",
@@ -31,5 +31,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was counted is forgotten."""
+    """Drop what was counted."""
     op.drop_table("rate_counts")

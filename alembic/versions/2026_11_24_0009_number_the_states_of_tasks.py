@@ -36,7 +36,9 @@ IS DISTINCT FROM
 
 
 def upgrade() -> None:
-    """A constant default is written to no row: the table is locked for a moment, whatever its size."""
+    """Add a column with a constant default, which is written to no row: the table is locked for a moment, whatever its
+    size.
+    """
     op.execute(TOUCH)
     op.add_column("tasks", sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False))
     op.execute(
@@ -46,7 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The numbers are lost: tags that clients hold match again after as many changes."""
+    """Drop the numbers: tags that clients hold match again after as many changes."""
     op.execute(
         "CREATE OR REPLACE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON tasks FOR EACH ROW "
         "WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION touch_updated_at()"

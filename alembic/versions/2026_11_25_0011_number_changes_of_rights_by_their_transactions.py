@@ -17,7 +17,9 @@ THIS_TRANSACTION = "pg_current_xact_id()::text::bigint"
 
 
 def upgrade() -> None:
-    """What is there gets a constant, so that no row is written; only then the default that tells transactions apart."""
+    """Give existing rows a constant, which writes none of them; only then set the default that tells transactions
+    apart.
+    """
     op.add_column(
         "access_changes", sa.Column("transaction_id", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
     )

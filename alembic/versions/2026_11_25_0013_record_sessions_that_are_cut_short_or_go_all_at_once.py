@@ -27,7 +27,7 @@ WHEN ({changed}) EXECUTE FUNCTION record_access_change()
 
 
 def upgrade() -> None:
-    """A refresh moves the end of a session away, which takes nothing from anybody and is not recorded."""
+    """Record no refresh: it moves the end of a session away, which takes nothing from anybody."""
     op.execute(RECORD)
     op.execute(
         CHANGED.format(

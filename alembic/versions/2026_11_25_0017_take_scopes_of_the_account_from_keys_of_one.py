@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The service takes no notice of them any more, so that they need not be shown either."""
+    """Remove the scopes: the service ignores them already, so they need not be shown either."""
     op.execute(
         "UPDATE api_keys SET scopes = array_remove(array_remove(scopes, 'account:read'), 'account:write') "
         "WHERE project_id IS NOT NULL AND scopes && ARRAY['account:read', 'account:write']"
@@ -22,4 +22,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What a key could do beyond its project does not come back."""
+    """Change nothing: what a key could do beyond its project does not come back."""

@@ -23,6 +23,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The days stay, as they are what was meant."""
+    """Keep the days, as they are what was meant."""
     op.execute("ALTER TABLE tasks DROP CONSTRAINT tasks_due_date_check")
     op.execute("ALTER TABLE tasks ADD CONSTRAINT tasks_due_date_check CHECK (isfinite(due_date)) NOT VALID")

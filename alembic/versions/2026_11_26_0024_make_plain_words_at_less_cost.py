@@ -55,7 +55,7 @@ $$
 
 
 def upgrade() -> None:
-    """Makes the same words, so that index and searches stay as they are."""
+    """Make the same words, so that index and searches stay as they are."""
     op.execute(COLLATED.format(PLAIN))
 
 

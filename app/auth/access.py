@@ -165,7 +165,7 @@ class CallerGuard(Guard):
             self.errors = (*self.errors, PasswordChangeRequiredError)
 
     async def caller(self, request: Request) -> Caller:
-        """The caller, who has the scope."""
+        """Return the caller, who has the scope."""
         caller = await caller_of(request)
         if caller.scopes is not None:
             if self.scope is None:
@@ -189,7 +189,7 @@ class SignedIn(CallerGuard):
     """Gives handlers the caller."""
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller, who has the scope."""
+        """Return the caller, who has the scope."""
         return await self.caller(request)
 
 
@@ -201,7 +201,7 @@ class Admin(SignedIn):
         self.errors = (*self.errors, AdminRequiredError)
 
     async def caller(self, request: Request) -> Caller:
-        """The caller, who is an administrator."""
+        """Return the caller, who is an administrator."""
         caller = await super().caller(request)
         if not caller.is_superuser:
             raise AdminRequiredError

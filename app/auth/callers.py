@@ -79,7 +79,7 @@ class Callers:
         """The position of an earlier reading, and when it began: what lies before is deleted after `KEEP_CHANGES`."""
 
     def remembered(self, token: str) -> Caller | None:
-        """The caller behind a token that was seen before, unless something may have changed since."""
+        """Return the caller behind a token that was seen before, unless something may have changed since."""
         caller = self._remembered.get(token)
         if caller is None:
             return None
@@ -92,7 +92,7 @@ class Callers:
         return caller
 
     async def identify(self, token: str) -> Caller:
-        """The caller behind an access token or API key, by asking the database.
+        """Return the caller behind an access token or API key, by asking the database.
 
         Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
         """

@@ -55,11 +55,11 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
         self.database = database
 
     async def get(self, id: UUID) -> AuthUser | None:  # noqa: A002 - the library's name
-        """The person with this id."""
+        """Return the person with this id."""
         return await self._one(queries.login_by_id(id))
 
     async def get_by_email(self, email: str) -> AuthUser | None:
-        """The person with this username."""
+        """Return the person with this username."""
         return await self._one(queries.login_by_name(email))
 
     async def update(self, user: AuthUser, update_dict: dict[str, Any]) -> AuthUser:
@@ -87,8 +87,8 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
         self.passwords = passwords
 
     async def authenticate(self, credentials: LoginCredentials) -> AuthUser | None:
-        """The person whose username and password these are, if active. Takes as long for an unknown name as for a
-        wrong password, so that names cannot be probed.
+        """Return the person whose username and password these are, if active. Takes as long for an unknown name as for
+        a wrong password, so that names cannot be probed.
         """
         try:
             user = await self.get_by_email(credentials.username)
@@ -114,12 +114,12 @@ class AccessTokens(JWTStrategy[AuthUser, UUID]):
         self.lifetime = lifetime
 
     def issue(self, user_id: UUID, session_id: UUID) -> str:
-        """A token for a session. The library's `write_token` knows no sessions."""
+        """Return a token for a session. The library's `write_token` knows no sessions."""
         return issue_access_token(self.ring, user_id, session_id, self.lifetime)
 
     def claims(self, token: str) -> AccessClaims | None:
-        """What a token says, or None where it does not hold. The library's `read_token` would fetch the person for
-        every request; `app.auth.callers` remembers whose session lives.
+        """Return what a token says, or None where it does not hold. The library's `read_token` would fetch the person
+        for every request; `app.auth.callers` remembers whose session lives.
         """
         return read_access_token(self.ring, token)
 

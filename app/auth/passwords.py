@@ -89,7 +89,7 @@ def _candidates(password: str) -> list[str]:
 
 
 def one_time_password() -> str:
-    """A password to hand over: 16 characters (93 bits) that are not mistaken for each other."""
+    """Return a password to hand over: 16 characters (93 bits) that are not mistaken for each other."""
     return "".join(secrets.choice(_ONE_TIME_ALPHABET) for _ in range(_ONE_TIME_LENGTH))
 
 

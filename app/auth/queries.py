@@ -33,18 +33,18 @@ LOGIN = (*ACCOUNT, User.hashed_password, User.password_state)
 
 
 def lowered_username() -> ColumnElement[str]:
-    """A username in small letters, as `looked_up` makes them."""
+    """Return a username in small letters, as `looked_up` makes them."""
     # The server's locale must not decide what its small letters are: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
 
 
 def login_by_id(user_id: UUID) -> Rows:
-    """The account with this id, with what is needed to check its password."""
+    """Select the account with this id, with what is needed to check its password."""
     return select(*LOGIN).where(User.id == user_id)
 
 
 def login_by_name(name: str) -> Rows:
-    """The account with this username, whatever its case, with what is needed to check its password."""
+    """Select the account with this username, whatever its case, with what is needed to check its password."""
     # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
     # more guesses for another way to write the same name.
     return select(*LOGIN).where(lowered_username() == looked_up(name))
@@ -57,7 +57,7 @@ def _seconds_until(moment: Column) -> ColumnElement[Any]:
 
 @compiled
 def live_session() -> Rows:
-    """The person of a session that has not ended, if active, and when it ends."""
+    """Select the person of a session that has not ended, if active, and when it ends."""
     ends_at = func.least(Session.expires_at, User.password_expires_at)
     columns = (
         User.id.label("user_id"),
@@ -78,7 +78,7 @@ def live_session() -> Rows:
 
 @compiled
 def api_key_by_hash() -> Rows:
-    """The key with a secret, whatever its state, and its person."""
+    """Select the key with a secret, whatever its state, and its person."""
     return (
         select(
             ApiKey.id,
@@ -114,7 +114,7 @@ def access_changes() -> Rows:
 
 
 def expired(*, keep_ended: timedelta) -> tuple[Expired, ...]:
-    """What nobody needs any longer."""
+    """Return what nobody needs any longer."""
     ended = func.now() - keep_ended
     return (
         Expired(Attempt, Attempt.resets_at < func.now()),
@@ -124,8 +124,8 @@ def expired(*, keep_ended: timedelta) -> tuple[Expired, ...]:
 
 
 def people_locked(user_ids: Collection[UUID], *, with_admins: bool) -> Rows:
-    """These people, and all active administrators if they are asked for, locked in one order: changes of who they are,
-    and of what they may do, wait for each other.
+    """Select these people, and all active administrators if they are asked for, locked in one order: changes of who
+    they are, and of what they may do, wait for each other.
     """
     wanted: ColumnElement[bool] = User.id.in_(user_ids)
     if with_admins:
@@ -135,12 +135,12 @@ def people_locked(user_ids: Collection[UUID], *, with_admins: bool) -> Rows:
 
 
 def session_locked(session_id: UUID) -> Rows:
-    """A session that has not ended, locked against its end."""
+    """Select a session that has not ended, locked against its end."""
     return select(Session.id).where(is_live(session_id)).with_for_update(read=True, of=Session)
 
 
 def api_key_locked(key_id: UUID) -> Rows:
-    """An API key that has not ended, locked against its end."""
+    """Select an API key that has not ended, locked against its end."""
     lives = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
     return select(ApiKey.id).where(ApiKey.id == key_id, lives).with_for_update(read=True)
 
@@ -153,14 +153,16 @@ def keys_to_note(key_ids: Collection[UUID]) -> Rows:
 
 
 def is_live(session_id: UUID) -> ColumnElement[bool]:
-    """Holds for the row of this session if it has not ended, its person is active and their password has not ended."""
+    """Return a condition that holds for the row of this session if it has not ended, its person is active and their
+    password has not ended.
+    """
     lasting = or_(User.password_expires_at.is_(None), User.password_expires_at > func.now())
     active = select(User.id).where(User.id == Session.user_id, User.is_active, lasting).exists()
     return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
 
 
 def attempts_locked(*keys: str) -> Rows:
-    """These counts, locked in the order in which they are counted: the other one would let two logins wait for each
-    other.
+    """Select these counts, locked in the order in which they are counted: the other one would let two logins wait for
+    each other.
     """
     return select(Attempt.key).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()

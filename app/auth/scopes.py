@@ -96,7 +96,7 @@ UNBOUND = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
 
 
 def scopes_of_key(scopes: Iterable[str], project_id: UUID | None) -> frozenset[str]:
-    """What a key may be used for: these scopes and those that they include, as far as its project reaches."""
+    """Return what a key may be used for: these scopes and those that they include, as far as its project reaches."""
     given = set(scopes)
     given |= {scope.removesuffix("write") + "read" for scope in given if scope.endswith(":write")}
     return frozenset(given if project_id is None else given - UNBOUND)

@@ -22,7 +22,7 @@ from app.core.errors import UnavailableError
 
 
 def attempt_key(kind: str, *parts: str) -> str:
-    """The name under which attempts are counted. Hashed: what people type must not be stored or logged."""
+    """Return the name under which attempts are counted. Hashed: what people type must not be stored or logged."""
     return f"{kind}:{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:32]}"
 
 

@@ -56,7 +56,7 @@ class AccessClaims:
 
 
 def issue_access_token(ring: KeyRing, user_id: UUID, session_id: UUID, lifetime: int) -> str:
-    """A signed token for a session."""
+    """Return a signed token for a session."""
     now = clock.now()
     claims = {
         "sub": str(user_id),
@@ -101,13 +101,13 @@ class RefreshClaims:
 
 
 def issue_refresh_token(ring: KeyRing, session_id: UUID, generation: int) -> str:
-    """The one refresh token of this session and generation."""
+    """Return the one refresh token of this session and generation."""
     body = _REFRESH_BODY.pack(session_id.bytes, generation)
     return REFRESH_PREFIX + urlsafe_b64encode(body + ring.mac(b"refresh", body)).decode().rstrip("=")
 
 
 def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:
-    """What the token says, or None where this service did not issue it."""
+    """Return what the token says, or None where this service did not issue it."""
     try:
         raw = urlsafe_b64decode(token.removeprefix(REFRESH_PREFIX) + "==")
     except ValueError:
@@ -122,7 +122,7 @@ def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:
 
 
 def new_api_key() -> str:
-    """A new secret: 36 random characters (214 bits) and 6 of checksum."""
+    """Return a new secret: 36 random characters (214 bits) and 6 of checksum."""
     body = API_KEY_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_API_KEY_RANDOM))
     return body + _checksum(body)
 
@@ -138,7 +138,7 @@ def is_api_key(token: str) -> bool:
 
 
 def hashed(secret: str) -> bytes:
-    """What is stored of a secret that is random enough to need no slow hash."""
+    """Return what is stored of a secret that is random enough to need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -212,7 +212,7 @@ class Operator:
         self.database = database
 
     async def user(self, username: str) -> dict[str, Any]:
-        """The account with this username, active or not."""
+        """Return the account with this username, active or not."""
         row = await self.database.fetch_one_or_none(login_by_name(username))
         if row is None:
             raise UserNotFoundError(f"There is no user {username}.")

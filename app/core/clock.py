@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The moment, in UTC. The only clock of the application besides the database's and `time.monotonic`."""
+    """Return the moment, in UTC. The only clock of the application besides the database's and `time.monotonic`."""
     return datetime.now(UTC)
 
 

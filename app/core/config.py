@@ -272,5 +272,5 @@ class Settings(BaseSettings):
 
 @lru_cache
 def get_settings() -> Settings:
-    """The settings of this process, read from its environment once."""
+    """Return the settings of this process, read from its environment once."""
     return Settings()

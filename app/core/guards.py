@@ -51,7 +51,9 @@ class Guard:
 
 
 def path_id(request: Request, name: str) -> UUID | None:
-    """The id in the path, or None where it is malformed (which validation reports, to those whom `admit` admits)."""
+    """Return the id in the path, or None where it is malformed (which validation reports, to those whom `admit`
+    admits).
+    """
     try:
         return UUID(request.path_params[name])
     except ValueError:
@@ -83,7 +85,7 @@ Probe = Depends(PublicGuard(FREE))
 
 
 def guards_of(route: APIRoute) -> list[Guard]:
-    """The guards of a route, outermost first."""
+    """Return the guards of a route, outermost first."""
     return list(_guards(route.dependant))
 
 

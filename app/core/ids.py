@@ -12,6 +12,6 @@ else:
 
 
 def uuid7() -> UUID:
-    """A new id, of the class that ids from the database have: a fifth of the price of Python's own, as text too."""
+    """Return a new id, of the class that ids from the database have: it costs a fifth of Python's own, as text too."""
     id_: UUID = pgproto.UUID(_new().bytes)
     return id_

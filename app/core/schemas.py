@@ -98,12 +98,12 @@ ETag = Annotated[
 
 
 def with_example(example: dict[str, Any]) -> JsonDict:
-    """The `json_schema_extra` that documents a schema by an example which works as it stands."""
+    """Return the `json_schema_extra` that documents a schema by an example which works as it stands."""
     return {"examples": [example]}
 
 
 def left_out() -> Any:
-    """The default of every member of `Changes`: only says that it may be left out, and is never stored."""
+    """Return the default of every member of `Changes`: only says that it may be left out, and is never stored."""
     return None
 
 
@@ -121,5 +121,5 @@ class Changes(Input):
     """A partial update: a member that is left out stays as it is. Fields declare `Field(default_factory=left_out)`."""
 
     def values(self) -> dict[str, Any]:
-        """The members that the client sent, by column name."""
+        """Return the members that the client sent, by column name."""
         return self.model_dump(exclude_unset=True)

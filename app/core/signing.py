@@ -21,15 +21,15 @@ class KeyRing:
         return self._by_id[self.current_id]
 
     def get(self, key_id: object) -> str | None:
-        """The secret of this id, if it is still in the ring."""
+        """Return the secret of this id, if it is still in the ring."""
         return self._by_id.get(key_id) if isinstance(key_id, str) else None
 
     def mac(self, purpose: bytes, message: bytes) -> bytes:
-        """The MAC of a message under the secret that signs."""
+        """Return the MAC of a message under the secret that signs."""
         return _mac(self.current, purpose, message)
 
     def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
-        """The MAC of a message under each secret, the newest first."""
+        """Return the MAC of a message under each secret, the newest first."""
         return [_mac(value, purpose, message) for value in self._by_id.values()]
 
 

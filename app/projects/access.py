@@ -99,7 +99,7 @@ class ProjectsGuard(CallerGuard):
     """Admits those who are signed in to the projects that they may see."""
 
     async def __call__(self, request: Request) -> ProjectsScope:
-        """The scope of all their projects."""
+        """Return the scope of all their projects."""
         return ProjectsScope(await self.caller(request))
 
 
@@ -111,7 +111,7 @@ class ProjectCreation(CallerGuard):
         self.errors = (*self.errors, KeyBoundToProjectError)
 
     async def __call__(self, request: Request) -> ProjectsScope:
-        """The scope that the new project joins."""
+        """Return the scope that the new project joins."""
         caller = await self.caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError

@@ -63,7 +63,7 @@ CONDITIONS = {
 
 @list_query(KEYS, "-id")
 def projects(permission: Permission, variant: ListVariant) -> ListSource:
-    """A page of the caller's projects, the newest first unless told otherwise."""
+    """Select a page of the caller's projects, the newest first unless told otherwise."""
     # The index knows all projects, and so is for those who may see all: to others it would tell what strangers write.
     conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
     matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
@@ -80,7 +80,7 @@ MEMBER_KEYS: Keys = {"created_at": Key(Member.created_at), "user_id": Key(Member
 
 @list_query(MEMBER_KEYS, "created_at", tiebreaker="user_id")
 def members(permission: Permission, _: ListVariant) -> ListSource:
-    """A page of a project's members, in the order in which they joined."""
+    """Select a page of a project's members, in the order in which they joined."""
     of_project = Member.project_id == param("project_id", Uuid)
     return ListSource(
         items=select(*MEMBER_COLUMNS).join(User, User.id == Member.user_id).where(of_project),
@@ -111,7 +111,7 @@ def member(project_id: UUID, user_id: UUID) -> Rows:
 
 
 def project_locked(project_id: UUID) -> Rows:
-    """A project, locked so that changes of its members wait for each other.
+    """Select a project, locked so that changes of its members wait for each other.
 
     NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
     """
@@ -119,7 +119,7 @@ def project_locked(project_id: UUID) -> Rows:
 
 
 def owners(project_id: UUID) -> Rows:
-    """The project's owners, and whether each may sign in."""
+    """Select the project's owners, and whether each may sign in."""
     return (
         select(Member.user_id, User.is_active)
         .join(User, User.id == Member.user_id)
@@ -128,7 +128,9 @@ def owners(project_id: UUID) -> Rows:
 
 
 def without_active_owner() -> Rows:
-    """The projects that have members, but no owner who may sign in: what only administrators can give to somebody."""
+    """Select the projects that have members, but no owner who may sign in: what only administrators can give to
+    somebody.
+    """
     owner = select(User.id).join(Member, Member.user_id == User.id)
     active = owner.where(Member.project_id == Project.id, Member.role == Role.OWNER.value, User.is_active)
     member = select(Member.user_id).where(Member.project_id == Project.id)
@@ -141,12 +143,12 @@ def member_count(project_id: UUID) -> Rows:
 
 
 def active_user(user_id: UUID) -> Rows:
-    """A person who can be made a member."""
+    """Select a person who can be made a member."""
     return select(User.id).where(User.id == user_id, User.is_active).with_for_update(read=True, key_share=True)
 
 
 def owned_projects_locked(user_id: UUID) -> Rows:
-    """The projects that a person owns, locked in one order."""
+    """Select the projects that a person owns, locked in one order."""
     owned = select(Member.project_id).where(Member.user_id == user_id, Member.role == Role.OWNER.value)
     return select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update()
 
@@ -169,5 +171,5 @@ def shared(project_ids: list[UUID], leaving: UUID) -> Rows:
 
 
 def among(column: Column, ids: list[UUID]) -> ColumnElement[bool]:
-    """Holds for these ids. They are one parameter, so there may be any number of them."""
+    """Return a condition that holds for these ids. They are one parameter, so there may be any number of them."""
     return column == any_(literal(ids, ARRAY(Uuid)))

@@ -31,7 +31,7 @@ router = FeatureRouter(prefix="/projects", tag="projects")
 async def list_projects(
     projects: VisibleProjects, params: Annotated[ProjectParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
-    """The projects that you may see, the newest first, page by page."""
+    """List the projects that you may see, the newest first, page by page."""
     return await pages.read(queries.projects, projects, params)
 
 

@@ -56,7 +56,7 @@ class Permission:
         return self.is_superuser and not self.is_bound
 
     def on(self, project_id: UuidColumn, owner_id: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
-        """Holds for a row of this project, and of this person, that the caller may touch."""
+        """Return a condition that holds for a row of this project, and of this person, that the caller may touch."""
         if self.is_superuser:
             allowed: ColumnElement[bool] = true()
         else:
@@ -93,7 +93,7 @@ _TO_SEE = permissions(Role.VIEWER)
 
 
 def role_in(project_id: UuidColumn) -> Any:
-    """The caller's own role in a project, as a column; null for an administrator who is not a member."""
+    """Return the caller's own role in a project, as a column; null for an administrator who is not a member."""
     role = select(Member.role).where(Member.project_id == project_id, Member.user_id == param("caller_id", Uuid))
     return role.correlate_except(Member).scalar_subquery().label("role")
 
@@ -154,8 +154,8 @@ class Entity:
 
     @compiled
     def standing(self, permission: Permission) -> Rows:
-        """What decides about one that the caller may see: their role, whether it is their own, its tag, and whether
-        changes have to name that.
+        """Select what decides about one that the caller may see: their role, whether it is their own, its tag, and
+        whether changes have to name that.
         """
         is_own = false() if self.owner_id is None else self.owner_id == param("caller_id", Uuid)
         return select(
@@ -261,7 +261,7 @@ class EntityScope(CallersScope):
 
 
 def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
-    """What a project shows besides its row, from its `TaskCount`s: how many tasks it has, how many of them are
+    """Return what a project shows besides its row, from its `TaskCount`s: how many tasks it has, how many of them are
     completed, and the caller's role.
     """
     total, completed = (
@@ -277,7 +277,9 @@ def tag(
     completed: SQLColumnExpression[Any],
     role: SQLColumnExpression[Any],
 ) -> ColumnElement[str]:
-    """A project's tag: the number of its row's state, and what it shows besides. Another shape needs another letter."""
+    """Return a project's tag: the number of its row's state, and what it shows besides. Another shape needs another
+    letter.
+    """
     return tag_of("p", version, total, completed, func.coalesce(role, literal_column("''")))
 
 

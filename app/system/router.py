@@ -52,7 +52,7 @@ async def read_readiness(database: DatabaseDep) -> Ready:
 async def read_problem_kind(
     code: Annotated[str, Path(description="The `code` of a problem.", examples=[BodyTooLargeError.code])],
 ) -> ProblemKind:
-    """What a problem's `code` means and what to do about it. Every problem's `type` leads here."""
+    """Explain what a problem's `code` means and what to do about it. Every problem's `type` leads here."""
     kind = AppError.catalogue.get(code)
     if kind is None:
         raise ProblemKindNotFoundError
@@ -61,13 +61,13 @@ async def read_problem_kind(
 
 @documentation.get("/docs", include_in_schema=False)
 async def read_docs(request: Request) -> Response:
-    """The documentation as a page on which every operation can be tried."""
+    """Return the documentation as a page on which every operation can be tried."""
     return await services_of(request)[Documentation].page.respond(request)
 
 
 @documentation.get("/docs/{asset}", include_in_schema=False)
 async def read_docs_asset(asset: str, request: Request) -> Response:
-    """A file that the page needs."""
+    """Return a file that the page needs."""
     if asset not in ASSETS:
         raise NotFoundError
     return await ASSETS[asset].respond(request)
@@ -75,5 +75,5 @@ async def read_docs_asset(asset: str, request: Request) -> Response:
 
 @documentation.get("/openapi.json", include_in_schema=False)
 async def read_openapi(request: Request) -> Response:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     return await services_of(request)[Documentation].document.respond(request)

@@ -32,7 +32,7 @@ class TasksGuard(CallerGuard):
     """Admits those who are signed in to the tasks that they may see."""
 
     async def __call__(self, request: Request) -> TasksScope:
-        """The scope of all their tasks."""
+        """Return the scope of all their tasks."""
         return TasksScope(await self.caller(request))
 
 

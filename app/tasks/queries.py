@@ -60,7 +60,7 @@ LISTED = (*COLUMNS, Task.version)
 
 
 def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
-    """A listed task's columns and its tag."""
+    """Return a listed task's columns and its tag."""
     return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
@@ -104,7 +104,7 @@ PROJECT_IDS = "project_id"
 
 @list_query(KEYS, "-priority")
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
-    """A page of a project's tasks: the most urgent first, the newest first among equals, unless told otherwise."""
+    """Select a page of a project's tasks: by default the most urgent first, the newest first among equals."""
     matching = _matching(variant, param("project_id", Uuid))
     return ListSource(
         items=matching,
@@ -117,7 +117,7 @@ def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource
 
 @list_query(KEYS, "-priority")
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
-    """A page of the tasks of all the caller's projects, in the same order.
+    """Select a page of the tasks of all the caller's projects, in the same order.
 
     No page holds more of one project than its first so many tasks, so no more are read of each.
     """
@@ -135,7 +135,7 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
 
 
 def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
-    """The tasks of a project that the filters let through, with what they are sorted by."""
+    """Select the tasks of a project that the filters let through, with what they are sorted by."""
     conditions = {**CONDITIONS, "q": found_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in variant.filters)
     return select(*LISTED, *sort_columns(variant, KEYS, LISTED)).where(_is_in(variant, project_id), *filters)
@@ -166,8 +166,8 @@ def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[boo
 
 @compiled
 def summary(permission: Permission) -> Rows:
-    """What a project's tasks amount to on a day, UTC's unless one is given: one row for each of the highest priorities,
-    each with the sums of all.
+    """Select what a project's tasks amount to on a day, UTC's unless one is given: one row for each of the highest
+    priorities, each with the sums of all.
     """
     today = func.coalesce(param("today", Date), cast(func.timezone("UTC", func.now()), Date))
     is_open = ~Task.completed
@@ -204,7 +204,7 @@ def summary(permission: Permission) -> Rows:
 
 @compiled
 def project_locked(permission: Permission) -> Rows:
-    """What a batch asks of a project, which cannot go until it is done."""
+    """Select what a batch asks of a project, which cannot go until it is done."""
     # As for one new task: a deletion of the project under way is waited for, and then there is no project.
     locked = select(Project.require_if_match).where(this_project(permission))
     return locked.with_for_update(read=True, key_share=True)
@@ -212,7 +212,9 @@ def project_locked(permission: Permission) -> Rows:
 
 @compiled
 def tasks_locked() -> Rows:
-    """The tags of those tasks of a project that a batch names, and how many bytes their descriptions have, locked."""
+    """Select the tags of those tasks of a project that a batch names, and how many bytes their descriptions have,
+    locked.
+    """
     size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
     found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
     # In one order, so that two batches do not wait for each other.
@@ -220,12 +222,14 @@ def tasks_locked() -> Rows:
 
 
 def named_in_project() -> ColumnElement[bool]:
-    """Holds for tasks that a batch names and that are in its project: of others none is touched, whoever may."""
+    """Return a condition that holds for tasks that a batch names and that are in its project: of others none is
+    touched, whoever may.
+    """
     return (Task.id == any_(param("ids", ARRAY(Uuid)))) & (Task.project_id == param("project_id", Uuid))
 
 
 def wrong_counts() -> Rows:
-    """The projects whose kept counts are not the truth, both seen at the same moment: there should be none."""
+    """Select the projects whose kept counts are not the truth, both seen at the same moment: there should be none."""
     kept_counts = (
         select(
             TaskCount.project_id,

@@ -33,7 +33,7 @@ router = FeatureRouter(tag="tasks")
 async def list_tasks(
     project: ProjectWithTasks, params: Annotated[TaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
-    """A project's tasks, the highest priority first and the newest first among equals, page by page."""
+    """List a project's tasks, the highest priority first and the newest first among equals, page by page."""
     return await pages.read(queries.tasks_of_project, project, params)
 
 
@@ -94,7 +94,7 @@ async def read_summary(
 async def list_visible_tasks(
     tasks: VisibleTasks, params: Annotated[VisibleTaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
-    """The tasks of all projects that you may see, the highest priority first and the newest first among equals."""
+    """List the tasks of all projects that you may see, the highest priority first and the newest first among equals."""
     return await pages.read(queries.visible_tasks, tasks, params)
 
 

@@ -15,7 +15,7 @@ class TasksScope(CallersScope):
 
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """A task's tag: all that it shows stands in its row. Another shape needs another letter."""
+    """Return a task's tag: all that it shows stands in its row. Another shape needs another letter."""
     return tag_of("t", version)
 
 

@@ -21,7 +21,7 @@ from app.tasks.scopes import TaskScope, this_task
 
 
 async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
-    """What a project's tasks amount to on a day, UTC's unless one is given."""
+    """Return what a project's tasks amount to on a day, UTC's unless one is given."""
     values = {**project.parameters, "today": today}
     rows = await database.fetch_all(queries.summary(project.permission), values)
     if not rows:

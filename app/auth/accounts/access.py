@@ -44,7 +44,7 @@ class PeopleLookup(SignedIn):
         self.errors = (*self.errors, KeyBoundToProjectError)
 
     async def caller(self, request: Request) -> Caller:
-        """The caller, who is not bound to a project."""
+        """Return the caller, who is not bound to a project."""
         caller = await super().caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError

@@ -20,13 +20,13 @@ WRITTEN = (*ACCOUNT, User.password_expires_at)
 
 
 def user_by_id(user_id: UUID) -> Rows:
-    """The account with this id, as if it was written."""
+    """Select the account with this id, as if it was written."""
     return select(*WRITTEN).where(User.id == user_id)
 
 
 @compiled
 def account() -> Rows:
-    """The caller's own account."""
+    """Select the caller's own account."""
     return select(*ACCOUNT).where(User.id == param("caller_id", Uuid))
 
 
@@ -38,11 +38,11 @@ def user() -> Rows:
 
 @compiled
 def person() -> Rows:
-    """What everybody may know of the active person with a username, given as it is `looked_up`."""
+    """Select what everybody may know of the active person with a username, given as it is `looked_up`."""
     return select(User.id, User.username).where(lowered_username() == param("username", Text), User.is_active)
 
 
 @list_query({"id": Key(User.id)}, "-id")
 def users(_: Hashable, __: ListVariant) -> ListSource:
-    """A page of all accounts, the newest first."""
+    """Select a page of all accounts, the newest first."""
     return simple_list(select(*ACCOUNT))

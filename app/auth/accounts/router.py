@@ -155,7 +155,7 @@ async def create_user(
     errors=(UserNotFoundError,),
 )
 async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
-    """The person with exactly this username (in any letter case), to share a project with: id and username only."""
+    """Return the user with this exact username (in any letter case), to share a project with: id and username only."""
     return await database.fetch_one(queries.person(), person)
 
 

@@ -79,7 +79,7 @@ async def create_user(
 
 
 async def _one_time_password(authentication: Authentication) -> tuple[str, dict[str, Any]]:
-    """A one-time password, and what is stored of it."""
+    """Return a one-time password, and what is stored of it."""
     secret = one_time_password()
     return secret, {
         "hashed_password": await authentication.passwords.hash(secret),
@@ -89,7 +89,7 @@ async def _one_time_password(authentication: Authentication) -> tuple[str, dict[
 
 
 def _chosen(hashed_password: str) -> dict[str, Any]:
-    """What is stored of a password that its person has chosen."""
+    """Return what is stored of a password that its person has chosen."""
     return {"hashed_password": hashed_password, "password_state": CHOSEN, "password_expires_at": None}
 
 

@@ -28,7 +28,7 @@ API_KEY = (
 
 @list_query({"id": Key(ApiKey.id)}, "-id")
 def api_keys(_: Hashable, __: ListVariant) -> ListSource:
-    """A page of the caller's keys, the newest first."""
+    """Select a page of the caller's keys, the newest first."""
     own = ApiKey.user_id == param("caller_id", Uuid)
     return simple_list(select(*API_KEY).where(own, ApiKey.revoked_at.is_(None)))
 

@@ -28,7 +28,7 @@ SESSION = (
 
 @list_query({"id": Key(Session.id)}, "-id")
 def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
-    """A page of the caller's sessions, the newest first."""
+    """Select a page of the caller's sessions, the newest first."""
     own = Session.user_id == param("caller_id", Uuid)
     shown = select(*SESSION, (Session.id == param("source_id", Uuid)).label("is_current"))
     live = Session.revoked_at.is_(None) & (Session.expires_at > func.now())
@@ -36,13 +36,13 @@ def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
 
 
 def newest_sessions(user_id: UUID, at_most: int) -> Rows:
-    """The sessions that a person keeps when there are too many."""
+    """Select the sessions that a person keeps when there are too many."""
     live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
     return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)
 
 
 def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, within: timedelta) -> Rows:
-    """The person of a session whose latest refresh, a moment ago, issued the token with this hash."""
+    """Select the person of a session whose latest refresh, a moment ago, issued the token with this hash."""
     return select(Session.user_id).where(
         is_live(session_id),
         Session.generation == generation,

@@ -68,7 +68,7 @@ def _place(host: str, port: int | None) -> dict[str, str]:
 
 
 def _trusting_the_system(query: dict[str, str]) -> ssl.SSLContext:
-    """What `sslrootcert=system` asks for, which the driver takes for a file."""
+    """Return what `sslrootcert=system` asks for, which the driver takes for a file."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])
     del query["sslrootcert"]
@@ -90,7 +90,9 @@ def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[st
 
 
 async def _first_of(attempts: Sequence[Callable[[], Awaitable[Any]]]) -> "asyncpg.Connection":
-    """The first attempt that succeeds. Each begins when the one before has failed, or has said nothing for a moment."""
+    """Return the first attempt that succeeds. Each begins when the one before has failed, or has said nothing for a
+    moment.
+    """
     waiting = list(reversed(attempts))
     running: set[asyncio.Future[asyncpg.Connection]] = set()
     error: BaseException | None = None

@@ -177,7 +177,9 @@ class Database:
     async def _records_if_renewed(
         self, statement: Statement, arguments: list[Any], *, custom_plan: bool, refused: Exception
     ) -> "list[asyncpg.Record]":
-        """The records of a statement that a read-only server refused, and so has not begun, from one that is not."""
+        """Return the records of a statement that a read-only server refused, and so has not begun, from one that is
+        not.
+        """
         if not await self.pool.renewed():
             raise refused
         return await self._records(statement, arguments, custom_plan=custom_plan)
@@ -230,7 +232,7 @@ class Database:
             transaction.release()
 
     async def _begun(self, opening: str) -> "Transaction":
-        """A transaction that has begun, on a server that can be written to if there is one.
+        """Return a transaction that has begun, on a server that can be written to if there is one.
 
         That a connection was lost while nobody used it costs a request no more than another one.
         """
@@ -270,7 +272,7 @@ class Database:
 def _fetched(
     connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
 ) -> "Awaitable[list[asyncpg.Record]]":
-    """The rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
+    """Return the rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
     if statement.is_rare:
         return _fetched_once(connection, statement, arguments)
     fetching: Awaitable[list[asyncpg.Record]] = connection.fetch(statement.sql, *arguments)
@@ -343,7 +345,7 @@ class Transaction(Database):
         return await self._whole(_fetched(self._connection, statement, arguments))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
-        """What PostgreSQL answers, or refuses; anything else leaves the connection in a state that nobody knows."""
+        """Return what PostgreSQL answers, or refuses; anything else leaves the connection in an unknown state."""
         try:
             return await answer
         except BaseException as error:
@@ -369,7 +371,7 @@ class Transaction(Database):
         *,
         custom_plan: bool = False,  # noqa: ARG002 - see `_records`
     ) -> AsyncGenerator["Transaction"]:
-        """A savepoint of this transaction."""
+        """Yield a savepoint of this transaction."""
         await self.command("SAVEPOINT nested")
         try:
             yield self
@@ -387,7 +389,7 @@ class Transaction(Database):
 
 
 def get_database(request: Request) -> Database:
-    """The application's database, or the transaction in which this request is answered (`transaction_of`)."""
+    """Return the application's database, or the transaction in which this request is answered (`transaction_of`)."""
     transaction = state_of(request.scope).transaction
     if isinstance(transaction, Transaction):
         return transaction
@@ -396,7 +398,7 @@ def get_database(request: Request) -> Database:
 
 @asynccontextmanager
 async def transaction_of(request: Request) -> AsyncGenerator[Transaction]:
-    """A transaction of all statements that this request runs meanwhile by `DatabaseDep` or `get_database`."""
+    """Yield a transaction of all statements that this request runs meanwhile by `DatabaseDep` or `get_database`."""
     async with get_database(request).transaction() as transaction:
         state = state_of(request.scope)
         state.transaction = transaction
@@ -428,7 +430,7 @@ def translating_errors() -> Generator[None]:
 
 
 def to_app_error(error: Exception) -> Exception | None:
-    """What to raise instead of this, if it passes by itself or is better known by another class."""
+    """Return what to raise instead of this, if it passes by itself or is better known by another class."""
     match error:
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return UnavailableError()

@@ -67,13 +67,13 @@ def _revisions() -> tuple[str, frozenset[str]]:
 
 
 def head_revision() -> str:
-    """The revision that this version of the application needs."""
+    """Return the revision that this version of the application needs."""
     return _revisions()[0]
 
 
 async def schema_state(database: Database) -> tuple[str, bool]:
-    """`current`, `behind`, or `ahead` (migrated by a newer release, which keeps what this one needs); and whether the
-    database can be written to.
+    """Return `current`, `behind` or `ahead` (migrated by a newer release, which keeps what this one needs); and whether
+    the database can be written to.
     """
     try:
         row = await database.fetch_one_or_none(STATE)

@@ -12,7 +12,7 @@ from app.core.config import Settings
 
 
 def asyncpg_arguments(settings: Settings, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """What asyncpg is to be given so that these parameters of PostgreSQL hold for every statement."""
+    """Return what asyncpg is to be given so that these parameters of PostgreSQL hold for every statement."""
     # A name is no setting: PgBouncer knows it, and passes it on.
     named = {"application_name": "taller"}
     return {
@@ -26,7 +26,7 @@ def asyncpg_arguments(settings: Settings, parameters: Mapping[str, str]) -> dict
 
 
 def opening_of(settings: Settings, parameters: Mapping[str, str]) -> str:
-    """What begins a transaction in which these parameters hold, in one round trip."""
+    """Return what begins a transaction in which these parameters hold, in one round trip."""
     if not settings.pgbouncer:
         return "BEGIN"
     return "; ".join(("BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in parameters.items())))

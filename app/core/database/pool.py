@@ -83,7 +83,7 @@ class ConnectionPool:
             raise UnavailableError from failures[0].__cause__ or failures[0]
 
     def acquire_nowait(self) -> "asyncpg.Connection | None":
-        """A connection that is open and free, or None."""
+        """Return a connection that is open and free, or None."""
         while self._idle:
             connection, opened_at, generation = self._idle.pop()
             if generation == self._generation and not connection.is_closed() and monotonic() - opened_at < MAX_AGE:
@@ -92,7 +92,7 @@ class ConnectionPool:
         return None
 
     async def acquire(self) -> "asyncpg.Connection":
-        """A connection, as soon as one is free or opened; raises `UnavailableError` if that takes too long."""
+        """Return a connection, as soon as one is free or opened; raises `UnavailableError` if that takes too long."""
         connection = self.acquire_nowait()
         if connection is not None:
             return connection

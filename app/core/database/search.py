@@ -39,27 +39,27 @@ def words_indexes(metadata: MetaData) -> list[str]:
 
 
 def words_of(title: Any, body: Any) -> ColumnElement[Any]:
-    """What is searched of a row; the title weighs more."""
+    """Return what is searched of a row; the title weighs more."""
     return func.search_words(title, body, type_=TSVECTOR)
 
 
 def words_in(words: ColumnElement[Any], container: Any) -> ColumnElement[Any]:
-    """The same words, each told from the same word of every other container."""
+    """Return the same words, each told from the same word of every other container."""
     return func.search_words_in(words, container, type_=TSVECTOR)
 
 
 def found(words: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Holds for words among which are those that `q` asks for."""
+    """Return a condition that holds for words among which are those that `q` asks for."""
     return words.bool_op("@@")(_TERMS)
 
 
 def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The same words, in a form in which no index serves them: it would be read for what is not the caller's."""
+    """Return the same words, in a form in which no index serves them: it would be read for what is not the caller's."""
     return words.op("||")(literal_column("''::tsvector", TSVECTOR))
 
 
 def found_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]:
-    """Holds for words of this container (`words_in`) among which are those that `q` asks for."""
+    """Return the condition that words of this container (`words_in`) contain those that `q` asks for."""
     return words.bool_op("@@")(func.search_terms_in(_TERMS, container, type_=TSQUERY))
 
 

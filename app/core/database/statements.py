@@ -61,12 +61,12 @@ _PREFIX = "new_"
 
 
 def param(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
-    """A value that is given when the statement runs."""
+    """Return a value that is given when the statement runs."""
     return bindparam(name, _OPEN, type_)
 
 
 def inline(value: Any) -> BindParameter[Any]:
-    """A value, or a list of them for IN, that is the same each time and so part of the statement's text."""
+    """Return a value, or a list of them for IN, that is the same each time and so part of the statement's text."""
     return bindparam(None, value, expanding=isinstance(value, list), literal_execute=True)
 
 
@@ -77,7 +77,7 @@ def column_params(model: type[Base], names: Iterable[str]) -> dict[str, BindPara
 
 
 def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for `column_params`. SQLAlchemy keeps the columns' own names to itself."""
+    """Return the values for `column_params`. SQLAlchemy keeps the columns' own names to itself."""
     return {_PREFIX + name: value for name, value in values.items()}
 
 
@@ -112,7 +112,7 @@ class Statement:
         return self.uses is not None and self.uses <= FEW
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """The values in the order of their numbers. Raises `KeyError` for one that is not given."""
+        """Return the values in the order of their numbers. Raises `KeyError` for one that is not given."""
         values = []
         for name, constant, process in self._parameters:
             value = parameters[name] if constant is _OPEN else constant

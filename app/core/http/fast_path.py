@@ -129,7 +129,7 @@ def short_way(route: APIRoute) -> Handler:
 
 
 def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
-    """What makes a response of the handler's result, and of the headers and the status that it may have set."""
+    """Return what makes a response of the handler's result, and of the headers and the status that it may have set."""
     field, status_code = route.response_field, route.status_code or 200
     tag = tagger(route)
     # FastAPI's and pydantic's own ways to these pass a dozen options on, for a microsecond.

@@ -109,7 +109,7 @@ _COMMON_HEADERS: dict[str, dict[str, Any]] = {
 
 
 def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of these errors: by status, one example for each code."""
+    """Return the `responses=` of these errors: by status, one example for each code."""
     by_status: dict[int, dict[str, type[AppError]]] = {}
     for error in errors:
         by_status.setdefault(error.status, {})[error.code] = error

@@ -271,13 +271,13 @@ class BoundedHttp(HttpToolsProtocol):
     # What the parser finds
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Handle the beginning of a request."""
         super().on_message_begin()
         self._stage, self._overhead, self._deadline = _HEAD, 0, None
         self._codings, self._hosts = [], 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
+        """Handle a header or a trailer."""
         name = name.lower()
         if name == b"host":
             self._hosts += 1
@@ -288,7 +288,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The head is complete: begin to answer, unless its end is not where others may see it."""
+        """Begin to answer, as the head is complete, unless its end is not where others may see it."""
         if len(self.headers) > MAX_HEADER_LINES:
             raise HeadTooLargeError
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
@@ -315,12 +315,12 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Handle a part of the body."""
         super().on_body(body)
         self._overhead = max(0, self._overhead - len(body) - CHUNK_ALLOWANCE)
 
     def on_message_complete(self) -> None:
-        """The request is complete."""
+        """Handle the end of the request."""
         if self._stage is _HEAD:
             # It offers an upgrade, and is about to be read again.
             return

@@ -160,7 +160,7 @@ def count_address(state: RequestState, policy: str) -> None:
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """The query parameters of an operation by name, and whether each may be repeated."""
+    """Yield the query parameters of an operation by name, and whether each may be repeated."""
     # Each is a model: `short_way` takes nothing else.
     for parameter in dependant.query_params:
         model: Any = parameter.field_info.annotation

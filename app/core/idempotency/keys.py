@@ -61,7 +61,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
-    """A handler that carries out what comes with a key once, and answers it as often as it comes.
+    """Return a handler that carries out what comes with a key once, and answers it as often as it comes.
 
     Only what is answered is kept. A refusal leaves nothing behind, the key neither: it may be used for the mended
     request.
@@ -81,7 +81,7 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
                 await _admit(request, guards)
                 raise
             if kept is None:
-                # Which finds out by itself whether the caller may.
+                # The handler's own statement checks the caller's permission.
                 response = await handle(request)
                 await answers.keep(transaction, asked, response)
                 return response
@@ -94,7 +94,9 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
 
 
 def without_keys(handle: Handler) -> Handler:
-    """A handler that refuses keys: not to know of them would leave a client that trusts in one to do things twice."""
+    """Return a handler that refuses keys: not to know of them would leave a client that trusts in one to do things
+    twice.
+    """
 
     async def handler(request: Request) -> Response:
         if state_of(request.scope).idempotency_keys:
@@ -109,7 +111,7 @@ def _refused(detail: str, code: str) -> InvalidRequestError:
 
 
 def _key(values: Sequence[bytes]) -> str:
-    """The key that the header says, in quotes or bare."""
+    """Return the key that the header says, in quotes or bare."""
     if len(values) > 1:
         raise _refused("is given more than once", "repeated")
     found = _SYNTAX.fullmatch(values[0].strip(b" \t"))
@@ -137,7 +139,7 @@ async def _admit(request: Request, guards: Sequence[Guard]) -> None:
 
 
 def _fingerprint(request: Request) -> bytes:
-    """What a request to an operation asks for, whichever of its addresses it was sent to."""
+    """Return what a request to an operation asks for, whichever of its addresses it was sent to."""
     digest = sha256()
     for part in (
         *(value.encode() for value in request.path_params.values()),

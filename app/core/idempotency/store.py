@@ -129,8 +129,8 @@ class KeptAnswers:
         self._room: BoundedDict[UUID, Room] = BoundedDict(MAX_REMEMBERED)
 
     async def find(self, transaction: Transaction, asked: Asked) -> Response | None:
-        """The answer that is kept for a request; None if it has to be carried out, which others with its key may not
-        until the transaction ends.
+        """Return the answer that is kept for a request; None if it has to be carried out, which others with its key may
+        not until the transaction ends.
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
@@ -182,7 +182,7 @@ class KeptAnswers:
 
 
 def expired(settings: Settings) -> Expired:
-    """The keys that need not be kept any longer."""
+    """Return the keys that need not be kept any longer."""
     return Expired(
         IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
     )

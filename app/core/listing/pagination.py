@@ -45,14 +45,14 @@ _FLAGS = {"true": True, "false": False}
 
 
 def plain_integer(value: Any) -> Any:
-    """A parameter that is written as an integer and nothing else: pydantic also reads "1.0", "1_000" and " 1 "."""
+    """Return a parameter that is written as a plain integer: pydantic also reads "1.0", "1_000" and " 1 "."""
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise PydanticCustomError("int_parsing", "must be an integer")
     return value
 
 
 def plain_flag(value: Any) -> Any:
-    """A parameter that is `true` or `false`, and not one of the many words that pydantic takes for these."""
+    """Return a parameter that is `true` or `false`, and not one of the many words that pydantic takes for these."""
     if isinstance(value, str):
         if value not in _FLAGS:
             raise PydanticCustomError("bool_parsing", "must be true or false")
@@ -122,7 +122,7 @@ class PageParams(Params):
         return None
 
     def conditions(self) -> Mapping[str, Any]:
-        """The filters that are asked for, with their values."""
+        """Return the filters that are asked for, with their values."""
         return {}
 
 
@@ -195,7 +195,7 @@ class FetchedPage:
     @property
     def next_position(self) -> Position | None:
         """Where the next page begins, if there is one."""
-        # Who comes from further on can go on there.
+        # Paging backwards, there is always a next page: the one that the client came from.
         goes_on = self.items and (self.has_more or self.is_backwards)
         return Position.of(self.items[-1], self.order) if goes_on else None
 

@@ -28,7 +28,7 @@ MAX_SORT_KEYS = 3
 """Keys of `sort`. Each order is a statement of its own, and the number of orders grows with this one's factorial."""
 
 RELEVANCE = "relevance"
-"""The key by which only what was searched can be sorted."""
+"""The sort key that is allowed only together with `q`."""
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
 """What may follow a parameter's name, after an underscore, to bound its values."""
@@ -108,7 +108,7 @@ def sorted_by(names: tuple[str, ...], default: str) -> Any:
 
 
 def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
-    """The conditions of a parameter and of its bounds, each by the name of its field and of its value."""
+    """Return the conditions of a parameter and of its bounds, each by the name of its field and of its value."""
     conditions: dict[str, ColumnElement[bool]] = {name: column == param(name, column.type)}
     for operator, compare in OPERATORS.items():
         conditions[f"{name}_{operator}"] = compare(column, param(f"{name}_{operator}", column.type))
@@ -139,7 +139,7 @@ class ListParams(PageParams):
         return self.sort
 
     def conditions(self) -> dict[str, Any]:
-        """The filters that are asked for, with their values, by name."""
+        """Return the filters that are asked for, with their values, by name."""
         return {name: getattr(self, name) for name in sorted(self.model_fields_set - ListParams.model_fields.keys())}
 
 
@@ -165,7 +165,7 @@ def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
 
 
 def _nearest(value: Any, operator: str) -> Any:
-    """The value next to an excluded bound; None where there is none."""
+    """Return the value next to an excluded bound; None where there is none."""
     if operator in {"gte", "lte"}:
         return value
     step: Any = 1

@@ -53,7 +53,7 @@ class Key:
         return type_
 
     def decoded(self, value: Any) -> Any:
-        """A value that went through JSON."""
+        """Return a value that went through JSON."""
         if value is None:
             return None
         for kind, read in _READERS:
@@ -75,18 +75,20 @@ Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 
 
 def alphabetical(text: Any) -> ColumnElement[Any]:
-    """What is compared of a text that people sort by: neither letter case nor accents, and alike on every server."""
+    """Return what is compared of a text that people sort by: neither letter case nor accents, and alike on every
+    server.
+    """
     return func.sort_key(collate(text, "C"), type_=Text)
 
 
 def order_of(text: str, tiebreaker: str) -> Order:
-    """The order that `-priority,due_date` describes; equals go by the tiebreaker, in the last direction."""
+    """Return the order that `-priority,due_date` describes; equals go by the tiebreaker, in the last direction."""
     keys = [Sort(name.removeprefix("-"), name.startswith("-")) for name in text.split(",")]
     return tuple(keys) if keys[-1].name == tiebreaker else (*keys, Sort(tiebreaker, keys[-1].is_descending))
 
 
 def reversed_order(order: Order) -> Order:
-    """The same order from the other end."""
+    """Return the same order from the other end."""
     return tuple(sort.backwards for sort in order)
 
 
@@ -99,12 +101,12 @@ class Segment:
     keys: Keys
 
     def ordering(self, columns: Columns | None = None) -> list[UnaryExpression[Any]]:
-        """What stands behind ORDER BY: of the tables' own columns, or of these by the keys' names."""
+        """Return what stands behind ORDER BY: of the tables' own columns, or of these by the keys' names."""
         return _ordering(self.order, self.keys, columns)
 
 
 def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Segment]:
-    """The segments of a list, in their order: all of it, or what follows a position. `after` tells which of the
+    """Return the segments of a list, in their order: all of it, or what follows a position. `after` tells which of the
     position's values are null; the values themselves are parameters of the statement (`position_parameters`).
     """
     first, key = order[0], keys[order[0].name]
@@ -115,7 +117,7 @@ def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[
     with_value = (key.column.is_not(None),)
     without = (key.column.is_(None),)
     rest = order[1:]
-    # Those without a value go by it too, though it is the same for all, because the index does.
+    # The key that is NULL in all these rows stays in ORDER BY, which then matches the index's columns.
     present, absent = [Segment(with_value, order, some)], [Segment(without, order, some)]
     if position is not None and position[0] is None:
         absent = [Segment((*without, _beyond(rest, keys, position[1:])), order, some)]
@@ -127,12 +129,12 @@ def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[
 
 
 def position_parameters(values: Sequence[Any]) -> dict[str, Any]:
-    """The parameters of a statement whose segments follow the position with these values."""
+    """Return the parameters of a statement whose segments follow the position with these values."""
     return {_AFTER.format(number): value for number, value in enumerate(values)}
 
 
 def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpression[Any]]:
-    """The order of all segments together, by columns that have the keys' names."""
+    """Return the order of all segments together, by columns that have the keys' names."""
     return _ordering(order, keys, columns)
 
 
@@ -154,7 +156,7 @@ def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[Colum
 
 
 def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:
-    """Holds for the rows that follow the position."""
+    """Return a condition that holds for the rows that follow the position."""
     columns = [keys[sort.name].compared(keys[sort.name].column) for sort in order]
     directions = {sort.is_descending for sort in order}
     if len(directions) == 1 and not any(keys[sort.name].is_nullable for sort in order):
@@ -169,7 +171,7 @@ def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | No
     start = position[0]
     if start is None or keys[order[0].name].is_nullable:
         return or_(*alternatives)
-    # Said once more in a form in which the index finds where to begin.
+    # A redundant bound on the first key: PostgreSQL can use it as an index condition, the OR it cannot.
     return and_(columns[0] <= start if order[0].is_descending else columns[0] >= start, or_(*alternatives))
 
 

@@ -93,7 +93,7 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
 
 
 def without_placeholder(rows: list[dict[str, Any]], order: Order) -> list[dict[str, Any]]:
-    """The items among the rows of a page's statement in this order: all of them, unless the page has none."""
+    """Return the items among the rows of a page's statement in this order: all of them, unless the page has none."""
     return rows if rows and rows[0][order[-1].name] is not None else []
 
 
@@ -108,7 +108,7 @@ def total_of(number: ColumnElement[Any]) -> Rows:
 
 
 def sort_columns(variant: ListVariant, keys: Keys, columns: Iterable[Column]) -> list[Column]:
-    """What a list is sorted by and does not show, as further columns: outer queries and cursors need its values."""
+    """Return the columns that a list is sorted by and does not show: outer queries and cursors need their values."""
     shown = {column.key for column in columns}
     return [keys[sort.name].column.label(sort.name) for sort in variant.order if sort.name not in shown]
 
@@ -119,7 +119,7 @@ def limit_plus_offset() -> ColumnElement[int]:
 
 
 def capped_count(matching: Rows) -> Rows:
-    """The total of a list that has to be counted: null for more than `MAX_COUNTED`."""
+    """Select the total of a list that has to be counted: null for more than `MAX_COUNTED`."""
     one = matching.with_only_columns(literal(1).label("one"), maintain_column_froms=True)
     some = one.limit(MAX_COUNTED + 1).subquery("some")
     return total_of(func.nullif(func.count(), MAX_COUNTED + 1)).select_from(some)

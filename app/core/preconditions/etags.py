@@ -21,7 +21,9 @@ from app.core.preconditions.headers import Kind, PreconditionShape
 
 
 def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]) -> ColumnElement[str]:
-    """A strong tag as SQL: the prefix, and the values, none of them null. Whatever an answer shows must be in them."""
+    """Return a strong tag as SQL: the prefix, and the values, none of them null. Whatever an answer shows must be in
+    them.
+    """
     tag: ColumnElement[str] = literal_column(f"'\"{prefix}'", Text).concat(cast(first, Text))
     for part in others:
         tag = tag.concat(literal_column("'.'", Text)).concat(cast(part, Text))
@@ -31,7 +33,9 @@ def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpre
 def fulfilled(
     shape: PreconditionShape, tag: ColumnElement[str], is_required: SQLColumnExpression[bool]
 ) -> ColumnElement[bool]:
-    """Holds for a row whose tag is as the `Preconditions` want it, and where none are unless they are required."""
+    """Return a condition that holds for a row whose tag is as the `Preconditions` want it, and where none are unless
+    they are required.
+    """
     match, none_match = shape
     condition: ColumnElement[bool] = true()
     if match is Kind.ABSENT:

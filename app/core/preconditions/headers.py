@@ -119,7 +119,7 @@ BLIND = Preconditions()
 
 
 def preconditions_of(request: Request) -> Preconditions:
-    """What the request asks for. Raises `InvalidRequestError` for a header that is no list of tags."""
+    """Return what the request asks for. Raises `InvalidRequestError` for a header that is no list of tags."""
     match = none_match = None
     for name, value in request.scope["headers"]:
         # A list may be sent in several lines.
@@ -144,7 +144,7 @@ def _read(header: str, value: bytes | None) -> Condition:
 
 
 def condition_of(text: str) -> Condition:
-    """What a header says, or a member of a body in its place. Raises `ValueError` where that is no list of tags."""
+    """Read a header, or a member of a body in its place. Raises `ValueError` if it is not a list of tags."""
     if not _HEADER.fullmatch(text):
         raise ValueError('must be * or a comma-separated list of entity tags, each in double quotes ("…")')
     tags = tuple(_TAGS.findall(text))

@@ -30,7 +30,7 @@ def tagger(route: APIRoute) -> Tagger | None:
 
 
 def tag_of_bytes(body: bytes) -> str:
-    """The tag of an answer that has none of its own."""
+    """Return the tag of an answer that has none of its own."""
     # The fastest of hashlib by far; nobody is harmed by whoever finds two pages of their own with the same one.
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
 
@@ -41,7 +41,8 @@ def _own_tag(value: Any, body: bytes) -> str:
 
 
 def answered(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
-    """The answer with its tag; to a read, 304 without a body if the client has it already. `kept`: `Cache-Control`.
+    """Return the answer with its tag; to a read, 304 without a body if the client has it already. `kept`:
+    `Cache-Control`.
 
     Raises `PreconditionFailedError` if a read wants another, `InvalidRequestError` if it does not say clearly which.
     """

@@ -59,35 +59,37 @@ class Counter:
             self._count(key, -1)
 
     def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
-        """The policy, and what is left of it for how long."""
+        """Return the policy, and what is left of it for how long."""
         left = ceil(self._ends_at - self._now())
         return [self._policy, (b"ratelimit", self._remaining % (max(0, self._requests - self._used.get(key, 0)), left))]
 
     def unshared(self) -> tuple[float, dict[Key, int]]:
-        """What the other processes do not know of yet, and when its window ends; from here on they count as told."""
+        """Return what the other processes do not know of yet, and when its window ends; from here on they count as
+        told.
+        """
         self._now()
-        # What was given back is nothing to tell.
+        # Counts that were refunded to zero are skipped.
         counted = {key: number for key, number in self._unshared.items() if number}
         self._unshared = {}
         return self._ends_at, counted
 
     def keep(self, ends_at: float, counted: Mapping[Key, int]) -> None:
-        """The others could not be told."""
+        """Count again what the others could not be told."""
         if ends_at == self._ends_at:
             for key, number in counted.items():
                 self._unshared[key] = self._unshared.get(key, 0) + number
 
     def learn(self, ends_at: float, key: Key, total: int) -> None:
-        """What all processes together had counted when the others were told."""
+        """Take over what all processes together had counted when the others were told."""
         if ends_at == self._ends_at:
             self._set(key, total + self._unshared.get(key, 0))
 
     def row_of(self, key: Key) -> str:
-        """What the table calls this caller."""
+        """Return what the table calls this caller."""
         return f"{self._name}/{self._seconds}:{UUID(int=key) if isinstance(key, int) else key}"
 
     def _now(self) -> float:
-        """The moment, having begun its window if that is a new one."""
+        """Return the moment, having begun its window if that is a new one."""
         now = clock.seconds()
         # The clock may also have been set back.
         if not self._begins_at <= now < self._ends_at:
@@ -149,8 +151,8 @@ class Allowance:
                 self._taken_until = counter.take(self._key)
 
     def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:
-        """What the caller is told with the answer. A request that only found that what it named is still true is given
-        back.
+        """Return what the caller is told with the answer. A request that only found that what it named is still true is
+        given back.
         """
         key, counter = self._key, self._counter
         if key is None:

@@ -85,7 +85,7 @@ class RateSharing:
 
 @compiled
 def _add_counts() -> Executable:
-    """What one process has counted, added to what is there."""
+    """Return what one process has counted, added to what is there."""
     arrays = (
         param("callers", ARRAY(Text)),
         param("ends", ARRAY(DateTime(timezone=True))),

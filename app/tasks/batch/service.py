@@ -50,7 +50,7 @@ class _Work:
     """By the operation's place; what has none yet is still to be done."""
 
     def left(self, kind: type[OperationT]) -> list[tuple[int, OperationT]]:
-        """The operations of a kind that are still to be done, with their places."""
+        """Return the operations of a kind that are still to be done, with their places."""
         return [
             (place, operation)
             for place, operation in enumerate(self.operations)
@@ -58,13 +58,13 @@ class _Work:
         ]
 
     async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
-        """The rows of a statement by their ids."""
+        """Return the rows of a statement by their ids."""
         rows = await self.transaction.fetch_all(statement, {"project_id": self.project.project_id, **values})
         return {row["id"]: row for row in rows}
 
 
 async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch) -> list[Outcome]:
-    """What became of each operation, in their order.
+    """Return what became of each operation, in their order.
 
     An atomic batch raises why the first one that fails does, with a pointer to it, and changes nothing.
     """
