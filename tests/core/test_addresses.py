@@ -59,7 +59,7 @@ def test_every_parameter_of_libpq_is_understood_or_refused_by_its_name(name: str
         ("port=1,2", "one for each host"),
         ("port=x", "port must be"),
         ("sslmode=require&sslmode=disable", "sslmode is given more than once"),
-        (f"{SECRET}@h/d", "not a database address|what follows the question mark"),
+        (f"{SECRET}@h/d", "not a database address|a name after the question mark"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line_without_the_password(query: str, message: str) -> None:
