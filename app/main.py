@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Application:
             await _warm_up(database)
             for task in tasks:
                 task.start()
-            # Before the first reading nobody is remembered.
+            # Callers are cached only once the first poll has succeeded.
             await callers.watching.succeeded(within=1.0)
             yield
         finally:
@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None) -> Application:
         description=DESCRIPTION,
         version=__version__,
         license_info={"name": "MIT", "identifier": "MIT"},
-        # Where it is not known, clients stay where the document came from.
+        # If it is not set, clients use the address that the document came from.
         servers=None if settings.public_url is None else [{"url": settings.public_url}],
         lifespan=lifespan,
         openapi_url=None,
@@ -120,7 +120,7 @@ def create_app(settings: Settings | None = None) -> Application:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            # Whatever tracing and the like add. There are no cookies here that a page could misuse.
+            # Any header, as tracing adds some. There are no cookies that a page could misuse.
             allow_headers=["*"],
             expose_headers=[*_EXPOSED, REPLAYED],
             max_age=600,
@@ -134,8 +134,8 @@ def serve() -> FastAPI:
     app = create_app()
     # Before the first request, because it takes a while.
     app.state.services[Documentation].document.prepare()
-    # What is there now stays. Left among what the collector looks through, it would make each full collection stop all
-    # requests for 50 to 80 ms, several times a second under load.
+    # The objects of the start live as long as the process. If the garbage collector kept looking through them, each
+    # full collection would stop all requests for 50 to 80 ms, several times a second under load.
     gc.collect()
     gc.freeze()
     _return_large_blocks()

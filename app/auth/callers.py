@@ -60,7 +60,7 @@ class Callers:
         """How often somebody was forgotten: what was asked before may be out of date."""
 
         self._used_keys: set[UUID] = set()
-        # Two readings fit into the promised delay, and what a reading itself may take.
+        # Two polls and one slow query fit into the promised delay.
         self.watching = PeriodicTask(
             WATCHER,
             self._watch,

@@ -118,7 +118,7 @@ class AccessTokens(JWTStrategy[AuthUser, UUID]):
         return issue_access_token(self.ring, user_id, session_id, self.lifetime)
 
     def claims(self, token: str) -> AccessClaims | None:
-        """Return what a token says, or None where it does not hold. The library's `read_token` would fetch the person
+        """Return what a token says, or None if it is invalid. The library's `read_token` would fetch the person
         for every request; `app.auth.callers` remembers whose session lives.
         """
         return read_access_token(self.ring, token)

@@ -71,7 +71,7 @@ def issue_access_token(ring: KeyRing, user_id: UUID, session_id: UUID, lifetime:
 
 
 def read_access_token(ring: KeyRing, token: str) -> AccessClaims | None:
-    """Return what the token says, or None where it does not hold. The algorithm is ours to choose, not the token's."""
+    """Return what the token says, or None if it is invalid. The algorithm is ours to choose, not the token's."""
     if len(token) > MAX_ACCESS_TOKEN_LENGTH:
         return None
     try:

@@ -18,9 +18,9 @@ CHOICES = {
     "ssl_min_protocol_version": _TLS_VERSIONS,
     "ssl_max_protocol_version": _TLS_VERSIONS,
     "gsslib": ("gssapi", "sspi"),
-    # The service writes.
+    # The service writes, so a standby is no target.
     "target_session_attrs": ("any", "primary", "read-write"),
-    # Of these, the driver can do nothing else.
+    # The driver supports only these values.
     "channel_binding": ("disable", "prefer"),
     "client_encoding": ("auto", "UTF8", "utf8", "UTF-8", "utf-8"),
     "gssdelegation": ("0",),

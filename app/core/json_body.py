@@ -64,7 +64,7 @@ _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constan
 def _decode(text: str) -> Any:
     if not text.startswith(("{", "[")):
         return _decoder.decode(text)
-    # Without the two searches for blanks around it.
+    # `raw_decode` spares the two searches for blanks around the value.
     value, end = _decoder.raw_decode(text)
     if end < len(text) and text[end:].strip(" \t\n\r"):
         raise JSONDecodeError("Extra data", text, end)
@@ -112,7 +112,7 @@ def _refusals(text: str) -> list[FieldError]:
         return marked
 
     if text.count("[") > MAX_OBJECTS:
-        # So many arrays are not searched for the place.
+        # The place is not searched for among so many arrays.
         return [
             FieldError(
                 pointer="", detail="contains an object with a repeated name or too many members", code="repeated"

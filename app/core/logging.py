@@ -33,7 +33,7 @@ class AccessRecord(logging.LogRecord):
     """The line of one request."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
-        # Not the constructor's work: it looks for a place in the code, a thread and a process, which no line shows.
+        # The constructor would look up the place in the code, the thread and the process, which no line shows.
         vars(self).update(_BLANK)
         self.created = time.time()
         self.fields = fields

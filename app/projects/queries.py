@@ -64,7 +64,8 @@ CONDITIONS = {
 @list_query(KEYS, "-id")
 def projects(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the caller's projects, the newest first unless told otherwise."""
-    # The index knows all projects, and so is for those who may see all: to others it would tell what strangers write.
+    # The index covers all projects, so only those who see all of them search by it: its cost would tell others what
+    # strangers write.
     conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
     matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
     shown = seen(Project.__table__).where(*matching)

@@ -142,8 +142,8 @@ class Entity:
         if shape is None:
             return found & permitted
         if not self.is_project:
-            # Asked for by itself and not joined: a write that waited for another one to move the row is then judged by
-            # where the row is now. A joined row of a member would stay that of the project where it was.
+            # A subquery and not a join: after waiting for a row lock, PostgreSQL evaluates it again for the project
+            # where the row is now. A joined membership would still be that of the project where the row was.
             permitted = select(permitted).correlate(self.model).scalar_subquery()
         return found & permitted & fulfilled(shape, self.etag, self._requires_if_match())
 

@@ -93,7 +93,7 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
             upsert(Member)
             .values(project_id=scope.project_id, user_id=user_id, role=role.value)
             .on_conflict_do_update(index_elements=[Member.project_id, Member.user_id], set_={"role": role.value})
-            # Only a row that was inserted has no earlier transaction in it.
+            # xmax is 0 only in a row that was inserted, not updated.
             .returning(literal_column("(xmax = 0)", Boolean).label("is_new"))
         )
         (written,) = await transaction.fetch_all(statement)

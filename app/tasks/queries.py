@@ -217,7 +217,7 @@ def tasks_locked() -> Rows:
     """
     size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
     found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
-    # In one order, so that two batches do not wait for each other.
+    # Rows are locked in one order, or two batches could deadlock.
     return found.order_by(Task.id).with_for_update()
 
 

@@ -84,7 +84,7 @@ def _update_task(permission: Permission, preconditions: PreconditionShape | None
     values = column_params(Task, names)
     condition = this_task(permission, preconditions)
     if "project_id" in values:
-        # To move a task is to change both projects.
+        # Moving a task changes both projects.
         condition &= permission.on(values["project_id"])
     return update_in(Task).where(condition).values(values).returning(*queries.SEEN)
 

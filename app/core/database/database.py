@@ -250,7 +250,7 @@ class Database:
             else:
                 if is_last or not transaction.is_read_only:
                     return transaction
-                # PostgreSQL tells with each answer. What only reads is welcome here.
+                # PostgreSQL tells with each response. Statements that only read may run on a standby.
                 if not await self.pool.renewed():
                     return transaction
                 transaction.release()

@@ -102,7 +102,8 @@ class ConnectionPool:
             raise UnavailableError(
                 "The service is overloaded: too many requests are waiting for a database connection."
             ) from None
-        # Not by the request itself: an attempt that hangs must not keep it from what others give back meanwhile.
+        # A task opens it, not the request itself: an attempt that hangs must not keep the request from a connection
+        # that others release meanwhile.
         self._open_for_waiting()
         try:
             return await turn
@@ -134,7 +135,7 @@ class ConnectionPool:
         if isinstance(error, asyncpg.PostgresError):
             self.release(connection)
         else:
-            # Cancelled, or cut off: nobody knows what is still under way on it.
+            # After a cancellation or a lost connection, nobody knows what is still under way on it.
             self.discard(connection)
 
     def note_error(self, connection: "asyncpg.Connection", error: BaseException) -> None:
@@ -229,7 +230,7 @@ class ConnectionPool:
             return
         self._note_failure(error)
         if self._opened or self._opening:
-            # One of these may come.
+            # One of these may still serve those who wait.
             if not self._is_pausing:
                 self._is_pausing = True
                 asyncio.get_running_loop().call_later(FAILURE_PAUSE, self._end_pause)

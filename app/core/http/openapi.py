@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with problem responses as they really leave and without what is never answered."""
+"""The OpenAPI document: FastAPI's, plus our problem responses, minus its default 422, which is never sent."""
 
 import copy
 import re
@@ -225,7 +225,7 @@ def _response_name(status: str, response: dict[str, Any], taken: Mapping[str, An
 
 def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     """Say how to sign in for this, and what is needed."""
-    # None at all is said as well: a document leaves no doubt whether it was forgotten.
+    # Public operations get an empty list, so that they are public explicitly.
     operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
@@ -347,7 +347,7 @@ def _finish(operation: dict[str, Any]) -> None:
         if takes_key and status.startswith("2"):
             headers[REPLAYED] = REPLAYED_HEADER
         if takes_key and status == "409":
-            # Where waiting helps.
+            # These are the statuses for which waiting helps.
             headers["Retry-After"] = _RETRY_AFTER
         headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})
     operation["responses"] = {

@@ -420,7 +420,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer_ends = float("inf")
             self._limit(LINGER)
             if self._stage is _COMPLETE:
-                # Whatever is still unread of the last answer, its reader is gone.
+                # The reader of the last response is gone, whatever is still unread of it.
                 self.transport.close()
             else:
                 self._refuse(RequestTimeoutError())

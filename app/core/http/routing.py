@@ -83,7 +83,7 @@ class Operation(APIRoute):
         self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in methods else (JSON,)
-        # The other methods are safe to repeat as they are; there the header says nothing new.
+        # The other methods are safe to repeat anyway, and need no key.
         is_repeated = bool({"POST", "PATCH"} & methods)
         # Kept for callers who are known, in the one transaction that does the work.
         self.takes_key = is_repeated and self.keeps_answers and any(guard.security for guard in guards)
@@ -225,7 +225,7 @@ async def _body(request: Request, limit: int) -> bytes:
     while size <= limit:
         message = await request.receive()
         if message["type"] != "http.request":
-            # Nobody reads the answer, and it is no mistake of the service.
+            # The client has gone: nobody reads the response, and the service made no mistake.
             raise InvalidJsonError("The body ended before it was complete.")
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):

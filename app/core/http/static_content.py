@@ -43,7 +43,7 @@ class StaticContent:
         """Wait until the content is made, by the first who asks for it."""
         self._making = making = self._making or asyncio.create_task(to_thread.run_sync(self.prepare))
         try:
-            # Who gives up must not take it from the others.
+            # A request that gives up must not cancel it for the others.
             await asyncio.shield(making)
         finally:
             if making.done():

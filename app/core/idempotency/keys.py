@@ -147,7 +147,7 @@ def _fingerprint(request: Request) -> bytes:
         *(value for name, value in request.scope["headers"] if name == b"if-match"),
         state_of(request.scope).body,
     ):
-        # With its length, so that no two requests run together to the same.
+        # The length goes first, so that parts of different requests cannot run together to the same bytes.
         digest.update(len(part).to_bytes(8))
         digest.update(part)
     return digest.digest()

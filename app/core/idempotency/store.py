@@ -134,7 +134,7 @@ class KeptAnswers:
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
-        # Counting takes the longer the more there are, so it is done only when the room that was found is used up.
+        # Counting takes longer the more keys there are, so it is repeated only when the quota found last is used up.
         room = self._room.get(asked.principal)
         at_most = 0 if room is not None and room.keys > 0 and room.size > 0 else self._limit.keys
         values = {**asked.address, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
@@ -176,7 +176,7 @@ class KeptAnswers:
     def _make_room(self, principal: UUID, left: Room) -> None:
         if left.keys <= 0 or left.size <= 0:
             raise TooManyIdempotencyKeysError
-        # Only a share, because other processes have found the same room.
+        # Only a share of the quota, because other processes see the same quota left.
         self._room.put(principal, Room(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
         self._room.move_to_end(principal)
 
@@ -194,7 +194,7 @@ async def drop_all(transaction: Transaction) -> int:
 
 
 def _is_live(key: Any) -> ColumnElement[bool]:
-    # In this form no index serves it: the rows of one caller are few, those of a day are not.
+    # Written so that the index on created_at is not used: one caller has few keys, a day has many.
     live: ColumnElement[bool] = key.created_at + param("lifetime", Interval) > func.now()
     return live
 

@@ -83,7 +83,7 @@ class PageParams(Params):
     page: Annotated[int, BeforeValidator(plain_integer)] = Query(
         1,
         ge=1,
-        # Refused below, with the way on.
+        # A validator below refuses more, and says how to go on.
         json_schema_extra={"maximum": MAX_DEPTH},
         description="Which page, from 1, which it is without `cursor` as well. Beyond the last one `items` is empty. "
         f"page × size is at most {MAX_DEPTH}.",

@@ -80,7 +80,8 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
     root = select(literal(1)).subquery("caller") if source.root is None else source.root
     page = _page(variant, keys, source.items).lateral("page")
     answered = {column.name: column for column in source.columns(page)}
-    # What a cursor is made of; and the last of it, which is unique, tells an item from none.
+    # The sort keys are always selected: cursors are made from them, and the unique tie-breaker is NULL only in the
+    # placeholder row of an empty page.
     needed = {sort.name: page.c[sort.name] for sort in variant.order}
     columns = (needed | answered).values()
     if variant.is_counted:

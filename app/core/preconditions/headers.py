@@ -18,7 +18,7 @@ from app.core.errors import AppError, InvalidRequestError
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
-# Elements of a list may be empty. What follows a tag can be read in one way only, so that nobody makes us try many.
+# Elements of a list may be empty. The pattern is unambiguous, so that it cannot backtrack (ReDoS).
 PATTERN = rf"[ \t]*\*[ \t]*|[ \t,]*{_TAG}[ \t]*(?:,[ \t]*(?:{_TAG}[ \t]*)?)*"
 """What either header may say."""
 
@@ -109,7 +109,7 @@ class Preconditions:
         if self.match.kind is Kind.ABSENT and is_required:
             return PreconditionRequiredError()
         if self.match.tags or self.none_match is not _ABSENT:
-            # Also where it matches now: a moment ago, when the statement ran, it did not.
+            # It fails even if the tag matches by now: it did not when the statement ran.
             return PreconditionFailedError(tag)
         return None
 

@@ -122,7 +122,8 @@ class Counter:
 class Allowance:
     """What one request takes, once, from what its caller may still ask for."""
 
-    # Not the scope, which holds this: what refers to itself stays until the collector comes by.
+    # This keeps the client and not the ASGI scope: the scope holds this object, and the cycle would keep every request
+    # alive until a garbage collection.
     __slots__ = ("_client", "_counter", "_key", "_limits", "_taken_until")
 
     def __init__(self, limits: "RateLimits", client: Client | None) -> None:
@@ -156,7 +157,7 @@ class Allowance:
         """
         key, counter = self._key, self._counter
         if key is None:
-            # Refused before anybody asked who it is, or by a mistake of ours, which costs nothing.
+            # The caller was never asked for: the request counts for its address, unless it failed by a mistake of ours.
             key, counter = network_of(self._client), self._limits.callers
             if counter is not None and status < 500:
                 counter.add(key)

@@ -14,7 +14,7 @@ class RateCount(Base):
     __tablename__ = "rate_counts"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
-    # First, so that what is over is found by the same index.
+    # First in the key, so that the same index finds the windows that are over.
     ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
     caller: Mapped[str] = mapped_column(Text, primary_key=True)
     """The policy, and the caller's id or network address."""

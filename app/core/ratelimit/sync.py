@@ -92,7 +92,7 @@ def _add_counts() -> Executable:
         param("counts", ARRAY(Integer)),
     )
     counted = func.unnest(*arrays).table_valued("caller", "ends_at", "count").render_derived(name="counted")
-    # In one order, or two processes could wait for each other.
+    # Rows are locked in one order, or two processes could deadlock.
     added = insert(RateCount).from_select(
         ["ends_at", "caller", "count"],
         select(counted.c.ends_at, counted.c.caller, counted.c.count).order_by(counted.c.ends_at, counted.c.caller),
