@@ -1,4 +1,4 @@
 """What people work in, and with whom. Owners: see .github/CODEOWNERS.
 
-Doors: models, access, scopes, schemas, errors.
+Public modules: models, access, scopes, schemas, errors.
 """

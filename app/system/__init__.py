@@ -1,4 +1,4 @@
 """What belongs to the service itself: its health, its documentation, the meaning of its problems.
 
-Doors: none.
+Public modules: none.
 """

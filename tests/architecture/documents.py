@@ -149,7 +149,7 @@ def _is_file(root: Path, document: Path, path: str) -> bool:
     for folder in (root, document.parent):
         if any(folder.glob(path.rstrip("/"))):
             return True
-    # A room's file, such as router.py, is one in every feature.
+    # A file such as router.py stands in every feature.
     return "/" not in path and any(
         any((root / folder).rglob(path)) for folder in ("app", "tests", "alembic", "docs", "docker", "benchmarks")
     )

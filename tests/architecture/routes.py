@@ -1,4 +1,4 @@
-"""The rules of the house that routes can break. Each takes routes and returns its offences, one line each."""
+"""The rules that routes can break. Each takes routes and returns its offences, one line each."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The rules of the house that source code can break. Each takes a tree and returns its offences, one line each."""
+"""The rules that source code can break. Each takes a tree and returns its offences, one line each."""
 
 import ast
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from tests.architecture.source import Module, feature_modules, features, modules, parsed
 
-DOORS = {"models", "access", "scopes", "schemas", "errors"}
-"""The rooms by which other features may enter a feature."""
+PUBLIC_MODULES = {"models", "access", "scopes", "schemas", "errors"}
+"""The modules of a feature that other features may import."""
 
-SELECTING_ROOMS = {"queries", "access", "scopes"}
+SELECTING_MODULES = {"queries", "access", "scopes"}
 
 MAKERS = {"Caller": "callers", "Permission": "scopes", "KeyScope": "scopes"}
 """Who makes what lets somebody in, where it is not its own feature's `access`: callers are made where tokens are read;
 permissions and what API keys may be used for hold nobody's ids."""
 
 
-def closed_doors(root: Path) -> list[str]:
-    """Features enter one another by their doors only."""
+def private_modules(root: Path) -> list[str]:
+    """Features import only the public modules of one another."""
     offences, others = [], features(root)
     for module in feature_modules(root):
         for node in ast.walk(module.tree):
@@ -32,11 +32,18 @@ def closed_doors(root: Path) -> list[str]:
             else:
                 continue
             for target in targets:
-                _, other, room = (*target.split("."), "", "")[:3]
+                _, other, name = (*target.split("."), "", "")[:3]
                 if target.startswith("."):
                     offences.append(module.offence(node, "imports relatively, which hides where it enters"))
-                elif target.startswith("app.") and other in {*others} - {module.feature} and room not in DOORS:
-                    offences.append(module.offence(node, f"enters {other} by {room or 'its wall'}"))
+                elif target.startswith("app.") and other in {*others} - {module.feature} and name not in PUBLIC_MODULES:
+                    offences.append(
+                        module.offence(
+                            node,
+                            f"imports {other}.{name}: import {', '.join(sorted(PUBLIC_MODULES))} of it, or a port"
+                            if name
+                            else f"imports {other}: import one of its public modules",
+                        )
+                    )
     return offences
 
 
@@ -57,7 +64,7 @@ def selects(root: Path) -> list[str]:
     """
     offences = []
     for module in feature_modules(root):
-        if module.room in SELECTING_ROOMS:
+        if module.name in SELECTING_MODULES:
             continue
         feeding = [
             node
@@ -103,7 +110,7 @@ def scopes_made_elsewhere(root: Path) -> list[str]:
     """Only a feature's own `access` makes its scopes: whoever holds one was let in."""
     makers: dict[str, tuple[str, str]] = {}
     for module in feature_modules(root):
-        if module.room == "scopes":
+        if module.name == "scopes":
             for node in module.tree.body:
                 if isinstance(node, ast.ClassDef) and (node.name.endswith("Scope") or node.name in MAKERS):
                     maker = MAKERS.get(node.name, "access")
@@ -113,9 +120,9 @@ def scopes_made_elsewhere(root: Path) -> list[str]:
         for call, name in module.calls():
             # Inside scopes.py itself the class has no import to resolve.
             only = makers.get(name) or makers.get(".".join((*module.parts, name)))
-            if only and only != (module.feature, module.room):
+            if only and only != (module.feature, module.name):
                 offences.append(module.offence(call, f"makes {name.rpartition('.')[2]}: {'.'.join(only)} does that"))
-            elif name in {"dataclasses.replace", "copy.replace"} and module.feature and module.room != "access":
+            elif name in {"dataclasses.replace", "copy.replace"} and module.feature and module.name != "access":
                 offences.append(module.offence(call, "makes a changed copy, and that may be a scope's"))
     return offences
 
@@ -166,7 +173,7 @@ def anonymous_errors(root: Path) -> list[str]:
             made = node.func if isinstance(node, ast.Call) else node.exc if isinstance(node, ast.Raise) else None
             if made is not None and module.full_name(made).endswith("HTTPException"):
                 offences.append(module.offence(node, "raises HTTPException"))
-            elif isinstance(node, ast.ClassDef) and node.name.endswith("Error") and module.room != "errors":
+            elif isinstance(node, ast.ClassDef) and node.name.endswith("Error") and module.name != "errors":
                 offences.append(module.offence(node, f"defines {node.name} outside errors"))
     return offences
 
@@ -176,7 +183,7 @@ def path_ids_read_elsewhere(root: Path) -> list[str]:
     return [
         module.offence(node, "reads the path's parameters")
         for module in feature_modules(root)
-        if module.room != "access"
+        if module.name != "access"
         for node in ast.walk(module.tree)
         if (isinstance(node, ast.Attribute) and node.attr == "path_params")
         or (isinstance(node, ast.alias) and node.name == "path_id")
@@ -222,7 +229,7 @@ def unlisted_features(root: Path) -> list[str]:
     listed = [name.split(".") for name in routers]
     layers = [name for name in _layers(root) if name in {parts[1] for parts in listed}]
     ordered = list(dict.fromkeys(parts[1] for parts in listed))
-    written = [module.parts for module in feature_modules(root) if module.room == "router"]
+    written = [module.parts for module in feature_modules(root) if module.name == "router"]
     offences = [
         f"app/features.py: does not list {'.'.join(parts[1:])}"
         for parts in written

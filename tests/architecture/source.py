@@ -1,4 +1,4 @@
-"""Source code as the rules see it: modules by feature and room, with names resolved to what they import."""
+"""Source code as the rules see it: modules by feature and name, with names resolved to what they import."""
 
 import ast
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Module:
         return self.parts[1] if len(self.parts) > 2 and self.parts[1] not in NO_FEATURES else None
 
     @property
-    def room(self) -> str:
+    def name(self) -> str:
         """Its own name: router, access, service …"""
         return self.parts[-1]
 

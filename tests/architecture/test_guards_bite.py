@@ -32,12 +32,16 @@ UNREAD, HOW_TO = "TALLER_TEST_" + "COLOUR", "docs/how-to"
 UNWRITTEN = f"{HOW_TO}/unwritten.md"
 
 PLANTED: list[tuple[Rule, Offence, str]] = [
-    (rules.closed_doors, Offence(SERVICE, "from app.projects import queries"), "enters projects by queries"),
-    (rules.closed_doors, Offence(SERVICE, "from app.projects.service import create"), "enters projects by service"),
-    (rules.closed_doors, Offence(QUERIES, "import app.auth.manager"), "enters auth by manager"),
-    (rules.closed_doors, Offence(QUERIES, "import app.auth"), "enters auth by its wall"),
-    (rules.closed_doors, Offence(QUERIES, "def f():\n    from app.auth.queries import user_by_id"), "by queries"),
-    (rules.closed_doors, Offence(QUERIES, "from ..auth import queries"), "imports relatively"),
+    (rules.private_modules, Offence(SERVICE, "from app.projects import queries"), "imports projects.queries"),
+    (rules.private_modules, Offence(SERVICE, "from app.projects.service import create"), "imports projects.service"),
+    (rules.private_modules, Offence(QUERIES, "import app.auth.manager"), "imports auth.manager"),
+    (rules.private_modules, Offence(QUERIES, "import app.auth"), "imports auth: import one"),
+    (
+        rules.private_modules,
+        Offence(QUERIES, "def f():\n    from app.auth.queries import user_by_id"),
+        "imports auth.queries",
+    ),
+    (rules.private_modules, Offence(QUERIES, "from ..auth import queries"), "imports relatively"),
     (rules.commits, Offence(SERVICE, "async def f(session):\n    await session.commit()"), "uses .commit"),
     (
         rules.commits,

@@ -5,7 +5,7 @@ from tests.architecture.source import ROOT
 
 
 def test_features_enter_one_another_by_their_doors() -> None:
-    assert rules.closed_doors(ROOT) == []
+    assert rules.private_modules(ROOT) == []
 
 
 def test_only_the_database_module_commits() -> None:

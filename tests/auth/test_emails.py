@@ -63,7 +63,9 @@ def test_what_is_no_address_is_refused_without_a_character_of_it(address: str) -
 def test_an_address_is_kept_in_nfc() -> None:
     assert ADDRESS.validate_python("jose\u0301@x.org") == "josé@x.org"
     # Longer than the column once it is normalised.
-    assert findings("\ufb2c" * 240 + "@x.org") == [("string_too_long", "must have at most 254 characters after normalisation (NFC)")]
+    assert findings("\ufb2c" * 240 + "@x.org") == [
+        ("string_too_long", "must have at most 254 characters after normalisation (NFC)")
+    ]
     assert findings("a@\ud800.org")[0][0] == "string_unicode"
 
 
