@@ -34,7 +34,7 @@ def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None
         assert (found("sharpening"), found("sharpens chisel")) == (1, 1)
         assert client.get("/projects/", params={"q": "built bench"}).json()["total"] == 1
         assert taller({**database, "TALLER_SEARCH_DICTIONARY": "english_stem"}, "migrate").stderr == ""
-        assert "searched by simple now" in taller(database, "migrate").stderr
+        assert "now uses the dictionary simple" in taller(database, "migrate").stderr
         assert (found("sharpening"), found("sharpened")) == (0, 1)
 
 
