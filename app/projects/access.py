@@ -19,7 +19,7 @@ from app.core.preconditions.headers import (
 )
 from app.projects.errors import RoleRequiredError
 from app.projects.models import Member, Project, Role
-from app.projects.scopes import Entity, EntityScope, MemberScope, Permission, ProjectScope, ProjectsScope, permissions
+from app.projects.scopes import Entity, EntityScope, MemberScope, ProjectScope, ProjectsScope, permissions
 
 PROJECTS_READ = KEY_SCOPES.declare("projects:read", "See projects.")
 PROJECTS_WRITE = KEY_SCOPES.declare("projects:write", "See, create, change and delete projects.")
@@ -56,18 +56,17 @@ class EntityGuard(CallerGuard, Generic[S]):
     def scope_of(self, request: Request, caller: Caller, *ids: UUID) -> S:
         """Return the scope of what has these ids; nothing is looked up yet. Malformed preconditions are refused."""
         preconditions = preconditions_of(request) if self.is_conditional else None
-        return self.scope_class(caller, self._permission(caller), ids, preconditions)
-
-    def _permission(self, caller: Caller) -> Permission:
-        return self._permissions[caller.is_superuser, caller.project_id is not None]
+        permission = self._permissions[caller.is_superuser, caller.project_id is not None]
+        return self.scope_class(caller, permission, ids, preconditions)
 
     async def admit(self, request: Request) -> None:
         """Look the permission up by itself, because the handler's statement will not run."""
         caller = await self.caller(request)
         ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
         if len(ids) == len(self.entity.id_names):
-            scope = self.scope_class(caller, self._permission(caller), ids)
-            await get_database(request).fetch_one(self.entity.permitted(scope.permission), scope)
+            permission = self._permissions[caller.is_superuser, caller.project_id is not None]
+            scope = self.scope_class(caller, permission, ids)
+            await get_database(request).fetch_one(self.entity.permitted(permission), scope)
 
 
 ProjectId = Annotated[UUID, Path(description="The project's id.")]

@@ -213,8 +213,7 @@ class EntityScope(CallersScope):
         self.caller = caller
         self.permission = permission
         self.parameters = {"caller_id": caller.user_id, "bound_project_id": caller.project_id}
-        for name, value in zip(self.entity.id_names, ids, strict=True):
-            self.parameters[name] = value
+        self.parameters.update(zip(self.entity.id_names, ids))  # noqa: B905 - with `strict` it takes twice as long
         if preconditions is not None:
             self.parameters.update(preconditions.parameters)
         self.preconditions = preconditions
