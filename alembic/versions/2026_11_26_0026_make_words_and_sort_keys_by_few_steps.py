@@ -86,7 +86,7 @@ def _known_anew() -> None:
 
 
 def upgrade() -> None:
-    """Replaces functions by others that return the same."""
+    """Replace functions by others that return the same."""
     for statement in (WORDS, LETTERS, KEY):
         op.execute(statement)
     _known_anew()
