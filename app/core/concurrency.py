@@ -79,7 +79,7 @@ class Share(ConcurrencyLimit):
         self.searches = ConcurrencyLimit(
             searches,
             **bounds,
-            refusal=f"Your searches and filters waited too long: at most {searches} of them run at the same time.",
+            refusal=f"Your searches and sorted lists waited too long: at most {searches} of them run at the same time.",
         )
         """Those of the requests that look for something, which may take PostgreSQL a thousand times as long."""
 

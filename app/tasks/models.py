@@ -34,6 +34,5 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
-        Index("tasks_by_title_idx", "project_id", text('sort_key(title COLLATE "C")'), "id"),
         words_index("tasks_words_idx", "search_words_in(search_words(title, description), project_id)"),
     )

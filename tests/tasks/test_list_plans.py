@@ -202,12 +202,10 @@ INDEXED = {
     "-due_date": "tasks_by_due_date_idx",
     "created_at": "tasks_by_created_at_idx",
     "-created_at": "tasks_by_created_at_idx",
-    "title": "tasks_by_title_idx",
-    "-title": "tasks_by_title_idx",
 }
 """Sorts that an index answers, at any depth."""
 
-WITHIN_THE_PROJECT = ["updated_at", "-updated_at", "completed", "-completed,title"]
+WITHIN_THE_PROJECT = ["updated_at", "-updated_at", "title", "-title", "completed", "-completed,title"]
 """Sorts for which a page reads the whole project and keeps the best: at any depth the same, but the project's size."""
 
 BY_GROUPS = ["-priority,due_date", "priority,-created_at", "due_date,-priority", "-due_date,title"]

@@ -251,7 +251,8 @@ class Pages:
         context = _CursorContext(request, scope, _order(query, params), conditions)
         position = context.decode(params.cursor, query.keys) if params.cursor else None
         share = state_of(request.scope).share
-        async with share.searches if conditions and share is not None else nullcontext():
+        is_chosen = conditions or params.sorted_by is not None
+        async with share.searches if is_chosen and share is not None else nullcontext():
             page = await fetch_page(get_database(request), query, scope, params, position)
         by_number, total = params.cursor is None, page.total
         next_cursor = context.encode(page.next_position)
