@@ -146,7 +146,8 @@ async def test_one_who_searches_much_keeps_a_connection_for_what_is_no_search(
             searches = [asyncio.create_task(api.get(path)) for _ in range(2)]
             refused, _ = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
             (answer,) = [task.result() for task in refused]
-            assert "Your searches and sorted lists waited too long" in assert_problem(answer, 503, "unavailable")["detail"]
+            problem = assert_problem(answer, 503, "unavailable")
+            assert "Your searches and sorted lists waited too long" in problem["detail"]
         finally:
             await blocker.execute("ROLLBACK")
             await blocker.close()

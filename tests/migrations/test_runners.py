@@ -173,4 +173,4 @@ def test_a_migration_is_drafted_from_the_models(server_url: str, tree: Path) -> 
 def test_a_draft_needs_a_name(database_url: str, tree: Path) -> None:
     drafting = taller(tree, database_url, "migration", "")
     _, said = drafting.communicate(timeout=30)
-    assert (drafting.returncode, said) == (1, 'taller: name the migration: make migration name="add labels"\n')
+    assert (drafting.returncode, said) == (1, 'taller: Name the migration: make migration name="add labels".\n')
