@@ -7,7 +7,7 @@ from app.auth.access import security_schemes
 from app.auth.accounts.router import router as accounts
 from app.auth.accounts.router import users
 from app.auth.api_keys.router import router as api_keys
-from app.auth.callers import EXPIRED as EXPIRED_ACCESS
+from app.auth.callers import PURGE_RULES as ACCESS_PURGE_RULES
 from app.auth.ports import Ports
 from app.auth.sessions.router import router as sessions
 from app.projects.access import project_visible
@@ -19,7 +19,7 @@ from app.tasks.router import router as tasks
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 """What the features above `auth` do for it."""
 
-EXPIRED = EXPIRED_ACCESS
+PURGE_RULES = ACCESS_PURGE_RULES
 """What housekeeping deletes for the features."""
 
 ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, tasks)
@@ -34,4 +34,4 @@ TAGS = [
     {"name": "documentation", "description": "What problem codes mean."},
 ]
 
-__all__ = ["EXPIRED", "PORTS", "ROUTERS", "TAGS", "security_schemes"]
+__all__ = ["PORTS", "PURGE_RULES", "ROUTERS", "TAGS", "security_schemes"]

@@ -26,14 +26,14 @@ from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import install_openapi
 from app.core.http.trie import TrieRouter
 from app.core.idempotency.keys import REPLAYED
-from app.core.idempotency.store import KeptAnswers
-from app.core.idempotency.store import expired as expired_answers
+from app.core.idempotency.store import IdempotencyStore
+from app.core.idempotency.store import purge_rule as idempotency_purge_rule
 from app.core.logging import configure_logging, flush_logs
 from app.core.ratelimit.limiter import RateLimits
-from app.core.ratelimit.sync import EXPIRED as EXPIRED_COUNTS
-from app.core.ratelimit.sync import RateSharing
+from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
+from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
-from app.features import EXPIRED, PORTS, ROUTERS, TAGS, security_schemes
+from app.features import PORTS, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import Documentation, documentation_of
 
 logger = logging.getLogger(__name__)
@@ -72,13 +72,20 @@ def create_app(settings: Settings | None = None) -> Application:
         shares = CallerShares(
             settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
         )
-        housekeeping = Housekeeping(database, (*EXPIRED, *EXPIRED_COUNTS, expired_answers(settings)))
+        housekeeping = Housekeeping(database, (*PURGE_RULES, *COUNTS_PURGE_RULES, idempotency_purge_rule(settings)))
         app.state.services = Services(
-            *always, database, authentication, authentication.ring, callers, KeptAnswers(settings), shares, housekeeping
+            *always,
+            database,
+            authentication,
+            authentication.ring,
+            callers,
+            IdempotencyStore(settings),
+            shares,
+            housekeeping,
         )
         tasks = [callers.watching, housekeeping.task]
         if limits is not None:
-            tasks.append(RateSharing(limits, database).task)
+            tasks.append(RateLimitSync(limits, database).task)
         try:
             await _warm_up(database)
             for task in tasks:

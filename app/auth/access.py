@@ -98,7 +98,7 @@ async def caller_of(request: Request) -> Caller:
     state = state_of(request.scope)
     if isinstance(state.caller, Caller):
         return state.caller
-    allowance = state.allowance
+    allowance = state.quota
     callers = services_of(request)[Callers]
     try:
         token = _token_of(request)

@@ -24,7 +24,7 @@ from app.auth.tokens import API_KEY_PREFIX, hashed, is_api_key
 from app.core import clock
 from app.core.bounded import BoundedDict
 from app.core.database.database import Database
-from app.core.database.retention import Expired, delete_all, deletion
+from app.core.database.retention import PurgeRule, delete_all, deletion
 from app.core.database.statements import compiled, param
 from app.core.errors import UnavailableError
 from app.core.periodic import PeriodicTask
@@ -44,7 +44,7 @@ which a process that could not read begins anew."""
 KEEP_ENDED = timedelta(days=30)
 """How long an ended session or key is kept, so that its holder can be told what happened to it."""
 
-EXPIRED = queries.expired(keep_ended=KEEP_ENDED)
+PURGE_RULES = queries.purge_rules(keep_ended=KEEP_ENDED)
 """What housekeeping deletes."""
 
 
@@ -200,4 +200,4 @@ class Callers:
 
 @compiled
 def _delete_changes_before() -> Executable:
-    return deletion(Expired(AccessChange, AccessChange.transaction_id < param("position", BigInteger)))
+    return deletion(PurgeRule(AccessChange, AccessChange.transaction_id < param("position", BigInteger)))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
-from app.core.database.retention import Expired
+from app.core.database.retention import PurgeRule
 from app.core.database.statements import Column, Rows, compiled, param
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
@@ -113,13 +113,13 @@ def access_changes() -> Rows:
     )
 
 
-def expired(*, keep_ended: timedelta) -> tuple[Expired, ...]:
+def purge_rules(*, keep_ended: timedelta) -> tuple[PurgeRule, ...]:
     """Return what nobody needs any longer."""
     ended = func.now() - keep_ended
     return (
-        Expired(Attempt, Attempt.resets_at < func.now()),
-        Expired(Session, or_(Session.expires_at < ended, Session.revoked_at < ended)),
-        Expired(ApiKey, ApiKey.revoked_at < ended),
+        PurgeRule(Attempt, Attempt.resets_at < func.now()),
+        PurgeRule(Session, or_(Session.expires_at < ended, Session.revoked_at < ended)),
+        PurgeRule(ApiKey, ApiKey.revoked_at < ended),
     )
 
 

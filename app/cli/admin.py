@@ -38,7 +38,7 @@ from app.features import PORTS
 from app.projects.queries import without_active_owner
 from app.tasks.queries import wrong_counts
 
-Action = Callable[["Operator", Namespace], Awaitable[None]]
+Action = Callable[["AdminContext", Namespace], Awaitable[None]]
 
 
 def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
@@ -56,7 +56,7 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     ):
         _command(users, name, action, summary).add_argument("username")
 
-    _command(commands, "doctor", examine, "check the schema and the kept counts; exit status 1 if something is wrong")
+    _command(commands, "doctor", doctor, "check the schema and the kept counts; exit status 1 if something is wrong")
 
     after = _command(commands, "restored", complete_restore, "what has to be done once after a backup was restored")
     choice = after.add_mutually_exclusive_group()
@@ -79,11 +79,11 @@ def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
     revoke.add_argument("id", nargs="?", help="the key's id, where its secret is not at hand")
 
 
-def administer(action: Action, settings: Settings, arguments: Namespace) -> None:
+def run_admin_command(action: Action, settings: Settings, arguments: Namespace) -> None:
     """Do one thing on the configured database."""
     try:
         with database_of(settings) as url:
-            asyncio.run(_administer(settings.model_copy(update={"database_url": url}), action, arguments))
+            asyncio.run(_run_admin_command(settings.model_copy(update={"database_url": url}), action, arguments))
     except ValidationError as error:
         refusals = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
         raise CommandError("; ".join(refusals)) from None
@@ -93,10 +93,10 @@ def administer(action: Action, settings: Settings, arguments: Namespace) -> None
         raise CommandError(error.detail) from None
 
 
-async def create_user(operator: "Operator", arguments: Namespace) -> None:
+async def create_user(context: "AdminContext", arguments: Namespace) -> None:
     """`taller users create`."""
     new = Registration(username=arguments.username, email=arguments.email, password=_read_password())
-    user = await accounts.create_account(operator.authentication, operator.database, new, is_superuser=arguments.admin)
+    user = await accounts.create_account(context.authentication, context.database, new, is_superuser=arguments.admin)
     print(f"created {user['username']} ({user['id']})")
 
 
@@ -110,11 +110,11 @@ class _Everybody:
         raise AssertionError("a list that belongs to nothing is always there")
 
 
-async def list_users(operator: "Operator", _: Namespace) -> None:
+async def list_users(context: "AdminContext", _: Namespace) -> None:
     """`taller users list`."""
     params, position = PageParams(size=MAX_SIZE, cursor=""), None
     while True:
-        page = await fetch_page(operator.database, queries.users, _Everybody(), params, position)
+        page = await fetch_page(context.database, queries.users, _Everybody(), params, position)
         for row in page.items:
             marks = [
                 mark for mark, holds in (("admin", row["is_superuser"]), ("inactive", not row["is_active"])) if holds
@@ -125,72 +125,72 @@ async def list_users(operator: "Operator", _: Namespace) -> None:
             return
 
 
-async def deactivate_user(operator: "Operator", arguments: Namespace) -> None:
+async def deactivate_user(context: "AdminContext", arguments: Namespace) -> None:
     """`taller users deactivate`."""
-    await operator.change(arguments.username, UserUpdate(is_active=False))
+    await context.change(arguments.username, UserUpdate(is_active=False))
     print(f"deactivated {arguments.username}")
 
 
-async def promote_user(operator: "Operator", arguments: Namespace) -> None:
+async def promote_user(context: "AdminContext", arguments: Namespace) -> None:
     """`taller users promote`."""
-    await operator.change(arguments.username, UserUpdate(is_superuser=True))
+    await context.change(arguments.username, UserUpdate(is_superuser=True))
     print(f"made {arguments.username} an administrator")
 
 
-async def set_password(operator: "Operator", arguments: Namespace) -> None:
+async def set_password(context: "AdminContext", arguments: Namespace) -> None:
     """`taller users set-password`."""
-    user = await operator.user(arguments.username)
+    user = await context.user(arguments.username)
     password = Registration(username="placeholder", password=_read_password()).password
-    await accounts.set_password(operator.authentication, operator.database, user["id"], user["username"], password)
+    await accounts.set_password(context.authentication, context.database, user["id"], user["username"], password)
     print(f"set the password of {user['username']} and ended all sessions")
 
 
-async def create_key(operator: "Operator", arguments: Namespace) -> None:
+async def create_key(context: "AdminContext", arguments: Namespace) -> None:
     """`taller keys create`."""
-    user = await operator.user(arguments.username)
+    user = await context.user(arguments.username)
     ends = None if arguments.days is None else clock.now() + timedelta(days=arguments.days)
     new = ApiKeyCreate(name=arguments.name, scopes=arguments.scope, expires_at=ends, project_id=arguments.project)
     key = await api_keys.create_api_key(
-        operator.database,
+        context.database,
         user["id"],
         new,
-        limit=operator.authentication.settings.max_api_keys,
+        limit=context.authentication.settings.max_api_keys,
         project_visible=PORTS.project_visible,
         caller=None,
     )
     print(f"{key['id']}\t{key['secret']}")
 
 
-async def revoke_key(operator: "Operator", arguments: Namespace) -> None:
+async def revoke_key(context: "AdminContext", arguments: Namespace) -> None:
     """`taller keys revoke`."""
-    key = await api_keys.revoke_any_api_key(operator.database, _key_id(arguments.id) or _read_secret("API key: "))
+    key = await api_keys.revoke_any_api_key(context.database, _key_id(arguments.id) or _read_secret("API key: "))
     print(f"revoked {key['name']} ({key['id']})")
 
 
-async def examine(operator: "Operator", _: Namespace) -> None:
+async def doctor(context: "AdminContext", _: Namespace) -> None:
     """`taller doctor`."""
-    state, is_writable = await schema_state(operator.database)
+    state, is_writable = await schema_state(context.database)
     print(f"schema: {state}" if is_writable else f"schema: {state} (the database is read only)")
     if state == "behind":
         raise CommandError("The database schema is behind: run `taller migrate`.")
-    wrong = await operator.database.fetch_all(wrong_counts())
+    wrong = await context.database.fetch_all(wrong_counts())
     for row in wrong:
         print("\t".join(f"{name}={value}" for name, value in row.items()))
     if wrong:
         raise CommandError(f"The task counts of {len(wrong)} projects are wrong.")
     print("task counts: right")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
-    for row in await operator.database.fetch_all(without_active_owner()):
+    for row in await context.database.fetch_all(without_active_owner()):
         print(f"no active owner: project_id={row['id']}")
 
 
-async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
+async def complete_restore(context: "AdminContext", arguments: Namespace) -> None:
     """`taller restored`: all in one transaction, which may be repeated."""
-    state, _ = await schema_state(operator.database)
+    state, _ = await schema_state(context.database)
     if state == "behind":
         raise CommandError("The database schema is behind: run `taller migrate` first.")
     revoke_keys = _asked_for_keys() if arguments.revoke_keys is None else arguments.revoke_keys
-    async with operator.database.transaction() as transaction:
+    async with context.database.transaction() as transaction:
         # As long as it takes: there may be many sessions.
         await transaction.command("SET LOCAL statement_timeout = 0")
         base = await versions.renew(transaction)
@@ -204,7 +204,7 @@ async def complete_restore(operator: "Operator", arguments: Namespace) -> None:
     print("not known here: accounts that were deactivated and passwords that were changed after the backup was made")
 
 
-class Operator:
+class AdminContext:
     """What the commands work with."""
 
     def __init__(self, authentication: Authentication, database: Database) -> None:
@@ -224,16 +224,16 @@ class Operator:
         await accounts.update_user(self.authentication, self.database, user["id"], changes, caller=None)
 
 
-async def _administer(settings: Settings, action: Action, arguments: Namespace) -> None:
-    async with _operator(settings) as operator:
-        await action(operator, arguments)
+async def _run_admin_command(settings: Settings, action: Action, arguments: Namespace) -> None:
+    async with _admin_context(settings) as context:
+        await action(context, arguments)
 
 
 @asynccontextmanager
-async def _operator(settings: Settings) -> AsyncGenerator[Operator]:
+async def _admin_context(settings: Settings) -> AsyncGenerator[AdminContext]:
     database = Database(settings)
     try:
-        yield Operator(Authentication(settings, database), database)
+        yield AdminContext(Authentication(settings, database), database)
     finally:
         await database.close()
 
@@ -278,5 +278,5 @@ def _group(
 
 def _command(commands: "_SubParsersAction[ArgumentParser]", name: str, action: Action, summary: str) -> ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=partial(administer, action))
+    parser.set_defaults(command=partial(run_admin_command, action))
     return parser

@@ -21,7 +21,7 @@ class Known(Protocol):
         """What stays the same from request to request: an API key, or the person."""
 
 
-class Allowance(Protocol):
+class RequestQuota(Protocol):
     """What a request takes, once, from what its caller may still ask for."""
 
     def take(self, caller: UUID) -> None:
@@ -43,7 +43,7 @@ class RequestState:
     idempotency_keys: tuple[bytes, ...] = ()
     """Every value of the `Idempotency-Key` header."""
 
-    allowance: Allowance | None = None
+    quota: RequestQuota | None = None
     """None where requests are not limited."""
 
     caller: Known | None = None

@@ -66,7 +66,7 @@ async def batch_tasks(
     answer is 207 and each operation has its own status: what can be done is done. Ids are looked for in this project
     only.
     """
-    outcomes = await batch.carry_out(database, project, changes)
+    outcomes = await batch.execute_batch(database, project, changes)
     if not changes.atomic:
         response.status_code = 207
     return {"results": [_result(request, *pair) for pair in zip(changes.operations, outcomes, strict=True)]}
@@ -75,7 +75,7 @@ async def batch_tasks(
 _DONE = {"create": 201, "update": 200, "delete": 204}
 
 
-def _result(request: Request, operation: Any, outcome: batch.Outcome) -> dict[str, Any]:
+def _result(request: Request, operation: Any, outcome: batch.OperationOutcome) -> dict[str, Any]:
     if isinstance(outcome, AppError):
         return {"status": outcome.status, "problem": problem_of(outcome, request.scope)}
     status = _DONE[operation.op]

@@ -33,7 +33,7 @@ def request_of(row: Row, world: World, key: str) -> dict[str, Any]:
 
 def test_what_takes_keys_is_what_answers_with_no_secret() -> None:
     assert {"create_project", "patch_project", "create_task", "patch_task"} <= TAKING <= UNSAFE.keys()
-    confidential = {route.name for router in ROUTERS for route in router.routes if not route.keeps_answers}
+    confidential = {route.name for router in ROUTERS for route in router.routes if not route.allows_replay}
     assert {"login", "create_api_key", "create_user"} <= UNSAFE.keys() - TAKING <= confidential
 
 

@@ -38,12 +38,12 @@ from app.auth.errors import (
 )
 from app.auth.scopes import KEY_SCOPES, Caller
 from app.core.database.database import DatabaseDep
-from app.core.http.routing import API_PREFIX, ConfidentialOperation, FeatureRouter
+from app.core.http.routing import API_PREFIX, FeatureRouter, SecretRoute
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
-router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
 
-users = FeatureRouter(prefix="/users", tag="users", route_class=ConfidentialOperation)
+users = FeatureRouter(prefix="/users", tag="users", route_class=SecretRoute)
 
 
 @router.post(

@@ -13,10 +13,10 @@ from app.auth.errors import (
     TooManyApiKeysError,
 )
 from app.core.database.database import DatabaseDep
-from app.core.http.routing import API_PREFIX, ConfidentialOperation, FeatureRouter
+from app.core.http.routing import API_PREFIX, FeatureRouter, SecretRoute
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
-router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
 
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])

@@ -29,7 +29,7 @@ def count_refresh(request: Request, session_id: UUID | None) -> None:
     """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
     the network address otherwise. Raises `TooManyRequestsError`.
     """
-    allowance = state_of(request.scope).allowance
+    allowance = state_of(request.scope).quota
     if allowance is None:
         return
     if session_id is None:

@@ -22,13 +22,13 @@ from app.core.database.database import DatabaseDep
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guessable
 from app.core.http.problems import field_errors
-from app.core.http.routing import FORM, JSON, ConfidentialOperation, FeatureRouter
+from app.core.http.routing import FORM, JSON, FeatureRouter, SecretRoute
 from app.core.json_body import read_json
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.core.network import network_of
 from app.core.request_state import state_of
 
-router = FeatureRouter(prefix="/auth", tag="auth", route_class=ConfidentialOperation)
+router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
 
 _CREDENTIALS = {"schema": Credentials.model_json_schema()}
 

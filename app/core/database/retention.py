@@ -29,7 +29,7 @@ STEP = 1_000
 
 
 @dataclass(frozen=True)
-class Expired:
+class PurgeRule:
     """Rows that nobody needs any longer."""
 
     model: type[Base]
@@ -39,7 +39,7 @@ class Expired:
 class Housekeeping:
     """Deletes what has expired, for as long as the application runs; one for each process."""
 
-    def __init__(self, database: Database, expired: Iterable[Expired], *, every: float = EVERY) -> None:
+    def __init__(self, database: Database, expired: Iterable[PurgeRule], *, every: float = EVERY) -> None:
         self._database = database
         self._steps = [deletion(rows) for rows in expired]
         self.task = PeriodicTask(
@@ -58,7 +58,7 @@ class Housekeeping:
             await delete_all(self._database, step)
 
 
-def deletion(expired: Expired) -> Executable:
+def deletion(expired: PurgeRule) -> Executable:
     """Delete a bounded number of rows, of those that no other process is deleting and no request is changing."""
     place: ColumnElement[Any] = literal_column("ctid")
     rows = select(place).select_from(expired.model).where(expired.condition).limit(STEP)

@@ -41,7 +41,7 @@ class UnplannedRouteError(TypeError):
         )
 
 
-class _Step:
+class _DependencyCall:
     """One call of a dependency, or of the handler itself: what it is given, by name."""
 
     def __init__(self, dependant: Dependant) -> None:
@@ -55,11 +55,11 @@ class _Step:
         """Arguments that are inputs of the request, by their number."""
 
 
-class _Plan:
+class _DependencyPlan:
     """The inputs that a request must have, and the steps that use them, each after those that it needs."""
 
     def __init__(self, dependant: Dependant) -> None:
-        self.steps: list[_Step] = []
+        self.steps: list[_DependencyCall] = []
         self.inputs: list[tuple[tuple[str, ...], Reader]] = []
         """Each input, after the place that its errors name: `path` and its name, `query` or `body`."""
 
@@ -72,7 +72,7 @@ class _Plan:
             return self._known[id(node.call)]
         if not _is_ordinary(node):
             return None
-        step = _Step(node)
+        step = _DependencyCall(node)
         for dependency in node.dependencies:
             number = self._add(dependency)
             if number is None:
@@ -92,9 +92,9 @@ class _Plan:
         return len(self.steps) - 1
 
 
-def short_way(route: APIRoute) -> Handler:
+def build_fast_path(route: APIRoute) -> Handler:
     """Return what runs a route's operation. Raises `UnplannedRouteError` for one that is not of the ordinary kind."""
-    plan = _Plan(route.dependant)
+    plan = _DependencyPlan(route.dependant)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
         raise UnplannedRouteError(route.name)
     answer = _answering(route)

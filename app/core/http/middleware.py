@@ -13,7 +13,7 @@ from app.core.errors import InternalError
 from app.core.http.problems import problem_response
 from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
-from app.core.ratelimit.limiter import Allowance, RateLimits
+from app.core.ratelimit.limiter import RateLimits, RequestQuota
 from app.core.request_state import RequestState
 
 access_log = logging.getLogger(ACCESS_LOGGER)
@@ -45,9 +45,9 @@ class RequestMiddleware:
         state = _read_headers(scope)
         if self.prefix:
             state.prefix = self.prefix
-        allowance = None
+        quota = None
         if self.limits is not None:
-            state.allowance = allowance = self.limits.allowance(scope.get("client"))
+            state.quota = quota = self.limits.quota(scope.get("client"))
         token = request_id_var.set(state.request_id)
         status = 0
 
@@ -55,7 +55,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, state, allowance)
+                _add_headers(message, state, quota)
             await send(message)
 
         try:
@@ -89,7 +89,7 @@ def _log(scope: Scope, state: RequestState, status: int, started: float) -> None
     access_log.handle(AccessRecord(fields))
 
 
-def _add_headers(message: Message, state: RequestState, allowance: Allowance | None) -> None:
+def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None) -> None:
     """Add what every answer says, whatever it answers."""
     headers = [*message["headers"], (b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
     if b"cache-control" not in dict(message["headers"]):
@@ -97,8 +97,8 @@ def _add_headers(message: Message, state: RequestState, allowance: Allowance | N
         headers.append((b"cache-control", b"no-store"))
     if state.prefix:
         headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
-    if allowance is not None:
-        headers += allowance.headers(message["status"], is_revalidated=state.has_named_tag)
+    if quota is not None:
+        headers += quota.headers(message["status"], is_revalidated=state.has_named_tag)
     message["headers"] = headers
 
 

@@ -336,7 +336,7 @@ def _finish(operation: dict[str, Any]) -> None:
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         # FastAPI adds its own to operations with parameters; this service answers 400.
         responses.pop("422", None)
-    takes_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
+    accepts_idempotency_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
     for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
     for status, response in responses.items():
@@ -344,9 +344,9 @@ def _finish(operation: dict[str, Any]) -> None:
         if status in _HEADERS:
             name, header = _HEADERS[status]
             headers[name] = {"required": True, **header}
-        if takes_key and status.startswith("2"):
+        if accepts_idempotency_key and status.startswith("2"):
             headers[REPLAYED] = REPLAYED_HEADER
-        if takes_key and status == "409":
+        if accepts_idempotency_key and status == "409":
             # These are the statuses for which waiting helps.
             headers["Retry-After"] = _RETRY_AFTER
         headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})

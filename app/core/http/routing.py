@@ -21,7 +21,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import Guard, guards_of
-from app.core.http.fast_path import Handler, is_collection, short_way
+from app.core.http.fast_path import Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.request_state import RequestState, state_of
@@ -49,22 +49,22 @@ _MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, 
 """What is wrong with a request by itself. Only those whom its guards admit are told."""
 
 
-class Operation(APIRoute):
+class ApiRoute(APIRoute):
     """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
 
     accepts: tuple[str, ...]
     """The media types of the body; empty where no body is read."""
 
-    answer: Callable[[Request], Awaitable[Response]]
+    respond: Callable[[Request], Awaitable[Response]]
     """Makes the response to a request, or raises its refusal."""
 
-    keeps_answers: ClassVar[bool] = True
+    allows_replay: ClassVar[bool] = True
     """Whether its answers may be kept at rest."""
 
     body_limit: ClassVar[Literal["max_body_bytes", "max_auth_body_bytes"]] = "max_body_bytes"
     """The setting that bounds its body."""
 
-    takes_key: bool
+    accepts_idempotency_key: bool
     """Whether a request may have an idempotency key."""
 
     errors: tuple[type[AppError], ...]
@@ -86,25 +86,25 @@ class Operation(APIRoute):
         # The other methods are safe to repeat anyway, and need no key.
         is_repeated = bool({"POST", "PATCH"} & methods)
         # Kept for callers who are known, in the one transaction that does the work.
-        self.takes_key = is_repeated and self.keeps_answers and any(guard.security for guard in guards)
+        self.accepts_idempotency_key = is_repeated and self.allows_replay and any(guard.security for guard in guards)
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards for error in guard.errors)
-        key_errors = idempotency.ERRORS if self.takes_key else ()
+        key_errors = idempotency.ERRORS if self.accepts_idempotency_key else ()
         self.errors = (InvalidRequestError, *body_errors, *guard_errors, *key_errors, *errors)
         self.responses |= problems(*self.errors)
-        handle = short_way(self)
-        if self.takes_key:
+        handle = build_fast_path(self)
+        if self.accepts_idempotency_key:
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
-            handle = idempotency.once(handle, self.name, guards)
+            handle = idempotency.idempotent(handle, self.name, guards)
         elif is_repeated:
             handle = idempotency.without_keys(handle)
-        self.answer = self._behind_checks(handle, guards)
+        self.respond = self._behind_checks(handle, guards)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what FastAPI's router would run. Here `TrieRouter` runs `answer`, which is made when all is known."""
+        """Return what FastAPI's router would run. Here `TrieRouter` runs `respond`, which is made when all is known."""
 
         async def handler(request: Request) -> Response:
-            return await self.answer(request)
+            return await self.respond(request)
 
         return handler
 
@@ -146,22 +146,22 @@ class Operation(APIRoute):
         return handler
 
 
-class ConfidentialOperation(Operation):
+class SecretRoute(ApiRoute):
     """An operation that may answer with a secret, which must be nowhere but in that answer; its body is small."""
 
-    keeps_answers = False
+    allows_replay = False
     body_limit = "max_auth_body_bytes"
 
 
 def count_address(state: RequestState, policy: str) -> None:
     """Count a request for which nobody has to be identified. Raises `TooManyRequestsError`."""
-    if state.allowance is not None:
-        state.allowance.take_for_address(policy)
+    if state.quota is not None:
+        state.quota.take_for_address(policy)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
     """Yield the query parameters of an operation by name, and whether each may be repeated."""
-    # Each is a model: `short_way` takes nothing else.
+    # Each is a model: `build_fast_path` takes nothing else.
     for parameter in dependant.query_params:
         model: Any = parameter.field_info.annotation
         for name, field in model.model_fields.items():
@@ -259,10 +259,10 @@ class FeatureRouter:
         prefix: str = "",
         tag: str,
         dependencies: Sequence[Any] = (),
-        route_class: type[Operation] = Operation,
+        route_class: type[ApiRoute] = ApiRoute,
         api_prefix: str = API_PREFIX,
     ) -> None:
-        self.routes: list[Operation] = []
+        self.routes: list[ApiRoute] = []
         self._prefix = api_prefix + prefix
         self._tag = tag
         self._dependencies = list(dependencies)

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.core.errors import AppError, MethodNotAllowedError, NotFoundError
 from app.core.guards import DEFAULT
 from app.core.http.problems import answer_to
-from app.core.http.routing import API_PREFIX, Operation, count_address
+from app.core.http.routing import API_PREFIX, ApiRoute, count_address
 from app.core.request_state import state_of
 
 
@@ -23,9 +23,9 @@ class RouteTrieNode:
     def __init__(self) -> None:
         self.children: dict[str, RouteTrieNode] = {}
         self.parameter: RouteTrieNode | None = None
-        self.operations: dict[str, tuple[Operation, tuple[str, ...]]] = {}
+        self.operations: dict[str, tuple[ApiRoute, tuple[str, ...]]] = {}
 
-    def add(self, route: Operation, segments: list[str]) -> None:
+    def add(self, route: ApiRoute, segments: list[str]) -> None:
         """Let the address with these segments lead to a route."""
         node, names = self, []
         for segment in segments:
@@ -58,7 +58,7 @@ class RouteTrieNode:
 class TrieRouter:
     """All operations of the application, as one ASGI application."""
 
-    def __init__(self, routes: Iterable[Operation]) -> None:
+    def __init__(self, routes: Iterable[ApiRoute]) -> None:
         self.routes = list(routes)
         self._root, self._api = RouteTrieNode(), RouteTrieNode()
         for route in self.routes:
@@ -67,7 +67,7 @@ class TrieRouter:
             else:
                 self._root.add(route, _segments(route.path))
 
-    def find(self, path: str, method: str) -> tuple[Operation, dict[str, str]]:
+    def find(self, path: str, method: str) -> tuple[ApiRoute, dict[str, str]]:
         """Return the operation at an address, and the values of its path parameters.
 
         Raises `NotFoundError`, or `MethodNotAllowedError` where the address is known under other methods.
@@ -97,7 +97,7 @@ class TrieRouter:
                 count_address(state_of(scope), DEFAULT)
                 raise
             scope["route"] = route
-            response: Response = await route.answer(request)
+            response: Response = await route.respond(request)
         except (AppError, HTTPException) as error:
             response = answer_to(request, error)
         await response(scope, receive, send)

@@ -17,10 +17,10 @@ from app.core.database.database import transaction_of
 from app.core.errors import InvalidRequestError
 from app.core.guards import Guard
 from app.core.idempotency.store import (
-    Asked,
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
-    KeptAnswers,
+    IdempotencyStore,
+    IdempotentRequest,
     TooManyIdempotencyKeysError,
 )
 from app.core.request_state import state_of
@@ -60,7 +60,7 @@ REPLAYED_HEADER: dict[str, Any] = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
+def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
     """Return a handler that carries out what comes with a key once, and answers it as often as it comes.
 
     Only what is answered is kept. A refusal leaves nothing behind, the key neither: it may be used for the mended
@@ -72,8 +72,8 @@ def once(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
         if not (values := state.idempotency_keys):
             return await handle(request)
         key = _key(values)
-        asked = Asked(await _principal(request, guards), operation, key, _fingerprint(request))
-        answers = services_of(request)[KeptAnswers]
+        asked = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
+        answers = services_of(request)[IdempotencyStore]
         async with transaction_of(request) as transaction:
             try:
                 kept = await answers.find(transaction, asked)

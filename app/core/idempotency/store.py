@@ -31,15 +31,15 @@ from app.core.bounded import BoundedDict
 from app.core.config import Settings
 from app.core.database.database import Transaction
 from app.core.database.models import Base
-from app.core.database.retention import Expired
+from app.core.database.retention import PurgeRule
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.errors import AppError, ConflictError
 
 SHARE = 16
-"""A process takes this part of the room that is left to a caller before it counts again."""
+"""A process takes this part of the quota that is left to a caller before it counts again."""
 
 MAX_REMEMBERED = 10_000
-"""Callers whose room a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
+"""Callers whose quota a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
 
 
 class IdempotencyKeyInUseError(ConflictError):
@@ -91,7 +91,7 @@ class IdempotencyKey(Base):
 
 
 @dataclass(slots=True)
-class Room:
+class Quota:
     """How much more a process may keep for a caller before it counts again. The last answer may be too large for it."""
 
     keys: int
@@ -100,7 +100,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IdempotentRequest:
     """A request with a key: who asked which operation, with which key and for what."""
 
     principal: UUID
@@ -109,7 +109,7 @@ class Asked:
     fingerprint: bytes
 
     @property
-    def address(self) -> dict[str, Any]:
+    def primary_key(self) -> dict[str, Any]:
         """Where its answer is kept."""
         return {"principal": self.principal, "operation": self.operation, "key": self.key}
 
@@ -120,24 +120,24 @@ class Asked:
         return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
 
 
-class KeptAnswers:
+class IdempotencyStore:
     """Finds and keeps answers, as long and as many as the settings say; one for each process."""
 
     def __init__(self, settings: Settings) -> None:
         self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
-        self._limit = Room(settings.max_idempotency_keys, settings.max_idempotency_bytes)
-        self._room: BoundedDict[UUID, Room] = BoundedDict(MAX_REMEMBERED)
+        self._limit = Quota(settings.max_idempotency_keys, settings.max_idempotency_bytes)
+        self._quota: BoundedDict[UUID, Quota] = BoundedDict(MAX_REMEMBERED)
 
-    async def find(self, transaction: Transaction, asked: Asked) -> Response | None:
+    async def find(self, transaction: Transaction, asked: IdempotentRequest) -> Response | None:
         """Return the answer that is kept for a request; None if it has to be carried out, which others with its key may
         not until the transaction ends.
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
         # Counting takes longer the more keys there are, so it is repeated only when the quota found last is used up.
-        room = self._room.get(asked.principal)
-        at_most = 0 if room is not None and room.keys > 0 and room.size > 0 else self._limit.keys
-        values = {**asked.address, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
+        quota = self._quota.get(asked.principal)
+        at_most = 0 if quota is not None and quota.keys > 0 and quota.size > 0 else self._limit.keys
+        values = {**asked.primary_key, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
         found = await transaction.fetch_one_or_none(_select_answer(), values)
         assert found is not None
         if found["fingerprint"] is not None:
@@ -147,11 +147,11 @@ class KeptAnswers:
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
         if at_most:
-            left = Room(self._limit.keys - found["counted"], self._limit.size - found["size"])
-            self._make_room(asked.principal, left)
+            left = Quota(self._limit.keys - found["counted"], self._limit.size - found["size"])
+            self._note_quota(asked.principal, left)
         return None
 
-    async def keep(self, transaction: Transaction, asked: Asked, response: Response) -> None:
+    async def keep(self, transaction: Transaction, asked: IdempotentRequest, response: Response) -> None:
         """Keep an answer, together with what else the transaction does."""
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
@@ -159,7 +159,7 @@ class KeptAnswers:
             if name != b"content-length"
         ]
         row = {
-            **asked.address,
+            **asked.primary_key,
             "fingerprint": asked.fingerprint,
             "status": response.status_code,
             "headers": headers,
@@ -169,21 +169,21 @@ class KeptAnswers:
         if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
             # The first request was committed after this one had looked, and before it had the lock.
             raise IdempotencyKeyInUseError
-        if (room := self._room.get(asked.principal)) is not None:
-            room.keys -= 1
-            room.size -= len(response.body)
+        if (quota := self._quota.get(asked.principal)) is not None:
+            quota.keys -= 1
+            quota.size -= len(response.body)
 
-    def _make_room(self, principal: UUID, left: Room) -> None:
+    def _note_quota(self, principal: UUID, left: Quota) -> None:
         if left.keys <= 0 or left.size <= 0:
             raise TooManyIdempotencyKeysError
         # Only a share of the quota, because other processes see the same quota left.
-        self._room.put(principal, Room(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
-        self._room.move_to_end(principal)
+        self._quota.put(principal, Quota(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
+        self._quota.move_to_end(principal)
 
 
-def expired(settings: Settings) -> Expired:
+def purge_rule(settings: Settings) -> PurgeRule:
     """Return the keys that need not be kept any longer."""
-    return Expired(
+    return PurgeRule(
         IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
     )
 

@@ -25,17 +25,17 @@ address.
 """
 
 
-class Counter:
+class FixedWindowCounter:
     """What callers have used of one policy's quota in the current window, as far as this process knows."""
 
-    def __init__(self, name: str, requests: int, seconds: int, hurry: asyncio.Event) -> None:
+    def __init__(self, name: str, requests: int, seconds: int, sync_soon: asyncio.Event) -> None:
         self._name, self._requests, self._seconds = name, requests, seconds
         self._policy = (b"ratelimit-policy", f'"{name}";q={requests};w={seconds}'.encode())
         self._remaining = f'"{name}";r=%d;t=%d'.encode()
-        self._hurry, self._hurry_at = hurry, max(1, requests // 10)
+        self._sync_soon, self._sync_soon_at = sync_soon, max(1, requests // 10)
         self._begins_at = self._ends_at = 0.0
         self._used: BoundedDict[Key, int] = BoundedDict(MAX_CALLERS)
-        self._unshared: dict[Key, int] = {}
+        self._pending: dict[Key, int] = {}
 
     def take(self, key: Key) -> float:
         """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
@@ -63,28 +63,28 @@ class Counter:
         left = ceil(self._ends_at - self._now())
         return [self._policy, (b"ratelimit", self._remaining % (max(0, self._requests - self._used.get(key, 0)), left))]
 
-    def unshared(self) -> tuple[float, dict[Key, int]]:
+    def drain_pending(self) -> tuple[float, dict[Key, int]]:
         """Return what the other processes do not know of yet, and when its window ends; from here on they count as
         told.
         """
         self._now()
         # Counts that were refunded to zero are skipped.
-        counted = {key: number for key, number in self._unshared.items() if number}
-        self._unshared = {}
+        counted = {key: number for key, number in self._pending.items() if number}
+        self._pending = {}
         return self._ends_at, counted
 
-    def keep(self, ends_at: float, counted: Mapping[Key, int]) -> None:
+    def restore_pending(self, ends_at: float, counted: Mapping[Key, int]) -> None:
         """Count again what the others could not be told."""
         if ends_at == self._ends_at:
             for key, number in counted.items():
-                self._unshared[key] = self._unshared.get(key, 0) + number
+                self._pending[key] = self._pending.get(key, 0) + number
 
-    def learn(self, ends_at: float, key: Key, total: int) -> None:
+    def apply_total(self, ends_at: float, key: Key, total: int) -> None:
         """Take over what all processes together had counted when the others were told."""
         if ends_at == self._ends_at:
-            self._set(key, total + self._unshared.get(key, 0))
+            self._set(key, total + self._pending.get(key, 0))
 
-    def row_of(self, key: Key) -> str:
+    def storage_key(self, key: Key) -> str:
         """Return what the table calls this caller."""
         return f"{self._name}/{self._seconds}:{UUID(int=key) if isinstance(key, int) else key}"
 
@@ -96,16 +96,16 @@ class Counter:
             self._begins_at = now // self._seconds * self._seconds
             self._ends_at = self._begins_at + self._seconds
             self._used.clear()
-            self._unshared.clear()
+            self._pending.clear()
         return now
 
     def _count(self, key: Key, number: int) -> None:
         self._set(key, self._used.get(key, 0) + number)
-        unshared = self._unshared
-        if key in unshared or len(unshared) < MAX_CALLERS:
-            unshared[key] = waiting = unshared.get(key, 0) + number
-            if waiting == self._hurry_at:
-                self._hurry.set()
+        pending = self._pending
+        if key in pending or len(pending) < MAX_CALLERS:
+            pending[key] = waiting = pending.get(key, 0) + number
+            if waiting == self._sync_soon_at:
+                self._sync_soon.set()
 
     def _set(self, key: Key, number: int) -> None:
         self._used.put(key, number)
@@ -119,7 +119,7 @@ class Counter:
         )
 
 
-class Allowance:
+class RequestQuota:
     """What one request takes, once, from what its caller may still ask for."""
 
     # This keeps the client and not the ASGI scope: the scope holds this object, and the cycle would keep every request
@@ -128,7 +128,7 @@ class Allowance:
 
     def __init__(self, limits: "RateLimits", client: Client | None) -> None:
         self._limits, self._client = limits, client
-        self._counter: Counter | None = None
+        self._counter: FixedWindowCounter | None = None
         self._key: Key | None = None
         """For whom it is counted, once that is known."""
 
@@ -172,13 +172,13 @@ class RateLimits:
     """The policies of one process."""
 
     def __init__(self, policies: Mapping[str, tuple[int, int]]) -> None:
-        self.hurry = asyncio.Event()
+        self.sync_soon = asyncio.Event()
         """Set when a caller has used a tenth of a quota of which the other processes do not know."""
 
-        counters = {name: Counter(name, *rate, self.hurry) for name, rate in policies.items()}
+        counters = {name: FixedWindowCounter(name, *rate, self.sync_soon) for name, rate in policies.items()}
         self.callers, self.logins = counters.get(DEFAULT), counters.get(LOGIN)
         self.counters = list(counters.values())
 
-    def allowance(self, client: Client | None) -> Allowance:
+    def quota(self, client: Client | None) -> RequestQuota:
         """For one request of a peer."""
-        return Allowance(self, client)
+        return RequestQuota(self, client)

@@ -14,7 +14,7 @@ from sqlalchemy import DateTime, Executable, Integer, Text, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.database.database import Database
-from app.core.database.retention import Expired
+from app.core.database.retention import PurgeRule
 from app.core.database.statements import compiled, param
 from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
@@ -32,11 +32,11 @@ SHARE_PAUSE = 0.02
 """Seconds between two exchanges where a caller hurries. With 0.1, one who floods four workers got half as much more."""
 
 # A minute later, for processes whose clocks differ.
-EXPIRED = (Expired(RateCount, RateCount.ends_at < func.now() - timedelta(minutes=1)),)
+PURGE_RULES = (PurgeRule(RateCount, RateCount.ends_at < func.now() - timedelta(minutes=1)),)
 """Counts of windows that are over."""
 
 
-class RateSharing:
+class RateLimitSync:
     """The exchange of one process with the others, by way of the database."""
 
     def __init__(self, limits: RateLimits, database: Database) -> None:
@@ -47,15 +47,15 @@ class RateSharing:
             every=SHARE_EVERY,
             failure="cannot share request counts, each worker counts for itself",
             logger=logger,
-            wake=limits.hurry,
+            wake=limits.sync_soon,
             last=self.share,
         )
 
     async def share(self) -> bool:
         """Add what was counted here to what all have counted, and learn that; whether there was anything to add."""
-        taken = [(counter, *counter.unshared()) for counter in self._limits.counters]
+        taken = [(counter, *counter.drain_pending()) for counter in self._limits.counters]
         known = {
-            counter.row_of(key): (counter, ends_at, key, number)
+            counter.storage_key(key): (counter, ends_at, key, number)
             for counter, ends_at, counted in taken
             for key, number in counted.items()
         }
@@ -71,11 +71,11 @@ class RateSharing:
         except BaseException:
             # If it was written after all, these are counted twice: once in a while, and for one window.
             for counter, ends_at, counted in taken:
-                counter.keep(ends_at, counted)
+                counter.restore_pending(ends_at, counted)
             raise
         for row in rows:
             counter, ends_at, key, _ = known[row["caller"]]
-            counter.learn(ends_at, key, row["count"])
+            counter.apply_total(ends_at, key, row["count"])
         return True
 
     async def _exchange(self) -> None:

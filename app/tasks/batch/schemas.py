@@ -109,11 +109,11 @@ def _one_by_one(values: list[Any], *, is_atomic: bool) -> list[Operation | Malfo
     """Return the operations, with those that are malformed marked. Raises `InvalidRequestError` in an atomic batch."""
     operations: list[Operation | MalformedOperation] = []
     found: list[FieldError] = []
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         try:
             operations.append(_kind_of(value).model_validate(value))
         except ValidationError as error:
-            errors = field_errors(error, "body", "operations", str(place))
+            errors = field_errors(error, "body", "operations", str(index))
             operations.append(MalformedOperation(errors[:MAX_REPORTED_ERRORS]))
             found += errors
             if is_atomic and len(found) >= MAX_REPORTED_ERRORS:

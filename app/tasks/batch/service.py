@@ -33,28 +33,28 @@ from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
-Outcome = dict[str, Any] | AppError | None
+OperationOutcome = dict[str, Any] | AppError | None
 """What became of an operation: the task, why nothing did, or None for a task that is gone."""
 
 OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | DeleteOperation)
 
 
 @dataclass(slots=True)
-class _Work:
+class _BatchRun:
     """A batch under way."""
 
     transaction: Database
     project: ProjectScope
     operations: Sequence[Operation | MalformedOperation]
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    """By the operation's place; what has none yet is still to be done."""
+    outcomes: dict[int, OperationOutcome] = field(default_factory=dict)
+    """By the operation's index; what has none yet is still to be done."""
 
     def left(self, kind: type[OperationT]) -> list[tuple[int, OperationT]]:
-        """Return the operations of a kind that are still to be done, with their places."""
+        """Return the operations of a kind that are still to be done, with their indexes."""
         return [
-            (place, operation)
-            for place, operation in enumerate(self.operations)
-            if place not in self.outcomes and isinstance(operation, kind)
+            (index, operation)
+            for index, operation in enumerate(self.operations)
+            if index not in self.outcomes and isinstance(operation, kind)
         ]
 
     async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
@@ -63,17 +63,17 @@ class _Work:
         return {row["id"]: row for row in rows}
 
 
-async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch) -> list[Outcome]:
+async def execute_batch(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
     """Return what became of each operation, in their order.
 
     An atomic batch raises why the first one that fails does, with a pointer to it, and changes nothing.
     """
     async with database.transaction() as transaction:
-        work = _Work(transaction, project, batch.operations)
+        work = _BatchRun(transaction, project, batch.operations)
         is_required = (await transaction.fetch_one(queries.project_locked(project.permission), project))[
             "require_if_match"
         ]
-        await _judge(work, is_required=is_required)
+        await _validate(work, is_required=is_required)
         if batch.atomic:
             for _, outcome in sorted(work.outcomes.items()):
                 assert isinstance(outcome, AppError), "nothing is done yet"
@@ -81,19 +81,19 @@ async def carry_out(database: Database, project: ProjectScope, batch: TaskBatch)
         await _create(work)
         await _update(work)
         await _delete(work)
-        return [work.outcomes[place] for place in range(len(batch.operations))]
+        return [work.outcomes[index] for index in range(len(batch.operations))]
 
 
-async def _judge(work: _Work, *, is_required: bool) -> None:
+async def _validate(work: _BatchRun, *, is_required: bool) -> None:
     """Find out which operations cannot be done."""
     named: set[UUID] = set()
-    for place, operation in enumerate(work.operations):
+    for index, operation in enumerate(work.operations):
         if isinstance(operation, MalformedOperation):
-            work.outcomes[place] = InvalidRequestError(errors=operation.errors)
+            work.outcomes[index] = InvalidRequestError(errors=operation.errors)
         elif not isinstance(operation, CreateOperation):
             if operation.id in named:
-                error = _error(place, "is used by an earlier operation of this batch", "repeated")
-                work.outcomes[place] = InvalidRequestError(errors=[error])
+                error = _error(index, "is used by an earlier operation of this batch", "repeated")
+                work.outcomes[index] = InvalidRequestError(errors=[error])
             named.add(operation.id)
     if not named:
         return
@@ -102,10 +102,10 @@ async def _judge(work: _Work, *, is_required: bool) -> None:
         *work.left(UpdateOperation),
         *work.left(DeleteOperation),
     ]
-    for place, change in changing:
-        refusal = _refusal(found.get(change.id), _preconditions(change), place, is_required=is_required)
+    for index, change in changing:
+        refusal = _refusal(found.get(change.id), _preconditions(change), index, is_required=is_required)
         if refusal is not None:
-            work.outcomes[place] = refusal
+            work.outcomes[index] = refusal
     shown = (
         found[one.id]["size"] for _, one in work.left(UpdateOperation) if "description" not in one.changes.values()
     )
@@ -118,11 +118,11 @@ def _preconditions(operation: UpdateOperation | DeleteOperation) -> Precondition
 
 
 def _refusal(
-    row: dict[str, Any] | None, preconditions: Preconditions, place: int, *, is_required: bool
+    row: dict[str, Any] | None, preconditions: Preconditions, index: int, *, is_required: bool
 ) -> AppError | None:
     """Why an operation on a locked task is not done."""
     if row is None:
-        error = _error(place, "does not exist in this project", TaskNotFoundError.code)
+        error = _error(index, "does not exist in this project", TaskNotFoundError.code)
         return TaskNotFoundError(errors=[error])
     if row["etag"] in preconditions.match.strong:
         return None
@@ -130,15 +130,15 @@ def _refusal(
     if refusal is not None:
         is_missing = isinstance(refusal, PreconditionRequiredError)
         detail = "is required by this project" if is_missing else "does not match the task's current tag"
-        refusal.errors.append(_error(place, detail, refusal.code, member="if_match"))
+        refusal.errors.append(_error(index, detail, refusal.code, member="if_match"))
     return refusal
 
 
-def _error(place: int, detail: str, code: str, *, member: str = "id") -> FieldError:
-    return FieldError(pointer=f"/operations/{place}/{member}", detail=detail, code=code)
+def _error(index: int, detail: str, code: str, *, member: str = "id") -> FieldError:
+    return FieldError(pointer=f"/operations/{index}/{member}", detail=detail, code=code)
 
 
-async def _create(work: _Work) -> None:
+async def _create(work: _BatchRun) -> None:
     if not (operations := work.left(CreateOperation)):
         return
     ids = [uuid7() for _ in operations]
@@ -146,10 +146,10 @@ async def _create(work: _Work) -> None:
     for name in TaskCreate.model_fields:
         values[f"new_{name}"] = [getattr(operation.task, name) for _, operation in operations]
     rows = await work.fetch_all(_insert_tasks(), values)
-    work.outcomes.update((place, rows[id_]) for (place, _), id_ in zip(operations, ids, strict=True))
+    work.outcomes.update((index, rows[id_]) for (index, _), id_ in zip(operations, ids, strict=True))
 
 
-async def _update(work: _Work) -> None:
+async def _update(work: _BatchRun) -> None:
     if not (operations := work.left(UpdateOperation)):
         return
     values: dict[str, Any] = {"new_id": [operation.id for _, operation in operations]}
@@ -158,14 +158,14 @@ async def _update(work: _Work) -> None:
         values[f"new_{name}"] = [row.get(name) for row in changes]
         values[f"sets_{name}"] = [name in row for row in changes]
     rows = await work.fetch_all(_update_tasks(), values)
-    work.outcomes.update((place, rows[operation.id]) for place, operation in operations)
+    work.outcomes.update((index, rows[operation.id]) for index, operation in operations)
 
 
-async def _delete(work: _Work) -> None:
+async def _delete(work: _BatchRun) -> None:
     if not (operations := work.left(DeleteOperation)):
         return
     await work.fetch_all(_delete_tasks(), {"ids": [operation.id for _, operation in operations]})
-    work.outcomes.update((place, None) for place, _ in operations)
+    work.outcomes.update((index, None) for index, _ in operations)
 
 
 def _unnested(names: Sequence[str]) -> TableValuedAlias:

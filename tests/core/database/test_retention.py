@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.auth.callers import EXPIRED
+from app.auth.callers import PURGE_RULES
 from app.core.config import Settings
 from app.core.database import retention
 from app.core.database.database import Database
@@ -57,7 +57,7 @@ async def test_several_processes_share_the_work(settings: Settings, database: Da
     await fill(database, 5 * STEP, "1 hour")
     others = [Database(settings) for _ in range(2)]
     async with asyncio.timeout(20):
-        await asyncio.gather(*(Housekeeping(other, EXPIRED).purge() for other in (database, *others)))
+        await asyncio.gather(*(Housekeeping(other, PURGE_RULES).purge() for other in (database, *others)))
     for other in others:
         await other.close()
     assert await left(database) == 0
@@ -66,7 +66,7 @@ async def test_several_processes_share_the_work(settings: Settings, database: Da
 async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     await fill(database, 1, "1 hour")
     await database.execute(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
-    busy = Housekeeping(database, EXPIRED, every=0.05)
+    busy = Housekeeping(database, PURGE_RULES, every=0.05)
     busy.task.start()
     try:
         with caplog.at_level(logging.WARNING, retention.__name__):

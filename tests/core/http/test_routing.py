@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from app.core.errors import MethodNotAllowedError, NotFoundError
 from app.core.guards import Public
-from app.core.http.routing import FeatureRouter, Operation
+from app.core.http.routing import ApiRoute, FeatureRouter
 from app.core.http.trie import TrieRouter
 from app.features import ROUTERS
 from tests.support.client import Api, assert_problem
@@ -19,8 +19,8 @@ async def endpoint() -> None:
     return None
 
 
-def operation(path: str, method: str = "GET") -> Operation:
-    return Operation(path, endpoint, methods=[method], dependencies=[Public])
+def operation(path: str, method: str = "GET") -> ApiRoute:
+    return ApiRoute(path, endpoint, methods=[method], dependencies=[Public])
 
 
 def found(router: TrieRouter, path: str, method: str = "GET") -> tuple[str, dict[str, str]] | str | None:

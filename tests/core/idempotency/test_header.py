@@ -11,7 +11,7 @@ from app.auth.scopes import ACCOUNT_WRITE
 from app.core.config import Settings
 from app.core.database.database import Database, DatabaseDep
 from app.core.guards import Public
-from app.core.http.routing import ConfidentialOperation, Operation
+from app.core.http.routing import ApiRoute, SecretRoute
 from app.main import create_app
 from tests.auth.people import somebody
 from tests.projects.factories import project_of
@@ -103,20 +103,20 @@ async def work(database: DatabaseDep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route_class", "guard", "takes_key"),
+    ("route_class", "guard", "accepts_idempotency_key"),
     [
-        (Operation, Depends(SignedIn(ACCOUNT_WRITE)), True),
-        (ConfidentialOperation, Depends(SignedIn(ACCOUNT_WRITE)), False),
-        (Operation, Public, False),
+        (ApiRoute, Depends(SignedIn(ACCOUNT_WRITE)), True),
+        (SecretRoute, Depends(SignedIn(ACCOUNT_WRITE)), False),
+        (ApiRoute, Public, False),
     ],
     ids=["ordinary", "answers with secrets", "for nobody in particular"],
 )
 def test_an_operation_takes_keys_if_its_answers_may_be_kept_and_its_callers_are_known(
-    route_class: type[Operation], guard: Any, takes_key: bool
+    route_class: type[ApiRoute], guard: Any, accepts_idempotency_key: bool
 ) -> None:
     for method in ("POST", "PATCH", "PUT", "DELETE", "GET"):
         route = route_class("/api/v1/things/", work, methods=[method], dependencies=[guard])
-        assert route.takes_key == (takes_key and method in {"POST", "PATCH"})
+        assert route.accepts_idempotency_key == (accepts_idempotency_key and method in {"POST", "PATCH"})
 
 
 async def test_pages_of_other_origins_may_send_keys_and_see_replays(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from app.auth.callers import Callers
 from app.auth.models import User
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.idempotency.store import Asked, IdempotencyKeyInUseError, KeptAnswers
+from app.core.idempotency.store import IdempotencyKeyInUseError, IdempotencyStore, IdempotentRequest
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.people import somebody
@@ -128,8 +128,8 @@ async def test_without_the_header_a_request_costs_what_it_did(api: Api, user: Us
 async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_noticed(
     app: FastAPI, database: Database
 ) -> None:
-    answers: KeptAnswers = app.state.services[KeptAnswers]
-    asked = Asked(uuid7(), "create_project", "k-1", b"x")
+    answers: IdempotencyStore = app.state.services[IdempotencyStore]
+    asked = IdempotentRequest(uuid7(), "create_project", "k-1", b"x")
 
     async def second() -> None:
         async with database.transaction() as transaction:
@@ -148,7 +148,9 @@ async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_notice
 
 def test_whose_turn_it_is_is_a_question_of_caller_operation_and_key() -> None:
     here, there = uuid7(), uuid7()
-    asked = [Asked(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))]
+    asked = [
+        IdempotentRequest(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))
+    ]
     assert len({one.lock for one in asked}) == 4
-    assert Asked(here, "a", "k", b"another").lock == asked[0].lock
+    assert IdempotentRequest(here, "a", "k", b"another").lock == asked[0].lock
     assert all(-(2**63) <= one.lock < 2**63 for one in asked)

@@ -17,7 +17,7 @@ from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT
 from app.core.ratelimit import sync
 from app.core.ratelimit.limiter import MAX_CALLERS, RateLimits
-from app.core.ratelimit.sync import EXPIRED, RateSharing
+from app.core.ratelimit.sync import PURGE_RULES, RateLimitSync
 from app.main import create_app
 from tests.support.client import Api
 
@@ -42,9 +42,9 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
     """Ask from an address; how many of the requests were admitted."""
     admitted = 0
     for _ in range(times):
-        allowance = limits.allowance((address, 1))
+        quota = limits.quota((address, 1))
         try:
-            allowance.take_for_address(DEFAULT)
+            quota.take_for_address(DEFAULT)
         except TooManyRequestsError:
             continue
         admitted += 1
@@ -54,16 +54,16 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
 async def test_what_one_worker_counts_the_others_learn(database: Database) -> None:
     first, second = limits_of(10), limits_of(10)
     assert (ask(first, HERE, 6), ask(first, THERE, 1)) == (6, 1)
-    assert await RateSharing(first, database).share()
+    assert await RateLimitSync(first, database).share()
     # The second knows nothing of this caller until it has something to tell about them itself.
     assert ask(second, HERE, 1) == 1
-    assert await RateSharing(second, database).share()
+    assert await RateLimitSync(second, database).share()
     assert ask(second, HERE, 10) == 3
     assert ask(second, THERE, 10) == 10
     # More than the quota was admitted, and nothing breaks.
-    assert await RateSharing(second, database).share()
+    assert await RateLimitSync(second, database).share()
     assert ask(second, THERE, 10) == 0
-    assert not await RateSharing(second, database).share()
+    assert not await RateLimitSync(second, database).share()
 
 
 async def test_many_workers_can_tell_at_once(database: Database) -> None:
@@ -75,7 +75,7 @@ async def test_many_workers_can_tell_at_once(database: Database) -> None:
         for number, worker in enumerate(workers):
             for name in names if number % 2 else reversed(names):
                 ask(worker, name)
-        await asyncio.gather(*(RateSharing(worker, database).share() for worker in workers))
+        await asyncio.gather(*(RateLimitSync(worker, database).share() for worker in workers))
     assert await database.fetch_all(told) == [{"count": 100, "min": 40, "max": 40}]
 
 
@@ -85,13 +85,13 @@ async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
     await database.execute(text("ALTER TABLE rate_counts RENAME TO hidden_counts"))
     try:
         with pytest.raises(Exception, match="rate_counts"):
-            await RateSharing(limits, database).share()
+            await RateLimitSync(limits, database).share()
         assert ask(limits, HERE, 2) == 2
     finally:
         await database.execute(text("ALTER TABLE hidden_counts RENAME TO rate_counts"))
-    await RateSharing(limits, database).share()
+    await RateLimitSync(limits, database).share()
     ask(other, HERE)
-    await RateSharing(other, database).share()
+    await RateLimitSync(other, database).share()
     assert ask(other, HERE, 10) == 3
 
 
@@ -161,7 +161,7 @@ async def test_a_worker_that_stops_tells_what_it_counted(settings: Settings, dat
 async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(database: Database) -> None:
     over, young = "now() - interval '2 minutes'", "now() - interval '1 second'"
     await database.execute(text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)"))
-    await Housekeeping(database, EXPIRED).purge()
+    await Housekeeping(database, PURGE_RULES).purge()
     rows = await database.fetch_all(text("SELECT caller FROM rate_counts"))
     assert [row["caller"] for row in rows] == ["for slow clocks"]
 
@@ -173,7 +173,7 @@ def test_the_memory_that_counting_takes_is_bounded() -> None:
     assert ask(limits, "192.0.2.1", 9) == 5
     for number in range(MAX_CALLERS + 1_000):
         ask(limits, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
-    assert (len(counter._used), len(counter._unshared)) == (MAX_CALLERS, MAX_CALLERS)  # noqa: SLF001 - its memory
+    assert (len(counter._used), len(counter._pending)) == (MAX_CALLERS, MAX_CALLERS)  # noqa: SLF001 - its memory
 
 
 def test_a_new_window_begins_with_nothing_counted() -> None:
@@ -187,15 +187,15 @@ def test_a_new_window_begins_with_nothing_counted() -> None:
 def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
     limits = limits_of(5, 1)
     time.sleep(1 - time.time() % 1)
-    allowance = limits.allowance((HERE, 1))
-    allowance.take_for_address(DEFAULT)
+    quota = limits.quota((HERE, 1))
+    quota.take_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
-    assert dict(allowance.headers(304, is_revalidated=True))[b"ratelimit"].startswith(b'"default";r=5;t=')
+    assert dict(quota.headers(304, is_revalidated=True))[b"ratelimit"].startswith(b'"default";r=5;t=')
 
 
 async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
     limits = limits_of(5)
-    allowance = limits.allowance((HERE, 1))
-    allowance.take_for_address(DEFAULT)
-    allowance.headers(304, is_revalidated=True)
-    assert not await RateSharing(limits, database).share()
+    quota = limits.quota((HERE, 1))
+    quota.take_for_address(DEFAULT)
+    quota.headers(304, is_revalidated=True)
+    assert not await RateLimitSync(limits, database).share()
