@@ -1,4 +1,4 @@
-"""How an operation runs: its inputs are read, its dependencies and its handler are called, its result is answered.
+"""The fast path: an operation runs from a plan of its dependencies that is made when its route is.
 
 FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
 prepares for streams, forms and telemetry. Here all of that is known when the route is made, so the walk is planned

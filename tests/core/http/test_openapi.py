@@ -9,4 +9,4 @@ def test_problems_are_told_by_status_and_then_by_code() -> None:
     assert list(told) == [400, 401, 503]
     examples = told[503]["content"]["application/problem+json"]["examples"]
     assert list(examples) == ["unavailable", "statement_timeout"]
-    assert told[503]["description"] == "Temporarily unavailable; or The database took too long"
+    assert told[503]["description"] == "Temporarily unavailable; or Statement timeout"
