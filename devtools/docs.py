@@ -18,7 +18,7 @@ from app.auth.access import Admin, CallerGuard
 from app.core.config import Settings
 from app.core.errors import AppError
 from app.core.guards import Guard, guards_of
-from app.core.schemas import Input
+from app.core.schemas import RequestModel
 from app.core.text import Line, LongText
 from app.features import ROUTERS
 from app.main import create_app
@@ -141,7 +141,7 @@ def limits_page() -> str:
     models = {route.body_field.field_info.annotation for route in _routes() if route.body_field is not None}
     # In the order of the features, and each once.
     for model in sorted((model for model in models if isinstance(model, type)), key=lambda model: model.__module__):
-        if issubclass(model, Input) and model.__name__.endswith("Create"):
+        if issubclass(model, RequestModel) and model.__name__.endswith("Create"):
             for name, field in model.model_fields.items():
                 for text in _texts((field.annotation, *field.metadata)):
                     least = f"{text.min_length} to " if isinstance(text, Line) else ""

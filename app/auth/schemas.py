@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticKnownError
 
 from app.auth.passwords import MAX_LENGTH, MAX_SENT_LENGTH, MIN_LENGTH, prepared
-from app.core.text import Line, Storable
+from app.core.text import Line, NoNul
 
 EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
 
@@ -35,7 +35,7 @@ Username = Annotated[
 GivenPassword = Annotated[
     str,
     Field(min_length=1, max_length=MAX_SENT_LENGTH, json_schema_extra={"maxLength": MAX_LENGTH}),
-    Storable,
+    NoNul,
     AfterValidator(_as_long_as_prepared),
 ]
 

@@ -58,7 +58,7 @@ def _iso_date(value: Any) -> Any:
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]
 """A 32-bit integer, also written 1.0; neither a boolean nor text passes for one."""
 
-Flag = Annotated[bool, Strict()]
+StrictBool = Annotated[bool, Strict()]
 """true or false, and nothing that only resembles them."""
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
@@ -102,23 +102,23 @@ def with_example(example: dict[str, Any]) -> JsonDict:
     return {"examples": [example]}
 
 
-def left_out() -> Any:
-    """Return the default of every member of `Changes`: only says that it may be left out, and is never stored."""
+def unset() -> Any:
+    """Return the default of every member of `PatchModel`: only says that it may be left out, and is never stored."""
     return None
 
 
-class Schema(BaseModel):
+class ResponseModel(BaseModel):
     """What the service answers. No defaults, so that clients see which members are always there."""
 
 
-class Input(BaseModel):
+class RequestModel(BaseModel):
     """What a client sends. Unknown and read-only members are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Changes(Input):
-    """A partial update: a member that is left out stays as it is. Fields declare `Field(default_factory=left_out)`."""
+class PatchModel(RequestModel):
+    """A partial update: a member that is left out stays as it is. Fields declare `Field(default_factory=unset)`."""
 
     def values(self) -> dict[str, Any]:
         """Return the members that the client sent, by column name."""

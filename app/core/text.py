@@ -98,7 +98,7 @@ class LongText:
         return {**handler(schema), "pattern": f"^[^{_NOT_IN_TEXTS}]*$"}
 
 
-class _Storable:
+class _NoNul:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(_storable, handler(source))
 
@@ -106,9 +106,9 @@ class _Storable:
         return {**handler(schema), "pattern": r"^[^\u0000]*$"}
 
 
-Storable = _Storable()
+NoNul = _NoNul()
 """Text that PostgreSQL can store, and nothing else is asked of it: it takes any character but NUL. Stands behind the
-length: `Annotated[str, Field(max_length=…), Storable]`, because pydantic measures what a function returned as a list,
+length: `Annotated[str, Field(max_length=…), NoNul]`, because pydantic measures what a function returned as a list,
 and says so."""
 
 

@@ -6,19 +6,27 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
-from app.core.listing.params import RELEVANCE, ListParams, NamesOf, Words, bound, searched, sorted_by
+from app.core.listing.params import (
+    RELEVANCE,
+    CommaSeparated,
+    ListParams,
+    SearchText,
+    range_query,
+    search_query,
+    sort_query,
+)
 from app.core.schemas import (
-    Changes,
     CreatedAt,
     ETag,
-    Flag,
     Id,
-    Input,
     Moment,
-    Schema,
+    PatchModel,
+    RequestModel,
+    ResponseModel,
+    StrictBool,
     UpdatedAt,
     Uuid,
-    left_out,
+    unset,
     with_example,
 )
 from app.core.text import Line, LongText
@@ -36,7 +44,7 @@ _REQUIRE_IF_MATCH = (
 )
 
 
-class ProjectCreate(Input):
+class ProjectCreate(RequestModel):
     """A new project."""
 
     model_config = ConfigDict(
@@ -45,20 +53,20 @@ class ProjectCreate(Input):
 
     name: Name
     description: Description | None = Field(default=None, description=_DESCRIPTION)
-    require_if_match: Flag = Field(default=False, description=_REQUIRE_IF_MATCH)
+    require_if_match: StrictBool = Field(default=False, description=_REQUIRE_IF_MATCH)
 
 
-class ProjectUpdate(Changes):
+class ProjectUpdate(PatchModel):
     """Changes to a project: what is left out stays as it is, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"name": "Workshop 2027"}))
 
-    name: Name = Field(default_factory=left_out)
-    description: Description | None = Field(default_factory=left_out, description=_DESCRIPTION)
-    require_if_match: Flag = Field(default_factory=left_out, description=_REQUIRE_IF_MATCH)
+    name: Name = Field(default_factory=unset)
+    description: Description | None = Field(default_factory=unset, description=_DESCRIPTION)
+    require_if_match: StrictBool = Field(default_factory=unset, description=_REQUIRE_IF_MATCH)
 
 
-class ProjectRead(Schema):
+class ProjectRead(ResponseModel):
     """A project."""
 
     model_config = ConfigDict(
@@ -93,16 +101,16 @@ class ProjectRead(Schema):
 class ProjectParams(ListParams):
     """Which projects a list is to show, and how."""
 
-    q: Words | None = searched("name or description")
+    q: SearchText | None = search_query("name or description")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
-    created_at_gte: Moment | None = bound("created_at", "gte")
-    created_at_gt: Moment | None = bound("created_at", "gt")
-    created_at_lte: Moment | None = bound("created_at", "lte")
-    created_at_lt: Moment | None = bound("created_at", "lt")
-    sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-created_at")
+    created_at_gte: Moment | None = range_query("created_at", "gte")
+    created_at_gt: Moment | None = range_query("created_at", "gt")
+    created_at_lte: Moment | None = range_query("created_at", "lte")
+    created_at_lt: Moment | None = range_query("created_at", "lt")
+    sort: Annotated[str, CommaSeparated(SORTABLE, is_signed=True)] | None = sort_query(SORTABLE, "-created_at")
 
 
-class MemberRead(Schema):
+class MemberRead(ResponseModel):
     """A person's role in a project."""
 
     model_config = ConfigDict(
@@ -124,7 +132,7 @@ class MemberRead(Schema):
     updated_at: Annotated[datetime, Field(description="When the role last changed (UTC).")]
 
 
-class MemberSet(Input):
+class MemberSet(RequestModel):
     """The role that a member is to have."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"role": "editor"}))

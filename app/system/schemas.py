@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from app.core.errors import BodyTooLargeError
-from app.core.schemas import Schema, with_example
+from app.core.schemas import ResponseModel, with_example
 
 
-class Live(Schema):
+class Live(ResponseModel):
     """The process answers."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"status": "ok"}))
@@ -16,7 +16,7 @@ class Live(Schema):
     status: Literal["ok"]
 
 
-class Ready(Schema):
+class Ready(ResponseModel):
     """The process can do its work."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"status": "ok", "schema_state": "current"}))
@@ -26,7 +26,7 @@ class Ready(Schema):
     """`ahead` while a newer release is being rolled out: its migrations keep what this one needs."""
 
 
-class ProblemKind(Schema):
+class ProblemKind(ResponseModel):
     """What a problem's code means."""
 
     model_config = ConfigDict(

@@ -8,29 +8,29 @@ from pydantic import ConfigDict, Field
 
 from app.core.listing.params import (
     RELEVANCE,
+    CommaSeparated,
     ListParams,
-    NamesOf,
     QueryFlag,
     QueryInt,
-    Words,
-    bound,
-    searched,
-    sorted_by,
+    SearchText,
+    range_query,
+    search_query,
+    sort_query,
 )
 from app.core.schemas import (
-    Changes,
     CreatedAt,
     ETag,
-    Flag,
     Id,
-    Input,
     Int32,
     IsoDate,
     Moment,
-    Schema,
+    PatchModel,
+    RequestModel,
+    ResponseModel,
+    StrictBool,
     UpdatedAt,
     Uuid,
-    left_out,
+    unset,
     with_example,
 )
 from app.core.text import Line, LongText
@@ -50,7 +50,7 @@ _COMPLETED = "Whether it is done."
 _DUE_DATE = "The day by which it is to be done; null for none."
 
 
-class TaskCreate(Input):
+class TaskCreate(RequestModel):
     """A new task."""
 
     model_config = ConfigDict(
@@ -67,31 +67,31 @@ class TaskCreate(Input):
     title: Title
     description: Description | None = Field(default=None, description=_DESCRIPTION)
     priority: Int32 = Field(default=0, description=_PRIORITY)
-    completed: Flag = Field(default=False, description=_COMPLETED)
+    completed: StrictBool = Field(default=False, description=_COMPLETED)
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
 
 
-class TaskChanges(Changes):
+class TaskChanges(PatchModel):
     """Changes to a task in its project: what is left out stays as it is, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"completed": True}))
 
-    title: Title = Field(default_factory=left_out)
-    description: Description | None = Field(default_factory=left_out, description=_DESCRIPTION)
-    priority: Int32 = Field(default_factory=left_out, description=_PRIORITY)
-    completed: Flag = Field(default_factory=left_out, description=_COMPLETED)
-    due_date: IsoDate | None = Field(default_factory=left_out, description=_DUE_DATE)
+    title: Title = Field(default_factory=unset)
+    description: Description | None = Field(default_factory=unset, description=_DESCRIPTION)
+    priority: Int32 = Field(default_factory=unset, description=_PRIORITY)
+    completed: StrictBool = Field(default_factory=unset, description=_COMPLETED)
+    due_date: IsoDate | None = Field(default_factory=unset, description=_DUE_DATE)
 
 
 class TaskUpdate(TaskChanges):
     """Changes to a task: what is left out stays as it is, null clears."""
 
     project_id: Uuid = Field(
-        default_factory=left_out, description="The project to move it to. You need the role `editor` in both."
+        default_factory=unset, description="The project to move it to. You need the role `editor` in both."
     )
 
 
-class TaskRead(Schema):
+class TaskRead(ResponseModel):
     """A task."""
 
     model_config = ConfigDict(
@@ -126,30 +126,30 @@ class TaskRead(Schema):
 class TaskParams(ListParams):
     """Which tasks a list is to show, and how."""
 
-    q: Words | None = searched("title or description")
+    q: SearchText | None = search_query("title or description")
     completed: QueryFlag | None = Query(None, description="Only those that are done, or only those that are not.")
     priority: QueryInt | None = Query(None, description="Exactly this priority.")
-    priority_gte: QueryInt | None = bound("priority", "gte")
-    priority_gt: QueryInt | None = bound("priority", "gt")
-    priority_lte: QueryInt | None = bound("priority", "lte")
-    priority_lt: QueryInt | None = bound("priority", "lt")
+    priority_gte: QueryInt | None = range_query("priority", "gte")
+    priority_gt: QueryInt | None = range_query("priority", "gt")
+    priority_lte: QueryInt | None = range_query("priority", "lte")
+    priority_lt: QueryInt | None = range_query("priority", "lt")
     due_date: IsoDate | None = Query(None, description="Due on exactly this day.")
     due_date_is_null: QueryFlag | None = Query(
         None, description="Only those without a due date, or only those with one."
     )
-    due_date_gte: IsoDate | None = bound("due_date", "gte")
-    due_date_gt: IsoDate | None = bound("due_date", "gt")
-    due_date_lte: IsoDate | None = bound("due_date", "lte")
-    due_date_lt: IsoDate | None = bound("due_date", "lt")
-    created_at_gte: Moment | None = bound("created_at", "gte")
-    created_at_gt: Moment | None = bound("created_at", "gt")
-    created_at_lte: Moment | None = bound("created_at", "lte")
-    created_at_lt: Moment | None = bound("created_at", "lt")
-    updated_at_gte: Moment | None = bound("updated_at", "gte")
-    updated_at_gt: Moment | None = bound("updated_at", "gt")
-    updated_at_lte: Moment | None = bound("updated_at", "lte")
-    updated_at_lt: Moment | None = bound("updated_at", "lt")
-    sort: Annotated[str, NamesOf(SORTABLE, is_signed=True)] | None = sorted_by(SORTABLE, "-priority")
+    due_date_gte: IsoDate | None = range_query("due_date", "gte")
+    due_date_gt: IsoDate | None = range_query("due_date", "gt")
+    due_date_lte: IsoDate | None = range_query("due_date", "lte")
+    due_date_lt: IsoDate | None = range_query("due_date", "lt")
+    created_at_gte: Moment | None = range_query("created_at", "gte")
+    created_at_gt: Moment | None = range_query("created_at", "gt")
+    created_at_lte: Moment | None = range_query("created_at", "lte")
+    created_at_lt: Moment | None = range_query("created_at", "lt")
+    updated_at_gte: Moment | None = range_query("updated_at", "gte")
+    updated_at_gt: Moment | None = range_query("updated_at", "gt")
+    updated_at_lte: Moment | None = range_query("updated_at", "lte")
+    updated_at_lt: Moment | None = range_query("updated_at", "lt")
+    sort: Annotated[str, CommaSeparated(SORTABLE, is_signed=True)] | None = sort_query(SORTABLE, "-priority")
 
 
 class VisibleTaskParams(TaskParams):
@@ -158,7 +158,7 @@ class VisibleTaskParams(TaskParams):
     project_id: list[Uuid] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
 
 
-class SummaryParams(Input):
+class SummaryParams(RequestModel):
     """For which day a summary is made."""
 
     today: IsoDate | None = Query(
@@ -167,7 +167,7 @@ class SummaryParams(Input):
     )
 
 
-class PrioritySummary(Schema):
+class PrioritySummary(ResponseModel):
     """How many tasks have a priority."""
 
     priority: int
@@ -175,7 +175,7 @@ class PrioritySummary(Schema):
     tasks_completed: int
 
 
-class TaskSummary(Schema):
+class TaskSummary(ResponseModel):
     """What a project's tasks amount to."""
 
     model_config = ConfigDict(

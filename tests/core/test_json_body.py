@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import InvalidJsonError, InvalidRequestError
 from app.core.json_body import MAX_MEMBERS, MAX_OBJECTS, read_json
-from app.core.schemas import Input
+from app.core.schemas import RequestModel
 from tests.support.bad_requests import errors_in
 from tests.support.samples import MARKER
 
@@ -58,7 +58,7 @@ NO_OBJECTS = {
 
 @pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
 def test_json_that_is_no_object_is_refused_as_a_whole(body: bytes) -> None:
-    assert errors_in(Input, body) == [("", "object_required")]
+    assert errors_in(RequestModel, body) == [("", "object_required")]
 
 
 @pytest.mark.parametrize(

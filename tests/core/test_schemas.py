@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.core.schemas import Changes, Flag, Input, Int32, IsoDate, Moment, left_out
+from app.core.schemas import Int32, IsoDate, Moment, PatchModel, RequestModel, StrictBool, unset
 
 
-class Sample(Changes):
+class Sample(PatchModel):
     name: str = ""
     size: Int32 | None = None
 
@@ -52,7 +52,7 @@ def test_an_integer_is_one_however_it_is_written(value: float) -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [(True, []), (False, []), (1, ["bool_type"]), ("true", ["bool_type"])])
 def test_a_flag_is_true_or_false(value: object, expected: list[str]) -> None:
-    assert codes(Flag, value) == expected
+    assert codes(StrictBool, value) == expected
 
 
 @pytest.mark.parametrize("value", ["0001-01-01", "2028-02-29", "9999-12-31"])
@@ -112,8 +112,8 @@ def test_changes_are_what_was_sent_and_null_is_a_value() -> None:
     assert Sample.model_validate({}).values() == {}
     assert Sample.model_validate({"size": None}).values() == {"size": None}
     assert Sample.model_validate({"name": ""}).values() == {"name": ""}
-    assert left_out() is None
+    assert unset() is None
 
 
 def test_what_is_unknown_is_refused_by_every_input() -> None:
-    assert codes(Input, {"more": 1}) == ["extra_forbidden"]
+    assert codes(RequestModel, {"more": 1}) == ["extra_forbidden"]

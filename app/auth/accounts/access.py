@@ -16,7 +16,7 @@ from app.auth.scopes import ACCOUNT_READ, ACCOUNT_WRITE, MEMBERS_READ, Caller, O
 from app.core.config import Settings
 from app.core.guards import LOGIN, PublicGuard
 from app.core.services import services_of
-from app.core.text import Storable
+from app.core.text import NoNul
 
 
 class _RegistrationGuard(PublicGuard):
@@ -83,7 +83,7 @@ async def _anybody(caller: Administrator, user_id: UserId) -> OwnScope:
 
 async def _person(
     caller: PeopleReader,
-    username: Annotated[str, Path(max_length=320, description="A username."), Storable],
+    username: Annotated[str, Path(max_length=320, description="A username."), NoNul],
 ) -> OwnScope:
     return OwnScope(caller, UserNotFoundError, username=looked_up(username))
 

@@ -9,10 +9,10 @@ from pydantic import ConfigDict, Field
 from app.auth.emails import Email
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_PASSWORD, EXAMPLE_TIME, GivenPassword, NewPassword, Username
 from app.auth.scopes import KeyScope
-from app.core.schemas import Changes, CreatedAt, Flag, Id, Input, Schema, left_out, with_example
+from app.core.schemas import CreatedAt, Id, PatchModel, RequestModel, ResponseModel, StrictBool, unset, with_example
 
 
-class Registration(Input):
+class Registration(RequestModel):
     """A new account."""
 
     model_config = ConfigDict(
@@ -24,7 +24,7 @@ class Registration(Input):
     password: NewPassword
 
 
-class UserRead(Schema):
+class UserRead(ResponseModel):
     """An account, as its person and administrators see it."""
 
     model_config = ConfigDict(
@@ -48,7 +48,7 @@ class UserRead(Schema):
     created_at: CreatedAt
 
 
-class SignedInBy(Schema):
+class SignedInBy(ResponseModel):
     """How the caller is signed in, how far that reaches, and until when."""
 
     method: Literal["session", "api_key"]
@@ -89,19 +89,19 @@ class Me(UserRead):
     signed_in_by: SignedInBy
 
 
-class MeUpdate(Changes):
+class MeUpdate(PatchModel):
     """Changes to one's own account; any change needs the current password."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example({"email": "ana@example.com", "current_password": EXAMPLE_PASSWORD})
     )
 
-    email: Email | None = Field(default_factory=left_out)
-    password: NewPassword = Field(default_factory=left_out)
+    email: Email | None = Field(default_factory=unset)
+    password: NewPassword = Field(default_factory=unset)
     current_password: GivenPassword
 
 
-class AccountDeletion(Input):
+class AccountDeletion(RequestModel):
     """A person who wants to leave for good."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"password": EXAMPLE_PASSWORD}))
@@ -109,26 +109,26 @@ class AccountDeletion(Input):
     password: GivenPassword
 
 
-class UserCreate(Input):
+class UserCreate(RequestModel):
     """An account that an administrator makes for somebody."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"username": "ben", "email": "ben@example.org"}))
 
     username: Username
     email: Email | None = None
-    is_superuser: Flag = False
+    is_superuser: StrictBool = False
 
 
-class UserUpdate(Changes):
+class UserUpdate(PatchModel):
     """What an administrator changes in an account."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"is_active": False}))
 
-    email: Email | None = Field(default_factory=left_out)
-    is_active: Flag = Field(default_factory=left_out)
-    is_superuser: Flag = Field(default_factory=left_out)
+    email: Email | None = Field(default_factory=unset)
+    is_active: StrictBool = Field(default_factory=unset)
+    is_superuser: StrictBool = Field(default_factory=unset)
     reset_password: Literal[True] = Field(
-        default_factory=left_out, description="Give the account a one-time password, and end its sessions."
+        default_factory=unset, description="Give the account a one-time password, and end its sessions."
     )
 
 
@@ -159,7 +159,7 @@ class UserAdministered(UserRead):
     )
 
 
-class PersonRead(Schema):
+class PersonRead(ResponseModel):
     """What everybody may know of a person."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"id": EXAMPLE_ID, "username": "ben"}))

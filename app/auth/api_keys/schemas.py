@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_TIME
 from app.auth.scopes import KeyScope
 from app.core import clock
-from app.core.schemas import CreatedAt, Id, Input, Moment, Schema, with_example
+from app.core.schemas import CreatedAt, Id, Moment, RequestModel, ResponseModel, with_example
 from app.core.text import Line
 
 MAX_SCOPES = 100
@@ -40,7 +40,7 @@ _KEY_EXAMPLE = {
 }
 
 
-class ApiKeyCreate(Input):
+class ApiKeyCreate(RequestModel):
     """A new API key."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"name": "nightly report", "scopes": ["tasks:read"]}))
@@ -57,7 +57,7 @@ class ApiKeyCreate(Input):
     )
 
 
-class ApiKeyRead(Schema):
+class ApiKeyRead(ResponseModel):
     """An API key, without its secret."""
 
     model_config = ConfigDict(json_schema_extra=with_example(_KEY_EXAMPLE))

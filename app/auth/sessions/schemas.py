@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_TIME, GivenPassword
-from app.core.schemas import Id, Input, Schema, with_example
-from app.core.text import Storable
+from app.core.schemas import Id, RequestModel, ResponseModel, with_example
+from app.core.text import NoNul
 
 
-class Credentials(Input):
+class Credentials(RequestModel):
     """Who wants to sign in."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"username": "admin", "password": "1234"}))
 
-    username: Annotated[str, Field(min_length=1, max_length=320), Storable]
+    username: Annotated[str, Field(min_length=1, max_length=320), NoNul]
     password: GivenPassword
 
 
-class Tokens(Schema):
+class Tokens(ResponseModel):
     """What a sign-in gives: a token to call with, and one to get the next."""
 
     model_config = ConfigDict(
@@ -39,7 +39,7 @@ class Tokens(Schema):
     refresh_token: str = Field(description="Exchange it for the next pair, once, at `/auth/refresh`.")
 
 
-class Refresh(Input):
+class Refresh(RequestModel):
     """The refresh token of a session."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"refresh_token": "tlrr_…"}))
@@ -47,7 +47,7 @@ class Refresh(Input):
     refresh_token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class SessionRead(Schema):
+class SessionRead(ResponseModel):
     """A sign-in that has not ended."""
 
     model_config = ConfigDict(

@@ -22,7 +22,7 @@ from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
 from app.core.http.timestamps import may_have_whole_seconds, with_fractions
 from app.core.json_body import read_json
-from app.core.preconditions.responses import answered, tagger
+from app.core.preconditions.responses import apply_preconditions, etag_factory
 from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -131,14 +131,14 @@ def build_fast_path(route: APIRoute) -> Handler:
 def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
     """Return what makes a response of the handler's result, and of the headers and the status that it may have set."""
     field, status_code = route.response_field, route.status_code or 200
-    tag = tagger(route)
+    tag = etag_factory(route)
     # Called directly: FastAPI's and pydantic's wrappers pass a dozen options on, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
     may_be_whole = may_have_whole_seconds(None if field is None else field.field_info.annotation)
 
     def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
-            return result if tag is None else answered(request, result, tag(None, bytes(result.body)))
+            return result if tag is None else apply_preconditions(request, result, tag(None, bytes(result.body)))
         content, value = b"", None
         if adapter is not None:
             try:
@@ -153,7 +153,7 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
             if response.status_code != _UNSET_STATUS:
                 made.status_code = response.status_code
             made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
-        return made if tag is None else answered(request, made, tag(value, content))
+        return made if tag is None else apply_preconditions(request, made, tag(value, content))
 
     return answer
 

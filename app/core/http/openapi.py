@@ -22,7 +22,7 @@ from app.core.errors import (
 from app.core.guards import Guard, guards_of
 from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
-from app.core.preconditions.responses import tagger
+from app.core.preconditions.responses import etag_factory
 
 _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
@@ -245,7 +245,7 @@ def _describe_list(operation: dict[str, Any]) -> None:
 
 def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
     """Say which answers are tagged, and what the request can make depend on the tag."""
-    is_tagged = tagger(route) is not None
+    is_tagged = etag_factory(route) is not None
     if is_tagged:
         answer = operation["responses"][str(route.status_code or 200)]
         answer.setdefault("headers", {})["ETag"] = _ETAG

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from anyio import to_thread
 from fastapi import Request, Response
 
-from app.core.preconditions.responses import answered, tag_of_bytes
+from app.core.preconditions.responses import apply_preconditions, tag_of_bytes
 
 
 class StaticContent:
@@ -33,7 +33,7 @@ class StaticContent:
             await self._prepared()
         coding = "gzip" if _takes_gzip(request) else ""
         content, tag = self._variants[coding]
-        response = answered(request, Response(content, media_type=self._media_type), tag, kept=b"no-cache")
+        response = apply_preconditions(request, Response(content, media_type=self._media_type), tag, kept=b"no-cache")
         response.headers.update(self._headers)
         if coding and response.body:
             response.headers["Content-Encoding"] = coding

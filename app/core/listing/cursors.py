@@ -48,23 +48,23 @@ class Position:
         self.is_backwards = is_backwards
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], order: Order, *, is_backwards: bool = False) -> "Position":
+    def from_row(cls, row: Mapping[str, Any], order: Order, *, is_backwards: bool = False) -> "Position":
         """Return the position of a row."""
         return cls([row[sort.name] for sort in order], is_backwards=is_backwards)
 
 
-def binding(*parts: object) -> bytes:
+def context_bytes(*parts: object) -> bytes:
     """Return what a cursor is bound to, as bytes."""
     return _encode(parts).encode(errors="surrogatepass")
 
 
-def issued(ring: KeyRing, bound_to: bytes, position: Position) -> str:
+def encode(ring: KeyRing, bound_to: bytes, position: Position) -> str:
     """Return the cursor of a position."""
     body = _encode([position.is_backwards, *position.values]).encode()
     return urlsafe_b64encode(ring.mac(_PURPOSE, body + bound_to)[:_MAC_BYTES] + body).decode().rstrip("=")
 
 
-def read(ring: KeyRing, bound_to: bytes, cursor: str, order: Order, keys: Keys) -> Position:
+def decode(ring: KeyRing, bound_to: bytes, cursor: str, order: Order, keys: Keys) -> Position:
     """Return the position of a cursor. Raises `CursorMismatchError` for any that was not issued for this."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"==")

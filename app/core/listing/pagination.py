@@ -197,13 +197,13 @@ class FetchedPage:
         """Where the next page begins, if there is one."""
         # Paging backwards, there is always a next page: the one that the client came from.
         goes_on = self.items and (self.has_more or self.is_backwards)
-        return Position.of(self.items[-1], self.order) if goes_on else None
+        return Position.from_row(self.items[-1], self.order) if goes_on else None
 
     @property
     def previous_position(self) -> Position | None:
         """Where the page before begins, read backwards, if there is one."""
         goes_back = self.items and (self.has_more if self.is_backwards else self.position is not None)
-        return Position.of(self.items[0], self.order, is_backwards=True) if goes_back else None
+        return Position.from_row(self.items[0], self.order, is_backwards=True) if goes_back else None
 
 
 async def fetch_page(
@@ -290,10 +290,10 @@ class _CursorContext:
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
 
     def decode(self, cursor: str, keys: Keys) -> Position:
-        return cursors.read(self._ring, cursors.binding(self._parts), cursor, self._order, keys)
+        return cursors.decode(self._ring, cursors.context_bytes(self._parts), cursor, self._order, keys)
 
     def encode(self, position: Position | None) -> str | None:
-        return None if position is None else cursors.issued(self._ring, cursors.binding(self._parts), position)
+        return None if position is None else cursors.encode(self._ring, cursors.context_bytes(self._parts), position)
 
 
 class _Links:

@@ -42,12 +42,12 @@ QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plai
 QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
 """`true` or `false`."""
 
-Words = Annotated[str, Line(MAX_QUERY_LENGTH)]
+SearchText = Annotated[str, Line(MAX_QUERY_LENGTH)]
 """What is searched for."""
 
 
 @dataclass(frozen=True, slots=True)
-class NamesOf:
+class CommaSeparated:
     """Text that lists some of these names, by comma; where it `is_signed`, each may have a `-` in front."""
 
     allowed: tuple[str, ...]
@@ -81,13 +81,13 @@ _BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this"
 _BOUNDS_IN_TIME = {"gte": "Then or later", "gt": "Later", "lte": "Then or earlier", "lt": "Earlier"}
 
 
-def bound(name: str, operator: str) -> Any:
+def range_query(name: str, operator: str) -> Any:
     """How a parameter that bounds another is declared."""
     words = _BOUNDS_IN_TIME if name.endswith(("_at", "_date")) else _BOUNDS
     return Query(None, description=f"{words[operator]}.")
 
 
-def searched(where: str) -> Any:
+def search_query(where: str) -> Any:
     """How `q` is declared."""
     return Query(
         None,
@@ -96,7 +96,7 @@ def searched(where: str) -> Any:
     )
 
 
-def sorted_by(names: tuple[str, ...], default: str) -> Any:
+def sort_query(names: tuple[str, ...], default: str) -> Any:
     """How `sort` is declared."""
     needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
     return Query(

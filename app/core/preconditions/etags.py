@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from app.core.database.statements import param
-from app.core.preconditions.headers import Kind, PreconditionShape
+from app.core.preconditions.headers import ConditionKind, PreconditionShape
 
 
 def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]) -> ColumnElement[str]:
@@ -38,12 +38,12 @@ def fulfilled(
     """
     match, none_match = shape
     condition: ColumnElement[bool] = true()
-    if match is Kind.ABSENT:
+    if match is ConditionKind.ABSENT:
         condition = not_(is_required)
-    elif match is Kind.TAGS:
+    elif match is ConditionKind.TAGS:
         condition = tag == any_(param("if_match", ARRAY(Text)))
-    if none_match is Kind.ANY:
+    if none_match is ConditionKind.ANY:
         condition = false()
-    elif none_match is Kind.TAGS:
+    elif none_match is ConditionKind.TAGS:
         condition &= tag != all_(param("if_none_match", ARRAY(Text)))
     return condition

@@ -50,7 +50,7 @@ class PreconditionRequiredError(AppError):
     title = "Precondition required"
 
 
-class Kind(Enum):
+class ConditionKind(Enum):
     """What a header asks for."""
 
     ABSENT = "nothing"
@@ -62,7 +62,7 @@ class Kind(Enum):
 class Condition:
     """A header as it was sent; weak tags keep their `W/`."""
 
-    kind: Kind
+    kind: ConditionKind
     tags: tuple[str, ...] = ()
 
     @property
@@ -76,9 +76,9 @@ class Condition:
         return [tag.removeprefix("W/") for tag in self.tags]
 
 
-_ABSENT, _ANY = Condition(Kind.ABSENT), Condition(Kind.ANY)
+_ABSENT, _ANY = Condition(ConditionKind.ABSENT), Condition(ConditionKind.ANY)
 
-PreconditionShape = tuple[Kind, Kind]
+PreconditionShape = tuple[ConditionKind, ConditionKind]
 """What decides the text of the condition in a write's statement: what is asked by `If-Match` and by `If-None-Match`."""
 
 
@@ -106,7 +106,7 @@ class Preconditions:
 
     def refusal(self, tag: str, *, is_required: bool) -> AppError | None:
         """Why a write is not carried out on what has this tag now, where `If-Match` is required or not."""
-        if self.match.kind is Kind.ABSENT and is_required:
+        if self.match.kind is ConditionKind.ABSENT and is_required:
             return PreconditionRequiredError()
         if self.match.tags or self.none_match is not _ABSENT:
             # It fails even if the tag matches by now: it did not when the statement ran.
@@ -114,7 +114,7 @@ class Preconditions:
         return None
 
 
-BLIND = Preconditions()
+UNCONDITIONAL = Preconditions()
 """Whatever it is now."""
 
 
@@ -128,7 +128,7 @@ def preconditions_of(request: Request) -> Preconditions:
         elif name == b"if-none-match":
             none_match = value if none_match is None else none_match + b"," + value
     if match is none_match is None:
-        return BLIND
+        return UNCONDITIONAL
     return Preconditions(_read(IF_MATCH, match), _read(IF_NONE_MATCH, none_match))
 
 
@@ -148,4 +148,4 @@ def condition_of(text: str) -> Condition:
     if not _HEADER.fullmatch(text):
         raise ValueError('must be * or a comma-separated list of entity tags, each in double quotes ("…")')
     tags = tuple(_TAGS.findall(text))
-    return Condition(Kind.TAGS, tags) if tags else _ANY
+    return Condition(ConditionKind.TAGS, tags) if tags else _ANY

@@ -8,17 +8,17 @@ from typing import Any, get_args
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from app.core.preconditions.headers import BLIND, Kind, PreconditionFailedError, preconditions_of
+from app.core.preconditions.headers import UNCONDITIONAL, ConditionKind, PreconditionFailedError, preconditions_of
 from app.core.request_state import state_of
 
 _REVALIDATED = b"private, no-cache"
 """A browser may keep the answer for the one person, and asks each time whether it is still true."""
 
-Tagger = Callable[[Any, bytes], str]
+ETagFactory = Callable[[Any, bytes], str]
 """Makes an answer's tag of its value, if that is known, and its body."""
 
 
-def tagger(route: APIRoute) -> Tagger | None:
+def etag_factory(route: APIRoute) -> ETagFactory | None:
     """How the answers of a route are tagged: by their own `etag`, or a page by its bytes; None where they are not."""
     if route.response_field is None:
         return None
@@ -40,17 +40,17 @@ def _own_tag(value: Any, body: bytes) -> str:
     return tag
 
 
-def answered(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
+def apply_preconditions(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
     """Return the answer with its tag; to a read, 304 without a body if the client has it already. `kept`:
     `Cache-Control`.
 
     Raises `PreconditionFailedError` if a read wants another, `InvalidRequestError` if it does not say clearly which.
     """
-    if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not BLIND:
-        if wanted.match.kind is Kind.TAGS and tag not in wanted.match.strong:
+    if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not UNCONDITIONAL:
+        if wanted.match.kind is ConditionKind.TAGS and tag not in wanted.match.strong:
             raise PreconditionFailedError(tag)
         is_named = tag in wanted.none_match.opaque
-        if is_named or wanted.none_match.kind is Kind.ANY:
+        if is_named or wanted.none_match.kind is ConditionKind.ANY:
             response = Response(status_code=304)
             state_of(request.scope).has_named_tag = is_named
     response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]

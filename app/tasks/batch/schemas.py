@@ -21,7 +21,7 @@ from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.openapi import PROBLEM_WITHIN
 from app.core.http.problems import field_errors
 from app.core.preconditions.headers import PATTERN, condition_of
-from app.core.schemas import Flag, Input, Schema, Uuid, left_out, with_example
+from app.core.schemas import RequestModel, ResponseModel, StrictBool, Uuid, unset, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 
 MAX_OPERATIONS = 500
@@ -54,14 +54,14 @@ IfMatch = Annotated[
 ]
 
 
-class CreateOperation(Input):
+class CreateOperation(RequestModel):
     """Add a task."""
 
     op: Literal["create"]
     task: TaskCreate
 
 
-class UpdateOperation(Input):
+class UpdateOperation(RequestModel):
     """Change a task of the project."""
 
     op: Literal["update"]
@@ -70,7 +70,7 @@ class UpdateOperation(Input):
     if_match: IfMatch | None = None
 
 
-class DeleteOperation(Input):
+class DeleteOperation(RequestModel):
     """Delete a task of the project."""
 
     op: Literal["delete"]
@@ -137,7 +137,7 @@ def _wrong(code: LiteralString, detail: LiteralString, *where: str) -> Validatio
     return ValidationError.from_exception_data("operation", [found])
 
 
-class TaskBatch(Input):
+class TaskBatch(RequestModel):
     """Changes of a project's tasks, to be carried out together."""
 
     model_config = ConfigDict(
@@ -152,7 +152,7 @@ class TaskBatch(Input):
         )
     )
 
-    atomic: Flag = Field(
+    atomic: StrictBool = Field(
         default=True,
         description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
         "for itself, and those that can be done are.",
@@ -169,17 +169,17 @@ def _nothing(value: object) -> bool:
     return value is None
 
 
-class OperationResult(Schema):
+class OperationResult(ResponseModel):
     """What became of an operation: with the task as it is now, unless it was deleted, or the problem that it met."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["status"]})
 
     status: int = Field(description="The status that a request of its own would have been answered with.")
-    task: TaskRead = Field(default_factory=left_out, exclude_if=_nothing, description="The task as it is now.")
-    problem: Problem = Field(default_factory=left_out, exclude_if=_nothing, description="Why nothing was done.")
+    task: TaskRead = Field(default_factory=unset, exclude_if=_nothing, description="The task as it is now.")
+    problem: Problem = Field(default_factory=unset, exclude_if=_nothing, description="Why nothing was done.")
 
 
-class TaskBatchResult(Schema):
+class TaskBatchResult(ResponseModel):
     """What became of each operation, in their order."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"results": [{"status": 204}]}))

@@ -17,7 +17,7 @@ from app.core.database.database import Database
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
-from app.core.preconditions.headers import BLIND, PreconditionRequiredError, Preconditions, condition_of
+from app.core.preconditions.headers import UNCONDITIONAL, PreconditionRequiredError, Preconditions, condition_of
 from app.projects.scopes import ProjectScope
 from app.tasks import queries
 from app.tasks.batch.schemas import (
@@ -114,7 +114,7 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
 
 
 def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:
-    return BLIND if operation.if_match is None else Preconditions(condition_of(operation.if_match))
+    return UNCONDITIONAL if operation.if_match is None else Preconditions(condition_of(operation.if_match))
 
 
 def _refusal(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Boolean, Date, DateTime, Integer, Text, Uuid, column
 
 from app.core.config import Settings
-from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position, binding, issued, read
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position, context_bytes, decode, encode
 from app.core.listing.sorting import Key, Keys, Order, Sort
 from app.core.signing import KeyRing
 
@@ -33,47 +33,47 @@ VALUES: list[Any] = [
     datetime(2026, 11, 24, 9, 0, 0, 123456, UTC),
     UUID("01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a12"),
 ]
-QUESTION = binding("list_tasks", ORDER, {"completed": True})
+QUESTION = context_bytes("list_tasks", ORDER, {"completed": True})
 
 
 def test_what_was_issued_is_read_with_its_values() -> None:
     for values in (VALUES, [*VALUES[:3], None, *VALUES[4:]]):
         for is_backwards in (False, True):
-            cursor = issued(RING, QUESTION, Position(values, is_backwards=is_backwards))
-            position = read(RING, QUESTION, cursor, ORDER, KEYS)
+            cursor = encode(RING, QUESTION, Position(values, is_backwards=is_backwards))
+            position = decode(RING, QUESTION, cursor, ORDER, KEYS)
             assert (position.values, position.is_backwards) == (values, is_backwards)
 
 
 def test_the_longest_titles_fit() -> None:
     for character in ("\U0001f527", '"', "\\", "\x01", "\u2028"):
-        cursor = issued(RING, QUESTION, Position([character * 500, *VALUES[1:]]))
+        cursor = encode(RING, QUESTION, Position([character * 500, *VALUES[1:]]))
         assert len(cursor) <= MAX_CURSOR_LENGTH
 
 
 @given(st.text(max_size=200))
 def test_what_was_not_issued_is_refused(text: str) -> None:
     with pytest.raises(CursorMismatchError):
-        read(RING, QUESTION, text, ORDER, KEYS)
+        decode(RING, QUESTION, text, ORDER, KEYS)
 
 
 def test_a_change_of_one_character_is_refused() -> None:
-    cursor = issued(RING, QUESTION, Position(VALUES))
+    cursor = encode(RING, QUESTION, Position(VALUES))
     for place in range(0, len(cursor), 3):
         changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
         with pytest.raises(CursorMismatchError):
-            read(RING, QUESTION, changed, ORDER, KEYS)
+            decode(RING, QUESTION, changed, ORDER, KEYS)
 
 
 def test_it_belongs_to_the_question_for_which_it_was_issued() -> None:
-    cursor = issued(RING, QUESTION, Position(VALUES))
+    cursor = encode(RING, QUESTION, Position(VALUES))
     with pytest.raises(CursorMismatchError):
-        read(RING, binding("list_tasks", ORDER, {"completed": False}), cursor, ORDER, KEYS)
+        decode(RING, context_bytes("list_tasks", ORDER, {"completed": False}), cursor, ORDER, KEYS)
 
 
 def test_it_outlives_the_secret_as_long_as_that_is_kept() -> None:
-    cursor = issued(RING, QUESTION, Position(VALUES))
+    cursor = encode(RING, QUESTION, Position(VALUES))
     newer = "another secret for these tests only, 9876543210"
     rotated = KeyRing(Settings(_env_file=None, jwt_secret=newer, jwt_previous_secrets=(SECRET,)))
-    assert read(rotated, QUESTION, cursor, ORDER, KEYS).values == VALUES
+    assert decode(rotated, QUESTION, cursor, ORDER, KEYS).values == VALUES
     with pytest.raises(CursorMismatchError):
-        read(KeyRing(Settings(_env_file=None, jwt_secret=newer)), QUESTION, cursor, ORDER, KEYS)
+        decode(KeyRing(Settings(_env_file=None, jwt_secret=newer)), QUESTION, cursor, ORDER, KEYS)

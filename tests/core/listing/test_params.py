@@ -6,11 +6,11 @@ from typing import Annotated
 import jsonschema_rs
 from pydantic import TypeAdapter, ValidationError
 
-from app.core.listing.params import NamesOf
+from app.core.listing.params import CommaSeparated
 
 
 def test_the_pattern_of_sort_promises_what_is_accepted() -> None:
-    adapter = TypeAdapter[str](Annotated[str, NamesOf(("name", "created_at", "created"), is_signed=True)])
+    adapter = TypeAdapter[str](Annotated[str, CommaSeparated(("name", "created_at", "created"), is_signed=True)])
     documented = jsonschema_rs.validator_for(adapter.json_schema())
     words = ["name", "-name", "created_at", "-created", "--name", "", "Name", "size"]
     values = [",".join(chosen) for count in range(1, 5) for chosen in product(words, repeat=count)]

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidRequestError
 from app.core.preconditions.headers import (
-    BLIND,
     MAX_HEADER_BYTES,
     PATTERN,
+    UNCONDITIONAL,
     Condition,
-    Kind,
+    ConditionKind,
     PreconditionFailedError,
     PreconditionRequiredError,
     Preconditions,
     preconditions_of,
 )
-from app.core.preconditions.responses import answered, tag_of_bytes
+from app.core.preconditions.responses import apply_preconditions, tag_of_bytes
 from app.core.request_state import RequestState
 
-ANY = Condition(Kind.ANY)
+ANY = Condition(ConditionKind.ANY)
 HEADERS = {"If-Match": b"if-match", "If-None-Match": b"if-none-match"}
 
 
@@ -34,7 +34,7 @@ def request(*headers: tuple[bytes, bytes], method: str = "GET") -> Request:
 
 
 def tags(*found: str) -> Condition:
-    return Condition(Kind.TAGS, found)
+    return Condition(ConditionKind.TAGS, found)
 
 
 GOOD = [
@@ -105,7 +105,7 @@ def test_a_star_in_a_line_of_its_own_is_refused_beside_tags() -> None:
 
 
 def test_no_header_is_no_precondition() -> None:
-    assert preconditions_of(request((b"accept", b"*/*"), (b"if-range", b'"t1"'))) is BLIND
+    assert preconditions_of(request((b"accept", b"*/*"), (b"if-range", b'"t1"'))) is UNCONDITIONAL
 
 
 INNER = st.text(st.characters(codec="latin-1", min_codepoint=0x21, exclude_characters='"\x7f'), max_size=10)
@@ -159,7 +159,7 @@ def test_a_header_as_long_as_a_server_lets_through_is_judged_at_once(part: bytes
         (Preconditions(none_match=ANY), '"t1"', PreconditionFailedError),
         (Preconditions(none_match=tags('"t1"')), '"t1"', PreconditionFailedError),
         (Preconditions(ANY), '"t1"', None),
-        (BLIND, '"t1"', None),
+        (UNCONDITIONAL, '"t1"', None),
     ],
 )
 def test_a_write_that_found_nothing_learns_why(
@@ -172,7 +172,7 @@ def test_a_write_that_found_nothing_learns_why(
 
 
 def test_only_if_match_is_what_can_be_required() -> None:
-    for blind in (BLIND, Preconditions(none_match=tags('"t2"')), Preconditions(none_match=ANY)):
+    for blind in (UNCONDITIONAL, Preconditions(none_match=tags('"t2"')), Preconditions(none_match=ANY)):
         assert type(blind.refusal('"t1"', is_required=True)) is PreconditionRequiredError
     assert type(Preconditions(tags('"t2"')).refusal('"t1"', is_required=True)) is PreconditionFailedError
 
@@ -210,9 +210,9 @@ def test_a_read_is_answered_as_its_headers_want(
     whole = Response(b"{}", media_type="application/json")
     if not isinstance(expected, int):
         with pytest.raises(expected):
-            answered(asked, whole, '"t1"')
+            apply_preconditions(asked, whole, '"t1"')
         return
-    answer = answered(asked, whole, '"t1"')
+    answer = apply_preconditions(asked, whole, '"t1"')
     assert (answer.status_code, answer.body) == (expected, b"" if expected == 304 else b"{}")
     assert answer.headers["etag"] == '"t1"'
     assert answer.headers["cache-control"] == "private, no-cache"
@@ -223,7 +223,7 @@ def test_a_read_is_answered_as_its_headers_want(
 @pytest.mark.parametrize("headers", [headers for headers, _ in READS], ids=str)
 def test_a_write_that_is_done_is_never_answered_304_or_refused(method: str, headers: dict[str, str]) -> None:
     asked = request(*((name.encode(), value.encode()) for name, value in headers.items()), method=method)
-    answer = answered(asked, Response(b"{}", 201), '"t1"')
+    answer = apply_preconditions(asked, Response(b"{}", 201), '"t1"')
     assert (answer.status_code, answer.body, answer.headers["etag"]) == (201, b"{}", '"t1"')
 
 
