@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.auth.callers import Callers
+from app.auth.callers import CallerCache
 from app.auth.manager import Authentication
 from app.auth.scopes import KEY_SCOPES
 from app.core.concurrency import CallerShares
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Application:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = Database(settings)
         authentication = Authentication(settings, database)
-        callers = Callers(authentication, database)
+        callers = CallerCache(authentication, database)
         shares = CallerShares(
             settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
         )

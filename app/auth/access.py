@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from app.auth.callers import Callers
+from app.auth.callers import CallerCache
 from app.auth.errors import (
     AdminRequiredError,
     ApiKeyExpiredError,
@@ -67,8 +67,8 @@ async def _authentication(request: Request) -> Authentication:
     return services_of(request)[Authentication]
 
 
-async def _callers(request: Request) -> Callers:
-    return services_of(request)[Callers]
+async def _callers(request: Request) -> CallerCache:
+    return services_of(request)[CallerCache]
 
 
 async def _network(request: Request) -> str:
@@ -81,7 +81,7 @@ async def _ports(request: Request) -> Ports:
 
 AuthenticationDep = Annotated[Authentication, Depends(_authentication)]
 
-CallersDep = Annotated[Callers, Depends(_callers)]
+CallersDep = Annotated[CallerCache, Depends(_callers)]
 NetworkDep = Annotated[str, Depends(_network)]
 PortsDep = Annotated[Ports, Depends(_ports)]
 
@@ -98,18 +98,18 @@ async def caller_of(request: Request) -> Caller:
     state = state_of(request.scope)
     if isinstance(state.caller, Caller):
         return state.caller
-    allowance = state.quota
-    callers = services_of(request)[Callers]
+    quota = state.quota
+    callers = services_of(request)[CallerCache]
     try:
         token = _token_of(request)
         # Also from an address that has no request left: whoever is signed in has a quota of their own.
-        caller = callers.remembered(token) or await callers.identify(token)
+        caller = callers.get(token) or await callers.authenticate(token)
     except (NotAuthenticatedError, InvalidRequestError):
-        if allowance is not None:
-            allowance.take_for_address(DEFAULT)
+        if quota is not None:
+            quota.take_for_address(DEFAULT)
         raise
-    if allowance is not None:
-        allowance.take(caller.principal)
+    if quota is not None:
+        quota.take(caller.principal)
     state.caller = caller
     return caller
 

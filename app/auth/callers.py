@@ -48,7 +48,7 @@ PURGE_RULES = queries.purge_rules(keep_ended=KEEP_ENDED)
 """What housekeeping deletes."""
 
 
-class Callers:
+class CallerCache:
     """Knows who is behind a token; one for each process."""
 
     def __init__(self, authentication: Authentication, database: Database) -> None:
@@ -78,7 +78,7 @@ class Callers:
         self._kept_from: tuple[float, int] | None = None
         """The position of an earlier reading, and when it began: what lies before is deleted after `KEEP_CHANGES`."""
 
-    def remembered(self, token: str) -> Caller | None:
+    def get(self, token: str) -> Caller | None:
         """Return the caller behind a token that was seen before, unless something may have changed since."""
         caller = self._remembered.get(token)
         if caller is None:
@@ -91,7 +91,7 @@ class Callers:
             self._used_keys.add(caller.source_id)
         return caller
 
-    async def identify(self, token: str) -> Caller:
+    async def authenticate(self, token: str) -> Caller:
         """Return the caller behind an access token or API key, by asking the database.
 
         Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.

@@ -18,7 +18,7 @@ from app.core.request_state import Known
 DEFAULT, LOGIN = "default", "login"
 """The policies of the rate limits: for callers, and for what can be guessed."""
 
-FREE = "free"
+UNLIMITED = "free"
 """No policy: what is never counted."""
 
 
@@ -37,7 +37,7 @@ class Guard:
     is_conditional: bool = False
     """Whether what it admits to depends on the request's `Preconditions`, if it has any."""
 
-    limited_by: str | None = None
+    rate_policy: str | None = None
     """The policy by which requests are counted for the network address that sends them; None where the guard identifies
     the caller, for whom they are counted then."""
 
@@ -63,9 +63,9 @@ def path_id(request: Request, name: str) -> UUID | None:
 class PublicGuard(Guard):
     """Admits anybody."""
 
-    def __init__(self, limited_by: str = DEFAULT) -> None:
-        self.limited_by = limited_by
-        self.errors = () if limited_by == FREE else (TooManyRequestsError,)
+    def __init__(self, rate_policy: str = DEFAULT) -> None:
+        self.rate_policy = rate_policy
+        self.errors = () if rate_policy == UNLIMITED else (TooManyRequestsError,)
 
     async def __call__(self) -> None:
         """Let the request through."""
@@ -77,10 +77,10 @@ class PublicGuard(Guard):
 Public = Depends(PublicGuard())
 """Marks an operation that anybody may call: `dependencies=[Public]`. Being public is a decision, never an omission."""
 
-Guessable = Depends(PublicGuard(LOGIN))
+PublicThrottled = Depends(PublicGuard(LOGIN))
 """As `Public`, for what somebody could try until it fits: under a stricter policy."""
 
-Probe = Depends(PublicGuard(FREE))
+Unmetered = Depends(PublicGuard(UNLIMITED))
 """As `Public`, for what tells whether the service works: answered however often it is asked."""
 
 

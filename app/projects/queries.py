@@ -13,7 +13,7 @@ from app.core.listing.sorting import Key, Keys, alphabetical
 from app.core.listing.statement import ListSource, ListVariant, capped_count, list_query, sort_columns, total_of
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Member, Project, Role, TaskCount
-from app.projects.scopes import Permission, beside, tag, this_project
+from app.projects.scopes import Permission, stats_columns, tag, this_project
 
 COLUMNS = (
     Project.id,
@@ -23,14 +23,14 @@ COLUMNS = (
     Project.created_at,
     Project.updated_at,
 )
-ROW = (*COLUMNS, Project.version)
+ROW_COLUMNS = (*COLUMNS, Project.version)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-def seen(row: FromClause) -> Rows:
+def select_read(row: FromClause) -> Rows:
     """Projects as the caller sees them, from their rows."""
     # One look at the counts and at the role, for the columns and for the tag.
-    shown = select(*beside(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
+    shown = select(*stats_columns(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
     columns = [row.c[column.name] for column in COLUMNS]
     etag = tag(row.c.version, *shown.c).label("etag")
     return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
@@ -39,7 +39,7 @@ def seen(row: FromClause) -> Rows:
 @compiled
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One project."""
-    return seen(Project.__table__).where(this_project(permission, shape))
+    return select_read(Project.__table__).where(this_project(permission, shape))
 
 
 WORDS = words_of(Project.name, Project.description)
@@ -68,7 +68,7 @@ def projects(permission: Permission, variant: ListVariant) -> ListSource:
     # strangers write.
     conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
     matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
-    shown = seen(Project.__table__).where(*matching)
+    shown = select_read(Project.__table__).where(*matching)
     counting = total_of(func.count()).select_from(Project).where(*matching)
     return ListSource(
         items=shown.add_columns(*sort_columns(variant, KEYS, shown.selected_columns)),

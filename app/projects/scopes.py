@@ -26,7 +26,7 @@ from app.core.database.database import Database
 from app.core.database.models import Base
 from app.core.database.statements import Rows, compiled, inline, param
 from app.core.errors import AppError, FieldError
-from app.core.preconditions.etags import fulfilled, tag_of
+from app.core.preconditions.etags import etag_expression, precondition_clause
 from app.core.preconditions.headers import Preconditions, PreconditionShape
 from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role, TaskCount
@@ -145,7 +145,7 @@ class Entity:
             # A subquery and not a join: after waiting for a row lock, PostgreSQL evaluates it again for the project
             # where the row is now. A joined membership would still be that of the project where the row was.
             permitted = select(permitted).correlate(self.model).scalar_subquery()
-        return found & permitted & fulfilled(shape, self.etag, self._requires_if_match())
+        return found & permitted & precondition_clause(shape, self.etag, self._requires_if_match())
 
     @compiled
     def permitted(self, permission: Permission) -> Rows:
@@ -259,7 +259,7 @@ class EntityScope(CallersScope):
         return self._too_weak(error)
 
 
-def beside(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
+def stats_columns(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
     """Return what a project shows besides its row, from its `TaskCount`s: how many tasks it has, how many of them are
     completed, and the caller's role.
     """
@@ -279,11 +279,11 @@ def tag(
     """Return a project's tag: the number of its row's state, and what it shows besides. Another shape needs another
     letter.
     """
-    return tag_of("p", version, total, completed, func.coalesce(role, literal_column("''")))
+    return etag_expression("p", version, total, completed, func.coalesce(role, literal_column("''")))
 
 
 def _tag_of_row() -> ColumnElement[str]:
-    found = select(tag(Project.version, *beside(Project.id))).where(TaskCount.project_id == Project.id)
+    found = select(tag(Project.version, *stats_columns(Project.id))).where(TaskCount.project_id == Project.id)
     return found.correlate(Project).scalar_subquery()
 
 

@@ -57,7 +57,7 @@ async def delete(database: Database, scope: ProjectScope) -> None:
 @compiled
 def _insert_project(_: Permission, names: tuple[str, ...]) -> Rows:
     """Both rows in one statement: the project and its owner."""
-    project = insert(Project).values(column_params(Project, names)).returning(*queries.ROW).cte("project")
+    project = insert(Project).values(column_params(Project, names)).returning(*queries.ROW_COLUMNS).cte("project")
     row = select(project.c.id, param("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
     owner = member.cte("owner")
@@ -73,7 +73,7 @@ def _update_project(
 ) -> Executable:
     values = column_params(Project, names)
     changed = update_in(Project).where(this_project(permission, preconditions)).values(values)
-    return queries.seen(changed.returning(*queries.ROW).cte("project"))
+    return queries.select_read(changed.returning(*queries.ROW_COLUMNS).cte("project"))
 
 
 @compiled

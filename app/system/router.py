@@ -7,14 +7,14 @@ from fastapi import Path, Request, Response
 from app.core.database.database import DatabaseDep
 from app.core.database.migrations import schema_state
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError, ReadOnlyError, UnavailableError
-from app.core.guards import Probe, Public
+from app.core.guards import Public, Unmetered
 from app.core.http.routing import FeatureRouter
 from app.core.services import services_of
 from app.system.documentation import ASSETS, Documentation
 from app.system.errors import ProblemKindNotFoundError, SchemaBehindError
 from app.system.schemas import Live, ProblemKind, Ready
 
-health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Probe])
+health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Unmetered])
 documentation = FeatureRouter(api_prefix="", tag="documentation", dependencies=[Public])
 
 

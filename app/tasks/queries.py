@@ -52,10 +52,10 @@ COLUMNS = (
     Task.created_at,
     Task.updated_at,
 )
-SEEN = (*COLUMNS, tag(Task.version).label("etag"))
+READ_COLUMNS = (*COLUMNS, tag(Task.version).label("etag"))
 """A task's columns and its tag."""
 
-LISTED = (*COLUMNS, Task.version)
+LIST_COLUMNS = (*COLUMNS, Task.version)
 """A task's columns and what its tag is made of, when it is known which tasks are on the page."""
 
 
@@ -67,7 +67,7 @@ def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
 @compiled
 def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """One task."""
-    return select(*SEEN).where(this_task(permission, shape))
+    return select(*READ_COLUMNS).where(this_task(permission, shape))
 
 
 WORDS = words_of(Task.title, Task.description)
@@ -138,7 +138,9 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     """Select the tasks of a project that the filters let through, with what they are sorted by."""
     conditions = {**CONDITIONS, "q": found_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in variant.filters)
-    return select(*LISTED, *sort_columns(variant, KEYS, LISTED)).where(_is_in(variant, project_id), *filters)
+    return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
+        _is_in(variant, project_id), *filters
+    )
 
 
 def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, SQLColumnExpression
 
-from app.core.preconditions.etags import tag_of
+from app.core.preconditions.etags import etag_expression
 from app.projects.scopes import CallersScope, Entity, EntityScope
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.models import Task
@@ -16,7 +16,7 @@ class TasksScope(CallersScope):
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
     """Return a task's tag: all that it shows stands in its row. Another shape needs another letter."""
-    return tag_of("t", version)
+    return etag_expression("t", version)
 
 
 TASK = Entity(Task, Task.project_id, tag(Task.version), TaskNotFoundError, ("task_id",))

@@ -76,7 +76,11 @@ def _insert_task(permission: Permission, names: tuple[str, ...]) -> Executable:
     row = select(Project.id, *column_params(Task, names).values()).where(this_project(permission))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
-    return insert(Task).from_select(["project_id", *names], locked, include_defaults=False).returning(*queries.SEEN)
+    return (
+        insert(Task)
+        .from_select(["project_id", *names], locked, include_defaults=False)
+        .returning(*queries.READ_COLUMNS)
+    )
 
 
 @compiled
@@ -86,7 +90,7 @@ def _update_task(permission: Permission, preconditions: PreconditionShape | None
     if "project_id" in values:
         # Moving a task changes both projects.
         condition &= permission.on(values["project_id"])
-    return update_in(Task).where(condition).values(values).returning(*queries.SEEN)
+    return update_in(Task).where(condition).values(values).returning(*queries.READ_COLUMNS)
 
 
 @compiled

@@ -16,7 +16,7 @@ from app import __version__
 from app.auth.sessions.schemas import Credentials
 from app.core.config import Settings
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
-from app.core.guards import FREE, PublicGuard, guards_of
+from app.core.guards import UNLIMITED, PublicGuard, guards_of
 from app.core.http.routing import API_PREFIX
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.main import create_app
@@ -411,7 +411,7 @@ def test_headers_that_come_where_requests_are_limited_are_documented_as_such(ope
 
 @each_operation
 def test_whatever_is_limited_documents_that(operation: Operation) -> None:
-    is_probe = any(guard.limited_by == FREE for guard in guards_of(ROUTES[operation.name]))
+    is_probe = any(guard.rate_policy == UNLIMITED for guard in guards_of(ROUTES[operation.name]))
     assert ("429" not in operation.said["responses"]) == is_probe
     if "429" in operation.said["responses"]:
         assert "too_many_requests" in problem_codes(operation, "429")

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
-from app.auth.callers import Callers
+from app.auth.callers import CallerCache
 from app.auth.errors import ApiKeyExpiredError, ApiKeyRevokedError
 from app.auth.models import User
 from app.auth.queries import access_changes
@@ -183,7 +183,7 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
     project = await project_of(database, user)
     async with Api(blind) as anonymous, await anonymous.as_(user) as api:
         assert (await api.get(f"/projects/{project.id}")).status_code == 200
-        await blind.state.services[Callers].watching.stop()
+        await blind.state.services[CallerCache].watching.stop()
         await asyncio.sleep(0.6)
         for _ in range(2):
             with query_budget(database, 2):
@@ -191,7 +191,7 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
         # Without being remembered, a deactivated person is refused by the very next request.
         await database.execute(text("UPDATE users SET is_active = false"))
         assert_problem(await api.get(f"/projects/{project.id}"), 401, "invalid_token")
-        blind.state.services[Callers].watching.start()
+        blind.state.services[CallerCache].watching.start()
 
 
 @pytest.fixture(scope="module")
@@ -341,40 +341,40 @@ async def test_whatever_takes_a_session_away_by_sql_is_seen(
 async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered(
     app: FastAPI, user: User, database: Database
 ) -> None:
-    callers: Callers = app.state.services[Callers]
+    callers: CallerCache = app.state.services[CallerCache]
     key, secret = await key_of(app, user)
     for forgotten, is_remembered in ((uuid7(), False), (key.id, False), (None, True)):
-        looked_up = asyncio.create_task(callers.identify(secret))
+        looked_up = asyncio.create_task(callers.authenticate(secret))
         await asyncio.sleep(0)
         if forgotten is not None:
             callers.forget(forgotten)
         assert (await looked_up).source_id == key.id
-        assert (callers.remembered(secret) is not None) is is_remembered
+        assert (callers.get(secret) is not None) is is_remembered
 
 
 async def test_whoever_is_refused_once_is_not_remembered(app: FastAPI, user: User, database: Database) -> None:
-    callers: Callers = app.state.services[Callers]
+    callers: CallerCache = app.state.services[CallerCache]
     _, secret = await key_of(app, user)
-    await callers.identify(secret)
+    await callers.authenticate(secret)
     # As nobody does: no trigger tells of it.
     async with database.transaction() as transaction:
         await transaction.execute(text("SET LOCAL session_replication_role = replica"))
         await transaction.execute(text("UPDATE api_keys SET revoked_at = now()"))
-    assert callers.remembered(secret) is not None
+    assert callers.get(secret) is not None
     with pytest.raises(ApiKeyRevokedError):
-        await callers.identify(secret)
-    assert callers.remembered(secret) is None
+        await callers.authenticate(secret)
+    assert callers.get(secret) is None
 
 
 async def test_a_key_that_ends_while_it_is_remembered_ends(app: FastAPI, user: User, database: Database) -> None:
-    callers: Callers = app.state.services[Callers]
+    callers: CallerCache = app.state.services[CallerCache]
     _, secret = await key_of(app, user, expires_at=datetime.now(UTC) + timedelta(seconds=0.5))
-    await callers.identify(secret)
-    assert callers.remembered(secret) is not None
+    await callers.authenticate(secret)
+    assert callers.get(secret) is not None
     await asyncio.sleep(0.5)
-    assert callers.remembered(secret) is None
+    assert callers.get(secret) is None
     with pytest.raises(ApiKeyExpiredError):
-        await callers.identify(secret)
+        await callers.authenticate(secret)
 
 
 async def test_changes_are_kept_until_every_process_has_seen_them(
@@ -398,19 +398,19 @@ async def test_changes_are_kept_until_every_process_has_seen_them(
 
 
 async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting(blind: FastAPI) -> None:
-    database, callers = blind.state.services[Database], blind.state.services[Callers]
+    database, callers = blind.state.services[Database], blind.state.services[CallerCache]
     user = UserFactory.build()
     await store(database, user)
     key, secret = await key_of(blind, user)
     async with database.transaction() as transaction:
         await transaction.execute(text("UPDATE api_keys SET name = 'changed'"))
-        await callers.identify(secret)
+        await callers.authenticate(secret)
         # The last thing that it does is to write down which keys were used.
         async with asyncio.timeout(3):
             await callers.watching.stop()
     callers.watching.start()
     await callers.watching.succeeded(within=1.0)
-    await callers.identify(secret)
+    await callers.authenticate(secret)
     await callers.watching.stop()
     row = await database.fetch_one_or_none(
         text("SELECT last_used_at FROM api_keys WHERE id = :id").bindparams(id=key.id)

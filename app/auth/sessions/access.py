@@ -14,7 +14,7 @@ class _RefreshGuard(PublicGuard):
 
     def __init__(self) -> None:
         super().__init__(LOGIN)
-        self.limited_by = None
+        self.rate_policy = None
 
     async def admit(self, request: Request) -> None:
         """Count a request without a readable token for its network address."""
@@ -29,13 +29,13 @@ def count_refresh(request: Request, session_id: UUID | None) -> None:
     """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
     the network address otherwise. Raises `TooManyRequestsError`.
     """
-    allowance = state_of(request.scope).quota
-    if allowance is None:
+    quota = state_of(request.scope).quota
+    if quota is None:
         return
     if session_id is None:
-        allowance.take_for_address(LOGIN)
+        quota.take_for_address(LOGIN)
     else:
-        allowance.take(session_id)
+        quota.take(session_id)
 
 
 async def _session_id(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:

@@ -113,12 +113,12 @@ class ApiRoute(APIRoute):
         accepts = frozenset(self.accepts)
         repeatable = dict(_query_parameters(self.dependant))
         body_limit = self.body_limit
-        limited_by = next((guard.limited_by for guard in guards if guard.limited_by is not None), None)
+        rate_policy = next((guard.rate_policy for guard in guards if guard.rate_policy is not None), None)
 
         async def handler(request: Request) -> Response:
             state = state_of(request.scope)
-            if limited_by is not None:
-                count_address(state, limited_by)
+            if rate_policy is not None:
+                count_address(state, rate_policy)
             # Before a byte of the body is read, and before anything in the request is looked at.
             caller = None
             for guard in guards:

@@ -20,7 +20,9 @@ from app.core.database.statements import param
 from app.core.preconditions.headers import ConditionKind, PreconditionShape
 
 
-def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]) -> ColumnElement[str]:
+def etag_expression(
+    prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]
+) -> ColumnElement[str]:
     """Return a strong tag as SQL: the prefix, and the values, none of them null. Whatever an answer shows must be in
     them.
     """
@@ -30,7 +32,7 @@ def tag_of(prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpre
     return tag.concat(literal_column("'\"'", Text))
 
 
-def fulfilled(
+def precondition_clause(
     shape: PreconditionShape, tag: ColumnElement[str], is_required: SQLColumnExpression[bool]
 ) -> ColumnElement[bool]:
     """Return a condition that holds for a row whose tag is as the `Preconditions` want it, and where none are unless

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.core import clock
 from app.core.bounded import BoundedDict
 from app.core.errors import TooManyRequestsError
-from app.core.guards import DEFAULT, FREE, LOGIN
+from app.core.guards import DEFAULT, LOGIN, UNLIMITED
 from app.core.network import Client, network_of
 
 MAX_CALLERS = 20_000
@@ -144,11 +144,11 @@ class RequestQuota:
                 self._taken_until = counter.take(self._key)
 
     def take_for_address(self, policy: str) -> None:
-        """Count it for the network address from which it comes, unless `FREE`. Raises `TooManyRequestsError`."""
+        """Count it for the network address from which it comes, unless `UNLIMITED`. Raises `TooManyRequestsError`."""
         if self._key is None:
             self._key = network_of(self._client)
             self._counter = counter = self._limits.logins if policy == LOGIN else self._limits.callers
-            if counter is not None and policy != FREE:
+            if counter is not None and policy != UNLIMITED:
                 self._taken_until = counter.take(self._key)
 
     def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:

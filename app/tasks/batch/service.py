@@ -184,7 +184,9 @@ def _insert_tasks() -> Executable:
     arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in names]
     new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
     rows = select(param("project_id", Uuid), *new.c)
-    return insert(Task).from_select(["project_id", *names], rows, include_defaults=False).returning(*queries.SEEN)
+    return (
+        insert(Task).from_select(["project_id", *names], rows, include_defaults=False).returning(*queries.READ_COLUMNS)
+    )
 
 
 @compiled
@@ -195,7 +197,7 @@ def _update_tasks() -> Executable:
         name: case((new.c[f"sets_{name}"], new.c[name]), else_=columns[name]) for name in TaskChanges.model_fields
     }
     is_one = (Task.id == new.c.id) & (Task.project_id == param("project_id", Uuid))
-    return update_in(Task).where(is_one).values(values).returning(*queries.SEEN)
+    return update_in(Task).where(is_one).values(values).returning(*queries.READ_COLUMNS)
 
 
 @compiled

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from sqlalchemy import text
 
-from app.auth.callers import Callers
+from app.auth.callers import CallerCache
 from app.auth.models import User
 from app.core.database.database import Database
 from app.core.database.retention import Housekeeping
@@ -148,11 +148,11 @@ async def test_a_key_without_the_scope_is_not_served_what_was_kept(
     async with anonymous.with_key(secret) as api:
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
         await database.execute(text("UPDATE api_keys SET scopes = '{tasks:write}'"))
-        app.state.services[Callers].forget(stored.id)
+        app.state.services[CallerCache].forget(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 403, "insufficient_scope")
         await database.execute(text("UPDATE api_keys SET revoked_at = now()"))
-        app.state.services[Callers].forget(stored.id)
+        app.state.services[CallerCache].forget(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 401, "api_key_revoked")
 

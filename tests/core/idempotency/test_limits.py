@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, Response
 from sqlalchemy import text
 
-from app.auth.callers import Callers
+from app.auth.callers import CallerCache
 from app.auth.models import User
 from app.core.config import Settings
 from app.core.database.database import Database
@@ -92,7 +92,7 @@ async def test_a_request_with_a_key_needs_one_connection_only(narrow: FastAPI, u
     project = await project_of(database, user)
     path = f"/projects/{project.id}/tasks/"
     # Nobody is remembered: whoever calls is looked up each time.
-    watching = narrow.state.services[Callers].watching
+    watching = narrow.state.services[CallerCache].watching
     await watching.stop()
     # As if it had failed for a while.
     watching.last_success = float("-inf")
