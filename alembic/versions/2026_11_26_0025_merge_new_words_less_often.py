@@ -16,9 +16,10 @@ INDEXES = ("tasks_words_idx", "projects_words_idx")
 
 
 def _set(kilobytes: int) -> None:
-    for index in INDEXES:
-        # Neither reads nor writes wait for it.
-        op.execute(f"ALTER INDEX {index} SET (gin_pending_list_limit = {kilobytes})")
+    # It locks an index for a moment: one by one, so that nobody who needs both is met in between.
+    with op.get_context().autocommit_block():
+        for index in INDEXES:
+            op.execute(f"ALTER INDEX {index} SET (gin_pending_list_limit = {kilobytes})")
 
 
 def upgrade() -> None:

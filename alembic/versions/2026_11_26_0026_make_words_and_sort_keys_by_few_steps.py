@@ -80,9 +80,9 @@ $$
 def _known_anew() -> None:
     # Sessions that are open have the indexes in mind as they were written out before, and would not use them for
     # statements in which they are written out as they are now. Nothing is set, but PostgreSQL tells them to look again.
-    for index in ("tasks_words_idx", "projects_words_idx"):
-        op.execute(f"ALTER INDEX {index} SET (gin_pending_list_limit = 256)")
-    op.execute("ALTER INDEX tasks_by_title_idx RESET (fillfactor)")
+    # Neither reads nor writes wait for this, and it is committed with the functions.
+    for index, expression in (("tasks_words_idx", 1), ("projects_words_idx", 1), ("tasks_by_title_idx", 2)):
+        op.execute(f"ALTER INDEX {index} ALTER COLUMN {expression} SET STATISTICS -1")
 
 
 def upgrade() -> None:
