@@ -103,6 +103,7 @@ BREAKING = {
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_breaking_changes_are_named_and_refused_under_the_same_version(checkout: Path) -> None:
     needed("go")
@@ -115,6 +116,7 @@ def test_breaking_changes_are_named_and_refused_under_the_same_version(checkout:
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_version_that_announces_them_may_have_them(checkout: Path) -> None:
     needed("go")
@@ -125,6 +127,7 @@ def test_a_version_that_announces_them_may_have_them(checkout: Path) -> None:
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_what_was_deprecated_is_taken_away_all_the_same(checkout: Path) -> None:
     needed("go")
@@ -139,6 +142,7 @@ def test_what_was_deprecated_is_taken_away_all_the_same(checkout: Path) -> None:
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_additions_break_nothing(checkout: Path) -> None:
     needed("go")
