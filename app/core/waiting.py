@@ -15,7 +15,7 @@ class LineFullError(Exception):
 class WaitingLine(Generic[T]):
     """At most `length` coroutines that wait, each for at most `timeout` seconds.
 
-    One timer looks after all of them: a timeout of each one's own costs more than what is mostly waited for here.
+    One timer serves all of them: a timeout for each one was dearer (docs/decisions/0029-what-the-protections-cost.md).
     """
 
     __slots__ = ("_hand_back", "_length", "_timeout", "_timer", "_turns")
@@ -24,27 +24,18 @@ class WaitingLine(Generic[T]):
         self._length = length
         self._timeout = timeout
         self._hand_back = hand_back
-        """Takes what was given to somebody who was cancelled in that moment."""
+        """Takes back a value that was given to a coroutine that was cancelled at the same moment."""
 
         self._turns: deque[tuple[asyncio.Future[T], float]] = deque()
-        """Each with the time at which it is over."""
+        """Each turn with the time at which it expires."""
 
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    async def wait(self) -> T:
-        """Return what is given to this one. Raises `LineFullError`, `TimeoutError`, or what `fail` says."""
-        turn = self.join()
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            self.leave(turn)
-            raise
-
     def join(self) -> "asyncio.Future[T]":
-        """Return the future of a new last one, who calls `leave` if cancelled. Raises `LineFullError`."""
+        """Return the turn of a new last one, for `wait`. Raises `LineFullError`."""
         if len(self._turns) >= self._length:
             raise LineFullError
         loop = asyncio.get_running_loop()
@@ -54,8 +45,15 @@ class WaitingLine(Generic[T]):
             self._timer = loop.call_later(self._timeout, self._end_turns)
         return turn
 
-    def leave(self, turn: "asyncio.Future[T]") -> None:
-        """Wait no more; what was given already goes back."""
+    async def wait(self, turn: "asyncio.Future[T]") -> T:
+        """Return the value that is given to a turn. Raises `TimeoutError`, or the error that `fail` makes."""
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            self._leave(turn)
+            raise
+
+    def _leave(self, turn: "asyncio.Future[T]") -> None:
         if turn.done() and not turn.cancelled():
             if turn.exception() is None:
                 self._hand_back(turn.result())
@@ -63,7 +61,7 @@ class WaitingLine(Generic[T]):
             self._turns = deque(other for other in self._turns if other[0] is not turn)
 
     def give(self, value: T) -> bool:
-        """Give this to the first one; whether somebody waits."""
+        """Give a value to the first one. Return whether somebody was waiting."""
         while self._turns:
             turn, _ = self._turns.popleft()
             if not turn.done():
@@ -72,14 +70,14 @@ class WaitingLine(Generic[T]):
         return False
 
     def fail(self, make_error: Callable[[], Exception]) -> None:
-        """Let all who wait know that nothing comes."""
+        """Raise an error in each one that waits."""
         while self._turns:
             turn, _ = self._turns.popleft()
             if not turn.done():
                 turn.set_exception(make_error())
 
     def _end_turns(self) -> None:
-        """End the turns that are over, and look again when the next one is."""
+        """End the turns that have expired, and set the timer for the next one."""
         now = asyncio.get_running_loop().time()
         while self._turns and self._turns[0][1] <= now:
             turn, _ = self._turns.popleft()

@@ -106,14 +106,11 @@ class ConnectionPool:
         # that others release meanwhile.
         self._open_for_waiting()
         try:
-            return await turn
+            return await self._waiting.wait(turn)
         except TimeoutError:
             raise UnavailableError(
                 "The service is overloaded: no database connection became available in time."
             ) from None
-        except asyncio.CancelledError:
-            self._waiting.leave(turn)
-            raise
 
     def release(self, connection: "asyncpg.Connection") -> None:
         """Let somebody else have this connection."""

@@ -100,7 +100,7 @@ class _Flow(FlowControl):
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its response. Head and body are written at once: 20 µs less than uvicorn's way for each request."""
+    """A request and its response. Head and body are written at once, which saves a system call for each request."""
 
     _head: bytes | None = None
     """The head, until there is something of the body to be written with it."""
