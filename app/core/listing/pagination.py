@@ -210,7 +210,18 @@ async def fetch_page(
     database: Database, query: ListQuery, scope: Scope, params: PageParams, position: Position | None = None
 ) -> FetchedPage:
     """Read a page of a scope's list, from a position or the page that `params` number. Raises the scope's refusal."""
-    conditions, order = params.conditions(), _order(query, params)
+    return await _fetch(database, query, scope, params, params.conditions(), _order(query, params), position)
+
+
+async def _fetch(
+    database: Database,
+    query: ListQuery,
+    scope: Scope,
+    params: PageParams,
+    conditions: Mapping[str, Any],
+    order: Order,
+    position: Position | None,
+) -> FetchedPage:
     values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
     after, read_in = None, order
     if position is not None:
@@ -247,13 +258,13 @@ class Pages:
 
         Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
         """
-        request, conditions = self._request, params.conditions()
-        context = _CursorContext(request, scope, _order(query, params), conditions)
+        request, conditions, order = self._request, params.conditions(), _order(query, params)
+        context = _CursorContext(request, scope, order, conditions)
         position = context.decode(params.cursor, query.keys) if params.cursor else None
         share = state_of(request.scope).share
         is_chosen = conditions or params.sorted_by is not None
         async with share.searches if is_chosen and share is not None else nullcontext():
-            page = await fetch_page(get_database(request), query, scope, params, position)
+            page = await _fetch(get_database(request), query, scope, params, conditions, order, position)
         by_number, total = params.cursor is None, page.total
         next_cursor = context.encode(page.next_position)
         links = _Links(request)
