@@ -4,7 +4,6 @@ import random
 from typing import Any
 
 import pytest
-from httpx2 import Response
 from sqlalchemy import text
 
 from app.auth.models import User
@@ -13,7 +12,7 @@ from app.projects.models import Project, Role
 from app.projects.schemas import ProjectRead
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of
-from tests.support.client import Api, assert_problem
+from tests.support.client import Api, assert_problem, tag_of
 from tests.support.factories import store
 from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
@@ -29,15 +28,6 @@ each_write = pytest.mark.parametrize(("method", "options"), WRITES, ids=[method 
 @pytest.fixture
 async def project(database: Database, user: User) -> Project:
     return await project_of(database, user, name="Workshop")
-
-
-def tag_of(answer: Response) -> str:
-    """The tag of an answer that has one, in its header and in its body."""
-    assert answer.is_success, answer.text
-    tag: str = answer.json()["etag"]
-    assert answer.headers.get_list("etag") == [tag]
-    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
-    return tag
 
 
 async def test_each_answer_with_a_project_has_its_tag(api: Api) -> None:

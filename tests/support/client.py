@@ -85,3 +85,13 @@ def assert_problem(response: httpx2.Response, status: int, code: str) -> dict[st
     assert problem["title"]
     assert problem["detail"]
     return problem
+
+
+def tag_of(answer: httpx2.Response) -> str:
+    """The tag of an answer that has one, in its header and in its body."""
+    assert answer.is_success, answer.text
+    tag: str = answer.json()["etag"]
+    assert answer.headers.get_list("etag") == [tag]
+    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
+    assert tag.startswith('"')
+    return tag

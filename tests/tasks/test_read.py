@@ -4,7 +4,6 @@ import random
 from typing import Any
 
 import pytest
-from httpx2 import Response
 from sqlalchemy import text
 
 from app.auth.models import User
@@ -13,7 +12,7 @@ from app.projects.models import Project
 from app.tasks.models import Task
 from app.tasks.schemas import TaskRead
 from tests.projects.factories import project_of
-from tests.support.client import Api, assert_problem
+from tests.support.client import Api, assert_problem, tag_of
 from tests.support.factories import store
 from tests.tasks.factories import TaskFactory
 
@@ -28,16 +27,6 @@ async def task(database: Database, project: Project) -> Task:
     task = TaskFactory.build(project_id=project.id, title="Saw", completed=False)
     await store(database, task)
     return task
-
-
-def tag_of(answer: Response) -> str:
-    """The tag of an answer that has one, in its header and in its body."""
-    assert answer.is_success, answer.text
-    tag: str = answer.json()["etag"]
-    assert answer.headers.get_list("etag") == [tag]
-    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
-    assert tag.startswith('"')
-    return tag
 
 
 async def test_each_answer_with_a_task_has_its_tag(api: Api, project: Project) -> None:

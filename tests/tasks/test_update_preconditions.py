@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from httpx2 import Response
 
 from app.auth.models import User
 from app.core.database.database import Database
@@ -13,7 +12,7 @@ from app.projects.models import Project, Role
 from app.tasks.models import Task
 from tests.auth.factories import UserFactory
 from tests.projects.factories import add_member, project_of
-from tests.support.client import Api, assert_problem
+from tests.support.client import Api, assert_problem, tag_of
 from tests.support.factories import store
 from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
@@ -36,16 +35,6 @@ async def task(database: Database, project: Project) -> Task:
     task = TaskFactory.build(project_id=project.id, title="Saw", completed=False)
     await store(database, task)
     return task
-
-
-def tag_of(answer: Response) -> str:
-    """The tag of an answer that has one, in its header and in its body."""
-    assert answer.is_success, answer.text
-    tag: str = answer.json()["etag"]
-    assert answer.headers.get_list("etag") == [tag]
-    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
-    assert tag.startswith('"')
-    return tag
 
 
 @each_write
