@@ -101,7 +101,7 @@ async def create_user(context: "AdminContext", arguments: Namespace) -> None:
 
 
 class _Everybody:
-    """What is not asked of whoever runs commands on the server."""
+    """The scope of commands on the server, which see every account."""
 
     permission = None
     parameters: Mapping[str, Any] = MappingProxyType({})

@@ -34,14 +34,14 @@ class ConcurrencyLimit:
         return self._free < self._places
 
     def enter_now(self) -> bool:
-        """Begin, if that is possible without waiting; whoever is told so calls `leave` at the end."""
+        """Take a place if one is free, and return whether. Whoever has a place calls `leave` at the end."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
     async def enter(self) -> None:
-        """Wait for a turn; whoever gets one calls `leave` at the end."""
+        """Take a place, and wait for it if none is free. Raises `UnavailableError`."""
         if self.enter_now():
             return
         try:
@@ -50,7 +50,7 @@ class ConcurrencyLimit:
             raise UnavailableError(self._refusal) from None
 
     def leave(self) -> None:
-        """Let the next one run."""
+        """Give the place to the next one that waits, or free it."""
         if not self._line.give(None):
             self._free += 1
 

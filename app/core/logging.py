@@ -37,7 +37,7 @@ class AccessRecord(logging.LogRecord):
         vars(self).update(_BLANK)
         self.created = time.time()
         self.fields = fields
-        """What it says besides the time, the level, the logger and the request's id."""
+        """The fields of the line, without the time, the level, the logger and the request's id."""
 
 
 def _encode(fields: dict[str, Any]) -> str:
@@ -100,7 +100,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
         self._timer: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or keep it until others are written with it."""
+        """Write a line, or buffer it until others are written with it."""
         try:
             line = self.format(record) + self.terminator
             if self._size + len(line) > BATCH_BYTES:
@@ -115,7 +115,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write the lines that are kept."""
+        """Write the buffered lines."""
         self.acquire()
         try:
             lines, self._lines, self._size = self._lines, [], 0
@@ -131,7 +131,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
 
 
 def flush_logs() -> None:
-    """Write what is kept of the log of this process."""
+    """Write the buffered log lines of this process."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 

@@ -24,21 +24,21 @@ class Registration(RequestModel):
     password: NewPassword
 
 
+_USER = {
+    "id": EXAMPLE_ID,
+    "username": "ana",
+    "email": "ana@example.org",
+    "is_active": True,
+    "is_superuser": False,
+    "created_at": EXAMPLE_TIME,
+}
+"""An example of an account."""
+
+
 class UserRead(ResponseModel):
     """An account, as its person and administrators see it."""
 
-    model_config = ConfigDict(
-        json_schema_extra=with_example(
-            {
-                "id": EXAMPLE_ID,
-                "username": "ana",
-                "email": "ana@example.org",
-                "is_active": True,
-                "is_superuser": False,
-                "created_at": EXAMPLE_TIME,
-            }
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=with_example(_USER))
 
     id: Id
     username: str
@@ -68,12 +68,7 @@ class Me(UserRead):
     model_config = ConfigDict(
         json_schema_extra=with_example(
             {
-                "id": EXAMPLE_ID,
-                "username": "ana",
-                "email": "ana@example.org",
-                "is_active": True,
-                "is_superuser": False,
-                "created_at": EXAMPLE_TIME,
+                **_USER,
                 "signed_in_by": {
                     "method": "api_key",
                     "id": EXAMPLE_ID,
