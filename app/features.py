@@ -20,7 +20,7 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 """What the features above `auth` do for it."""
 
 PURGE_RULES = ACCESS_PURGE_RULES
-"""What housekeeping deletes for the features."""
+"""The rules by which the purger deletes rows of the features."""
 
 ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, tasks)
 

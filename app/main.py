@@ -18,7 +18,7 @@ from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
-from app.core.database.retention import Housekeeping
+from app.core.database.retention import Purger
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.http.application import Application
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> Application:
         shares = CallerShares(
             settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
         )
-        housekeeping = Housekeeping(database, (*PURGE_RULES, *COUNTS_PURGE_RULES, idempotency_purge_rule(settings)))
+        purger = Purger(database, (*PURGE_RULES, *COUNTS_PURGE_RULES, idempotency_purge_rule(settings)))
         app.state.services = Services(
             *always,
             database,
@@ -81,9 +81,9 @@ def create_app(settings: Settings | None = None) -> Application:
             callers,
             IdempotencyStore(settings),
             shares,
-            housekeeping,
+            purger,
         )
-        tasks = [callers.watching, housekeeping.task]
+        tasks = [callers.watching, purger.task]
         if limits is not None:
             tasks.append(RateLimitSync(limits, database).task)
         try:

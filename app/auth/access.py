@@ -106,10 +106,10 @@ async def caller_of(request: Request) -> Caller:
         caller = callers.get(token) or await callers.authenticate(token)
     except (NotAuthenticatedError, InvalidRequestError):
         if quota is not None:
-            quota.take_for_address(DEFAULT)
+            quota.consume_for_address(DEFAULT)
         raise
     if quota is not None:
-        quota.take(caller.principal)
+        quota.consume(caller.principal)
     state.caller = caller
     return caller
 
@@ -176,11 +176,11 @@ class CallerGuard(Guard):
             raise PasswordChangeRequiredError
         return caller
 
-    async def identify(self, request: Request) -> Caller:
+    async def authenticate(self, request: Request) -> Caller:
         """Return the caller, who has the scope."""
         return await self.caller(request)
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Refuse those who are not signed in well enough."""
         await self.caller(request)
 
@@ -221,9 +221,9 @@ Administrator = Annotated[Caller, Depends(Admin())]
 """An administrator in a session; what administers accounts is not for keys."""
 
 
-async def _own(caller: CurrentCaller) -> OwnScope:
+async def _own_scope(caller: CurrentCaller) -> OwnScope:
     return OwnScope(caller)
 
 
-Own = Annotated[OwnScope, Depends(_own)]
+OwnScopeDep = Annotated[OwnScope, Depends(_own_scope)]
 """What is the caller's own: sessions, keys."""

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 WATCHER = "access-watcher"
 """The name of the background task."""
 
-MAX_REMEMBERED = 10_000
+MAX_CACHED = 10_000
 """Callers; the one unused for longest is forgotten first. About 10 MB when full."""
 
 KEEP_CHANGES = 600.0
@@ -45,7 +45,7 @@ KEEP_ENDED = timedelta(days=30)
 """How long an ended session or key is kept, so that its holder can be told what happened to it."""
 
 PURGE_RULES = queries.purge_rules(keep_ended=KEEP_ENDED)
-"""What housekeeping deletes."""
+"""The rules by which the purger deletes these rows."""
 
 
 class CallerCache:
@@ -55,8 +55,8 @@ class CallerCache:
         self._authentication = authentication
         self._database = database
         self._delay = authentication.settings.revocation_delay
-        self._remembered: BoundedDict[str, Caller] = BoundedDict(MAX_REMEMBERED)
-        self._forgotten = 0
+        self._cached: BoundedDict[str, Caller] = BoundedDict(MAX_CACHED)
+        self._invalidations = 0
         """How often somebody was forgotten: what was asked before may be out of date."""
 
         self._used_keys: set[UUID] = set()
@@ -80,13 +80,13 @@ class CallerCache:
 
     def get(self, token: str) -> Caller | None:
         """Return the caller behind a token that was seen before, unless something may have changed since."""
-        caller = self._remembered.get(token)
+        caller = self._cached.get(token)
         if caller is None:
             return None
         now = clock.elapsed()
-        if now >= caller.remembered_until or now - self.watching.last_success >= self._delay:
+        if now >= caller.cached_until or now - self.watching.last_success >= self._delay:
             return None
-        self._remembered.move_to_end(token)
+        self._cached.move_to_end(token)
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
@@ -96,26 +96,26 @@ class CallerCache:
 
         Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
         """
-        forgotten = self._forgotten
+        invalidations = self._invalidations
         # Whoever is refused is remembered no longer, whatever the watcher knows.
-        self._remembered.pop(token, None)
+        self._cached.pop(token, None)
         caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
         # Another worker may hear of the password that is chosen: nobody has to wait until this one knows of it, too.
-        if forgotten == self._forgotten and not caller.must_choose_password:
-            self._remembered.put(token, caller)
+        if invalidations == self._invalidations and not caller.must_choose_password:
+            self._cached.put(token, caller)
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
 
-    def forget(self, *subjects: UUID) -> None:
+    def invalidate(self, *subjects: UUID) -> None:
         """Ask the database anew about these sessions, keys or people: their rights have changed."""
-        self._forgotten += 1
+        self._invalidations += 1
         changed = set(subjects)
         if EVERYBODY in changed:
-            self._remembered.clear()
-        for token, caller in list(self._remembered.items()):
+            self._cached.clear()
+        for token, caller in list(self._cached.items()):
             if caller.source_id in changed or caller.user_id in changed:
-                del self._remembered[token]
+                del self._cached[token]
 
     async def _session(self, token: str) -> Caller:
         claims = self._authentication.access_tokens.claims(token)
@@ -132,7 +132,7 @@ class CallerCache:
             source_id=claims.session_id,
             must_choose_password=row["must_choose_password"],
             expires_at=min(claims.expires_at, row["expires_at"].timestamp()),
-            remembered_until=asked_at + min(claims.expires_at - clock.seconds(), row["seconds_left"]),
+            cached_until=asked_at + min(claims.expires_at - clock.seconds(), row["seconds_left"]),
         )
 
     async def _key(self, token: str) -> Caller:
@@ -155,7 +155,7 @@ class CallerCache:
             expires_at=None if row["expires_at"] is None else row["expires_at"].timestamp(),
             scopes=scopes_of_key(row["scopes"], row["project_id"]),
             project_id=row["project_id"],
-            remembered_until=asked_at + seconds_left,
+            cached_until=asked_at + seconds_left,
         )
 
     async def _watch(self) -> None:
@@ -170,10 +170,10 @@ class CallerCache:
             raise UnavailableError("This database server is a standby and may be behind.")
         # A position means nothing to another server, nor to the same one after it lost what was not written yet.
         if started - self.watching.last_success >= self._delay or row["server"] != self._server:
-            self.forget(EVERYBODY)
+            self.invalidate(EVERYBODY)
             self._kept_from = None
         elif row["subjects"]:
-            self.forget(*row["subjects"])
+            self.invalidate(*row["subjects"])
         self._position, self._server = row["position"], row["server"]
         await self._delete_changes(started, row)
 

@@ -16,7 +16,7 @@ CHOSEN, ONE_TIME, SPENT = "chosen", "one_time", "spent"
 """The states of a password: chosen by its person; set by an administrator; that one after it was used."""
 
 
-def looked_up(username: str) -> str:
+def username_key(username: str) -> str:
     """Return the form in which usernames are compared: they hold no blanks, which keyboards add, and letter case does
     not count.
     """

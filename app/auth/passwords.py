@@ -48,7 +48,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Return a hash to store. Raises `UnavailableError` where too many others wait."""
         async with self.limit:
-            return await to_thread.run_sync(self.helper.hash, prepared(password))
+            return await to_thread.run_sync(self.helper.hash, normalised_password(password))
 
     async def verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         """Return whether the password is right; and a new hash to store, where the old one was made with other
@@ -76,7 +76,7 @@ class Passwords:
             return False, None
 
 
-def prepared(password: str) -> str:
+def normalised_password(password: str) -> str:
     """Return a password as it is hashed (RFC 8265, OpaqueString): in NFC, and every space is a plain one. Keyboards
     send the same letters in different forms.
     """
@@ -85,7 +85,7 @@ def prepared(password: str) -> str:
 
 def _candidates(password: str) -> list[str]:
     """Return what may have been hashed of a password: at first, it was what the keyboard had sent."""
-    return list(dict.fromkeys((prepared(password), password)))
+    return list(dict.fromkeys((normalised_password(password), password)))
 
 
 def one_time_password() -> str:
@@ -95,7 +95,7 @@ def one_time_password() -> str:
 
 def refuse_weak(password: str, username: str, *, pointer: str = "/password") -> None:
     """Raise `InvalidRequestError` for a password that is the username, or among the first that are guessed."""
-    lowered = prepared(password).casefold()
+    lowered = normalised_password(password).casefold()
     if lowered == username.casefold():
         raise InvalidRequestError.at("must not be the username", "password_is_username", pointer=pointer)
     if lowered in COMMON:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, looked_up
+from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, username_key
 from app.core.database.retention import PurgeRule
 from app.core.database.statements import Column, Rows, compiled, param
 
@@ -33,7 +33,7 @@ LOGIN = (*ACCOUNT, User.hashed_password, User.password_state)
 
 
 def lowered_username() -> ColumnElement[str]:
-    """Return a username in small letters, as `looked_up` makes them."""
+    """Return a username in small letters, as `username_key` makes them."""
     # The server's locale must not decide what its small letters are: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
 
@@ -47,7 +47,7 @@ def login_by_name(name: str) -> Rows:
     """Select the account with this username, whatever its case, with what is needed to check its password."""
     # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
     # more guesses for another way to write the same name.
-    return select(*LOGIN).where(lowered_username() == looked_up(name))
+    return select(*LOGIN).where(lowered_username() == username_key(name))
 
 
 def _seconds_until(moment: Column) -> ColumnElement[Any]:

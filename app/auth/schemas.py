@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticKnownError
 
-from app.auth.passwords import MAX_LENGTH, MAX_SENT_LENGTH, MIN_LENGTH, prepared
+from app.auth.passwords import MAX_LENGTH, MAX_SENT_LENGTH, MIN_LENGTH, normalised_password
 from app.core.text import Line, NoNul
 
 EXAMPLE_ID = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"
@@ -16,7 +16,7 @@ EXAMPLE_PASSWORD = "correct horse battery"  # noqa: S105 - an example
 
 
 def _as_long_as_prepared(password: str) -> str:
-    if len(prepared(password)) > MAX_LENGTH:
+    if len(normalised_password(password)) > MAX_LENGTH:
         raise PydanticKnownError("string_too_long", {"max_length": MAX_LENGTH})
     return password
 
@@ -46,5 +46,5 @@ NewPassword = Annotated[
         description="8 to 256 characters, without control characters; not the username, and not one of the most common "
         "passwords.",
     ),
-    AfterValidator(prepared),
+    AfterValidator(normalised_password),
 ]

@@ -124,7 +124,7 @@ class Caller:
     must_choose_password: bool = False
     """Whether it is a session that a one-time password began, good for nothing else until another one is chosen."""
 
-    remembered_until: float = inf
+    cached_until: float = inf
     """When the token, its session or the key ends, by `clock.elapsed`."""
 
     @property

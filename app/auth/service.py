@@ -15,7 +15,7 @@ from app.auth.scopes import Caller
 from app.core.database.database import Transaction
 
 
-async def hold(transaction: Transaction, caller: Caller) -> None:
+async def lock_caller(transaction: Transaction, caller: Caller) -> None:
     """Keep the session or key of a caller from ending before the transaction; refuse one that has ended since the
     caller was remembered. What outlasts a session is done behind this, and not by memory alone.
     """
@@ -24,14 +24,14 @@ async def hold(transaction: Transaction, caller: Caller) -> None:
         raise InvalidTokenError
 
 
-async def hold_admin(transaction: Transaction, caller: Caller, people: list[dict[str, Any]]) -> None:
-    """As `hold`, for a caller who acts as an administrator and is among these people, who are locked."""
-    await hold(transaction, caller)
+async def lock_admin(transaction: Transaction, caller: Caller, people: list[dict[str, Any]]) -> None:
+    """As `lock_caller`, for a caller who acts as an administrator and is among these people, who are locked."""
+    await lock_caller(transaction, caller)
     if not any(person["id"] == caller.user_id and person["is_admin"] for person in people):
         raise AdminRequiredError
 
 
-async def end_what_may_have_ended(transaction: Transaction, *, revoke_keys: bool) -> dict[str, int]:
+async def end_revived_access(transaction: Transaction, *, revoke_keys: bool) -> dict[str, int]:
     """After a backup was restored, end what may have been ended after it was made, and is there again: all sessions and
     one-time passwords, and, if wanted, all API keys. How many of each.
     """

@@ -44,7 +44,7 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
         raise TooManyAttemptsError(max(1, ceil(max(exceeded))))
 
 
-async def forgive(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
+async def refund(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
     """Take one attempt off each key that is eased, and all attempts off those that are cleared."""
     # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
     await database.execute(
@@ -63,10 +63,10 @@ async def count_login(settings: Settings, database: Database, *, account: str, a
 
 
 @asynccontextmanager
-async def forgiven_if_unavailable(database: Database, *keys: str) -> AsyncGenerator[None]:
+async def refunded_if_unavailable(database: Database, *keys: str) -> AsyncGenerator[None]:
     """Count no attempt whose password nobody looked at, because too many others waited."""
     try:
         yield
     except UnavailableError:
-        await forgive(database, *keys)
+        await refund(database, *keys)
         raise

@@ -23,7 +23,7 @@ from app.auth.errors import UserNotFoundError
 from app.auth.manager import Authentication
 from app.auth.queries import login_by_name
 from app.auth.scopes import KEY_SCOPES
-from app.auth.service import end_what_may_have_ended
+from app.auth.service import end_revived_access
 from app.cli.database import database_of
 from app.cli.errors import CommandError
 from app.core import clock
@@ -194,7 +194,7 @@ async def complete_restore(context: "AdminContext", arguments: Namespace) -> Non
         # As long as it takes: there may be many sessions.
         await transaction.command("SET LOCAL statement_timeout = 0")
         base = await versions.renew(transaction)
-        ended = await end_what_may_have_ended(transaction, revoke_keys=revoke_keys)
+        ended = await end_revived_access(transaction, revoke_keys=revoke_keys)
         answers = await drop_all(transaction)
     print(f"tags: states are numbered from {base} on, so that no tag of before names another state")
     print("ended: " + ", ".join(f"{count} {name}" for name, count in ended.items()))

@@ -2,7 +2,7 @@
 
 A guard is the dependency that admits a caller. On the ordinary path it only says what has to hold, and the handler's
 one statement carries the condition. Where a request is refused before that statement runs (a malformed body, an unknown
-parameter), `admit` decides first, so that a stranger learns nothing from a 400.
+parameter), `authorize` decides first, so that a stranger learns nothing from a 400.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,17 +41,17 @@ class Guard:
     """The policy by which requests are counted for the network address that sends them; None where the guard identifies
     the caller, for whom they are counted then."""
 
-    async def identify(self, request: Request) -> Known | None:  # noqa: ARG002 - subclasses look
+    async def authenticate(self, request: Request) -> Known | None:  # noqa: ARG002 - subclasses look
         """Return who is calling, where this guard asks; refuse those who are nobody, or may not call this at all."""
         return None
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Raise what the caller is to be refused with; return if the request may be answered in detail."""
         raise NotImplementedError
 
 
 def path_id(request: Request, name: str) -> UUID | None:
-    """Return the id in the path, or None where it is malformed (which validation reports, to those whom `admit`
+    """Return the id in the path, or None where it is malformed (which validation reports, to those whom `authorize`
     admits).
     """
     try:
@@ -70,7 +70,7 @@ class PublicGuard(Guard):
     async def __call__(self) -> None:
         """Let the request through."""
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Let the request be answered in detail."""
 
 

@@ -54,7 +54,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        return _encode(fields_of(record))
+        return _encode(log_fields(record))
 
 
 class TextFormatter(logging.Formatter):
@@ -62,13 +62,13 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback if there is one."""
-        fields = fields_of(record)
+        fields = log_fields(record)
         head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
         trace = fields.pop("exception", None)
         return " ".join([head, *(f"{key}={value}" for key, value in fields.items())]) + (f"\n{trace}" if trace else "")
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+def log_fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return what a log line says."""
     fields: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

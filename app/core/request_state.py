@@ -24,10 +24,10 @@ class Known(Protocol):
 class RequestQuota(Protocol):
     """What a request takes, once, from what its caller may still ask for."""
 
-    def take(self, caller: UUID) -> None:
+    def consume(self, caller: UUID) -> None:
         """Count it for whoever is signed in. Raises `TooManyRequestsError` where none is left."""
 
-    def take_for_address(self, policy: str) -> None:
+    def consume_for_address(self, policy: str) -> None:
         """Count it for the network address that it comes from. Raises `TooManyRequestsError` where none is left."""
 
 

@@ -59,7 +59,7 @@ class EntityGuard(CallerGuard, Generic[S]):
         permission = self._permissions[caller.is_superuser, caller.project_id is not None]
         return self.scope_class(caller, permission, ids, preconditions)
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Look the permission up by itself, because the handler's statement will not run."""
         caller = await self.caller(request)
         ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
@@ -116,7 +116,7 @@ class ProjectCreation(CallerGuard):
             raise KeyBoundToProjectError
         return ProjectsScope(caller)
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """As for the handler."""
         await self(request)
 

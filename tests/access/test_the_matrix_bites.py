@@ -99,10 +99,10 @@ def everybody_administers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def admit(_: CallerGuard, request: Request) -> None:
+    async def authorize(_: CallerGuard, request: Request) -> None:
         await caller_of(request)
 
-    monkeypatch.setattr(EntityGuard, "admit", admit)
+    monkeypatch.setattr(EntityGuard, "authorize", authorize)
 
 
 def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:

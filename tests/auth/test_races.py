@@ -11,7 +11,7 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.retention import Housekeeping
+from app.core.database.retention import Purger
 from tests.auth.factories import UserFactory
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
@@ -83,7 +83,7 @@ async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
 async def test_whatever_has_expired_is_deleted_however_much_it_is(app: FastAPI, database: Database) -> None:
     fill = "INSERT INTO attempts SELECT 'key-' || g, 1, now() - interval '1 hour' FROM generate_series(1, 2500) AS g"
     await database.execute(text(fill))
-    await app.state.services[Housekeeping].purge()
+    await app.state.services[Purger].purge()
     assert await database.fetch_one_or_none(text("SELECT count(*) AS left FROM attempts")) == {"left": 0}
 
 

@@ -344,11 +344,11 @@ async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered
     callers: CallerCache = app.state.services[CallerCache]
     key, secret = await key_of(app, user)
     for forgotten, is_remembered in ((uuid7(), False), (key.id, False), (None, True)):
-        looked_up = asyncio.create_task(callers.authenticate(secret))
+        lookup = asyncio.create_task(callers.authenticate(secret))
         await asyncio.sleep(0)
         if forgotten is not None:
-            callers.forget(forgotten)
-        assert (await looked_up).source_id == key.id
+            callers.invalidate(forgotten)
+        assert (await lookup).source_id == key.id
         assert (callers.get(secret) is not None) is is_remembered
 
 

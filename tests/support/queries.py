@@ -7,7 +7,7 @@ from typing import Any
 
 from app.auth.callers import WATCHER
 from app.core.database.database import Database
-from app.core.database.retention import HOUSEKEEPING
+from app.core.database.retention import PURGER
 from app.core.ratelimit.sync import SHARER
 
 
@@ -19,7 +19,7 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     def note(statement: str, _: list[Any]) -> None:
         # These run in the background; requests are what is counted.
         task = asyncio.current_task()
-        if task is None or task.get_name() not in {WATCHER, HOUSEKEEPING, SHARER}:
+        if task is None or task.get_name() not in {WATCHER, PURGER, SHARER}:
             statements.append(statement)
 
     database.observers.append(note)

@@ -11,7 +11,7 @@ from app.auth.errors import (
     RegistrationClosedError,
     UserNotFoundError,
 )
-from app.auth.models import looked_up
+from app.auth.models import username_key
 from app.auth.scopes import ACCOUNT_READ, ACCOUNT_WRITE, MEMBERS_READ, Caller, OwnScope
 from app.core.config import Settings
 from app.core.guards import LOGIN, PublicGuard
@@ -26,7 +26,7 @@ class _RegistrationGuard(PublicGuard):
         super().__init__(LOGIN)
         self.errors = (*self.errors, RegistrationClosedError)
 
-    async def identify(self, request: Request) -> None:
+    async def authenticate(self, request: Request) -> None:
         """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
         if not services_of(request)[Settings].registration_is_open:
             raise RegistrationClosedError
@@ -73,29 +73,29 @@ async def _own_account(caller: Myself) -> OwnScope:
     return OwnScope(caller)
 
 
-async def _everybody(caller: Administrator) -> OwnScope:
+async def _all_users(caller: Administrator) -> OwnScope:
     return OwnScope(caller)
 
 
-async def _anybody(caller: Administrator, user_id: UserId) -> OwnScope:
+async def _any_user(caller: Administrator, user_id: UserId) -> OwnScope:
     return OwnScope(caller, UserNotFoundError, user_id=user_id)
 
 
-async def _person(
+async def _person_by_username(
     caller: PeopleReader,
     username: Annotated[str, Path(max_length=320, description="A username."), NoNul],
 ) -> OwnScope:
-    return OwnScope(caller, UserNotFoundError, username=looked_up(username))
+    return OwnScope(caller, UserNotFoundError, username=username_key(username))
 
 
 OwnAccount = Annotated[OwnScope, Depends(_own_account)]
 """The caller's own account."""
 
-Everybody = Annotated[OwnScope, Depends(_everybody)]
+AllUsers = Annotated[OwnScope, Depends(_all_users)]
 """All accounts, for administrators."""
 
-Anybody = Annotated[OwnScope, Depends(_anybody)]
+AnyUser = Annotated[OwnScope, Depends(_any_user)]
 """Somebody's account, for administrators."""
 
-Person = Annotated[OwnScope, Depends(_person)]
+PersonByUsername = Annotated[OwnScope, Depends(_person_by_username)]
 """What everybody may know of the person with the username of the path."""

@@ -38,7 +38,7 @@ def user() -> Rows:
 
 @compiled
 def person() -> Rows:
-    """Select what everybody may know of the active person with a username, given as it is `looked_up`."""
+    """Select what everybody may know of the active person with a username, given as it is `username_key`."""
     return select(User.id, User.username).where(lowered_username() == param("username", Text), User.is_active)
 
 

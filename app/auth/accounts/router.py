@@ -14,7 +14,15 @@ from app.auth.access import (
     PortsDep,
 )
 from app.auth.accounts import queries, service
-from app.auth.accounts.access import AccountEditor, Anybody, Everybody, OpenRegistration, OwnAccount, Person, UserId
+from app.auth.accounts.access import (
+    AccountEditor,
+    AllUsers,
+    AnyUser,
+    OpenRegistration,
+    OwnAccount,
+    PersonByUsername,
+    UserId,
+)
 from app.auth.accounts.schemas import (
     AccountDeletion,
     Me,
@@ -94,7 +102,7 @@ async def update_me(
         raise PasswordChangeRequiredError
     login = await service.confirm_password(authentication, database, caller, changes.current_password, network=network)
     me = _me(await service.update_own(authentication, database, caller, changes, login=login), caller)
-    callers.forget(caller.user_id)
+    callers.invalidate(caller.user_id)
     return me
 
 
@@ -119,13 +127,13 @@ async def delete_me(
     """
     login = await service.confirm_password(authentication, database, caller, deletion.password, network=network)
     await service.delete_account(database, caller, ports.closing_steps, login=login)
-    callers.forget(caller.user_id)
+    callers.invalidate(caller.user_id)
 
 
 @users.get("/", summary="List users", response_model=Page[UserRead])
-async def list_users(everybody: Everybody, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+async def list_users(scope: AllUsers, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """All accounts, the newest first. For administrators."""
-    return await pages.read(queries.users, everybody, params)
+    return await pages.read(queries.users, scope, params)
 
 
 @users.post(
@@ -154,7 +162,7 @@ async def create_user(
     response_model=PersonRead,
     errors=(UserNotFoundError,),
 )
-async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
+async def read_person(person: PersonByUsername, database: DatabaseDep) -> dict[str, Any]:
     """Return the user with this exact username (in any letter case), to share a project with: id and username only."""
     return await database.fetch_one(queries.person(), person)
 
@@ -165,7 +173,7 @@ async def read_person(person: Person, database: DatabaseDep) -> dict[str, Any]:
     response_model=UserRead,
     errors=(UserNotFoundError,),
 )
-async def read_user(user: Anybody, database: DatabaseDep) -> dict[str, Any]:
+async def read_user(user: AnyUser, database: DatabaseDep) -> dict[str, Any]:
     """One account. For administrators."""
     return await database.fetch_one(queries.user(), user)
 
@@ -189,7 +197,7 @@ async def update_user(
     Deactivating ends all their sessions. The last active administrator stays one. For administrators.
     """
     user = await service.update_user(authentication, database, user_id, changes, caller=caller)
-    callers.forget(user_id)
+    callers.invalidate(user_id)
     return user
 
 

@@ -26,7 +26,7 @@ from app.auth.passwords import Passwords, one_time_password, refuse_weak
 from app.auth.ports import ClosingStep
 from app.auth.queries import people_locked
 from app.auth.scopes import Caller
-from app.auth.service import hold, hold_admin
+from app.auth.service import lock_admin, lock_caller
 from app.auth.sessions.service import end_sessions
 from app.core.database.database import ConstraintError, Database, Transaction
 from app.core.ids import uuid7
@@ -73,7 +73,7 @@ async def create_user(
     secret, values = await _one_time_password(authentication)
     async with database.transaction() as transaction:
         people = await transaction.fetch_all(people_locked([caller.user_id], with_admins=False))
-        await hold_admin(transaction, caller, people)
+        await lock_admin(transaction, caller, people)
         user = await _insert_user(transaction, **new.model_dump(), **values)
     return {**user, "one_time_password": secret, "one_time_password_expires_at": user.pop("password_expires_at")}
 
@@ -105,11 +105,11 @@ async def update_own(
     async with database.transaction() as transaction:
         people = await transaction.fetch_all(people_locked([caller.user_id], with_admins=False))
         _refuse_changed_password(people, login)
-        await hold(transaction, caller)
+        await lock_caller(transaction, caller)
         row = await _update_user(transaction, caller.user_id, values)
         if "hashed_password" in values:
             # Behind the change, whose lock a login under way waits for.
-            await end_sessions(transaction, caller.user_id, besides=caller.source_id)
+            await end_sessions(transaction, caller.user_id, except_for=caller.source_id)
     return row
 
 
@@ -130,7 +130,7 @@ async def update_user(
         if is_demotion:
             _refuse_last_admin(people, user_id)
         if caller is not None:
-            await hold_admin(transaction, caller, people)
+            await lock_admin(transaction, caller, people)
         user = await _update_user(transaction, user_id, values)
         if secret is not None or not user["is_active"]:
             await end_sessions(transaction, user_id)
@@ -161,7 +161,7 @@ async def delete_account(database: Database, caller: Caller, steps: Iterable[Clo
         people = await transaction.fetch_all(people_locked([user_id], with_admins=True))
         _refuse_last_admin(people, user_id)
         _refuse_changed_password(people, login)
-        await hold(transaction, caller)
+        await lock_caller(transaction, caller)
         for step in steps:
             await step(transaction, user_id)
         await transaction.execute(delete(User).where(User.id == user_id))
@@ -181,11 +181,11 @@ async def confirm_password(
         raise InvalidTokenError from None
     key = throttle.attempt_key("confirmation", str(caller.user_id), network)
     await throttle.count_login(authentication.settings, database, account=key)
-    async with throttle.forgiven_if_unavailable(database, key):
+    async with throttle.refunded_if_unavailable(database, key):
         is_right = await authentication.manager.check_password(user, password)
     if not is_right:
         raise WrongPasswordError
-    await throttle.forgive(database, cleared=[key])
+    await throttle.refund(database, cleared=[key])
     return user
 
 

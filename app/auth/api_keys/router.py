@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Response
 
-from app.auth.access import AuthenticationDep, CallersDep, CurrentSession, Own, PortsDep
+from app.auth.access import AuthenticationDep, CallersDep, CurrentSession, OwnScopeDep, PortsDep
 from app.auth.api_keys import queries, service
 from app.auth.api_keys.access import ApiKeyId, OwnKey
 from app.auth.api_keys.schemas import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
@@ -20,7 +20,7 @@ router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
 
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
-async def list_api_keys(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+async def list_api_keys(own: OwnScopeDep, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """Your API keys, the newest first, without their secrets."""
     return await pages.read(queries.api_keys, own, params)
 
@@ -72,4 +72,4 @@ async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
 async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: DatabaseDep, callers: CallersDep) -> None:
     """Revoke one of your keys: it is refused from now on."""
     await service.revoke_api_key(database, caller.user_id, key_id)
-    callers.forget(key_id)
+    callers.invalidate(key_id)

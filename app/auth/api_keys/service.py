@@ -17,7 +17,7 @@ from app.auth.models import ApiKey
 from app.auth.ports import ProjectVisible
 from app.auth.queries import people_locked
 from app.auth.scopes import UNBOUND, Caller
-from app.auth.service import hold
+from app.auth.service import lock_caller
 from app.auth.tokens import hashed, new_api_key
 from app.core.database.database import Database
 from app.core.errors import FieldError, InvalidRequestError
@@ -53,7 +53,7 @@ async def create_api_key(
             # The caller's account was deleted a moment ago.
             raise InvalidTokenError
         if caller is not None:
-            await hold(transaction, caller)
+            await lock_caller(transaction, caller)
         (live,) = await transaction.fetch_all(queries.live_api_key_count(user_id))
         if live["count"] >= limit:
             raise TooManyApiKeysError(f"You have reached your limit of {limit} API keys: revoke one first.")

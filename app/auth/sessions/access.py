@@ -16,7 +16,7 @@ class _RefreshGuard(PublicGuard):
         super().__init__(LOGIN)
         self.rate_policy = None
 
-    async def admit(self, request: Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Count a request without a readable token for its network address."""
         count_refresh(request, None)
 
@@ -33,9 +33,9 @@ def count_refresh(request: Request, session_id: UUID | None) -> None:
     if quota is None:
         return
     if session_id is None:
-        quota.take_for_address(LOGIN)
+        quota.consume_for_address(LOGIN)
     else:
-        quota.take(session_id)
+        quota.consume(session_id)
 
 
 async def _session_id(session_id: Annotated[UUID, Path(description="The session's id.")]) -> UUID:

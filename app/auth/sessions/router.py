@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 from pydantic import ValidationError
 
-from app.auth.access import AnySession, AuthenticationDep, CallersDep, CurrentSession, Own
+from app.auth.access import AnySession, AuthenticationDep, CallersDep, CurrentSession, OwnScopeDep
 from app.auth.errors import (
     InvalidCredentialsError,
     InvalidRefreshTokenError,
@@ -115,11 +115,11 @@ async def refresh_tokens(
 async def logout(caller: AnySession, database: DatabaseDep, callers: CallersDep) -> None:
     """End this session: its access token and its refresh token are refused from now on."""
     await service.end_session(database, caller, caller.source_id)
-    callers.forget(caller.source_id)
+    callers.invalidate(caller.source_id)
 
 
 @router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
-async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
+async def list_sessions(own: OwnScopeDep, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
     """Where you are signed in, the newest first."""
     return await pages.read(queries.live_sessions, own, params)
 
@@ -127,7 +127,7 @@ async def list_sessions(own: Own, params: PageParamsDep, pages: PagesDep) -> dic
 @router.delete("/sessions", summary="End my other sessions", status_code=204)
 async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
     """Sign out everywhere but here."""
-    callers.forget(*await service.end_other_sessions(database, caller))
+    callers.invalidate(*await service.end_other_sessions(database, caller))
 
 
 @router.delete(
@@ -141,7 +141,7 @@ async def delete_session(
 ) -> None:
     """Sign out somewhere."""
     await service.end_session(database, caller, session_id)
-    callers.forget(session_id)
+    callers.invalidate(session_id)
 
 
 def _tokens(authentication: AuthenticationDep, pair: service.TokenPair) -> Tokens:

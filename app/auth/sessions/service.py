@@ -16,7 +16,7 @@ from app.auth.errors import (
     SessionNotFoundError,
 )
 from app.auth.manager import Authentication, AuthUser
-from app.auth.models import ONE_TIME, SPENT, Session, User, looked_up
+from app.auth.models import ONE_TIME, SPENT, Session, User, username_key
 from app.auth.queries import is_live
 from app.auth.scopes import Caller
 from app.auth.sessions import queries
@@ -48,14 +48,14 @@ async def sign_in(
     """Begin a session."""
     account, address = _login_keys(credentials.username, origin.network)
     await throttle.count_login(authentication.settings, database, account=account, address=address)
-    async with throttle.forgiven_if_unavailable(database, account, address):
+    async with throttle.refunded_if_unavailable(database, account, address):
         user = await authentication.manager.authenticate(credentials)
     if user is None or user.password_state == SPENT:
         raise InvalidCredentialsError
     if user.password_state == ONE_TIME:
         await _spend(database, user)
     tokens = await _begin_session(authentication, database, user, origin)
-    await throttle.forgive(database, address, cleared=[account])
+    await throttle.refund(database, address, cleared=[account])
     return tokens
 
 
@@ -106,7 +106,7 @@ async def end_session(database: Database, caller: Caller, session_id: UUID) -> N
 
 async def end_other_sessions(database: Database, caller: Caller) -> list[UUID]:
     """End all of the caller's sessions but this one; which they were."""
-    rows = await database.fetch_all(_ending(caller.user_id, besides=caller.source_id).returning(Session.id))
+    rows = await database.fetch_all(_ending(caller.user_id, except_for=caller.source_id).returning(Session.id))
     return [row["id"] for row in rows]
 
 
@@ -168,20 +168,20 @@ def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, ref
     return TokenPair(authentication.access_tokens.issue(user_id, session_id), refresh_token)
 
 
-async def end_sessions(transaction: Transaction, user_id: UUID, *, besides: UUID | None = None) -> None:
+async def end_sessions(transaction: Transaction, user_id: UUID, *, except_for: UUID | None = None) -> None:
     """End all sessions of a person, besides one if it is named."""
-    await transaction.execute(_ending(user_id, besides=besides))
+    await transaction.execute(_ending(user_id, except_for=except_for))
 
 
-def _ending(user_id: UUID, *, besides: UUID | None = None) -> Any:
+def _ending(user_id: UUID, *, except_for: UUID | None = None) -> Any:
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
-    if besides is not None:
-        statement = statement.where(Session.id != besides)
+    if except_for is not None:
+        statement = statement.where(Session.id != except_for)
     return statement.values(revoked_at=func.now())
 
 
 def _login_keys(username: str, network: str) -> tuple[str, str]:
     return (
-        throttle.attempt_key("login", looked_up(username), network),
+        throttle.attempt_key("login", username_key(username), network),
         throttle.attempt_key("network", network),
     )

@@ -1,4 +1,4 @@
-"""Housekeeping: what has expired is deleted in the background, a bounded number of rows at a time."""
+"""Retention: expired rows are deleted in the background, a bounded number of rows at a time."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from app.core.periodic import PeriodicTask
 
 logger = logging.getLogger(__name__)
 
-HOUSEKEEPING = "housekeeping"
+PURGER = "purger"
 """The name of the background task."""
 
 EVERY = 600.0
@@ -36,14 +36,14 @@ class PurgeRule:
     condition: ColumnElement[bool]
 
 
-class Housekeeping:
+class Purger:
     """Deletes what has expired, for as long as the application runs; one for each process."""
 
     def __init__(self, database: Database, expired: Iterable[PurgeRule], *, every: float = EVERY) -> None:
         self._database = database
         self._steps = [deletion(rows) for rows in expired]
         self.task = PeriodicTask(
-            HOUSEKEEPING,
+            PURGER,
             self.purge,
             every=every,
             begins=every,

@@ -122,7 +122,7 @@ class ApiRoute(APIRoute):
             # Before a byte of the body is read, and before anything in the request is looked at.
             caller = None
             for guard in guards:
-                caller = await guard.identify(request) or caller
+                caller = await guard.authenticate(request) or caller
             try:
                 _refuse_what_is_not_read(request, repeatable, accepts)
                 if accepts:
@@ -139,7 +139,7 @@ class ApiRoute(APIRoute):
                         share.leave()
             except _MALFORMED:
                 for guard in guards:
-                    await guard.admit(request)
+                    await guard.authorize(request)
                 raise
             return response
 
@@ -156,7 +156,7 @@ class SecretRoute(ApiRoute):
 def count_address(state: RequestState, policy: str) -> None:
     """Count a request for which nobody has to be identified. Raises `TooManyRequestsError`."""
     if state.quota is not None:
-        state.quota.take_for_address(policy)
+        state.quota.consume_for_address(policy)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:

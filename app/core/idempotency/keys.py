@@ -72,20 +72,20 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Hand
         if not (values := state.idempotency_keys):
             return await handle(request)
         key = _key(values)
-        asked = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
-        answers = services_of(request)[IdempotencyStore]
+        idempotent_request = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
+        store = services_of(request)[IdempotencyStore]
         async with transaction_of(request) as transaction:
             try:
-                kept = await answers.find(transaction, asked)
+                kept = await store.find(transaction, idempotent_request)
             except ERRORS:
-                await _admit(request, guards)
+                await _authorize(request, guards)
                 raise
             if kept is None:
                 # The handler's own statement checks the caller's permission.
                 response = await handle(request)
-                await answers.keep(transaction, asked, response)
+                await store.save(transaction, idempotent_request, response)
                 return response
-            await _admit(request, guards)
+            await _authorize(request, guards)
         kept.headers[REPLAYED] = "true"
         state.is_replayed = True
         return kept
@@ -127,15 +127,15 @@ def _key(values: Sequence[bytes]) -> str:
 
 async def _principal(request: Request, guards: Sequence[Guard]) -> UUID:
     for guard in guards:
-        if (known := await guard.identify(request)) is not None:
+        if (known := await guard.authenticate(request)) is not None:
             return known.principal
     raise TypeError("no guard knows who is calling")
 
 
-async def _admit(request: Request, guards: Sequence[Guard]) -> None:
+async def _authorize(request: Request, guards: Sequence[Guard]) -> None:
     """Refuse who may not do what is not going to be done: by what was kept, nobody learns more than by asking."""
     for guard in guards:
-        await guard.admit(request)
+        await guard.authorize(request)
 
 
 def _fingerprint(request: Request) -> bytes:

@@ -38,7 +38,7 @@ from app.core.errors import AppError, ConflictError
 SHARE = 16
 """A process takes this part of the quota that is left to a caller before it counts again."""
 
-MAX_REMEMBERED = 10_000
+MAX_CACHED = 10_000
 """Callers whose quota a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
 
 
@@ -126,32 +126,32 @@ class IdempotencyStore:
     def __init__(self, settings: Settings) -> None:
         self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
         self._limit = Quota(settings.max_idempotency_keys, settings.max_idempotency_bytes)
-        self._quota: BoundedDict[UUID, Quota] = BoundedDict(MAX_REMEMBERED)
+        self._quota: BoundedDict[UUID, Quota] = BoundedDict(MAX_CACHED)
 
-    async def find(self, transaction: Transaction, asked: IdempotentRequest) -> Response | None:
+    async def find(self, transaction: Transaction, request: IdempotentRequest) -> Response | None:
         """Return the answer that is kept for a request; None if it has to be carried out, which others with its key may
         not until the transaction ends.
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
         # Counting takes longer the more keys there are, so it is repeated only when the quota found last is used up.
-        quota = self._quota.get(asked.principal)
+        quota = self._quota.get(request.principal)
         at_most = 0 if quota is not None and quota.keys > 0 and quota.size > 0 else self._limit.keys
-        values = {**asked.primary_key, "lock": asked.lock, "lifetime": self._lifetime, "at_most": at_most}
+        values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime, "at_most": at_most}
         found = await transaction.fetch_one_or_none(_select_answer(), values)
         assert found is not None
         if found["fingerprint"] is not None:
-            if found["fingerprint"] != asked.fingerprint:
+            if found["fingerprint"] != request.fingerprint:
                 raise IdempotencyKeyReusedError
             return _response(found)
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
         if at_most:
             left = Quota(self._limit.keys - found["counted"], self._limit.size - found["size"])
-            self._note_quota(asked.principal, left)
+            self._note_quota(request.principal, left)
         return None
 
-    async def keep(self, transaction: Transaction, asked: IdempotentRequest, response: Response) -> None:
+    async def save(self, transaction: Transaction, request: IdempotentRequest, response: Response) -> None:
         """Keep an answer, together with what else the transaction does."""
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
@@ -159,8 +159,8 @@ class IdempotencyStore:
             if name != b"content-length"
         ]
         row = {
-            **asked.primary_key,
-            "fingerprint": asked.fingerprint,
+            **request.primary_key,
+            "fingerprint": request.fingerprint,
             "status": response.status_code,
             "headers": headers,
             "body": bytes(response.body),
@@ -169,7 +169,7 @@ class IdempotencyStore:
         if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
             # The first request was committed after this one had looked, and before it had the lock.
             raise IdempotencyKeyInUseError
-        if (quota := self._quota.get(asked.principal)) is not None:
+        if (quota := self._quota.get(request.principal)) is not None:
             quota.keys -= 1
             quota.size -= len(response.body)
 
@@ -227,7 +227,7 @@ def _select_answer() -> Rows:
         kept.status,
         kept.headers,
         kept.body,
-    ).select_from(select(literal(1)).subquery("asked").outerjoin(kept, this_one))
+    ).select_from(select(literal(1)).subquery("request").outerjoin(kept, this_one))
 
 
 @compiled

@@ -19,7 +19,7 @@ MAX_CALLERS = 20_000
 """Callers that a process counts under one policy at a time; beyond, the one that came first is forgotten. About
 3 MB when full."""
 
-Key = int | str
+CounterKey = int | str
 """A person or an API key by the number that their id is (a `UUID` takes longer to look up than to count), or a network
 address.
 """
@@ -34,10 +34,10 @@ class FixedWindowCounter:
         self._remaining = f'"{name}";r=%d;t=%d'.encode()
         self._sync_soon, self._sync_soon_at = sync_soon, max(1, requests // 10)
         self._begins_at = self._ends_at = 0.0
-        self._used: BoundedDict[Key, int] = BoundedDict(MAX_CALLERS)
-        self._pending: dict[Key, int] = {}
+        self._used: BoundedDict[CounterKey, int] = BoundedDict(MAX_CALLERS)
+        self._pending: dict[CounterKey, int] = {}
 
-    def take(self, key: Key) -> float:
+    def consume(self, key: CounterKey) -> float:
         """Count one request; the end of the window in which it was counted. Raises `TooManyRequestsError` where none is
         left.
         """
@@ -47,23 +47,23 @@ class FixedWindowCounter:
         self._count(key, 1)
         return self._ends_at
 
-    def add(self, key: Key) -> None:
+    def add(self, key: CounterKey) -> None:
         """Count one request, whether or not there is one left."""
         self._now()
         self._count(key, 1)
 
-    def give_back(self, key: Key, ends_at: float) -> None:
+    def refund(self, key: CounterKey, ends_at: float) -> None:
         """Take back one that was counted in the window with this end, unless that is over."""
         self._now()
         if ends_at == self._ends_at:
             self._count(key, -1)
 
-    def headers(self, key: Key) -> list[tuple[bytes, bytes]]:
+    def headers(self, key: CounterKey) -> list[tuple[bytes, bytes]]:
         """Return the policy, and what is left of it for how long."""
         left = ceil(self._ends_at - self._now())
         return [self._policy, (b"ratelimit", self._remaining % (max(0, self._requests - self._used.get(key, 0)), left))]
 
-    def drain_pending(self) -> tuple[float, dict[Key, int]]:
+    def drain_pending(self) -> tuple[float, dict[CounterKey, int]]:
         """Return what the other processes do not know of yet, and when its window ends; from here on they count as
         told.
         """
@@ -73,18 +73,18 @@ class FixedWindowCounter:
         self._pending = {}
         return self._ends_at, counted
 
-    def restore_pending(self, ends_at: float, counted: Mapping[Key, int]) -> None:
+    def restore_pending(self, ends_at: float, counted: Mapping[CounterKey, int]) -> None:
         """Count again what the others could not be told."""
         if ends_at == self._ends_at:
             for key, number in counted.items():
                 self._pending[key] = self._pending.get(key, 0) + number
 
-    def apply_total(self, ends_at: float, key: Key, total: int) -> None:
+    def apply_total(self, ends_at: float, key: CounterKey, total: int) -> None:
         """Take over what all processes together had counted when the others were told."""
         if ends_at == self._ends_at:
             self._set(key, total + self._pending.get(key, 0))
 
-    def storage_key(self, key: Key) -> str:
+    def storage_key(self, key: CounterKey) -> str:
         """Return what the table calls this caller."""
         return f"{self._name}/{self._seconds}:{UUID(int=key) if isinstance(key, int) else key}"
 
@@ -99,7 +99,7 @@ class FixedWindowCounter:
             self._pending.clear()
         return now
 
-    def _count(self, key: Key, number: int) -> None:
+    def _count(self, key: CounterKey, number: int) -> None:
         self._set(key, self._used.get(key, 0) + number)
         pending = self._pending
         if key in pending or len(pending) < MAX_CALLERS:
@@ -107,7 +107,7 @@ class FixedWindowCounter:
             if waiting == self._sync_soon_at:
                 self._sync_soon.set()
 
-    def _set(self, key: Key, number: int) -> None:
+    def _set(self, key: CounterKey, number: int) -> None:
         self._used.put(key, number)
 
     def _refusal(self) -> TooManyRequestsError:
@@ -124,32 +124,32 @@ class RequestQuota:
 
     # This keeps the client and not the ASGI scope: the scope holds this object, and the cycle would keep every request
     # alive until a garbage collection.
-    __slots__ = ("_client", "_counter", "_key", "_limits", "_taken_until")
+    __slots__ = ("_client", "_counted_until", "_counter", "_key", "_limits")
 
     def __init__(self, limits: "RateLimits", client: Client | None) -> None:
         self._limits, self._client = limits, client
         self._counter: FixedWindowCounter | None = None
-        self._key: Key | None = None
+        self._key: CounterKey | None = None
         """For whom it is counted, once that is known."""
 
-        self._taken_until = 0.0
+        self._counted_until = 0.0
         """The end of the window in which it was counted; 0 where it was not."""
 
-    def take(self, caller: UUID) -> None:
+    def consume(self, caller: UUID) -> None:
         """Count it for whoever is signed in. Raises `TooManyRequestsError` where none is left."""
         if self._key is None:
             self._key = caller.int
             self._counter = counter = self._limits.callers
             if counter is not None:
-                self._taken_until = counter.take(self._key)
+                self._counted_until = counter.consume(self._key)
 
-    def take_for_address(self, policy: str) -> None:
+    def consume_for_address(self, policy: str) -> None:
         """Count it for the network address from which it comes, unless `UNLIMITED`. Raises `TooManyRequestsError`."""
         if self._key is None:
             self._key = network_of(self._client)
             self._counter = counter = self._limits.logins if policy == LOGIN else self._limits.callers
             if counter is not None and policy != UNLIMITED:
-                self._taken_until = counter.take(self._key)
+                self._counted_until = counter.consume(self._key)
 
     def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:
         """Return what the caller is told with the answer. A request that only found that what it named is still true is
@@ -163,8 +163,8 @@ class RequestQuota:
                 counter.add(key)
         if counter is None:
             return ()
-        if is_revalidated and self._taken_until:
-            counter.give_back(key, self._taken_until)
+        if is_revalidated and self._counted_until:
+            counter.refund(key, self._counted_until)
         return counter.headers(key)
 
 

@@ -184,7 +184,7 @@ async def test_a_hash_with_old_parameters_is_replaced_when_its_owner_signs_in(
 
     assert_problem(await sign_in(anonymous, "Ada", "wrong"), 401, "invalid_credentials")
     assert await stored() == old
-    # Count the attempt, read the account, keep the new hash, begin the session, forgive the attempt.
+    # Count the attempt, read the account, keep the new hash, begin the session, refund the attempt.
     with query_budget(database, 5):
         assert (await sign_in(anonymous, "Ada")).status_code == 200
     new = await stored()

@@ -1,4 +1,4 @@
-"""Housekeeping: what has expired is deleted in steps, by all processes together, and through outages."""
+"""Retention: expired rows are deleted in steps, by all processes together, and through outages."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from app.auth.callers import PURGE_RULES
 from app.core.config import Settings
 from app.core.database import retention
 from app.core.database.database import Database
-from app.core.database.retention import STEP, Housekeeping
+from app.core.database.retention import STEP, Purger
 from tests.support.queries import recorded_statements
 
 
@@ -35,7 +35,7 @@ async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app
     await fill(database, 2 * STEP + 1, "1 hour")
     await fill(database, 3, "-1 hour")
     with recorded_statements(database) as statements:
-        await app.state.services[Housekeeping].purge()
+        await app.state.services[Purger].purge()
     assert await left(database) == 3
     assert len([statement for statement in statements if statement.startswith("DELETE FROM attempts")]) == 3
 
@@ -47,9 +47,9 @@ async def test_a_row_that_a_request_is_changing_is_left_to_it(app: FastAPI, data
             text("UPDATE attempts SET resets_at = now() + interval '1 hour' WHERE key = '1 hour1'")
         )
         async with asyncio.timeout(2):
-            await app.state.services[Housekeeping].purge()
+            await app.state.services[Purger].purge()
     assert await database.fetch_all(text("SELECT key FROM attempts")) == [{"key": "1 hour1"}]
-    await app.state.services[Housekeeping].purge()
+    await app.state.services[Purger].purge()
     assert await left(database) == 1
 
 
@@ -57,7 +57,7 @@ async def test_several_processes_share_the_work(settings: Settings, database: Da
     await fill(database, 5 * STEP, "1 hour")
     others = [Database(settings) for _ in range(2)]
     async with asyncio.timeout(20):
-        await asyncio.gather(*(Housekeeping(other, PURGE_RULES).purge() for other in (database, *others)))
+        await asyncio.gather(*(Purger(other, PURGE_RULES).purge() for other in (database, *others)))
     for other in others:
         await other.close()
     assert await left(database) == 0
@@ -66,7 +66,7 @@ async def test_several_processes_share_the_work(settings: Settings, database: Da
 async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     await fill(database, 1, "1 hour")
     await database.execute(text("ALTER TABLE attempts RENAME TO hidden_attempts"))
-    busy = Housekeeping(database, PURGE_RULES, every=0.05)
+    busy = Purger(database, PURGE_RULES, every=0.05)
     busy.task.start()
     try:
         with caplog.at_level(logging.WARNING, retention.__name__):
@@ -80,6 +80,6 @@ async def test_it_goes_on_after_an_outage(database: Database, caplog: pytest.Log
 
 
 async def test_it_runs_with_the_application_and_ends_with_it(app: FastAPI) -> None:
-    running = [task for task in asyncio.all_tasks() if task.get_name() == retention.HOUSEKEEPING]
+    running = [task for task in asyncio.all_tasks() if task.get_name() == retention.PURGER]
     assert len(running) == 1
     assert not running[0].done()

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.auth.callers import CallerCache
 from app.auth.models import User
 from app.core.database.database import Database
-from app.core.database.retention import Housekeeping
+from app.core.database.retention import Purger
 from app.projects.models import Role
 from tests.auth.people import key_of, somebody
 from tests.projects.factories import add_member, project_of
@@ -148,11 +148,11 @@ async def test_a_key_without_the_scope_is_not_served_what_was_kept(
     async with anonymous.with_key(secret) as api:
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
         await database.execute(text("UPDATE api_keys SET scopes = '{tasks:write}'"))
-        app.state.services[CallerCache].forget(stored.id)
+        app.state.services[CallerCache].invalidate(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 403, "insufficient_scope")
         await database.execute(text("UPDATE api_keys SET revoked_at = now()"))
-        app.state.services[CallerCache].forget(stored.id)
+        app.state.services[CallerCache].invalidate(stored.id)
         answer = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert_problem(answer, 401, "api_key_revoked")
 
@@ -220,8 +220,8 @@ async def test_after_its_lifetime_a_key_is_new_whether_it_was_purged_or_not(
     # What took the old one's place is kept as long again, and serves its own answer.
     assert_replay(await api.post("/projects/", json={"name": "Workshop"}, **keyed()), answer)
     assert await number_of(database, "idempotency_keys") == 1
-    await app.state.services[Housekeeping].purge()
+    await app.state.services[Purger].purge()
     assert await number_of(database, "idempotency_keys") == 1
     await database.execute(text("UPDATE idempotency_keys SET created_at = now() - interval '24:01'"))
-    await app.state.services[Housekeeping].purge()
+    await app.state.services[Purger].purge()
     assert await number_of(database, "idempotency_keys") == 0

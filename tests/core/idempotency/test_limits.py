@@ -135,8 +135,8 @@ async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_notice
         async with database.transaction() as transaction:
             assert await answers.find(transaction, asked) is None
             async with database.transaction() as first:
-                await answers.keep(first, asked, Response(b"first", 201))
-            await answers.keep(transaction, asked, Response(b"second", 201))
+                await answers.save(first, asked, Response(b"first", 201))
+            await answers.save(transaction, asked, Response(b"second", 201))
 
     with pytest.raises(IdempotencyKeyInUseError):
         await second()

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.retention import Housekeeping
+from app.core.database.retention import Purger
 from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT
 from app.core.ratelimit import sync
@@ -44,7 +44,7 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
     for _ in range(times):
         quota = limits.quota((address, 1))
         try:
-            quota.take_for_address(DEFAULT)
+            quota.consume_for_address(DEFAULT)
         except TooManyRequestsError:
             continue
         admitted += 1
@@ -161,7 +161,7 @@ async def test_a_worker_that_stops_tells_what_it_counted(settings: Settings, dat
 async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(database: Database) -> None:
     over, young = "now() - interval '2 minutes'", "now() - interval '1 second'"
     await database.execute(text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)"))
-    await Housekeeping(database, PURGE_RULES).purge()
+    await Purger(database, PURGE_RULES).purge()
     rows = await database.fetch_all(text("SELECT caller FROM rate_counts"))
     assert [row["caller"] for row in rows] == ["for slow clocks"]
 
@@ -188,7 +188,7 @@ def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
     limits = limits_of(5, 1)
     time.sleep(1 - time.time() % 1)
     quota = limits.quota((HERE, 1))
-    quota.take_for_address(DEFAULT)
+    quota.consume_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
     assert dict(quota.headers(304, is_revalidated=True))[b"ratelimit"].startswith(b'"default";r=5;t=')
 
@@ -196,6 +196,6 @@ def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
 async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
     limits = limits_of(5)
     quota = limits.quota((HERE, 1))
-    quota.take_for_address(DEFAULT)
+    quota.consume_for_address(DEFAULT)
     quota.headers(304, is_revalidated=True)
     assert not await RateLimitSync(limits, database).share()
