@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pgbouncer", action="store_true", help="let every application go through a PgBouncer")
 
 
-class Together(LoadGroupScheduling):  # type: ignore[misc] # xdist is not typed
+class KeepFilesTogether(LoadGroupScheduling):  # type: ignore[misc] # xdist is not typed
     """Gives all tests of some files to one worker. pytest-xdist's own mark for that has no effect with this pytest,
     which makes a test's id anew each time that it is asked for.
     """
@@ -46,8 +46,8 @@ class Together(LoadGroupScheduling):  # type: ignore[misc] # xdist is not typed
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    return Together(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KeepFilesTogether:
+    return KeepFilesTogether(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -35,7 +35,7 @@ from app.core.errors import AppError, UnavailableError
 from app.core.idempotency.store import drop_all
 from app.core.listing.pagination import MAX_SIZE, PageParams, fetch_page
 from app.features import PORTS
-from app.projects.queries import without_active_owner
+from app.projects.queries import projects_without_active_owner
 from app.tasks.queries import wrong_counts
 
 Action = Callable[["AdminContext", Namespace], Awaitable[None]]
@@ -180,7 +180,7 @@ async def doctor(context: "AdminContext", _: Namespace) -> None:
         raise CommandError(f"The task counts of {len(wrong)} projects are wrong.")
     print("task counts: right")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
-    for row in await context.database.fetch_all(without_active_owner()):
+    for row in await context.database.fetch_all(projects_without_active_owner()):
         print(f"no active owner: project_id={row['id']}")
 
 

@@ -66,7 +66,7 @@ class EntityGuard(CallerGuard, Generic[S]):
         if len(ids) == len(self.entity.id_names):
             permission = self._permissions[caller.is_superuser, caller.project_id is not None]
             scope = self.scope_class(caller, permission, ids)
-            await get_database(request).fetch_one(self.entity.permitted(permission), scope)
+            await get_database(request).fetch_one(self.entity.permitted_id(permission), scope)
 
 
 ProjectId = Annotated[UUID, Path(description="The project's id.")]

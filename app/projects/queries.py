@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, FromClause, Text, Uuid, any_, func, litera
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
-from app.core.database.search import found, relevance, without_index, words_of
+from app.core.database.search import matches, relevance, without_index, words_of
 from app.core.database.statements import Column, Rows, compiled, param
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, alphabetical
@@ -56,7 +56,7 @@ _OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user
 CONDITIONS = {
     **comparisons("created_at", Project.created_at),
     "role": _OWN.where(Member.role == param("role", Text)).correlate_except(Member).exists(),
-    "q": found(without_index(WORDS)),
+    "q": matches(without_index(WORDS)),
 }
 """What the filters of `ProjectParams` ask for."""
 
@@ -66,7 +66,7 @@ def projects(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the caller's projects, the newest first unless told otherwise."""
     # The index covers all projects, so only those who see all of them search by it: its cost would tell others what
     # strangers write.
-    conditions = {**CONDITIONS, "q": found(WORDS)} if permission.sees_everything else CONDITIONS
+    conditions = {**CONDITIONS, "q": matches(WORDS)} if permission.sees_everything else CONDITIONS
     matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
     shown = select_read(Project.__table__).where(*matching)
     counting = total_of(func.count()).select_from(Project).where(*matching)
@@ -92,7 +92,7 @@ def members(permission: Permission, _: ListVariant) -> ListSource:
 
 
 @compiled
-def member_seen(permission: Permission) -> Rows:
+def visible_member(permission: Permission) -> Rows:
     """One member of a project that the caller may see."""
     return (
         select(*MEMBER_COLUMNS)
@@ -128,7 +128,7 @@ def owners(project_id: UUID) -> Rows:
     )
 
 
-def without_active_owner() -> Rows:
+def projects_without_active_owner() -> Rows:
     """Select the projects that have members, but no owner who may sign in: what only administrators can give to
     somebody.
     """
@@ -154,23 +154,23 @@ def owned_projects_locked(user_id: UUID) -> Rows:
     return select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update()
 
 
-def shared_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
+def shared_projects_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
     """Those of the projects that have members, but no owner who may sign in other than the person who leaves."""
     return (
         select(Member.project_id)
         .join(User, User.id == Member.user_id)
-        .where(among(Member.project_id, project_ids), Member.user_id != leaving)
+        .where(is_among(Member.project_id, project_ids), Member.user_id != leaving)
         .group_by(Member.project_id)
         .having(func.count().filter(Member.role == Role.OWNER.value, User.is_active) == 0)
         .limit(1)
     )
 
 
-def shared(project_ids: list[UUID], leaving: UUID) -> Rows:
+def shared_projects(project_ids: list[UUID], leaving: UUID) -> Rows:
     """Those of the projects that have other members than the person who leaves."""
-    return select(Member.project_id).where(among(Member.project_id, project_ids), Member.user_id != leaving)
+    return select(Member.project_id).where(is_among(Member.project_id, project_ids), Member.user_id != leaving)
 
 
-def among(column: Column, ids: list[UUID]) -> ColumnElement[bool]:
+def is_among(column: Column, ids: list[UUID]) -> ColumnElement[bool]:
     """Return a condition that holds for these ids. They are one parameter, so there may be any number of them."""
     return column == any_(literal(ids, ARRAY(Uuid)))

@@ -85,7 +85,7 @@ async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages
 )
 async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
     """One person's role in the project."""
-    return await database.fetch_one(queries.member_seen(member.permission), member)
+    return await database.fetch_one(queries.visible_member(member.permission), member)
 
 
 @router.put(

@@ -89,7 +89,7 @@ def permissions(least: Role, own: Role | None = None) -> Mapping[tuple[bool, boo
     }
 
 
-_TO_SEE = permissions(Role.VIEWER)
+_READ_PERMISSIONS = permissions(Role.VIEWER)
 
 
 def role_in(project_id: UuidColumn) -> Any:
@@ -148,12 +148,12 @@ class Entity:
         return found & permitted & precondition_clause(shape, self.etag, self._requires_if_match())
 
     @compiled
-    def permitted(self, permission: Permission) -> Rows:
+    def permitted_id(self, permission: Permission) -> Rows:
         """Its id, if the caller is permitted."""
         return select(self.id).where(self.condition(permission))
 
     @compiled
-    def standing(self, permission: Permission) -> Rows:
+    def access_of(self, permission: Permission) -> Rows:
         """Select what decides about one that the caller may see: their role, whether it is their own, its tag, and
         whether changes have to name that.
         """
@@ -179,13 +179,13 @@ class CallersScope:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
-        self.permission = _TO_SEE[caller.is_superuser, caller.project_id is not None]
+        self.permission = _READ_PERMISSIONS[caller.is_superuser, caller.project_id is not None]
         self.parameters: dict[str, Any] = {"caller_id": caller.user_id, "bound_project_id": caller.project_id}
 
     @property
-    def to_see(self) -> Permission:
+    def read_permission(self) -> Permission:
         """The permission of the same caller to see, whatever this scope asks for."""
-        return _TO_SEE[self.permission.is_superuser, self.permission.is_bound]
+        return _READ_PERMISSIONS[self.permission.is_superuser, self.permission.is_bound]
 
     async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - some scopes ask it
         """Return why a statement that starts here found nothing: lists always answer, so the caller is gone."""
@@ -228,7 +228,7 @@ class EntityScope(CallersScope):
         """Return why a statement with this condition found nothing: there is nothing that the caller may see, or the
         role is too weak, there or in the project `target` where it was to go, or the preconditions fail.
         """
-        row = await database.fetch_one_or_none(self.entity.standing(self.to_see), self.parameters)
+        row = await database.fetch_one_or_none(self.entity.access_of(self.read_permission), self.parameters)
         if row is None:
             return self.entity.missing()
         if not self.permission.suffices(row["role"], is_own=row["is_own"]):
@@ -245,7 +245,7 @@ class EntityScope(CallersScope):
 
     async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
         found = await database.fetch_one_or_none(
-            PROJECT.standing(self.to_see), {**self.parameters, "project_id": project_id}
+            PROJECT.access_of(self.read_permission), {**self.parameters, "project_id": project_id}
         )
         error = FieldError(
             pointer="/project_id", detail="does not exist or is not visible to you", code="unknown_project"

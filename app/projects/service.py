@@ -122,19 +122,21 @@ async def close_account(transaction: Transaction, user_id: UUID) -> None:
     left without an owner.
     """
     owned = [row["id"] for row in await transaction.fetch_all(queries.owned_projects_locked(user_id))]
-    if await transaction.fetch_one_or_none(queries.shared_without_owner(owned, user_id)) is not None:
+    if await transaction.fetch_one_or_none(queries.shared_projects_without_owner(owned, user_id)) is not None:
         raise OnlyOwnerError
     await transaction.execute(
-        delete_from(Project).where(queries.among(Project.id, owned), Project.id.not_in(queries.shared(owned, user_id)))
+        delete_from(Project).where(
+            queries.is_among(Project.id, owned), Project.id.not_in(queries.shared_projects(owned, user_id))
+        )
     )
 
 
 async def _lock(transaction: Transaction, scope: ProjectScope) -> None:
     """Let changes of a project's members wait for each other, and check the permission before and under that lock."""
-    await transaction.fetch_one(scope.entity.permitted(scope.permission), scope)
+    await transaction.fetch_one(scope.entity.permitted_id(scope.permission), scope)
     await transaction.execute(queries.project_locked(scope.project_id))
     # The project may be gone, or the role lost, since others had the lock.
-    await transaction.fetch_one(scope.entity.permitted(scope.permission), scope)
+    await transaction.fetch_one(scope.entity.permitted_id(scope.permission), scope)
 
 
 async def _refuse_last_owner(transaction: Transaction, project_id: UUID, user_id: UUID) -> None:

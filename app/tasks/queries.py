@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database.search import found_in, relevance, words_in, words_of
+from app.core.database.search import matches_in, relevance, words_in, words_of
 from app.core.database.statements import Column, Rows, compiled, inline, param
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, Segment, alphabetical
@@ -136,7 +136,7 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
 
 def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     """Select the tasks of a project that the filters let through, with what they are sorted by."""
-    conditions = {**CONDITIONS, "q": found_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
+    conditions = {**CONDITIONS, "q": matches_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in variant.filters)
     return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
         _is_in(variant, project_id), *filters

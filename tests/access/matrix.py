@@ -12,8 +12,8 @@ from httpx2 import Response
 from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.core.preconditions.headers import IF_MATCH
+from tests.access.scenario import CALLERS, Scenario, fingerprint, ids_of, new_scenario, person_of, stored
 from tests.access.table import Row
-from tests.access.world import CALLERS, World, fingerprint, ids_of, new_world, person_of, stored
 from tests.support.client import Api
 
 
@@ -102,7 +102,7 @@ async def offences(app: FastAPI, operation: Operation, row: Row) -> list[str]:
     """Where an operation answers otherwise than its guard or its document says, one line each."""
     found = _disagreements(operation, row)
     async with Api(app) as api:
-        examination = _Examination(app, api, operation, row, await new_world(app, row.scope))
+        examination = _Examination(app, api, operation, row, await new_scenario(app, row.scope))
         await examination.run()
     return [*found, *dict.fromkeys(examination.found)]
 
@@ -124,14 +124,14 @@ def _disagreements(operation: Operation, row: Row) -> list[str]:
 
 
 class _Examination:
-    """What one operation answers, in a world that requests change only where they are admitted."""
+    """What one operation answers, in a scenario that requests change only where they are admitted."""
 
-    def __init__(self, app: FastAPI, api: Api, operation: Operation, row: Row, world: World) -> None:
+    def __init__(self, app: FastAPI, api: Api, operation: Operation, row: Row, scenario: Scenario) -> None:
         self._app = app
         self._api = api
         self._operation = operation
         self._row = row
-        self._world = world
+        self._scenario = scenario
         self.found: list[str] = []
 
     async def run(self) -> None:
@@ -151,15 +151,15 @@ class _Examination:
                 self._shows(caller, answer)
         for caller, answer_to_own in self._row.own.items():
             await self._renew()
-            place = await stored(database, self._world.here.project, self._world.people[caller])
-            ids = {"user_id": self._world.people[caller].id, **ids_of(place)}
+            place = await stored(database, self._scenario.here.project, self._scenario.people[caller])
+            ids = {"user_id": self._scenario.people[caller].id, **ids_of(place)}
             answer = await self._ask(caller, self._whole(), ids)
             if said(answer) != answer_to_own:
                 self._note(f"{caller} about their own: {said(answer)} instead of {answer_to_own}")
 
     async def _renew(self) -> None:
         if self._operation.method != "GET":
-            self._world = await new_world(self._app, self._row.scope)
+            self._scenario = await new_scenario(self._app, self._row.scope)
 
     def _note(self, what: str) -> None:
         self.found.append(f"{self._operation.name}: {what}")
@@ -190,7 +190,7 @@ class _Examination:
         return answer
 
     def _whole(self) -> dict[str, Any]:
-        return {} if self._row.body is None else {"json": self._row.body(self._world)}
+        return {} if self._row.body is None else {"json": self._row.body(self._scenario)}
 
     def _requests(self) -> list[tuple[str, dict[str, Any]]]:
         """The request as it should be, and then with everything that can be wrong with it."""
@@ -208,7 +208,10 @@ class _Examination:
         for caller in hidden.callers:
             for wrong, options in self._requests():
                 answers = []
-                for value in (hidden.value(self._world), f"nobody-{uuid7()}"[:32] if name == "username" else uuid7()):
+                for value in (
+                    hidden.value(self._scenario),
+                    f"nobody-{uuid7()}"[:32] if name == "username" else uuid7(),
+                ):
                     request = dict(options)
                     if f"{{{name}}}" not in self._operation.path and "json" in request:
                         request["json"] = request["json"] | {name: str(value)}
@@ -221,20 +224,22 @@ class _Examination:
 
     def _shows(self, caller: str, answer: Response) -> None:
         """What a page of a list shows is in what its path names, and is something that the caller may see."""
-        world, inputs = self._world, {part[1:-1] for part in self._operation.path.split("/") if part[:1] == "{"}
-        everywhere = (world.here, world.beside, world.elsewhere, world.foreign)
-        if inputs & world.here.things.keys():
-            allowed: tuple[Any, ...] = (world.here,)
+        scenario, inputs = self._scenario, {part[1:-1] for part in self._operation.path.split("/") if part[:1] == "{"}
+        everywhere = (scenario.here, scenario.beside, scenario.elsewhere, scenario.foreign)
+        if inputs & scenario.here.things.keys():
+            allowed: tuple[Any, ...] = (scenario.here,)
         elif "project_id" in inputs:
-            allowed = (world.here, world.beside)
+            allowed = (scenario.here, scenario.beside)
         else:
-            allowed = world.visible(caller)
+            allowed = scenario.visible(caller)
         shown = {id_ for place in allowed for id_ in ids_of(place).values()}
         hidden = {id_ for place in everywhere for id_ in ids_of(place).values()} - shown
-        if world.foreign not in allowed:
-            hidden |= {world.foreign.project.id, world.people["foreigner"].id}
+        if scenario.foreign not in allowed:
+            hidden |= {scenario.foreign.project.id, scenario.people["foreigner"].id}
         mine = person_of(caller)
-        hidden |= {own.id for kinds in (world.sessions, world.keys) for name, own in kinds.items() if name != mine}
+        hidden |= {
+            own.id for kinds in (scenario.sessions, scenario.keys) for name, own in kinds.items() if name != mine
+        }
         items = answer.json()["items"]
         values = {str(value) for item in items for value in item.values()}
         if values & {str(id_) for id_ in hidden}:
@@ -243,7 +248,7 @@ class _Examination:
             self._note(f"{caller} is shown nothing: let `things` in {self._row.file} make one of each kind")
 
     async def _ask(self, caller: str, options: dict[str, Any], ids: Mapping[str, object] | None = None) -> Response:
-        answer = await ask(self._api, self._operation, self._world, caller, options, ids)
+        answer = await ask(self._api, self._operation, self._scenario, caller, options, ids)
         code = None if answer.status_code < 400 else answer.json()["code"]
         if (answer.status_code, code) not in self._operation.declared:
             self._note(f"answers {answer.status_code} {code or ''}, and does not declare it: add its class to `errors`")
@@ -253,14 +258,14 @@ class _Examination:
 async def ask(
     api: Api,
     operation: Operation,
-    world: World,
+    scenario: Scenario,
     caller: str,
     options: dict[str, Any],
     ids: Mapping[str, object] | None = None,
 ) -> Response:
-    """The answer to a request by this caller, about what is in the world unless `ids` name other things."""
-    values = {**world.ids(caller), **(ids or {})}
-    headers = {**world.headers[caller], **options.get("headers", {})}
+    """The answer to a request by this caller, about what is in the scenario unless `ids` name other things."""
+    values = {**scenario.ids(caller), **(ids or {})}
+    headers = {**scenario.headers[caller], **options.get("headers", {})}
     return await api.request(operation.method, operation.path.format_map(values), **{**options, "headers": headers})
 
 

@@ -15,7 +15,7 @@ from app.core.guards import Guard, guards_of
 from app.features import ROUTERS
 from app.projects.access import EntityGuard
 from app.projects.models import Role
-from tests.access.world import CALLERS, KEYS, NOBODY, ONE_TIME, Hidden, World, asked
+from tests.access.scenario import CALLERS, KEYS, NOBODY, ONE_TIME, Scenario, SecretId, access_samples
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Row:
     own: Mapping[str, str] = field(default_factory=dict)
     """The same about what is the caller's own, for members to whom that makes a difference."""
 
-    hidden: Mapping[str, Hidden] = field(default_factory=dict)
+    hidden: Mapping[str, SecretId] = field(default_factory=dict)
     """By input: every one that carries an id."""
 
-    body: Callable[[World], dict[str, Any]] | None = None
+    body: Callable[[Scenario], dict[str, Any]] | None = None
 
 
 def rows() -> dict[str, Row]:
     """The table, by operation."""
-    features, found = asked(), {}
+    features, found = access_samples(), {}
     for router in ROUTERS:
         for route in router.routes:
             if route.include_in_schema:
@@ -100,9 +100,12 @@ def _answers_to_own(guard: Guard) -> Iterator[tuple[str, str]]:
                 yield role.value, "ok" if is_enough else f"403 role_required {guard.least.value}"
 
 
-def _hidden(guard: Guard) -> Iterator[tuple[str, Hidden]]:
+def _hidden(guard: Guard) -> Iterator[tuple[str, SecretId]]:
     """The id that a guard admits to, from those who may not see what has it."""
     if isinstance(guard, EntityGuard):
         name = guard.entity.id_names[0]
         outsiders = ("stranger", "key_elsewhere")
-        yield name, Hidden(outsiders, lambda world: world.ids("owner")[name], f"404 {guard.entity.missing.code}")
+        yield (
+            name,
+            SecretId(outsiders, lambda scenario: scenario.ids("owner")[name], f"404 {guard.entity.missing.code}"),
+        )

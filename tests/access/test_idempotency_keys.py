@@ -9,8 +9,8 @@ from app.core.database.database import Database
 from app.features import ROUTERS
 from app.main import create_app
 from tests.access.matrix import Operation, ask, operations_of, said
+from tests.access.scenario import Scenario, new_scenario
 from tests.access.table import Row, rows
-from tests.access.world import World, new_world
 from tests.support.client import Api, assert_problem
 
 ROWS = rows()
@@ -25,9 +25,9 @@ TAKING = {
 each = pytest.mark.parametrize("name", sorted(UNSAFE))
 
 
-def request_of(row: Row, world: World, key: str) -> dict[str, Any]:
+def request_of(row: Row, scenario: Scenario, key: str) -> dict[str, Any]:
     """What the operation is asked for, with a key."""
-    body = {} if row.body is None else {"json": row.body(world)}
+    body = {} if row.body is None else {"json": row.body(scenario)}
     return {**body, "headers": {"Idempotency-Key": key}}
 
 
@@ -40,11 +40,11 @@ def test_what_takes_keys_is_what_answers_with_no_secret() -> None:
 @each
 async def test_it_is_done_once_or_not_at_all(app: FastAPI, database: Database, name: str) -> None:
     operation: Operation = UNSAFE[name]
-    world = await new_world(app, ROWS[name].scope)
+    scenario = await new_scenario(app, ROWS[name].scope)
     async with Api(app) as api:
         # The same body each time: some are made up anew.
-        options = request_of(ROWS[name], world, "k-1")
-        first, second = [await ask(api, operation, world, "admin", options) for _ in range(2)]
+        options = request_of(ROWS[name], scenario, "k-1")
+        first, second = [await ask(api, operation, scenario, "admin", options) for _ in range(2)]
     if name in TAKING:
         assert first.is_success
         assert (second.status_code, second.content) == (first.status_code, first.content)
@@ -60,9 +60,9 @@ async def test_whoever_is_refused_is_refused_with_any_key_in_the_same_way(
     app: FastAPI, database: Database, name: str
 ) -> None:
     operation, row = UNSAFE[name], ROWS[name]
-    world = await new_world(app, row.scope)
+    scenario = await new_scenario(app, row.scope)
     async with Api(app) as api:
         for caller in (caller for caller, answer in row.answers.items() if answer != "ok"):
             for key in ("k-1", "k-1", "not a key"):
-                answer = await ask(api, operation, world, caller, request_of(row, world, key))
+                answer = await ask(api, operation, scenario, caller, request_of(row, scenario, key))
                 assert said(answer) == row.answers[caller], (caller, key)

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from app.core.database.database import Database
 from app.main import create_app
 from tests.access.matrix import Operation, operations_of, resolved
+from tests.access.scenario import fingerprint, new_scenario
 from tests.access.table import rows
-from tests.access.world import fingerprint, new_world
 from tests.support.client import Api, assert_problem
 
 DOCUMENT = create_app().openapi()
@@ -55,15 +55,15 @@ def test_the_members_that_matter_are_among_those_that_are_tried() -> None:
 
 @pytest.mark.parametrize("operation", WRITES.values(), ids=WRITES)
 async def test_what_is_only_read_is_refused_by_name(app: FastAPI, database: Database, operation: Operation) -> None:
-    world = await new_world(app, None)
+    scenario = await new_scenario(app, None)
     before = await fingerprint(database)
-    ids, valid = world.ids("admin"), rows()[operation.name].body
+    ids, valid = scenario.ids("admin"), rows()[operation.name].body
     assert valid is not None
     # `hashed_password` and `password_state` are columns that no answer has.
-    members = {**READ, "hashed_password": "x", "password_state": "chosen", "owner_id": str(world.people["owner"].id)}
-    async with Api(app, world.headers["admin"]) as api:
+    members = {**READ, "hashed_password": "x", "password_state": "chosen", "owner_id": str(scenario.people["owner"].id)}
+    async with Api(app, scenario.headers["admin"]) as api:
         for name in members.keys() - operation.body.keys():
-            body = {**valid(world), name: members[name]}
+            body = {**valid(scenario), name: members[name]}
             problem = assert_problem(
                 await api.request(operation.method, operation.path.format_map(ids), json=body), 400, "invalid_request"
             )

@@ -6,14 +6,14 @@ from fastapi import FastAPI
 from app.core.database.database import Database
 from app.main import create_app
 from tests.access.matrix import offences, operations_of
+from tests.access.scenario import AccessSamples, access_samples
 from tests.access.table import rows
-from tests.access.world import Asked, asked
 
 ROWS = rows()
 OPERATIONS = operations_of(create_app().openapi())
 
 
-def strays(features: dict[str, Asked]) -> list[str]:
+def strays(features: dict[str, AccessSamples]) -> list[str]:
     """What features say of operations that do not exist."""
     return [
         f"tests/{feature}/access.py: {name} is no operation"
@@ -23,8 +23,8 @@ def strays(features: dict[str, Asked]) -> list[str]:
 
 
 def test_features_speak_of_operations_that_exist() -> None:
-    assert strays(asked()) == []
-    assert strays({"tasks": Asked(bodies={"read_tusk": lambda _: {}})}) == [
+    assert strays(access_samples()) == []
+    assert strays({"tasks": AccessSamples(bodies={"read_tusk": lambda _: {}})}) == [
         "tests/tasks/access.py: read_tusk is no operation"
     ]
 

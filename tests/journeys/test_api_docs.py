@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from app.core.database.migrations import ROOT
-from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, steps
+from tests.support.doc_examples import RUN, SHOWN, assert_answers_as_shown, blocks, steps
 from tests.support.process import Service, running_service
 
 pytestmark = pytest.mark.slow

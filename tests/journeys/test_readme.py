@@ -7,7 +7,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from app.core.database.migrations import ROOT
-from tests.support.pages import RUN, SHOWN, assert_answers_as_shown, blocks, pattern_of, steps
+from tests.support.doc_examples import RUN, SHOWN, assert_answers_as_shown, blocks, pattern_of, steps
 from tests.support.process import Service
 
 README = (ROOT / "README.md").read_text()

@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.keys import REPLAYED, assert_replay, keyed
 from tests.support.process import Service, running_service
-from tests.support.wire import Wire
+from tests.support.stalling_proxy import StallingProxy
 
 pytestmark = pytest.mark.slow
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-"""What is said on the wire: the question, and the answer when it is done."""
+"""What passes through the proxy: the query and its answer."""
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +62,15 @@ def sent(client: httpx2.Client, path: str) -> httpx2.Response | httpx2.Transport
 def test_a_retry_after_a_crash_is_answered_once_and_for_all(service: Service, was_committed: bool) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
-        Wire(service.database_url) as wire,
-        Service(wire.url, Path(directory)) as doomed,
+        StallingProxy(service.database_url) as proxy,
+        Service(proxy.url, Path(directory)) as doomed,
         signed_in(service) as client,
         ThreadPoolExecutor(1) as thread,
     ):
         path = new_project(client)
         doomed.start()
         with signed_in(doomed) as lost:
-            came = wire.hold_back(answer=COMMITTED) if was_committed else wire.hold_back(query=COMMIT)
+            came = proxy.hold_back(answer=COMMITTED) if was_committed else proxy.hold_back(query=COMMIT)
             sending = thread.submit(sent, lost, path)
             assert came.wait(20)
             doomed.kill()

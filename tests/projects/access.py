@@ -1,11 +1,11 @@
 """What the access matrix has to know of projects and their members."""
 
-from tests.access.world import Asked, Hidden, of_person
+from tests.access.scenario import AccessSamples, SecretId, of_person
 
-_NO_MEMBER = Hidden(("owner", "admin", "key_with"), of_person("stranger"), "404 member_not_found")
-_NO_USER = Hidden(("owner", "admin", "key_with"), of_person("deactivated"), "404 user_not_found")
+_NO_MEMBER = SecretId(("owner", "admin", "key_with"), of_person("stranger"), "404 member_not_found")
+_NO_USER = SecretId(("owner", "admin", "key_with"), of_person("deactivated"), "404 user_not_found")
 
-ASKED = Asked(
+SAMPLES = AccessSamples(
     bodies={
         "create_project": lambda _: {"name": "Workshop"},
         "update_project": lambda _: {"name": "Workshop"},

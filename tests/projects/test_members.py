@@ -12,7 +12,7 @@ from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.main import create_app
 from app.projects.models import Member, Project, Role
-from app.projects.queries import without_active_owner
+from app.projects.queries import projects_without_active_owner
 from tests.auth.factories import UserFactory
 from tests.auth.people import PASSWORD, person
 from tests.projects.factories import MemberFactory, add_member, project_of
@@ -214,10 +214,10 @@ async def test_the_only_owner_stays_one_while_deactivated(
         for role in ("viewer", "editor"):
             assert_problem(await admin.put(path_of(project, user), json={"role": role}), 409, "last_owner")
         assert_problem(await admin.delete(path_of(project, user)), 409, "last_owner")
-        assert await database.fetch_all(without_active_owner()) == [{"id": project.id}]
+        assert await database.fetch_all(projects_without_active_owner()) == [{"id": project.id}]
         assert (await admin.put(path_of(project, ben), json={"role": "owner"})).status_code == 200
         assert (await admin.delete(path_of(project, user))).status_code == 204
-        assert await database.fetch_all(without_active_owner()) == []
+        assert await database.fetch_all(projects_without_active_owner()) == []
 
 
 @pytest.mark.parametrize("way", ["leaving", "demoting oneself", "demoting each other", "one of each"])

@@ -15,7 +15,7 @@ import pytest
 
 from app.core.database.migrations import ROOT
 from devtools.postgres import die_with_parent
-from tests.support.pages import blocks
+from tests.support.doc_examples import blocks
 
 START_TIMEOUT = 20
 PAGE = ROOT / "docs" / "operations.md"

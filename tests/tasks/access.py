@@ -1,15 +1,15 @@
 """What the access matrix has to know of tasks."""
 
-from tests.access.world import Asked, Hidden
+from tests.access.scenario import AccessSamples, SecretId
 from tests.tasks.factories import TaskFactory
 
-_TARGET = Hidden(("editor",), lambda world: world.elsewhere.project.id, "404 project_not_found")
+_TARGET = SecretId(("editor",), lambda scenario: scenario.elsewhere.project.id, "404 project_not_found")
 
-ASKED = Asked(
+SAMPLES = AccessSamples(
     bodies={
         "create_task": lambda _: {"title": "Sweep"},
-        "batch_tasks": lambda world: {
-            "operations": [{"op": "update", "id": str(world.ids("owner")["task_id"]), "changes": {}}]
+        "batch_tasks": lambda scenario: {
+            "operations": [{"op": "update", "id": str(scenario.ids("owner")["task_id"]), "changes": {}}]
         },
         "update_task": lambda _: {"title": "Sweep"},
         "patch_task": lambda _: {"title": "Sweep"},

@@ -48,7 +48,7 @@ def words_in(words: ColumnElement[Any], container: Any) -> ColumnElement[Any]:
     return func.search_words_in(words, container, type_=TSVECTOR)
 
 
-def found(words: ColumnElement[Any]) -> ColumnElement[bool]:
+def matches(words: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return a condition that holds for words among which are those that `q` asks for."""
     return words.bool_op("@@")(_TERMS)
 
@@ -58,7 +58,7 @@ def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
     return words.op("||")(literal_column("''::tsvector", TSVECTOR))
 
 
-def found_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]:
+def matches_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]:
     """Return the condition that words of this container (`words_in`) contain those that `q` asks for."""
     return words.bool_op("@@")(func.search_terms_in(_TERMS, container, type_=TSQUERY))
 

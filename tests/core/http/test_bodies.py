@@ -30,7 +30,7 @@ def address_of(route: APIRoute) -> tuple[str, str]:
     return min(route.methods or ()), re.sub(r"\{\w+\}", NOBODY, route.path)
 
 
-class Asked:
+class CountedRequest:
     """A request as the server hands it over, which counts how much of its body is asked for."""
 
     def __init__(self, app: FastAPI, chunks: Iterator[bytes]) -> None:
@@ -69,25 +69,25 @@ class Asked:
 async def test_the_body_of_somebody_unknown_is_not_read(
     app: FastAPI, database: Database, route: APIRoute, headers: dict[str, str]
 ) -> None:
-    asked = Asked(app, repeat(b"x"))
-    status, _ = await asked.send(*address_of(route), headers)
-    assert (status, asked.chunks_read) == (401, 0)
+    request = CountedRequest(app, repeat(b"x"))
+    status, _ = await request.send(*address_of(route), headers)
+    assert (status, request.chunks_read) == (401, 0)
 
 
 async def test_closed_registration_refuses_before_the_body(settings: Settings, database: Database) -> None:
     app = create_app(settings.model_copy(update={"registration": "closed"}))
     async with app.router.lifespan_context(app):
-        asked = Asked(app, repeat(b"x"))
-        status, problem = await asked.send("POST", "/auth/register", {})
-    assert (status, problem["code"], asked.chunks_read) == (403, "registration_closed", 0)
+        request = CountedRequest(app, repeat(b"x"))
+        status, problem = await request.send("POST", "/auth/register", {})
+    assert (status, problem["code"], request.chunks_read) == (403, "registration_closed", 0)
 
 
 async def test_what_may_not_be_done_with_a_key_is_refused_before_the_body(api: Api, app: FastAPI) -> None:
     key = (await api.post("/auth/api-keys", json={"name": "k", "scopes": ["tasks:read"]})).json()["secret"]
     for path, code in (("/projects/", "insufficient_scope"), ("/auth/api-keys", "session_required")):
-        asked = Asked(app, repeat(b"x"))
-        status, problem = await asked.send("POST", path, {"X-API-Key": key})
-        assert (status, problem["code"], asked.chunks_read) == (403, code, 0)
+        request = CountedRequest(app, repeat(b"x"))
+        status, problem = await request.send("POST", path, {"X-API-Key": key})
+        assert (status, problem["code"], request.chunks_read) == (403, code, 0)
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/register", "/auth/refresh"])
@@ -95,9 +95,9 @@ async def test_a_small_bound_holds_where_anybody_may_send_something(
     app: FastAPI, database: Database, path: str
 ) -> None:
     for headers, chunks in (({"Content-Length": "16385"}, 0), ({"Transfer-Encoding": "chunked"}, 17)):
-        asked = Asked(app, repeat(b" " * 1_024))
-        status, problem = await asked.send("POST", path, headers)
-        assert (status, problem["code"], asked.chunks_read) == (413, "body_too_large", chunks)
+        request = CountedRequest(app, repeat(b" " * 1_024))
+        status, problem = await request.send("POST", path, headers)
+        assert (status, problem["code"], request.chunks_read) == (413, "body_too_large", chunks)
 
 
 async def test_no_more_of_a_body_is_read_than_may_be(app: FastAPI, database: Database, user: User) -> None:
@@ -108,9 +108,9 @@ async def test_no_more_of_a_body_is_read_than_may_be(app: FastAPI, database: Dat
         # What was declared does not bind.
         ({"Transfer-Encoding": "chunked", "Content-Length": "2"}, 17),
     ):
-        asked = Asked(app, repeat(b" " * 65_536))
-        status, problem = await asked.send("POST", "/projects/", signed_in | headers)
-        assert (status, problem["code"], asked.chunks_read) == (413, "body_too_large", chunks)
+        request = CountedRequest(app, repeat(b" " * 65_536))
+        status, problem = await request.send("POST", "/projects/", signed_in | headers)
+        assert (status, problem["code"], request.chunks_read) == (413, "body_too_large", chunks)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "x"])

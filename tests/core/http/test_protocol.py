@@ -60,7 +60,7 @@ class Recorder:
         await send({"type": "http.response.body", "body": answer})
 
 
-class Wire:
+class RawConnection:
     """One connection to a server that runs here."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 60) -> AsyncGenerator[Wire]:
+async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 60) -> AsyncGenerator[RawConnection]:
     """A connection to a server with these limits in seconds."""
     app = Recorder()
     config = Config(app, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive)  # type: ignore[arg-type] # ty: ignore
@@ -131,7 +131,7 @@ async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 6
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     await called.wait()
     try:
-        yield Wire(reader, writer, app, made[0])
+        yield RawConnection(reader, writer, app, made[0])
     finally:
         writer.close()
         server.close()
@@ -146,24 +146,27 @@ async def test_an_offered_upgrade_that_is_not_taken_is_as_if_it_had_not_been_off
     offer = HOST + b"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\n"
     line = method.encode() + b" /a?b=c HTTP/1.1\r\n"
     caplog.set_level(logging.WARNING)
-    async with connected() as wire:
+    async with connected() as connection:
         head = line + offer + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED)
-        await wire.send(*([head, SMUGGLED] if is_split else [head + SMUGGLED]))
+        await connection.send(*([head, SMUGGLED] if is_split else [head + SMUGGLED]))
         # A chunked one as well, and one without a body; on the same connection.
-        await wire.send(line + offer + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + GET + LAST)
-        assert await wire.answers() == [200] * 4
+        await connection.send(line + offer + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + GET + LAST)
+        assert await connection.answers() == [200] * 4
         bodies = [SMUGGLED, b"{}", b"", b""]
-        assert [body for _, _, body in wire.app.seen] == bodies
-        assert [path for _, path, _ in wire.app.seen] == ["/a", "/a", "/a", "/last"]
+        assert [body for _, _, body in connection.app.seen] == bodies
+        assert [path for _, path, _ in connection.app.seen] == ["/a", "/a", "/a", "/last"]
     assert caplog.messages == []
 
 
 async def test_connect_is_a_request_after_which_nothing_is_read() -> None:
-    async with connected() as wire:
-        await wire.send(GET + b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n" + SMUGGLED)
-        await wire.send(SMUGGLED)
-        assert await wire.answers() == [200, 200]
-        assert [(method, path) for method, path, _ in wire.app.seen] == [("GET", "/a"), ("CONNECT", "/example.org:443")]
+    async with connected() as connection:
+        await connection.send(GET + b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n" + SMUGGLED)
+        await connection.send(SMUGGLED)
+        assert await connection.answers() == [200, 200]
+        assert [(method, path) for method, path, _ in connection.app.seen] == [
+            ("GET", "/a"),
+            ("CONNECT", "/example.org:443"),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +201,10 @@ async def test_connect_is_a_request_after_which_nothing_is_read() -> None:
     ],
 )
 async def test_a_head_that_two_readers_may_understand_differently_is_refused(head: bytes) -> None:
-    async with connected() as wire:
-        await wire.send(b"POST /a HTTP/1.1\r\n" + HOST + head + b"\r\n0\r\n\r\n" + SMUGGLED)
-        assert await wire.refusal() == "malformed_request"
-        assert wire.app.seen == []
+    async with connected() as connection:
+        await connection.send(b"POST /a HTTP/1.1\r\n" + HOST + head + b"\r\n0\r\n\r\n" + SMUGGLED)
+        assert await connection.refusal() == "malformed_request"
+        assert connection.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -219,10 +222,10 @@ async def test_a_head_that_two_readers_may_understand_differently_is_refused(hea
     ],
 )
 async def test_what_is_no_request_is_refused(head: bytes) -> None:
-    async with connected() as wire:
-        await wire.send(head)
-        assert await wire.refusal() == "malformed_request"
-        assert wire.app.seen == []
+    async with connected() as connection:
+        await connection.send(head)
+        assert await connection.refusal() == "malformed_request"
+        assert connection.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -244,10 +247,10 @@ async def test_what_is_no_request_is_refused(head: bytes) -> None:
     ],
 )
 async def test_a_chunked_body_that_is_not_framed_is_refused(body: bytes) -> None:
-    async with connected() as wire:
-        await wire.send(CHUNKED + body + SMUGGLED)
-        assert await wire.refusal() == "malformed_request"
-        assert wire.app.seen == []
+    async with connected() as connection:
+        await connection.send(CHUNKED + body + SMUGGLED)
+        assert await connection.refusal() == "malformed_request"
+        assert connection.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -261,28 +264,28 @@ async def test_a_chunked_body_that_is_not_framed_is_refused(body: bytes) -> None
     ],
 )
 async def test_other_transfer_codings_are_refused(request_head: bytes) -> None:
-    async with connected() as wire:
-        await wire.send(request_head + b"\r\n0\r\n\r\n" + SMUGGLED)
-        assert await wire.refusal() == "transfer_coding_not_implemented"
-        assert wire.app.seen == []
+    async with connected() as connection:
+        await connection.send(request_head + b"\r\n0\r\n\r\n" + SMUGGLED)
+        assert await connection.refusal() == "transfer_coding_not_implemented"
+        assert connection.app.seen == []
 
 
 async def test_trailers_are_no_headers() -> None:
     trailers = b"Authorization: Bearer x\r\nIf-Match: *\r\nHost: y\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
-    async with connected() as wire:
-        await wire.send(CHUNKED + b"2;a=b\r\n{}\r\n0\r\n" + trailers + b"\r\n" + LAST)
-        assert await wire.answers() == [200, 200]
-        assert wire.app.seen == [("POST", "/a", b"{}"), ("GET", "/last", b"")]
-        assert wire.app.headers[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
+    async with connected() as connection:
+        await connection.send(CHUNKED + b"2;a=b\r\n{}\r\n0\r\n" + trailers + b"\r\n" + LAST)
+        assert await connection.answers() == [200, 200]
+        assert connection.app.seen == [("POST", "/a", b"{}"), ("GET", "/last", b"")]
+        assert connection.app.headers[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
 
 
-async def _flood(wire: Wire, start: bytes, repeated: bytes, limit: int) -> None:
+async def _flood(connection: RawConnection, start: bytes, repeated: bytes, limit: int) -> None:
     """Send without end; fail where nobody stops it."""
     sent = 0
     try:
-        await wire.send(start)
+        await connection.send(start)
         while sent < limit:
-            await wire.send(repeated)
+            await connection.send(repeated)
             sent += len(repeated)
     except ConnectionError:
         pass
@@ -304,9 +307,9 @@ async def _flood(wire: Wire, start: bytes, repeated: bytes, limit: int) -> None:
     ids=["target", "header", "headers", "trailers", "trailer", "extension", "extensions", "size"],
 )
 async def test_what_does_not_end_is_cut_off(start: bytes, repeated: bytes) -> None:
-    async with connected() as wire:
-        await _flood(wire, start, repeated, 64 * 1024 * 1024)
-        assert wire.app.seen == []
+    async with connected() as connection:
+        await _flood(connection, start, repeated, 64 * 1024 * 1024)
+        assert connection.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -323,94 +326,94 @@ async def test_what_does_not_end_is_cut_off(start: bytes, repeated: bytes) -> No
 )
 async def test_a_head_is_measured_whatever_shares_its_packet(lines: int, size: int, status: int, before: bytes) -> None:
     more = b"".join(b"X-%d: a\r\n" % number for number in range(lines - 2)) + b"Y: " + b"a" * size + b"\r\n"
-    async with connected() as wire:
-        await wire.send(before + b"GET /a HTTP/1.1\r\n" + HOST + more + b"\r\n")
+    async with connected() as connection:
+        await connection.send(before + b"GET /a HTTP/1.1\r\n" + HOST + more + b"\r\n")
         if before:
-            assert (await wire.answer())[0] == 200
-        assert (await wire.answer())[0] == status
+            assert (await connection.answer())[0] == 200
+        assert (await connection.answer())[0] == status
 
 
 async def test_tiny_chunks_of_a_large_body_are_no_overhead() -> None:
-    async with connected() as wire:
-        await wire.send(CHUNKED + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n" + LAST)
-        assert await wire.answers() == [200, 200]
-        assert wire.app.seen[0][2] == b"a" * 100_000
+    async with connected() as connection:
+        await connection.send(CHUNKED + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n" + LAST)
+        assert await connection.answers() == [200, 200]
+        assert connection.app.seen[0][2] == b"a" * 100_000
 
 
 async def test_every_byte_may_be_a_packet() -> None:
     sent = b"POST /b HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}"
     sent += CHUNKED + b"2;a=b\r\n[]\r\n0\r\nX: a\r\n\r\n" + LAST
-    async with connected() as wire:
-        await wire.send(*(sent[at : at + 1] for at in range(len(sent))))
-        assert await wire.answers() == [200] * 3
-        assert [body for _, _, body in wire.app.seen] == [b"{}", b"[]", b""]
+    async with connected() as connection:
+        await connection.send(*(sent[at : at + 1] for at in range(len(sent))))
+        assert await connection.answers() == [200] * 3
+        assert [body for _, _, body in connection.app.seen] == [b"{}", b"[]", b""]
 
 
 async def test_what_waits_for_its_turn_is_not_parsed_however_much_is_sent() -> None:
     post = b"POST /p HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n{}"
-    async with connected() as wire:
+    async with connected() as connection:
         waiting = []
-        wire.app.watch = lambda: waiting.append(len(wire.protocol.pipeline))
-        sending = asyncio.create_task(wire.send(*[post * 500] * 6, LAST))
-        assert await wire.answers() == [200] * 3001
+        connection.app.watch = lambda: waiting.append(len(connection.protocol.pipeline))
+        sending = asyncio.create_task(connection.send(*[post * 500] * 6, LAST))
+        assert await connection.answers() == [200] * 3001
         await sending
         assert 0 < max(waiting) <= PIECE // len(post) + 1
 
 
 async def test_requests_before_a_broken_one_are_answered_first() -> None:
-    async with connected() as wire:
-        wire.app.may_answer.clear()
-        await wire.send(GET + GET + b"nonsense\r\n\r\n")
+    async with connected() as connection:
+        connection.app.may_answer.clear()
+        await connection.send(GET + GET + b"nonsense\r\n\r\n")
         await asyncio.sleep(0.05)
-        wire.app.may_answer.set()
-        assert await wire.answers() == [200, 200, 400]
+        connection.app.may_answer.set()
+        assert await connection.answers() == [200, 200, 400]
 
 
 async def test_a_broken_body_behind_another_request_is_refused_after_it() -> None:
-    async with connected() as wire:
-        wire.app.may_answer.clear()
-        await wire.send(GET + CHUNKED + b"zz\r\n")
+    async with connected() as connection:
+        connection.app.may_answer.clear()
+        await connection.send(GET + CHUNKED + b"zz\r\n")
         await asyncio.sleep(0.05)
-        wire.app.may_answer.set()
-        assert await wire.answers() == [200, 400]
-        assert [path for _, path, _ in wire.app.seen] == ["/a"]
+        connection.app.may_answer.set()
+        assert await connection.answers() == [200, 400]
+        assert [path for _, path, _ in connection.app.seen] == ["/a"]
 
 
 async def test_an_answer_that_came_before_its_body_stands_whatever_the_body_is() -> None:
-    async with connected() as wire:
-        await wire.send(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 500000\r\n\r\n")
-        assert (await wire.answer())[0] == 200
-        await wire.send(
+    async with connected() as connection:
+        await connection.send(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 500000\r\n\r\n")
+        assert (await connection.answer())[0] == 200
+        await connection.send(
             b"a" * 500_000 + GET + b"POST /early HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
         )
-        assert [(await wire.answer())[0] for _ in range(2)] == [200, 200]
-        await wire.send(b"zz\r\n" + SMUGGLED)
-        assert await wire.answers() == []
-        assert [path for _, path, _ in wire.app.seen] == ["/early", "/a", "/early"]
+        assert [(await connection.answer())[0] for _ in range(2)] == [200, 200]
+        await connection.send(b"zz\r\n" + SMUGGLED)
+        assert await connection.answers() == []
+        assert [path for _, path, _ in connection.app.seen] == ["/early", "/a", "/early"]
 
 
 async def test_nothing_is_read_after_connection_close() -> None:
-    async with connected() as wire:
-        await wire.send(LAST + SMUGGLED)
-        assert (await wire.answers())[:1] == [200]
-        assert [path for _, path, _ in wire.app.seen] == ["/last"]
+    async with connected() as connection:
+        await connection.send(LAST + SMUGGLED)
+        assert (await connection.answers())[:1] == [200]
+        assert [path for _, path, _ in connection.app.seen] == ["/last"]
 
 
 async def test_a_client_that_says_no_more_gets_its_answers() -> None:
-    async with connected() as wire:
-        await wire.send(GET + GET)
-        wire.half_close()
-        assert await wire.answers() == [200, 200]
-    async with connected() as wire:
-        await wire.send(GET + GET[:10])
-        wire.half_close()
-        assert await wire.answers() == [200]
+    async with connected() as connection:
+        await connection.send(GET + GET)
+        connection.half_close()
+        assert await connection.answers() == [200, 200]
+    async with connected() as connection:
+        await connection.send(GET + GET[:10])
+        connection.half_close()
+        assert await connection.answers() == [200]
     for incomplete in (GET[:10], b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n{}"):
-        async with connected() as wire:
-            await wire.send(incomplete)
-            wire.half_close()
-            assert await wire.answers() == []
-            assert wire.app.seen == []
+        async with connected() as connection:
+            await connection.send(incomplete)
+            connection.half_close()
+            assert await connection.answers() == []
+            assert connection.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -427,25 +430,25 @@ async def test_a_client_that_says_no_more_gets_its_answers() -> None:
     ],
 )
 async def test_each_part_of_a_request_has_its_time(sent: bytes, limits: dict[str, Any], expected: list[int]) -> None:
-    async with connected(**limits) as wire:
-        await wire.send(sent)
-        assert await wire.answers() == expected
+    async with connected(**limits) as connection:
+        await connection.send(sent)
+        assert await connection.answers() == expected
 
 
 async def test_a_request_that_is_being_answered_has_no_end_to_its_time() -> None:
-    async with connected(keep_alive=0.1, head=0.1, body=0.1) as wire:
-        wire.app.may_answer.clear()
-        await wire.send(GET)
+    async with connected(keep_alive=0.1, head=0.1, body=0.1) as connection:
+        connection.app.may_answer.clear()
+        await connection.send(GET)
         await asyncio.sleep(0.5)
-        wire.app.may_answer.set()
-        assert await wire.answers() == [200]
+        connection.app.may_answer.set()
+        assert await connection.answers() == [200]
 
 
 async def test_an_answer_that_nobody_reads_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LINGER", 0.2)
-    async with connected(keep_alive=0.2) as wire:
-        await wire.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
-        await asyncio.wait_for(wire.is_lost(), WAIT)
+    async with connected(keep_alive=0.2) as connection:
+        await connection.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        await asyncio.wait_for(connection.is_lost(), WAIT)
 
 
 def _start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
@@ -460,43 +463,43 @@ THREE = (b"content-length", b"3")
 
 
 async def test_a_head_and_its_body_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with connected() as wire:
+    async with connected() as connection:
         writes: list[bytes] = []
 
         class Noting:
             def write(self, data: bytes) -> None:
                 writes.append(data)
-                wire.protocol.transport.write(data)
+                connection.protocol.transport.write(data)
 
-        wire.app.watch = lambda: monkeypatch.setattr(wire.protocol.cycle, "transport", Noting())
-        await wire.send(GET)
-        assert await wire.answer() == (200, b"/a")
+        connection.app.watch = lambda: monkeypatch.setattr(connection.protocol.cycle, "transport", Noting())
+        await connection.send(GET)
+        assert await connection.answer() == (200, b"/a")
         (packet,) = writes
         assert packet.endswith(b"\r\n\r\n/a")
 
 
 async def test_a_body_may_come_in_parts() -> None:
-    async with connected() as wire:
-        wire.app.response = [_start(THREE), _part(b"a", more=True), _part(b"", more=True), _part(b"bc")]
-        await wire.send(GET, GET)
-        assert [await wire.answer() for _ in range(2)] == [(200, b"abc")] * 2
+    async with connected() as connection:
+        connection.app.response = [_start(THREE), _part(b"a", more=True), _part(b"", more=True), _part(b"bc")]
+        await connection.send(GET, GET)
+        assert [await connection.answer() for _ in range(2)] == [(200, b"abc")] * 2
 
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_what_has_no_body_needs_no_length_and_is_followed_by_the_next(status: int) -> None:
-    async with connected() as wire:
-        wire.app.response = [_start(status=status), _part(b"")]
-        await wire.send(GET, GET)
+    async with connected() as connection:
+        connection.app.response = [_start(status=status), _part(b"")]
+        await connection.send(GET, GET)
         for _ in range(2):
-            head = await asyncio.wait_for(wire.head(), WAIT)
+            head = await asyncio.wait_for(connection.head(), WAIT)
             assert head.startswith(b"HTTP/1.1 %d " % status)
 
 
 async def test_a_head_is_answered_without_the_body_that_it_describes() -> None:
-    async with connected() as wire:
-        await wire.send(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n", GET)
-        assert b"content-length: 2" in await asyncio.wait_for(wire.head(), WAIT)
-        assert await wire.answer() == (200, b"/a")
+    async with connected() as connection:
+        await connection.send(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n", GET)
+        assert b"content-length: 2" in await asyncio.wait_for(connection.head(), WAIT)
+        assert await connection.answer() == (200, b"/a")
 
 
 @pytest.mark.parametrize(
@@ -513,15 +516,15 @@ async def test_a_head_is_answered_without_the_body_that_it_describes() -> None:
     ids=["line-in-value", "nul", "blank-in-name", "line-in-name", "no-length", "body-first", "nothing"],
 )
 async def test_a_response_that_cannot_be_sent_becomes_a_500(response: list[Message]) -> None:
-    async with connected() as wire:
-        wire.app.response = response or [{"type": "none"}]
-        await wire.send(GET)
-        assert (await wire.answer())[0] == 500
+    async with connected() as connection:
+        connection.app.response = response or [{"type": "none"}]
+        await connection.send(GET)
+        assert (await connection.answer())[0] == 500
 
 
 @pytest.mark.parametrize("parts", [[_part(b"abcd")], [_part(b"ab")], [_part(b"ab", more=True)], [_start(THREE)]])
 async def test_a_body_of_another_length_breaks_the_connection(parts: list[Message]) -> None:
-    async with connected() as wire:
-        wire.app.response = [_start(THREE), *parts]
-        await wire.send(GET)
-        assert await wire.answers() == []
+    async with connected() as connection:
+        connection.app.response = [_start(THREE), *parts]
+        await connection.send(GET)
+        assert await connection.answers() == []

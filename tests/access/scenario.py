@@ -1,4 +1,4 @@
-"""A small world in which every kind of caller has a place, and what the features say of it."""
+"""A small scenario in which every kind of caller has a place, and what the features say of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ CALLERS = (*NOBODY, *PEOPLE, *KEYS, ONE_TIME)
 
 
 @dataclass(frozen=True)
-class Place:
+class StoredSamples:
     """Where a feature stores something of its own."""
 
     project: Project
@@ -53,20 +53,20 @@ class Place:
 
 
 @dataclass
-class World:
+class Scenario:
     """Stored people, projects and what is in them, and the headers of every caller."""
 
     people: dict[str, User]
-    here: Place
+    here: StoredSamples
     """A project in which the callers have their roles."""
 
-    beside: Place
+    beside: StoredSamples
     """More of the same in that project."""
 
-    elsewhere: Place
+    elsewhere: StoredSamples
     """In the owner's other project, in which nobody else is."""
 
-    foreign: Place
+    foreign: StoredSamples
     """In a project that only administrators and its own member see."""
 
     sessions: dict[str, Session]
@@ -91,7 +91,7 @@ class World:
             **ids_of(self.here),
         }
 
-    def visible(self, caller: str) -> tuple[Place, ...]:
+    def visible(self, caller: str) -> tuple[StoredSamples, ...]:
         """Where this caller sees what is there."""
         match caller:
             case "stranger":
@@ -110,17 +110,17 @@ def person_of(caller: str) -> str:
     return caller if caller in PEOPLE else "owner"
 
 
-def ids_of(place: Place) -> dict[str, object]:
+def ids_of(place: StoredSamples) -> dict[str, object]:
     """The ids of what features have stored there."""
     # Whatever it is, it has an id.
     return {name: vars(thing)["id"] for name, thing in place.things.items()}
 
 
-Value = Callable[[World], object]
+Value = Callable[[Scenario], object]
 
 
 @dataclass(frozen=True)
-class Hidden:
+class SecretId:
     """An id that these callers may not know to exist: its answer is that of an id which does not."""
 
     callers: tuple[str, ...]
@@ -129,41 +129,41 @@ class Hidden:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the matrix has to know of a feature and its routes and guards do not say: `ASKED` in
+class AccessSamples:
+    """What the matrix has to know of a feature and its routes and guards do not say: `SAMPLES` in
     `tests/<feature>/access.py`.
     """
 
-    bodies: Mapping[str, Callable[[World], dict[str, Any]]] = field(default_factory=dict)
+    bodies: Mapping[str, Callable[[Scenario], dict[str, Any]]] = field(default_factory=dict)
     """By operation: a body that it takes."""
 
-    hidden: Mapping[str, Mapping[str, Hidden]] = field(default_factory=dict)
+    hidden: Mapping[str, Mapping[str, SecretId]] = field(default_factory=dict)
     """By operation and input: every id that it takes, but for the one that its guard admits to."""
 
-    things: Callable[[Place], Mapping[str, Base]] = lambda _: {}
+    things: Callable[[StoredSamples], Mapping[str, Base]] = lambda _: {}
     """Makes one of each kind that it has, by what paths call its id."""
 
 
 @cache
-def asked() -> dict[str, Asked]:
+def access_samples() -> dict[str, AccessSamples]:
     """What each feature says, the lowest first."""
     names = dict.fromkeys(route.endpoint.__module__.split(".")[1] for router in ROUTERS for route in router.routes)
     found = [name for name in names if find_spec(f"tests.{name}.access")]
-    return {name: import_module(f"tests.{name}.access").ASKED for name in found}
+    return {name: import_module(f"tests.{name}.access").SAMPLES for name in found}
 
 
-async def stored(database: Database, project: Project, author: User) -> Place:
+async def stored(database: Database, project: Project, author: User) -> StoredSamples:
     """Store one of each kind that the features have."""
-    place = Place(project, author)
-    for feature in asked().values():
+    place = StoredSamples(project, author)
+    for feature in access_samples().values():
         new = feature.things(place)
         await store(database, *new.values())
         place.things.update(new)
     return place
 
 
-async def new_world(app: FastAPI, scope: str | None) -> World:
-    """Store a world for an operation that needs this scope."""
+async def new_scenario(app: FastAPI, scope: str | None) -> Scenario:
+    """Store a scenario for an operation that needs this scope."""
     authentication, database = app.state.services[Authentication], app.state.services[Database]
     password = await authentication.passwords.hash(PASSWORD)
     names = (*PEOPLE, "deactivated", ONE_TIME, "guest", "other_owner", "other_admin", "foreigner")
@@ -227,7 +227,7 @@ async def new_world(app: FastAPI, scope: str | None) -> World:
 
     headers = {name: bearer(name) for name in own} | {name: {"X-API-Key": secrets[name]} for name in KEYS}
     headers |= {"anonymous": {}, "garbage": {"Authorization": "Bearer garbage"}, "expired": bearer("owner", -60)}
-    return World(people, here, beside, in_elsewhere, in_foreign, spare, spare_keys, headers, refresh_token)
+    return Scenario(people, here, beside, in_elsewhere, in_foreign, spare, spare_keys, headers, refresh_token)
 
 
 # Attempts to sign in and requests are counted whether they are refused or not.
@@ -247,7 +247,7 @@ async def fingerprint(database: Database) -> object:
 def of_person(name: str) -> Value:
     """That person's id."""
 
-    def value(world: World) -> UUID:
-        return world.people[name].id
+    def value(scenario: Scenario) -> UUID:
+        return scenario.people[name].id
 
     return value

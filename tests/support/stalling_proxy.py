@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 CONNECT_TIMEOUT = 10
 
 
-class Wire:
+class StallingProxy:
     """Passes on what a service and PostgreSQL say to each other, until one says what it was told to hold back."""
 
     def __init__(self, database_url: str) -> None:
