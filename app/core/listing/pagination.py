@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
@@ -79,6 +79,14 @@ class PageParams(Params):
     """`?page=…&size=…` or `?cursor=…&size=…`. A size above the maximum is refused, never silently capped."""
 
     model_config = ConfigDict(extra="forbid")
+
+    also_called: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("limit", "per_page", "page_size", "count", "first", "max_results"), "size"),
+        **dict.fromkeys(("offset", "skip", "start"), "page"),
+        **dict.fromkeys(("after", "next", "token", "continuation", "starting_after", "next_page_token"), "cursor"),
+        **dict.fromkeys(("total", "with_total", "with_count"), "include_total"),
+    }
+    """What other APIs call the parameters, for suggestions."""
 
     page: Annotated[int, BeforeValidator(plain_integer)] = Query(
         1,
