@@ -43,7 +43,7 @@ api -X POST http://localhost:8000/projects/ -d '{"name": "", "colour": "red"}'
 ```
 
 ```json
-{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is not a member that can be set (known: description, name, require_if_match)","code":"unknown"}]}
+{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is unknown or cannot be set","code":"unknown"}]}
 ```
 
 `type` leads to what the code means, on the service itself:
@@ -144,9 +144,9 @@ def limits_page() -> str:
         if issubclass(model, RequestModel) and model.__name__.endswith("Create"):
             for name, field in model.model_fields.items():
                 for text in _texts((field.annotation, *field.metadata)):
-                    least = f"{text.min_length} to " if isinstance(text, Line) else ""
+                    least = f"{text.min_length} to " if text.min_length else ""
                     most = f"{text.max_length} characters"
-                    visible = ", one of them visible" if isinstance(text, Line) else ""
+                    visible = ", one of them visible" if text.min_length else ""
                     what = f"{_noun(model)}'s {name.replace('_', ' ')}"
                     lines.append(f"| {what} | {least}{most}{visible} | 400 `invalid_request` |")
     return _with_table("api/limits.md", "the schemas of what is new", lines)
@@ -190,9 +190,9 @@ def _access(guard: Guard) -> list[str]:
         return ["401", "403", "403", "403", "403", "yes", scope]
     if not isinstance(guard, EntityGuard):
         return ["401", *["yes"] * 5, scope]
-    own = () if guard.own is None else guard.own.and_above
-    roles = ["yes" if role.value in guard.least.and_above else "own" if role.value in own else "403" for role in Role]
-    return ["401", "404", *roles, "yes", scope]
+    least, own = (() if role is None else role.and_above for role in (guard.least, guard.own))
+    roles = ["yes" if role.value in least else "own" if role.value in own else "403" for role in Role]
+    return ["401", "404", *roles, "own" if guard.least is None else "yes", scope]
 
 
 def _entries(pages: list[Path]) -> Iterator[str]:

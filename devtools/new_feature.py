@@ -1,4 +1,4 @@
-"""`make feature name=comments`: lays the folder of a new feature from the template in devtools/feature/, and joins it.
+"""`make feature name=notes`: lays the folder of a new feature from the template in devtools/feature/, and joins it.
 
 What is laid works and passes every test as it stands: things in a project that their author changes, or an owner.
 Change it to what the feature is, beginning with `models.py` and the migration.
@@ -25,7 +25,7 @@ class FeatureError(Exception):
 def lay(root: Path, many: str) -> list[Path]:
     """Write the files of a feature that is called by this plural noun; return them."""
     if re.fullmatch("[a-z]+s", many) is None:
-        raise FeatureError("a feature's name is a plural noun in lower case, such as comments")
+        raise FeatureError("a feature's name is a plural noun in lower case, such as notes")
     if (root / "app" / many).exists():
         raise FeatureError(f"app/{many}/ exists")
     words = _words(root, many)
@@ -103,7 +103,7 @@ def main() -> None:
         written = lay(ROOT, sys.argv[1])
         join(ROOT, sys.argv[1])
     except (FeatureError, IndexError) as error:
-        sys.exit(str(error) if isinstance(error, FeatureError) else "name it: make feature name=comments")
+        sys.exit(str(error) if isinstance(error, FeatureError) else "name it: make feature name=notes")
     # The order of imports and the length of lines depend on the name.
     names = [*map(str, written), str(ROOT / "app/features.py")]
     for command in (["check", "--quiet", "--fix-only"], ["format", "--quiet"]):

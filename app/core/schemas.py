@@ -1,9 +1,8 @@
 """Types that the schemas of every feature share."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
@@ -116,9 +115,6 @@ class RequestModel(BaseModel):
     """What a client sends. Unknown and read-only members are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
-
-    also_called: ClassVar[Mapping[str, str]] = {}
-    """What other APIs call members, or parameters, that this has, for suggestions."""
 
 
 class PatchModel(RequestModel):

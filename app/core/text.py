@@ -78,24 +78,31 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LongText:
-    """Text that may have line breaks and tabs, or be empty: `Annotated[str, LongText(10_000)]`."""
+    """Text that may have line breaks and tabs: `Annotated[str, LongText(10_000)]`. It may be empty or show nothing,
+    unless it has a least length.
+    """
 
     max_length: int
+    min_length: int = 0
 
     def checked(self, value: str) -> str:
         """Return the text as it is kept. Raises what pydantic reports."""
-        if value.isascii() and value.isprintable():
+        if value.isascii() and value.isprintable() and not self.min_length:
             return value
         _refuse_nul(value)
+        if self.min_length and not _SHOWN.search(value):
+            raise _blank()
         _refuse(_REFUSED_IN_TEXTS, value)
         return _measured(normalised(value), self.max_length)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        measured = core_schema.str_schema(max_length=self.max_length)
+        measured = core_schema.str_schema(min_length=self.min_length or None, max_length=self.max_length)
         return core_schema.no_info_after_validator_function(self.checked, measured)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), "pattern": f"^[^{_NOT_IN_TEXTS}]*$"}
+        allowed = f"[^{_NOT_IN_TEXTS}]*"
+        shown = f"[^{_NOT_IN_LINES}{_SHOWS_NOTHING}]{allowed}" if self.min_length else ""
+        return {**handler(schema), "pattern": f"^{allowed}{shown}$"}
 
 
 class _NoNul:

@@ -1,5 +1,6 @@
 """Who may touch which project. Every statement about a project starts from a scope that is made here."""
 
+from collections.abc import Iterator
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from app.auth.errors import KeyBoundToProjectError
 from app.auth.models import User
 from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, Caller, KeyScope
 from app.core.database.database import Transaction, get_database
+from app.core.errors import AppError
 from app.core.guards import path_id
 from app.core.preconditions.headers import (
     PreconditionFailedError,
@@ -37,21 +39,31 @@ class EntityGuard(CallerGuard, Generic[S]):
 
     scope_class: type[S]
 
-    def __init__(self, least: Role, scope: KeyScope, *, own: Role | None = None, is_conditional: bool = False) -> None:
-        """`own`: the least role that is enough for what is the caller's own."""
+    def __init__(
+        self, least: Role | None, scope: KeyScope, *, own: Role | None = None, is_conditional: bool = False
+    ) -> None:
+        """`least`: None where it has to be the caller's own. `own`: the least role that is enough for that."""
         super().__init__(scope)
         self.least = least
         self.own = own
         self.is_conditional = is_conditional
         self._permissions = permissions(least, own)
-        too_weak = () if least is Role.VIEWER else (RoleRequiredError,)
         unmet = (PreconditionFailedError, PreconditionRequiredError) if is_conditional else ()
-        self.errors = (*self.errors, self.entity.missing, *too_weak, *unmet)
+        self.errors = (*self.errors, self.entity.missing, *self._too_weak(), *unmet)
 
     @property
     def entity(self) -> Entity:
         """What it admits to."""
         return self.scope_class.entity
+
+    def _too_weak(self) -> Iterator[type[AppError]]:
+        """How those are refused who see it, and lack the role."""
+        required = self.entity.owner_required if self.own is not None else None
+        if required is not None:
+            yield required
+        weakest = self.least if required is None else self.own
+        if weakest is not Role.VIEWER:
+            yield RoleRequiredError
 
     def scope_of(self, request: Request, caller: Caller, *ids: UUID) -> S:
         """Return the scope of what has these ids; nothing is looked up yet. Malformed preconditions are refused."""

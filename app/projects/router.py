@@ -67,7 +67,7 @@ async def patch_project(project: EditableProject, changes: ProjectUpdate, databa
 
 @router.delete("/{project_id}", summary="Delete a project", status_code=204)
 async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
-    """Delete a project and all its tasks. This cannot be undone."""
+    """Delete a project and all that is in it. This cannot be undone."""
     await service.delete(database, project)
 
 

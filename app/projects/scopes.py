@@ -42,7 +42,9 @@ class Permission:
     says.
     """
 
-    least: Role
+    least: Role | None
+    """The least role; None where no role is enough, nor to be an administrator, for what is somebody else's."""
+
     own: Role | None
     """The least role that is enough for what is the caller's own; None where that makes no difference."""
 
@@ -57,13 +59,14 @@ class Permission:
 
     def on(self, project_id: UuidColumn, owner_id: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
         """Return a condition that holds for a row of this project, and of this person, that the caller may touch."""
+        is_own: ColumnElement[bool] = false() if owner_id is None else owner_id == param("caller_id", Uuid)
         if self.is_superuser:
-            allowed: ColumnElement[bool] = true()
+            allowed: ColumnElement[bool] = is_own if self.least is None else true()
         else:
-            suffices: ColumnElement[bool] = Member.role.in_(inline(list(self.least.and_above)))
+            suffices: ColumnElement[bool] = Member.role.in_(inline(_and_above(self.least)))
             if self.own is not None:
                 assert owner_id is not None, "nothing of this kind is anybody's own"
-                suffices |= Member.role.in_(inline(list(self.own.and_above))) & (owner_id == param("caller_id", Uuid))
+                suffices |= Member.role.in_(inline(_and_above(self.own))) & is_own
             member = select(Member.user_id).where(
                 Member.project_id == project_id, Member.user_id == param("caller_id", Uuid), suffices
             )
@@ -75,13 +78,17 @@ class Permission:
 
     def suffices(self, role: str | None, *, is_own: bool) -> bool:
         """Whether a member with this role may touch what they see."""
-        if self.is_superuser or role in self.least.and_above:
+        if self.is_superuser and (is_own or self.least is not None):
             return True
-        return is_own and self.own is not None and role in self.own.and_above
+        return role in _and_above(self.least) or (is_own and role in _and_above(self.own))
+
+
+def _and_above(role: Role | None) -> list[str]:
+    return [] if role is None else list(role.and_above)
 
 
 @cache
-def permissions(least: Role, own: Role | None = None) -> Mapping[tuple[bool, bool], Permission]:
+def permissions(least: Role | None, own: Role | None = None) -> Mapping[tuple[bool, bool], Permission]:
     """Return the permissions that ask for this role: by whether the caller is an administrator, and a bound API key."""
     kinds = product((False, True), repeat=2)
     return {
@@ -120,6 +127,9 @@ class Entity:
 
     owner_id: SQLColumnExpression[Any] | None = None
     """Whose a row is, where a person can have one of their own."""
+
+    owner_required: type[AppError] | None = None
+    """How those are refused for whom it would have to be their own, where that is not `RoleRequiredError`."""
 
     vanished: type[AppError] | None = None
     """How it is refused to whom it would exist, where that is not `missing`."""
@@ -168,8 +178,8 @@ class Entity:
     def _requires_if_match(self) -> SQLColumnExpression[bool]:
         if self.is_project:
             return Project.require_if_match
-        required = select(Project.require_if_match).where(Project.id == self.project_id)
-        return required.correlate(self.model).scalar_subquery()
+        asked = select(Project.require_if_match).where(Project.id == self.project_id)
+        return asked.correlate(self.model).scalar_subquery()
 
 
 class CallersScope:
@@ -232,7 +242,7 @@ class EntityScope(CallersScope):
         if row is None:
             return self.entity.missing()
         if not self.permission.suffices(row["role"], is_own=row["is_own"]):
-            return self._too_weak()
+            return self._too_weak(is_own=row["is_own"])
         if target is not None and (refused := await self._refusal_of_target(database, target)):
             return refused
         vanished = self.entity.vanished or self.entity.missing
@@ -240,8 +250,14 @@ class EntityScope(CallersScope):
             return vanished()
         return self.preconditions.refusal(row["etag"], is_required=row["require_if_match"]) or vanished()
 
-    def _too_weak(self, *errors: FieldError) -> RoleRequiredError:
-        return RoleRequiredError(self.permission.least.value, but_own=self.permission.own is not None, errors=errors)
+    def _too_weak(self, *errors: FieldError, is_own: bool = False) -> AppError:
+        least, own = self.permission.least, self.permission.own
+        if own is not None and is_own:
+            return RoleRequiredError(own.value, errors=errors)
+        if own is not None and self.entity.owner_required is not None:
+            return self.entity.owner_required(errors=errors)
+        assert least is not None, "what only its owner may touch has an `owner_required`"
+        return RoleRequiredError(least.value, but_own=own is not None, errors=errors)
 
     async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
         found = await database.fetch_one_or_none(
@@ -254,8 +270,9 @@ class EntityScope(CallersScope):
             return ProjectNotFoundError(errors=[error])
         if self.permission.suffices(found["role"], is_own=False):
             return None
-        least = self.permission.least.value
-        error |= {"detail": f"is a project in which you lack the role {least}", "code": "role_required"}
+        least = self.permission.least
+        assert least is not None, "what can be moved is open to others than its owner"
+        error |= {"detail": f"is a project in which you lack the role {least.value}", "code": "role_required"}
         return self._too_weak(error)
 
 

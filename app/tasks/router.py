@@ -120,5 +120,5 @@ async def patch_task(task: EditableTask, changes: TaskUpdate, database: Database
 
 @router.delete("/tasks/{task_id}", summary="Delete a task", status_code=204)
 async def delete_task(task: EditableTask, database: DatabaseDep) -> None:
-    """Delete a task. This cannot be undone."""
+    """Delete a task and its comments. This cannot be undone."""
     await service.delete(database, task)

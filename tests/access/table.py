@@ -75,8 +75,23 @@ def _answers_to_people(guard: CallerGuard) -> Iterator[tuple[str, str]]:
     if isinstance(guard, EntityGuard):
         yield "stranger", f"404 {guard.entity.missing.code}"
         for role in Role:
-            if role.value not in guard.least.and_above:
-                yield role.value, f"403 role_required {guard.least.value}"
+            if not _is_enough(role, guard.least):
+                yield role.value, _too_weak(guard)
+        if guard.least is None:
+            yield "admin", _too_weak(guard)
+
+
+def _is_enough(role: Role, least: Role | None) -> bool:
+    return least is not None and role.value in least.and_above
+
+
+def _too_weak(guard: EntityGuard[Any]) -> str:
+    """What those are told who see something of somebody else, and lack the role."""
+    required = guard.entity.owner_required if guard.own is not None else None
+    if required is not None:
+        return f"403 {required.code}"
+    assert guard.least is not None
+    return f"403 role_required {guard.least.value}"
 
 
 def _answers_to_keys(guard: CallerGuard) -> Iterator[tuple[str, str]]:
@@ -90,14 +105,17 @@ def _answers_to_keys(guard: CallerGuard) -> Iterator[tuple[str, str]]:
         yield "key_elsewhere", "403 key_bound_to_project"
     elif isinstance(guard, EntityGuard):
         yield "key_elsewhere", f"404 {guard.entity.missing.code}"
+        if guard.least is None:
+            yield "key_with", _too_weak(guard)
 
 
 def _answers_to_own(guard: Guard) -> Iterator[tuple[str, str]]:
     if isinstance(guard, EntityGuard) and guard.own is not None:
         for role in Role:
-            if role.value not in guard.least.and_above:
-                is_enough = role.value in guard.own.and_above
-                yield role.value, "ok" if is_enough else f"403 role_required {guard.least.value}"
+            if not _is_enough(role, guard.least):
+                yield role.value, "ok" if _is_enough(role, guard.own) else f"403 role_required {guard.own.value}"
+        if guard.least is None:
+            yield "admin", "ok"
 
 
 def _hidden(guard: Guard) -> Iterator[tuple[str, SecretId]]:

@@ -9,7 +9,7 @@ from app.core.database.database import Database
 from app.features import ROUTERS
 from app.main import create_app
 from tests.access.matrix import Operation, ask, operations_of, said
-from tests.access.scenario import Scenario, new_scenario
+from tests.access.scenario import Scenario, ids_of, new_scenario, stored
 from tests.access.table import Row, rows
 from tests.support.client import Api, assert_problem
 
@@ -41,10 +41,11 @@ def test_what_takes_keys_is_what_answers_with_no_secret() -> None:
 async def test_it_is_done_once_or_not_at_all(app: FastAPI, database: Database, name: str) -> None:
     operation: Operation = UNSAFE[name]
     scenario = await new_scenario(app, ROWS[name].scope)
+    own = ids_of(await stored(database, scenario.here.project, scenario.people["admin"]))
     async with Api(app) as api:
         # The same body each time: some are made up anew.
         options = request_of(ROWS[name], scenario, "k-1")
-        first, second = [await ask(api, operation, scenario, "admin", options) for _ in range(2)]
+        first, second = [await ask(api, operation, scenario, "admin", options, own) for _ in range(2)]
     if name in TAKING:
         assert first.is_success
         assert (second.status_code, second.content) == (first.status_code, first.content)

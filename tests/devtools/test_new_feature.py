@@ -13,7 +13,7 @@ from devtools.docs import PAGES, ROOT
 from devtools.new_feature import FeatureError, lay
 
 GUARDS = (
-    "tests/comments",
+    "tests/notes",
     "tests/architecture/test_boundaries.py::test_every_contract_holds",
     "tests/architecture/test_docs.py",
     "tests/architecture/test_mirror.py",
@@ -74,25 +74,25 @@ def changed(checkout: Path) -> dict[str, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_new_feature_holds_as_it_is_laid_and_changes_three_shared_files(checkout: Path) -> None:
-    run(checkout, "python", "-m", "devtools.new_feature", "comments")
+    run(checkout, "python", "-m", "devtools.new_feature", "notes")
     shared = changed(checkout)
     assert len(shared) <= 3
     assert sum(shared.values()) <= 6, shared
     run(checkout, "python", "-m", "devtools.docs")
     assert changed(checkout).keys() - shared.keys() <= PAGES.keys()
-    new = ["app/comments", "tests/comments", "alembic/versions", "app/features.py"]
+    new = ["app/notes", "tests/notes", "alembic/versions", "app/features.py"]
     run(checkout, "ruff", "check", *new)
     run(checkout, "ruff", "format", "--check", *new)
     run(checkout, "ty", "check", "--quiet", *new[:2])
-    selected = f"comment or not ({OF_ALL_OPERATIONS})"
+    selected = f"note or not ({OF_ALL_OPERATIONS})"
     said = run(checkout, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected, *GUARDS)
     assert " passed" in said
 
 
 def test_a_feature_is_called_by_a_plural_noun_that_is_not_taken(tmp_path: Path) -> None:
-    for name in ("Comments", "comment", "../comments"):
+    for name in ("Notes", "note", "../notes"):
         with pytest.raises(FeatureError, match="plural noun"):
             lay(tmp_path, name)
-    (tmp_path / "app" / "comments").mkdir(parents=True)
-    with pytest.raises(FeatureError, match="app/comments/ exists"):
-        lay(tmp_path, "comments")
+    (tmp_path / "app" / "notes").mkdir(parents=True)
+    with pytest.raises(FeatureError, match="app/notes/ exists"):
+        lay(tmp_path, "notes")

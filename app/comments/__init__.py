@@ -1,0 +1,4 @@
+"""What people say about tasks. Owners: see .github/CODEOWNERS.
+
+Public modules: models, access, scopes, schemas, errors.
+"""

@@ -1,4 +1,0 @@
-"""What kinds of tasks a project has. Owners: see .github/CODEOWNERS.
-
-Public modules: models, access, scopes, schemas, errors.
-"""
