@@ -11,6 +11,7 @@ from app.auth.callers import PURGE_RULES as ACCESS_PURGE_RULES
 from app.auth.ports import Ports
 from app.auth.sessions.router import router as sessions
 from app.comments.router import router as comments
+from app.labels.router import router as labels
 from app.projects.access import project_visible
 from app.projects.router import router as projects
 from app.projects.service import close_account
@@ -23,13 +24,14 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 PURGE_RULES = ACCESS_PURGE_RULES
 """The rules by which the purger deletes rows of the features."""
 
-ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, tasks, comments)
+ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, labels, tasks, comments)
 
 # In the order of the documentation: what newcomers look for stands first.
 TAGS = [
     {"name": "projects", "description": "What people work in, and with whom."},
     {"name": "tasks", "description": "What there is to do in a project."},
     {"name": "comments", "description": "What people say about tasks."},
+    {"name": "labels", "description": "What kinds of tasks a project has."},
     {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},
     {"name": "users", "description": "Other people: look one up to share a project; for administrators, all accounts."},
     {"name": "health", "description": "For those who run the service."},

@@ -43,7 +43,7 @@ api -X POST http://localhost:8000/projects/ -d '{"name": "", "colour": "red"}'
 ```
 
 ```json
-{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is unknown or cannot be set","code":"unknown"}]}
+{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is not a member that can be set (known: description, name, require_if_match)","code":"unknown"}]}
 ```
 
 `type` leads to what the code means, on the service itself:

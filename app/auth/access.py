@@ -104,9 +104,12 @@ async def caller_of(request: Request) -> Caller:
         token = _token_of(request)
         # Also from an address that has no request left: whoever is signed in has a quota of their own.
         caller = callers.get(token) or await callers.authenticate(token)
-    except (NotAuthenticatedError, InvalidRequestError):
+    except (NotAuthenticatedError, InvalidRequestError) as error:
         if quota is not None:
             quota.consume_for_address(DEFAULT)
+        if type(error) is InvalidTokenError and b"authorization" not in dict(request.scope["headers"]):
+            # It came as `X-API-Key`, so it was meant for a key though it does not look like one.
+            raise InvalidApiKeyError from None
         raise
     if quota is not None:
         quota.consume(caller.principal)

@@ -93,7 +93,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
         try:
             user = await self.get_by_email(credentials.username)
         except UserNotExists:
-            await self.passwords.refuse(credentials.password)
+            await self.passwords.dummy_verify(credentials.password)
             return None
         return user if await self.check_password(user, credentials.password) and user.is_active else None
 

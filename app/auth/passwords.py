@@ -61,7 +61,7 @@ class Passwords:
                 verified, new_hash = True, await self.hash(password)
         return verified, new_hash
 
-    async def refuse(self, password: str) -> None:
+    async def dummy_verify(self, password: str) -> None:
         """Take as long as `verify` takes to find a password wrong."""
         for candidate in _candidates(password):
             await self.hash(candidate)

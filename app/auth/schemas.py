@@ -15,7 +15,7 @@ EXAMPLE_TIME = "2026-11-22T09:00:00.000000Z"
 EXAMPLE_PASSWORD = "correct horse battery"  # noqa: S105 - an example
 
 
-def _as_long_as_prepared(password: str) -> str:
+def _check_length(password: str) -> str:
     if len(normalised_password(password)) > MAX_LENGTH:
         raise PydanticKnownError("string_too_long", {"max_length": MAX_LENGTH})
     return password
@@ -36,7 +36,7 @@ GivenPassword = Annotated[
     str,
     Field(min_length=1, max_length=MAX_SENT_LENGTH, json_schema_extra={"maxLength": MAX_LENGTH}),
     NoNul,
-    AfterValidator(_as_long_as_prepared),
+    AfterValidator(_check_length),
 ]
 
 NewPassword = Annotated[

@@ -20,9 +20,11 @@ MIN_SECRET_GUESSES = 20
 """Powers of ten, as zxcvbn counts: 32 random characters of any alphabet have 23 and more."""
 
 
+@lru_cache(1)
 def _is_guessable(secret: str) -> bool:
     """Return whether a secret is short, or made of words, repetitions and sequences."""
     # Its lists of words take 150 ms to read, and nobody else needs them.
+    # Where one process serves, settings are read twice.
     from zxcvbn import zxcvbn  # noqa: PLC0415
 
     # Case, and what stands between words, make them hardly harder to guess. What is left is as much as zxcvbn takes.

@@ -13,6 +13,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 MAX_REPORTED_ERRORS = 20
 """How many refused values one answer lists; the rest shows once these are mended."""
 
+MAX_NAME = 100
+"""Characters of a name that was sent which an answer repeats."""
+
 _MAX_INSTANCE = 500
 """Characters of the path that a problem repeats: no path that anything answers at is longer."""
 
@@ -77,7 +80,9 @@ class InvalidRequestError(AppError):
         if detail is None and errors:
             where = errors[0].get("pointer") or errors[0].get("parameter") or "The body"
             more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
-            detail = f"{where} {errors[0]['detail']}{more}."
+            # A question about what was meant has its mark already.
+            end = "" if errors[0]["detail"].endswith("?") and not more else "."
+            detail = f"{where} {errors[0]['detail']}{more}{end}"
         super().__init__(detail, errors=errors)
 
     @classmethod
@@ -96,7 +101,9 @@ class InvalidJsonError(AppError):
 
 
 class NotAuthenticatedError(AppError):
-    """Send a valid access token from `POST /api/v1/auth/login` as `Authorization: Bearer …`."""
+    """Send an access token from `POST /api/v1/auth/login` as `Authorization: Bearer …`, or an API key as
+    `X-API-Key: …`.
+    """
 
     status = 401
     code = "not_authenticated"
@@ -195,8 +202,8 @@ class StatementTimeoutError(UnavailableError):
 
 
 def json_pointer(path: Iterable[object]) -> str:
-    """Return the JSON pointer (RFC 6901) of a path into the body; each of its names is cut after 100 characters."""
-    return "".join("/" + str(part)[:100].replace("~", "~0").replace("/", "~1") for part in path)
+    """Return the JSON pointer (RFC 6901) of a path into the body; each of its names is cut after `MAX_NAME`."""
+    return "".join("/" + str(part)[:MAX_NAME].replace("~", "~0").replace("/", "~1") for part in path)
 
 
 class ReadOnlyError(UnavailableError):

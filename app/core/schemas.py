@@ -1,8 +1,9 @@
 """Types that the schemas of every feature share."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
@@ -115,6 +116,9 @@ class RequestModel(BaseModel):
     """What a client sends. Unknown and read-only members are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    also_called: ClassVar[Mapping[str, str]] = {}
+    """What other APIs call members, or parameters, that this has, for suggestions."""
 
 
 class PatchModel(RequestModel):

@@ -38,6 +38,9 @@ Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
 SORTABLE = ("name", "created_at", "updated_at", RELEVANCE)
 
 _DESCRIPTION = "What it is about; null for nothing."
+_ALSO_CALLED = {"title": "name", "label": "name", **dict.fromkeys(("body", "details", "notes"), "description")}
+"""What other APIs call the members of a project."""
+
 _REQUIRE_IF_MATCH = (
     "Whether to change or delete it, or something in it, needs `If-Match`, so that nobody overwrites what they have "
     "not seen."
@@ -51,6 +54,8 @@ class ProjectCreate(RequestModel):
         json_schema_extra=with_example({"name": "Workshop", "description": "Everything for the new workshop"})
     )
 
+    also_called = _ALSO_CALLED
+
     name: Name
     description: Description | None = Field(default=None, description=_DESCRIPTION)
     require_if_match: StrictBool = Field(default=False, description=_REQUIRE_IF_MATCH)
@@ -60,6 +65,8 @@ class ProjectUpdate(PatchModel):
     """Changes to a project: what is left out stays as it is, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"name": "Workshop 2027"}))
+
+    also_called = _ALSO_CALLED
 
     name: Name = Field(default_factory=unset)
     description: Description | None = Field(default_factory=unset, description=_DESCRIPTION)

@@ -178,8 +178,8 @@ class Entity:
     def _requires_if_match(self) -> SQLColumnExpression[bool]:
         if self.is_project:
             return Project.require_if_match
-        asked = select(Project.require_if_match).where(Project.id == self.project_id)
-        return asked.correlate(self.model).scalar_subquery()
+        required = select(Project.require_if_match).where(Project.id == self.project_id)
+        return required.correlate(self.model).scalar_subquery()
 
 
 class CallersScope:

@@ -1,7 +1,8 @@
 """What a task looks like from outside."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fastapi import Query
 from pydantic import ConfigDict, Field
@@ -44,6 +45,15 @@ SORTABLE = ("priority", "due_date", "created_at", "updated_at", "title", "comple
 MAX_PROJECTS = 100
 """Projects that one list of tasks may be narrowed to by name."""
 
+_ALSO_CALLED = {
+    **dict.fromkeys(("name", "summary", "subject", "content", "text"), "title"),
+    **dict.fromkeys(("body", "details", "notes", "note"), "description"),
+    **dict.fromkeys(("status", "state", "done", "is_done", "is_completed", "checked", "closed"), "completed"),
+    **dict.fromkeys(("deadline", "due_on", "due_at"), "due_date"),
+    **dict.fromkeys(("importance", "urgency", "rank"), "priority"),
+}
+"""What other APIs call the members of a task."""
+
 _DESCRIPTION = "More about it; null for nothing."
 _PRIORITY = "The higher, the sooner."
 _COMPLETED = "Whether it is done."
@@ -64,6 +74,8 @@ class TaskCreate(RequestModel):
         )
     )
 
+    also_called = _ALSO_CALLED
+
     title: Title
     description: Description | None = Field(default=None, description=_DESCRIPTION)
     priority: Int32 = Field(default=0, description=_PRIORITY)
@@ -75,6 +87,8 @@ class TaskChanges(PatchModel):
     """Changes to a task in its project: what is left out stays as it is, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"completed": True}))
+
+    also_called = _ALSO_CALLED
 
     title: Title = Field(default_factory=unset)
     description: Description | None = Field(default_factory=unset, description=_DESCRIPTION)
@@ -125,6 +139,16 @@ class TaskRead(ResponseModel):
 
 class TaskParams(ListParams):
     """Which tasks a list is to show, and how."""
+
+    also_called: ClassVar[Mapping[str, str]] = {
+        **_ALSO_CALLED,
+        **dict.fromkeys(("due_after", "due_from", "due_since"), "due_date_gte"),
+        **dict.fromkeys(("due_before", "due_until", "due_by"), "due_date_lte"),
+        **dict.fromkeys(("created_after", "created_since", "since"), "created_at_gte"),
+        **dict.fromkeys(("updated_after", "updated_since", "modified_since"), "updated_at_gte"),
+        **dict.fromkeys(("min_priority", "priority_min"), "priority_gte"),
+        "project": "project_id",
+    }
 
     q: SearchText | None = search_query("title or description")
     completed: QueryFlag | None = Query(None, description="Only those that are done, or only those that are not.")

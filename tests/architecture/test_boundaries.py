@@ -27,7 +27,7 @@ def test_every_contract_holds() -> None:
             [Offence("app/projects/models.py", "from app.tasks.models import Task")], LAYERS, id="a feature looks up"
         ),
         pytest.param(
-            [Offence("app/labels/__init__.py", ""), Offence("app/labels/models.py", "")],
+            [Offence("app/gadgets/__init__.py", ""), Offence("app/gadgets/models.py", "")],
             LAYERS,
             id="a feature in no layer",
         ),
@@ -57,10 +57,10 @@ def test_every_contract_holds() -> None:
         ),
         pytest.param(
             [
-                Offence("app/labels/__init__.py", ""),
-                Offence("app/labels/models.py", "from app.labels.schemas import LabelRead"),
-                Offence("app/labels/schemas.py", "class LabelRead: ..."),
-                Offence("pyproject.toml", '"features", "labels", ', replaces='"features", '),
+                Offence("app/gadgets/__init__.py", ""),
+                Offence("app/gadgets/models.py", "from app.gadgets.schemas import GadgetRead"),
+                Offence("app/gadgets/schemas.py", "class GadgetRead: ..."),
+                Offence("pyproject.toml", '"features", "gadgets", ', replaces='"features", '),
             ],
             MODULES,
             id="a feature not yet written turns its modules round",

@@ -162,8 +162,7 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
 
 
 def test_the_document_is_small_because_what_is_the_same_stands_once() -> None:
-    operations = sum(len(methods) for methods in DOCUMENT["paths"].values())
-    assert len(json.dumps(DOCUMENT, separators=(",", ":"))) < 4_700 * operations
+    assert len(json.dumps(DOCUMENT, separators=(",", ":"))) < 4_700 * len(OPERATIONS)
 
 
 def test_every_schema_has_a_name_that_generated_code_can_take_as_it_is() -> None:

@@ -31,7 +31,7 @@ def create_from_models(url: str, migrated: str) -> None:
     made = (
         "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang "
         # Those whose bodies are read when they run may come before what they call.
-        "WHERE proname SIMILAR TO 'search%|sort_key%' ORDER BY lanname = 'sql', p.oid"
+        "WHERE pronamespace = current_schema()::regnamespace AND provolatile = 'i' ORDER BY lanname = 'sql', p.oid"
     )
     functions = fetch(migrated, made)
     server.execute(url, "CREATE TEXT SEARCH CONFIGURATION taller (COPY = pg_catalog.simple)", *functions)

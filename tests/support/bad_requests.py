@@ -59,7 +59,7 @@ def errors_in(model: type[BaseModel], body: bytes | str) -> list[tuple[str, str]
     try:
         model.model_validate(read_json(body if isinstance(body, bytes) else body.encode()))
     except ValidationError as error:
-        found = field_errors(error, "body")
+        found = field_errors(error, model, "body")
         assert not [item for item in found if MARKER in item["detail"]]
         return [(item["pointer"], item["code"]) for item in found]
     return []

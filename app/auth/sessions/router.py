@@ -45,7 +45,7 @@ async def _credentials(request: Request) -> Credentials:
     try:
         return Credentials.model_validate(data)
     except ValidationError as error:
-        raise InvalidRequestError(errors=field_errors(error, "body")) from None
+        raise InvalidRequestError(errors=field_errors(error, Credentials, "body")) from None
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -58,7 +58,7 @@ class ConstraintError(Exception):
         self.constraint = constraint
 
 
-class Scope(Protocol):
+class RowScope(Protocol):
     """What a caller may touch: the shape and the values of the condition that statements carry."""
 
     @property
@@ -194,7 +194,7 @@ class Database:
     async def fetch_one(
         self,
         statement: Executable | Statement,
-        scope: Scope,
+        scope: RowScope,
         parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
         """Run one statement that carries a scope's permission; its first row. Where there is none, raise the scope's
@@ -224,7 +224,7 @@ class Database:
             try:
                 yield transaction
             except Exception:
-                if not transaction.is_cut_off:
+                if not transaction.is_broken:
                     await transaction.command("ROLLBACK")
                 raise
             await transaction.command("COMMIT")
@@ -293,7 +293,7 @@ class Transaction(Database):
     def __init__(self, shared: _Shared, connection: "asyncpg.Connection") -> None:
         self._shared = shared
         self._connection = connection
-        self.is_cut_off = False
+        self.is_broken = False
         """Whether nobody knows what is still under way on the connection."""
 
         self.is_lost = False
@@ -310,7 +310,7 @@ class Transaction(Database):
         try:
             await self._connection.execute(sql, timeout=self._shared.acquire_timeout)
         except BaseException as error:
-            self.is_cut_off = not isinstance(error, asyncpg.PostgresError)
+            self.is_broken = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
             # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
             if self.is_lost or self._shared.sends_singly:
@@ -321,7 +321,7 @@ class Transaction(Database):
         """Let others have the connection."""
         connection = self._connection
         # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
-        is_clean = not (self.is_cut_off or connection.is_closed() or connection.is_in_transaction())
+        is_clean = not (self.is_broken or connection.is_closed() or connection.is_in_transaction())
         if is_clean:
             self.pool.release(connection)
         else:
@@ -349,7 +349,7 @@ class Transaction(Database):
         try:
             return await answer
         except BaseException as error:
-            self.is_cut_off |= not isinstance(error, asyncpg.PostgresError)
+            self.is_broken |= not isinstance(error, asyncpg.PostgresError)
             self.pool.note_error(self._connection, error)
             raise
 
@@ -376,7 +376,7 @@ class Transaction(Database):
         try:
             yield self
         except Exception:
-            if not self.is_cut_off:
+            if not self.is_broken:
                 await self.command("ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")
             raise
         await self.command("RELEASE SAVEPOINT nested")

@@ -60,8 +60,8 @@ class _DependencyPlan:
 
     def __init__(self, dependant: Dependant) -> None:
         self.steps: list[_DependencyCall] = []
-        self.inputs: list[tuple[tuple[str, ...], Reader]] = []
-        """Each input, after the place that its errors name: `path` and its name, `query` or `body`."""
+        self.inputs: list[tuple[tuple[str, ...], type[BaseModel] | None, Reader]] = []
+        """Each input, after the place that its errors name (`path` and its name, `query` or `body`) and its model."""
 
         self.reads_body = False
         self._known: dict[int, int] = {}
@@ -79,17 +79,22 @@ class _DependencyPlan:
                 return None
             if dependency.name is not None:
                 step.results.append((dependency.name, number))
-        inputs: list[tuple[str, tuple[str, ...], Reader]]
-        inputs = [(field.name, ("path", field.alias), _path_reader(field)) for field in node.path_params]
-        inputs += [(field.name, ("query",), _query_reader(_model(field))) for field in node.query_params]
-        inputs += [(field.name, ("body",), _body_reader(_model(field))) for field in node.body_params]
+        for field in node.path_params:
+            self._add_input(step, field.name, ("path", field.alias), None, _path_reader(field))
+        for field in node.query_params:
+            self._add_input(step, field.name, ("query",), _model(field), _query_reader(_model(field)))
+        for field in node.body_params:
+            self._add_input(step, field.name, ("body",), _model(field), _body_reader(_model(field)))
         self.reads_body = self.reads_body or bool(node.body_params)
-        for name, place, reader in inputs:
-            step.inputs.append((name, len(self.inputs)))
-            self.inputs.append((place, reader))
         self.steps.append(step)
         self._known[id(node.call)] = len(self.steps) - 1
         return len(self.steps) - 1
+
+    def _add_input(
+        self, step: _DependencyCall, name: str, place: tuple[str, ...], model: type[BaseModel] | None, reader: Reader
+    ) -> None:
+        step.inputs.append((name, len(self.inputs)))
+        self.inputs.append((place, model, reader))
 
 
 def build_fast_path(route: APIRoute) -> Handler:
@@ -104,11 +109,11 @@ def build_fast_path(route: APIRoute) -> Handler:
         query = request.query_params if request.scope["query_string"] else {}
         inputs: list[Any] = []
         errors: list[FieldError] = []
-        for place, read in plan.inputs:
+        for place, model, read in plan.inputs:
             try:
                 inputs.append(read(request, query, body))
             except ValidationError as error:
-                errors += field_errors(error, *place)
+                errors += field_errors(error, model, *place)
         if errors:
             raise InvalidRequestError(errors=errors[:MAX_REPORTED_ERRORS])
         results: list[Any] = []

@@ -144,10 +144,9 @@ def install_openapi(
     """Let `app.openapi()` describe these routes, in this order. Clients put `prefix` before each path."""
     listed = list(routes)
 
+    # Not kept, as FastAPI does it: what is sent are bytes, which are made once.
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, listed, tags, _under(prefix, security_schemes))
-        return app.openapi_schema
+        return _document(app, listed, tags, _under(prefix, security_schemes))
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
 

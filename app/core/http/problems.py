@@ -6,11 +6,14 @@ import re
 from typing import Any
 
 from fastapi import Request, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.core.errors import (
+    MAX_NAME,
+    MAX_REPORTED_ERRORS,
     PROBLEM_MEDIA_TYPE,
     AppError,
     BodyTooLargeError,
@@ -22,6 +25,7 @@ from app.core.errors import (
     problem_document,
 )
 from app.core.request_state import state_of
+from app.core.suggestions import models_at, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +73,9 @@ def _continuing_the_name(message: str) -> str:
     return "is required" if message == "Field required" else _SUBJECT.sub("must ", message)
 
 
-def field_error(item: Any) -> FieldError:
-    """One of pydantic's findings as the caller sees it, without the submitted value."""
-    location, *path = item["loc"]
+def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[str, ...]) -> FieldError:
+    """Return one of pydantic's findings as the caller sees it, without the submitted value."""
+    location, path = place[0], [*place[1:], *item["loc"]]
     code = str(item["type"])
     # pydantic's own message on a UUID repeats characters of what was sent.
     detail = "must be a UUID" if code == "uuid_parsing" else _continuing_the_name(str(item["msg"]))
@@ -80,12 +84,18 @@ def field_error(item: Any) -> FieldError:
         if not path and code in _BODY_SHAPED:
             return FieldError(pointer="", detail="must be a JSON object", code="object_required")
         if code == "extra_forbidden":
-            return FieldError(pointer=pointer, detail="is unknown or cannot be set", code="unknown")
+            *parents, name = item["loc"]
+            models = () if model is None else models_at(model, parents)
+            detail = unknown("a member that can be set", str(name)[:MAX_NAME], models)
+            return FieldError(pointer=pointer, detail=detail, code="unknown")
         return FieldError(pointer=pointer, detail=detail, code=code)
     return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
 
 
-def field_errors(error: ValidationError, *place: str) -> list[FieldError]:
-    """Return what validation found wrong with an input, as the caller sees it. `place` is where the input stands."""
+def field_errors(error: ValidationError, model: type[BaseModel] | None, *place: str) -> list[FieldError]:
+    """Return what validation by a model found wrong with an input that stands at `place`, as the caller sees it.
+
+    At most `MAX_REPORTED_ERRORS`. An input that is no object has no model.
+    """
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [field_error({**item, "loc": (*place, *item["loc"])}) for item in found]
+    return [field_error(item, model, place) for item in found[:MAX_REPORTED_ERRORS]]

@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from typing_extensions import Unpack
 
 from app.core.concurrency import CallerShares
 from app.core.config import Settings
 from app.core.errors import (
+    MAX_NAME,
     MAX_REPORTED_ERRORS,
     AppError,
     BodyTooLargeError,
@@ -26,6 +28,7 @@ from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.request_state import RequestState, state_of
 from app.core.services import services_of
+from app.core.suggestions import unknown
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -40,9 +43,6 @@ MAX_QUERY_BYTES = 16_384
 
 MAX_PARAMETERS = 200
 """Parameters of one request, repeated ones counted each time."""
-
-MAX_NAME_SHOWN = 100
-"""Characters of an unknown parameter's name that an answer repeats."""
 
 
 _MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, BodyTooLargeError)
@@ -111,7 +111,10 @@ class ApiRoute(APIRoute):
     def _behind_checks(self, handle: Handler, guards: list[Guard]) -> Handler:
         """Return what runs the operation, behind the checks that hold for every operation."""
         accepts = frozenset(self.accepts)
-        repeatable = dict(_query_parameters(self.dependant))
+        models = list(_query_models(self.dependant))
+        repeatable = {
+            field.alias or name: is_collection(field) for model in models for name, field in model.model_fields.items()
+        }
         body_limit = self.body_limit
         rate_policy = next((guard.rate_policy for guard in guards if guard.rate_policy is not None), None)
 
@@ -124,7 +127,7 @@ class ApiRoute(APIRoute):
             for guard in guards:
                 caller = await guard.authenticate(request) or caller
             try:
-                _refuse_what_is_not_read(request, repeatable, accepts)
+                _refuse_what_is_not_read(request, repeatable, models, accepts)
                 if accepts:
                     state.body = await _body(request, getattr(services_of(request)[Settings], body_limit))
                 if caller is None:
@@ -159,25 +162,27 @@ def count_address(state: RequestState, policy: str) -> None:
         state.quota.consume_for_address(policy)
 
 
-def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """Yield the query parameters of an operation by name, and whether each may be repeated."""
-    # Each is a model: `build_fast_path` takes nothing else.
+def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
+    """Yield the models of an operation's query parameters: `build_fast_path` takes nothing else."""
     for parameter in dependant.query_params:
         model: Any = parameter.field_info.annotation
-        for name, field in model.model_fields.items():
-            yield field.alias or name, is_collection(field)
+        yield model
     for dependency in dependant.dependencies:
-        yield from _query_parameters(dependency)
+        yield from _query_models(dependency)
 
 
-def _refuse_what_is_not_read(request: Request, repeatable: dict[str, bool], accepts: frozenset[str]) -> None:
+def _refuse_what_is_not_read(
+    request: Request, repeatable: dict[str, bool], models: Sequence[type[BaseModel]], accepts: frozenset[str]
+) -> None:
     if request.scope["query_string"]:
-        _refuse_unknown_parameters(request, repeatable)
+        _refuse_unknown_parameters(request, repeatable, models)
     if accepts:
         _refuse_other_media_types(request, accepts)
 
 
-def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) -> None:
+def _refuse_unknown_parameters(
+    request: Request, repeatable: dict[str, bool], models: Sequence[type[BaseModel]]
+) -> None:
     query: bytes = request.scope["query_string"]
     if len(query) > MAX_QUERY_BYTES:
         raise InvalidRequestError(f"The query string exceeds the limit of {MAX_QUERY_BYTES} bytes.")
@@ -187,9 +192,9 @@ def _refuse_unknown_parameters(request: Request, repeatable: dict[str, bool]) ->
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in repeatable:
-            known = ", ".join(sorted(repeatable)) or "none"
+            shown = name[:MAX_NAME]
             errors.append(
-                FieldError(parameter=name[:MAX_NAME_SHOWN], detail=f"is unknown (known: {known})", code="unknown")
+                FieldError(parameter=shown, detail=unknown("a parameter here", shown, models), code="unknown")
             )
         elif name in seen and not repeatable[name]:
             errors.append(FieldError(parameter=name, detail="is given more than once", code="repeated"))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
@@ -18,7 +18,7 @@ from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.core.database.database import Database, Scope, get_database
+from app.core.database.database import Database, RowScope, get_database
 from app.core.errors import InvalidRequestError
 from app.core.listing import cursors
 from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
@@ -79,6 +79,14 @@ class PageParams(Params):
     """`?page=…&size=…` or `?cursor=…&size=…`. A size above the maximum is refused, never silently capped."""
 
     model_config = ConfigDict(extra="forbid")
+
+    also_called: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("limit", "per_page", "page_size", "count", "first", "max_results"), "size"),
+        **dict.fromkeys(("offset", "skip", "start"), "page"),
+        **dict.fromkeys(("after", "next", "token", "continuation", "starting_after", "next_page_token"), "cursor"),
+        **dict.fromkeys(("total", "with_total", "with_count"), "include_total"),
+    }
+    """What other APIs call the parameters, for suggestions."""
 
     page: Annotated[int, BeforeValidator(plain_integer)] = Query(
         1,
@@ -207,7 +215,7 @@ class FetchedPage:
 
 
 async def fetch_page(
-    database: Database, query: ListQuery, scope: Scope, params: PageParams, position: Position | None = None
+    database: Database, query: ListQuery, scope: RowScope, params: PageParams, position: Position | None = None
 ) -> FetchedPage:
     """Read a page of a scope's list, from a position or the page that `params` number. Raises the scope's refusal."""
     return await _fetch(database, query, scope, params, params.conditions(), _order(query, params), position)
@@ -216,7 +224,7 @@ async def fetch_page(
 async def _fetch(
     database: Database,
     query: ListQuery,
-    scope: Scope,
+    scope: RowScope,
     params: PageParams,
     conditions: Mapping[str, Any],
     order: Order,
@@ -253,7 +261,7 @@ class Pages:
         self._request = request
         self._response = response
 
-    async def read(self, query: ListQuery, scope: Scope, params: PageParams) -> dict[str, Any]:
+    async def read(self, query: ListQuery, scope: RowScope, params: PageParams) -> dict[str, Any]:
         """Return the page of a scope's list that the request asks for.
 
         Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
@@ -295,7 +303,7 @@ class Pages:
 class _CursorContext:
     """What a list is asked, to which its cursors are bound."""
 
-    def __init__(self, request: Request, scope: Scope, order: Order, conditions: Mapping[str, Any]) -> None:
+    def __init__(self, request: Request, scope: RowScope, order: Order, conditions: Mapping[str, Any]) -> None:
         self._ring = services_of(request)[KeyRing]
         self._order = order
         self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import ge, gt, le, lt
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -118,6 +118,10 @@ def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
 class ListParams(PageParams):
     """The parameters of a list that can be filtered and sorted."""
 
+    also_called: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("order", "order_by", "ordering"), "sort"),
+        **dict.fromkeys(("search", "query", "filter", "text", "keyword", "term"), "q"),
+    }
     sort: str | None = None
 
     @model_validator(mode="after")

@@ -110,11 +110,15 @@ def _one_by_one(values: list[Any], *, is_atomic: bool) -> list[Operation | Malfo
     operations: list[Operation | MalformedOperation] = []
     found: list[FieldError] = []
     for index, value in enumerate(values):
+        kind = None
         try:
-            operations.append(_kind_of(value).model_validate(value))
+            kind = _kind_of(value)
+            operations.append(kind.model_validate(value))
         except ValidationError as error:
-            errors = field_errors(error, "body", "operations", str(index))
-            operations.append(MalformedOperation(errors[:MAX_REPORTED_ERRORS]))
+            # To look for what was meant takes time: as often as one answer to a single request does it.
+            model = kind if len(found) < MAX_REPORTED_ERRORS else None
+            errors = field_errors(error, model, "body", "operations", str(index))
+            operations.append(MalformedOperation(errors))
             found += errors
             if is_atomic and len(found) >= MAX_REPORTED_ERRORS:
                 break

@@ -105,7 +105,7 @@ async def test_an_expired_key_is_refused_remembered_or_not(app: FastAPI, anonymo
 
 def _mistyped(secret: str) -> list[str]:
     swapped = secret[:10] + secret[11] + secret[10] + secret[12:]
-    wrong = [secret[:-1], secret + "0", secret[:20] + "-" + secret[21:], "tlr_", "tlr_" + "0" * 42, "tlr_é"]
+    wrong = [secret[:-1], secret + "0", secret[:20] + "-" + secret[21:], "tlr_", "tlr_" + "0" * 42, "tlr_é", "x", "é"]
     return [*wrong, secret[:-1] + ("0" if secret[-1] != "0" else "1"), *([swapped] if swapped != secret else [])]
 
 
@@ -118,8 +118,7 @@ async def test_a_malformed_key_is_told_without_a_statement_and_an_unknown_one_al
         for value in _mistyped(secret):
             answer = await anonymous.get("/auth/me", headers=[(b"X-API-Key", value.encode())])
             assert answer.status_code == 401
-            if value.isascii():
-                bodies.append(assert_problem(answer, 401, "invalid_api_key"))
+            bodies.append(assert_problem(answer, 401, "invalid_api_key"))
     async with anonymous.with_key(new_api_key()) as caller:
         bodies.append(assert_problem(await caller.get("/auth/me"), 401, "invalid_api_key"))
     assert len({body["detail"] for body in bodies}) == 1

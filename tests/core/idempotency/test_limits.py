@@ -128,29 +128,29 @@ async def test_without_the_header_a_request_costs_what_it_did(api: Api, user: Us
 async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_noticed(
     app: FastAPI, database: Database
 ) -> None:
-    answers: IdempotencyStore = app.state.services[IdempotencyStore]
-    asked = IdempotentRequest(uuid7(), "create_project", "k-1", b"x")
+    store: IdempotencyStore = app.state.services[IdempotencyStore]
+    request = IdempotentRequest(uuid7(), "create_project", "k-1", b"x")
 
     async def second() -> None:
         async with database.transaction() as transaction:
-            assert await answers.find(transaction, asked) is None
+            assert await store.find(transaction, request) is None
             async with database.transaction() as first:
-                await answers.save(first, asked, Response(b"first", 201))
-            await answers.save(transaction, asked, Response(b"second", 201))
+                await store.save(first, request, Response(b"first", 201))
+            await store.save(transaction, request, Response(b"second", 201))
 
     with pytest.raises(IdempotencyKeyInUseError):
         await second()
     async with database.transaction() as transaction:
-        kept = await answers.find(transaction, asked)
+        kept = await store.find(transaction, request)
     assert kept is not None
     assert kept.body == b"first"
 
 
 def test_whose_turn_it_is_is_a_question_of_caller_operation_and_key() -> None:
     here, there = uuid7(), uuid7()
-    asked = [
+    requests = [
         IdempotentRequest(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))
     ]
-    assert len({one.lock for one in asked}) == 4
-    assert IdempotentRequest(here, "a", "k", b"another").lock == asked[0].lock
-    assert all(-(2**63) <= one.lock < 2**63 for one in asked)
+    assert len({one.lock for one in requests}) == 4
+    assert IdempotentRequest(here, "a", "k", b"another").lock == requests[0].lock
+    assert all(-(2**63) <= one.lock < 2**63 for one in requests)

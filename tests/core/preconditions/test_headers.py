@@ -206,13 +206,13 @@ READS: list[tuple[dict[str, str], int | type[Exception]]] = [
 def test_a_read_is_answered_as_its_headers_want(
     method: str, headers: dict[str, str], expected: int | type[Exception]
 ) -> None:
-    asked = request(*((name.encode(), value.encode()) for name, value in headers.items()), method=method)
+    conditional = request(*((name.encode(), value.encode()) for name, value in headers.items()), method=method)
     whole = Response(b"{}", media_type="application/json")
     if not isinstance(expected, int):
         with pytest.raises(expected):
-            apply_preconditions(asked, whole, '"t1"')
+            apply_preconditions(conditional, whole, '"t1"')
         return
-    answer = apply_preconditions(asked, whole, '"t1"')
+    answer = apply_preconditions(conditional, whole, '"t1"')
     assert (answer.status_code, answer.body) == (expected, b"" if expected == 304 else b"{}")
     assert answer.headers["etag"] == '"t1"'
     assert answer.headers["cache-control"] == "private, no-cache"
@@ -222,8 +222,8 @@ def test_a_read_is_answered_as_its_headers_want(
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("headers", [headers for headers, _ in READS], ids=str)
 def test_a_write_that_is_done_is_never_answered_304_or_refused(method: str, headers: dict[str, str]) -> None:
-    asked = request(*((name.encode(), value.encode()) for name, value in headers.items()), method=method)
-    answer = apply_preconditions(asked, Response(b"{}", 201), '"t1"')
+    conditional = request(*((name.encode(), value.encode()) for name, value in headers.items()), method=method)
+    answer = apply_preconditions(conditional, Response(b"{}", 201), '"t1"')
     assert (answer.status_code, answer.body, answer.headers["etag"]) == (201, b"{}", '"t1"')
 
 

@@ -56,28 +56,30 @@ def everything_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def roles_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, least=Role.VIEWER), *ids))
+    monkeypatch.setattr(Permission, "on", lambda permission, *ids: _on(replace(permission, least=Role.VIEWER), *ids))
 
 
 def everything_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Permission, "on", lambda asked, *ids: _on(replace(asked, least=asked.own or asked.least, own=None), *ids)
+        Permission,
+        "on",
+        lambda permission, *ids: _on(replace(permission, least=permission.own or permission.least, own=None), *ids),
     )
 
 
 def nothing_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, own=None), *ids))
+    monkeypatch.setattr(Permission, "on", lambda permission, *ids: _on(replace(permission, own=None), *ids))
 
 
 def ids_in_bodies_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def on(asked: Permission, project_id: UuidColumn, *others: UuidColumn) -> ColumnElement[bool]:
-        return true() if isinstance(project_id, BindParameter) else _on(asked, project_id, *others)
+    def on(permission: Permission, project_id: UuidColumn, *others: UuidColumn) -> ColumnElement[bool]:
+        return true() if isinstance(project_id, BindParameter) else _on(permission, project_id, *others)
 
     monkeypatch.setattr(Permission, "on", on)
 
 
 def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Permission, "on", lambda asked, *ids: _on(replace(asked, is_bound=False), *ids))
+    monkeypatch.setattr(Permission, "on", lambda permission, *ids: _on(replace(permission, is_bound=False), *ids))
 
 
 def scopes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +109,7 @@ def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def strangers_learn_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Permission, "on", lambda asked, *ids: true() if asked.least is Role.VIEWER else _on(asked, *ids)
+        Permission, "on", lambda permission, *ids: true() if permission.least is Role.VIEWER else _on(permission, *ids)
     )
 
 

@@ -1,15 +1,15 @@
 """Create comments.
 
-Revision: 0028
-Revises: 0027
+Revision: 0029
+Revises: 0028
 Created: 2026-11-26
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

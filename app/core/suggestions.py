@@ -1,0 +1,84 @@
+"""What somebody meant who named a parameter or a member that does not exist. Asked only where a request is refused."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+_CUTOFF = 0.7
+"""How alike two names must be, from 0 to 1. At 0.6, `created_at` would be taken for `completed`."""
+
+_MIN_PREFIX = 3
+"""Characters of the shortest abbreviation."""
+
+
+def unknown(what: str, name: str, models: Iterable[type[BaseModel]]) -> str:
+    """Return how to refuse a name of none of these models' fields: with the one that was meant, or all that exist.
+
+    `what` is what the name would have to be: "a parameter here", "a member that can be set".
+    """
+    names = _names_of(tuple(models))
+    meant = _meant(name, names)
+    if meant is not None:
+        return f"is not {what}; did you mean {meant}?"
+    return f"is not {what} (known: {', '.join(sorted(names.fields))})" if names.fields else f"is not {what}"
+
+
+def models_at(model: type[BaseModel], path: Iterable[object]) -> list[type[BaseModel]]:
+    """Return the models of the object at a place in a body that `model` reads; the path's numbers are indexes."""
+    models = [model]
+    for part in path:
+        if isinstance(part, str):
+            fields = [kind.model_fields[part] for kind in models if part in kind.model_fields]
+            models = [found for field in fields for found in _models_in(field.annotation)]
+    return models
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    fields: tuple[str, ...]
+    by_plain_name: Mapping[str, str]
+    """The fields, each by its name without what only spelling decides."""
+
+    others: Mapping[str, str]
+    """The fields by what other APIs call them, as the models' `also_called` say."""
+
+
+@lru_cache(maxsize=256)
+def _names_of(models: tuple[type[BaseModel], ...]) -> _Names:
+    fields = tuple(field.alias or name for model in models for name, field in model.model_fields.items())
+    others = {
+        _plain(other): name
+        for model in models
+        for kind in model.__mro__
+        for other, name in vars(kind).get("also_called", {}).items()
+        if name in fields
+    }
+    return _Names(fields, {_plain(name): name for name in fields}, others)
+
+
+def _meant(name: str, names: _Names) -> str | None:
+    plain = _plain(name)
+    meant = names.by_plain_name.get(plain) or names.others.get(plain)
+    if meant is not None:
+        return meant
+    if len(plain) >= _MIN_PREFIX and (longer := [each for each in names.by_plain_name if each.startswith(plain)]):
+        return names.by_plain_name[min(longer, key=len)]
+    close = get_close_matches(plain, names.by_plain_name, n=1, cutoff=_CUTOFF)
+    return names.by_plain_name[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    """Return a name without what only spelling decides: `dueDate`, `due-date` and `due_date` are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())

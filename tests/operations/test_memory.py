@@ -1,0 +1,40 @@
+"""What a worker holds once it has started."""
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import clean_environment
+
+pytestmark = pytest.mark.slow
+
+AT_MOST = 90
+"""MiB before the first request; connections and what requests leave behind are 8 more (benchmarks/README.md)."""
+
+UNUSED = {"alembic", "cryptography", "zxcvbn"}
+"""Packages that a worker has no use for, or none any more: 9, 7 and 12 MiB."""
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from app.main import serve
+serve()
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(status["VmRSS"].split()[0], *{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_a_worker_starts_small_and_without_what_it_does_not_use(tmp_path: Path) -> None:
+    environment = clean_environment(
+        TALLER_ENV="production",
+        TALLER_JWT_SECRET=secrets.token_urlsafe(48),
+        TALLER_DATABASE_URL="postgresql://taller@127.0.0.1:1/taller",
+    )
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+    resident, *packages = done.stdout.split()
+    assert int(resident) / 1024 <= AT_MOST
+    assert UNUSED.isdisjoint(packages)
