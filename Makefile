@@ -57,6 +57,7 @@ api-diff: $(STAMP) ## Name the breaking changes of the API since the last releas
 drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, hostile requests to every operation
 	@$(BIN)/python -m tests.contract.fuzz
 	@$(BIN)/python -m benchmarks --hostile
+	@TALLER_TEST_REPLACEMENTS=5 $(BIN)/python -m pytest tests/operations/test_replacement.py
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)

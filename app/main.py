@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -19,6 +20,7 @@ from app.core.config import Settings, get_settings
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
 from app.core.database.retention import Purger
+from app.core.drain import STATE_KEY, Drain
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.http.application import Application
@@ -65,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Application:
     limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         database = Database(settings)
         authentication = Authentication(settings, database)
         callers = CallerCache(authentication, database)
@@ -82,6 +84,7 @@ def create_app(settings: Settings | None = None) -> Application:
             IdempotencyStore(settings),
             shares,
             purger,
+            drain := Drain(settings.seconds_to_drain),
         )
         tasks = [callers.watching, purger.task]
         if limits is not None:
@@ -92,7 +95,8 @@ def create_app(settings: Settings | None = None) -> Application:
                 task.start()
             # Callers are cached only once the first poll has succeeded.
             await callers.watching.succeeded(within=1.0)
-            yield
+            with drain.delaying_sigterm():
+                yield {STATE_KEY: drain}
         finally:
             for task in reversed(tasks):
                 await task.stop()

@@ -220,8 +220,11 @@ class Settings(BaseSettings):
     max_auth_body_bytes: Annotated[int, Field(ge=1024)] = 16384
     """The same for the operations under /auth/ and /users/, most of which anybody may call."""
 
+    drain_delay: Annotated[float, Field(ge=0, le=300)] | None = None
+    """Seconds to serve on after SIGTERM while /health/ready answers 503; empty means 5, and 0 in development."""
+
     shutdown_timeout: Annotated[int, Field(ge=1, le=300)] = 20
-    """Seconds that running requests get to finish after SIGTERM or Ctrl-C."""
+    """Seconds that running requests get to finish after Ctrl-C, or after SIGTERM and the drain delay."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line that is written."""
@@ -257,6 +260,11 @@ class Settings(BaseSettings):
     def public_prefix(self) -> str:
         """The path that a proxy strips, without a slash at the end."""
         return "" if self.public_url is None else urlsplit(self.public_url).path
+
+    @property
+    def seconds_to_drain(self) -> float:
+        """How long a process serves on after SIGTERM."""
+        return (0.0 if self.is_development else 5.0) if self.drain_delay is None else self.drain_delay
 
     @property
     def caller_share(self) -> int:

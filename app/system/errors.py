@@ -10,6 +10,13 @@ class SchemaBehindError(UnavailableError):
     title = "Database schema outdated"
 
 
+class DrainingError(UnavailableError):
+    """This process is about to stop: send requests to another one."""
+
+    code = "draining"
+    title = "About to stop"
+
+
 class ProblemKindNotFoundError(NotFoundError):
     """There is no problem type with this code."""
 

@@ -6,12 +6,13 @@ from fastapi import Path, Request, Response
 
 from app.core.database.database import DatabaseDep
 from app.core.database.migrations import schema_state
+from app.core.drain import Drain
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError, ReadOnlyError, UnavailableError
 from app.core.guards import Public, Unmetered
 from app.core.http.routing import FeatureRouter
 from app.core.services import services_of
 from app.system.documentation import ASSETS, Documentation
-from app.system.errors import ProblemKindNotFoundError, SchemaBehindError
+from app.system.errors import DrainingError, ProblemKindNotFoundError, SchemaBehindError
 from app.system.schemas import Live, ProblemKind, Ready
 
 health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Unmetered])
@@ -27,12 +28,14 @@ async def read_liveness() -> Live:
 @health.get(
     "/ready",
     summary="Can it serve?",
-    errors=(UnavailableError, ReadOnlyError, SchemaBehindError),
+    errors=(UnavailableError, ReadOnlyError, SchemaBehindError, DrainingError),
 )
-async def read_readiness(database: DatabaseDep) -> Ready:
-    """Answers 200 when the database answers, can be written to and has the schema that this version needs, else 503.
-    Send no traffic while this fails.
+async def read_readiness(request: Request, database: DatabaseDep) -> Ready:
+    """Answers 200 when the database answers, can be written to and has the schema that this version needs, else 503;
+    503 also from SIGTERM on. Send no traffic while this fails.
     """
+    if services_of(request)[Drain].is_active:
+        raise DrainingError
     state, is_writable = await schema_state(database)
     if not is_writable and await database.pool.renewed():
         # The connection led to what is a standby now. From here on, none does.

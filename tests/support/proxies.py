@@ -75,7 +75,7 @@ def running_proxies(service: int, *, nginx: int, haproxy: int) -> Generator[None
     nginx_program, haproxy_program = programs()
     page = blocks(PAGE.read_text())
     server, nginx_path = (text for kind, text in page if kind == "nginx")
-    frontend, haproxy_path = (text for kind, text in page if kind == "haproxy")
+    frontend, haproxy_path, _ = (text for kind, text in page if kind == "haproxy")
     inside = server.rindex("}")
     server = server[:inside] + nginx_path + UPGRADES + server[inside:]
     frontend = frontend.replace("    default_backend", haproxy_path + "    default_backend")
@@ -88,6 +88,21 @@ def running_proxies(service: int, *, nginx: int, haproxy: int) -> Generator[None
         configuration.write_text(_at(frontend, service, haproxy))
         stack.enter_context(_running(haproxy, haproxy_program, "-db", "-f", str(configuration)))
         yield
+
+
+@contextmanager
+def running_balancer(port: int, *services: int) -> Generator[None]:
+    """Run HAProxy in front of two instances, as the page has it for replacing them."""
+    _, program = programs()
+    frontend, _, backend = (text for kind, text in blocks(PAGE.read_text()) if kind == "haproxy")
+    configuration = frontend[: frontend.rindex("backend taller")] + backend
+    for shown, actual in zip((8081, 8000, 8010), (port, *services), strict=True):
+        configuration = configuration.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{actual}")
+    with tempfile.TemporaryDirectory(prefix="taller-balancer-") as directory:
+        file = Path(directory) / "haproxy.cfg"
+        file.write_text(configuration)
+        with _running(port, program, "-db", "-f", str(file)):
+            yield
 
 
 def _at(snippet: str, service: int, port: int) -> str:

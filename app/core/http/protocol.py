@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from app.core.drain import STATE_KEY, Drain
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, problem_document
 from app.core.ids import uuid7
 
@@ -178,6 +179,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self._timeouts = {_HEAD: head_timeout, _BODY: body_timeout}
         self._prefix = prefix
+        self._drain: Drain = app_state[STATE_KEY]
         self._stage = _COMPLETE
         self._overhead = 0
         """Bytes since the head began, or around the pieces of its body, that nothing accounts for."""
@@ -307,7 +309,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         # uvicorn has no place where its class could be exchanged. The request is not run before the next turn.
         self.cycle.__class__ = _Cycle
-        if self._is_ended:
+        if self._is_ended or self._drain.is_active:
             self.cycle.keep_alive = False
         self._unanswered += 1
         self._stage, self._overhead, self._deadline = _BODY, 0, None

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from app.core.drain import STATE_KEY, Drain
 from app.core.http import protocol
 from app.core.http.protocol import MAX_HEAD_BYTES, MAX_HEADER_LINES, PIECE, BoundedHttp
 
@@ -123,7 +124,7 @@ async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 6
     called = asyncio.Event()
 
     def make() -> BoundedHttp:
-        made.append(BoundedHttp(config, ServerState(), {}, head_timeout=head, body_timeout=body))
+        made.append(BoundedHttp(config, ServerState(), {STATE_KEY: Drain(0)}, head_timeout=head, body_timeout=body))
         called.set()
         return made[0]
 
