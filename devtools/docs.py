@@ -38,12 +38,15 @@ programs and stays; `title` says what happened, the same each time; `detail` say
 the log of the service, `request_id` is what to search for. `errors` lists the values that were refused, each by its
 place in the body (`pointer`, RFC 6901) or by its `parameter`, with a `code` of its own.
 
+{signing_in}
+Then a request with two mistakes:
+
 ```sh
-api -X POST http://localhost:8000/projects/ -d '{"name": "", "colour": "red"}'
+api -X POST $API/projects/ -d '{"name": "", "colour": "red"}'
 ```
 
 ```json
-{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is not a member that can be set (known: description, name, require_if_match)","code":"unknown"}]}
+{"type":"/problems/invalid_request","title":"Invalid request","status":400,"detail":"/name must have at least 1 character (1 more in `errors`).","instance":"/api/v1/projects/","code":"invalid_request","request_id":"…","errors":[{"pointer":"/name","detail":"must have at least 1 character","code":"string_too_short"},{"pointer":"/colour","detail":"is not a member that can be set (known: description, name, require_if_match)","code":"unknown"}]}
 ```
 
 `type` leads to what the code means, on the service itself:
@@ -108,12 +111,20 @@ def errors_page() -> str:
         if not module.name.endswith("__main__"):
             import_module(module.name)
     kinds = sorted(AppError.catalogue.values(), key=lambda kind: (kind.status, kind.code))
-    lines = [_ERRORS_PAGE]
+    lines = [_ERRORS_PAGE.replace("{signing_in}", signing_in())]
     for status, group in groupby(kinds, key=lambda kind: kind.status):
         lines.append(f"## {status} {_PHRASES.get(status) or HTTPStatus(status).phrase}\n")
         for kind in group:
             lines += [f"### {kind.code}\n", *wrap(f"*{kind.title}.* {kind.help}", 120, break_on_hyphens=False), ""]
     return "\n".join(lines)
+
+
+def signing_in() -> str:
+    """Return what every page of `docs/api` begins with, so that its examples can be pasted: as the README does."""
+    readme = (ROOT / "README.md").read_text()
+    start = readme.index("With the service running")
+    end = "\n```\n"
+    return readme[start : readme.index(end, start) + len(end)]
 
 
 def index_page() -> str:

@@ -2,14 +2,15 @@
 
 To write a page, write it: `docs/api/<page>.md` is found by this test. What holds for its fenced blocks:
 
-- `sh` is pasted, block by block, into one bash that has `curl`, `python3` and nothing else. The service is at
-  `http://localhost:8000`, on an empty database in which only the seed's admin exists, and the first
-  block of the README was pasted before: `api` calls as admin, `field` takes a member from JSON, `$TOKEN` and `$REFRESH`
-  are the admin's.
+- The first is that of the README, word for word, so that the page stands alone: `api` calls as admin, `field` takes a
+  member from JSON, `show` any expression of `answer`; where that is a refusal they write its `detail`.
+- `sh` is pasted, block by block, into one shell (bash, dash and zsh, those that are installed) that has `curl`,
+  `python3` and nothing else. The service is at `http://localhost:8000`, its first user is the seed's admin. All of it
+  is pasted twice, the second time with an old token: do not count on what only an empty database answers.
 - `json` or `text` right behind a `sh` block is all that this wrote. `…` stands for what differs each time (within a
   line, and up to the next quotation mark). A `sh` block without one writes nothing.
+- `console` starts the service with settings: `$ TALLER_RATE_LIMIT=10/5 make run`. The page is tried with them.
 - There are no other kinds of block.
-- `<!-- served with TALLER_RATE_LIMIT=10/5 TALLER_… -->` on a line of its own sets what the service is started with.
 """
 
 import re
@@ -19,19 +20,20 @@ from pathlib import Path
 import pytest
 
 from app.core.database.migrations import ROOT
-from tests.support.doc_examples import RUN, SHOWN, assert_answers_as_shown, blocks, steps
+from tests.support.doc_examples import RUN, SHELLS, SHOWN, assert_answers_as_shown, blocks, steps
 from tests.support.process import Service, running_service
 
 pytestmark = pytest.mark.slow
 
 PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 SIGNING_IN = steps((ROOT / "README.md").read_text())[0][0]
+STARTED = re.compile(r"^\$ ((?:TALLER_\w+=\S+ )+)make run$", re.MULTILINE)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 
 def settings_of(page: str) -> dict[str, str]:
     """What the page says that the service is started with."""
-    said = re.findall(r"^<!-- served with (.+) -->$", page, re.MULTILINE)
+    said = STARTED.findall(page)
     return dict(setting.split("=", 1) for line in said for setting in line.split())
 
 
@@ -46,15 +48,19 @@ def serving(path: Path, request: pytest.FixtureRequest, server_url: str) -> Iter
 
 
 @each_page
-def test_a_page_shows_what_is_answered(path: Path, serving: Service, tmp_path: Path) -> None:
-    assert_answers_as_shown(path.read_text(), serving, tmp_path, before=SIGNING_IN)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_page_shows_what_is_answered(path: Path, serving: Service, tmp_path: Path, shell: str) -> None:
+    assert_answers_as_shown(path.read_text(), serving, tmp_path, shell)
 
 
 @each_page
 def test_a_page_has_examples_and_nothing_that_is_not_run(path: Path) -> None:
     page = path.read_text()
-    assert {kind for kind, _ in blocks(page)} <= RUN | SHOWN
-    assert any("curl" in text or "api " in text for text, _ in steps(page))
+    assert [text for kind, text in blocks(page) if kind == "console" and not STARTED.fullmatch(text.rstrip())] == []
+    assert {kind for kind, _ in blocks(page)} <= RUN | SHOWN | {"console"}
+    [(first, _), *others] = steps(page)
+    assert first == SIGNING_IN, "begin with the first block of the README, so that the page can be pasted alone"
+    assert any("curl" in text or "api " in text for text, _ in others)
 
 
 def test_there_are_pages() -> None:
@@ -62,5 +68,5 @@ def test_there_are_pages() -> None:
 
 
 def test_settings_are_read_from_the_page() -> None:
-    page = "# Page\n\n<!-- served with TALLER_RATE_LIMIT=10/5 TALLER_MAX_SESSIONS=2 -->\n"
+    page = "# Page\n\n```console\n$ TALLER_RATE_LIMIT=10/5 TALLER_MAX_SESSIONS=2 make run\n```\n"
     assert settings_of(page) == {"TALLER_RATE_LIMIT": "10/5", "TALLER_MAX_SESSIONS": "2"}

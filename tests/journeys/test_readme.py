@@ -7,7 +7,17 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from app.core.database.migrations import ROOT
-from tests.support.doc_examples import RUN, SHOWN, assert_answers_as_shown, blocks, pattern_of, steps
+from tests.support.doc_examples import (
+    ADDRESS,
+    RUN,
+    SHELLS,
+    SHOWN,
+    assert_answers_as_shown,
+    blocks,
+    paste,
+    pattern_of,
+    steps,
+)
 from tests.support.process import Service
 
 README = (ROOT / "README.md").read_text()
@@ -17,8 +27,26 @@ STARTED = {"console"}
 
 
 @pytest.mark.slow
-def test_the_tour_answers_what_the_readme_shows(service: Service, tmp_path: Path) -> None:
-    assert_answers_as_shown(README, service, tmp_path)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_tour_answers_what_the_readme_shows(service: Service, tmp_path: Path, shell: str) -> None:
+    assert_answers_as_shown(README, service, tmp_path, shell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("TOKEN=expired", "The access token is malformed, expired, revoked or not issued by this service.*"),
+        ("API=http://127.0.0.1:1", "curl: .*Failed to connect to 127.0.0.1 port 1 .*"),
+        ("PROJECT=x", "project_id must be a UUID."),
+    ],
+)
+def test_what_goes_wrong_in_the_tour_is_one_line(service: Service, tmp_path: Path, before: str, said: str) -> None:
+    [(signing_in, _), *_] = steps(README)
+    script = f"PROJECT=\n{signing_in}\n{before}\napi $API/projects/$PROJECT | field id"
+    done = paste(script.replace(ADDRESS, service.url), tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(said, done.stderr.rstrip("\n")), done.stderr
 
 
 def test_every_block_is_run_shown_or_known_to_start_something() -> None:

@@ -34,16 +34,23 @@ def steps(page: str) -> list[tuple[str, str]]:
     return found
 
 
-def paste(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
-    """Run in a bash that finds curl and python3, and no other program."""
-    curl, bash = shutil.which("curl"), shutil.which("bash")
+SHELLS = {
+    name: [path, *options]
+    for name, options in {"bash": ["--noprofile", "--norc"], "dash": [], "zsh": ["--no-rcs"]}.items()
+    if (path := shutil.which(name)) is not None
+}
+"""How each shell that is installed is started, without what a person has configured."""
+
+
+def paste(script: str, directory: Path, shell: str = "bash") -> "subprocess.CompletedProcess[str]":
+    """Run in a shell that finds curl and python3, and no other program."""
+    curl = shutil.which("curl")
     assert curl is not None
-    assert bash is not None
     (directory / "curl").symlink_to(curl)
     # What the environment's links lead to: version managers put scripts in the PATH that need more programs.
     (directory / "python3").symlink_to(Path(sys.executable).resolve())
     return subprocess.run(
-        [bash, "--noprofile", "--norc", "-c", script],
+        [*SHELLS[shell], "-c", script],
         cwd=directory,
         # A home without a .curlrc, and no proxy.
         env={"PATH": str(directory), "HOME": str(directory)},
@@ -60,11 +67,11 @@ def pattern_of(shown: str) -> str:
     return re.escape(shown).replace(re.escape("…"), r'[^"\n]+')
 
 
-def assert_answers_as_shown(page: str, service: Service, directory: Path, *, before: str = "") -> None:
-    """Paste a page's blocks into one shell, after `before`: each writes what the page shows for it."""
-    pasted = [(before, ""), *steps(page)]
-    script = "set -euo pipefail\n" + f"echo '{SEPARATOR}'\n".join(text for text, _ in pasted)
-    done = paste(script.replace(ADDRESS, service.url), directory)
+def assert_answers_as_shown(page: str, service: Service, directory: Path, shell: str) -> None:
+    """Paste a page's blocks twice into one shell, the second time with an old token: each writes what is shown."""
+    pasted = [*steps(page), ("TOKEN=expired\n", ""), *steps(page)]
+    script = "set -eu\n" + f"echo '{SEPARATOR}'\n".join(text for text, _ in pasted)
+    done = paste(script.replace(ADDRESS, service.url), directory, shell)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     outputs = done.stdout.split(f"{SEPARATOR}\n")
     assert len(outputs) == len(pasted)
