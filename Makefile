@@ -54,8 +54,9 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, t
 api-diff: $(STAMP) ## Name the breaking changes of the API since the last release (needs Go)
 	@$(BIN)/python -m tests.support.api_diff
 
-drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, hostile requests to every operation
+drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, a million tasks, hostile requests
 	@$(BIN)/python -m tests.contract.fuzz
+	@TALLER_TEST_TASKS=1000000 $(BIN)/python -m pytest tests/tasks/test_list_plans.py
 	@$(BIN)/python -m benchmarks --hostile
 	@TALLER_TEST_REPLACEMENTS=5 $(BIN)/python -m pytest tests/operations/test_replacement.py
 

@@ -4,12 +4,10 @@ import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
-from xdist.scheduler import LoadGroupScheduling
 
 from app.auth.models import User
 from app.core.config import Settings
@@ -31,23 +29,6 @@ _running = pytest.StashKey[ExitStack]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--pgbouncer`: how applications reach their databases."""
     parser.addoption("--pgbouncer", action="store_true", help="let every application go through a PgBouncer")
-
-
-class KeepFilesTogether(LoadGroupScheduling):  # type: ignore[misc] # xdist is not typed
-    """Gives all tests of some files to one worker. pytest-xdist's own mark for that has no effect with this pytest,
-    which makes a test's id anew each time that it is asked for.
-    """
-
-    FILES = frozenset({"tests/tasks/test_list_plans.py"})  # it fills a database with a million rows
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if file in self.FILES else nodeid
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KeepFilesTogether:
-    return KeepFilesTogether(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

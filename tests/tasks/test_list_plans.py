@@ -25,7 +25,9 @@ from tests.support import server
 from tests.support.factories import store
 from tests.tasks.factories import TaskFactory
 
-TASKS = 1_000_000
+TASKS = int(os.environ.get("TALLER_TEST_TASKS", "200000"))
+"""In the largest project; `make drills` has a million. How many does not matter to what is read: that is the point."""
+
 DATED = TASKS * 4 // 5
 """Those with a date to be done by."""
 
@@ -42,7 +44,7 @@ FILL = """
         'Task ' || n || ': ' || (ARRAY['saw', 'plane', 'sand', 'oil'])[n % 4 + 1],
         CASE WHEN n % 3 = 0 THEN 'More about it: ' || n % 1000 END, n % 7, n % 2 = 0,
         CASE WHEN n % 5 > 0 THEN date '2026-01-01' + n % 700 END,
-        now() - n * interval '1 second', now() - (n::bigint * 7919 % 1000000) * interval '1 second'
+        now() - n * interval '1 second', now() - (n::bigint * 7919 % $2::int) * interval '1 second'
     FROM generate_series(1, $2::int) AS n
 """
 """Ids rise, as those that the service makes do."""
@@ -55,7 +57,7 @@ REFERENCES = """
 
 
 class Crowd(NamedTuple):
-    """A database with a project of a million tasks among others, and a connection that is set as the service's are."""
+    """A database with a project of many tasks among others, and a connection that is set as the service's are."""
 
     connection: Any
     largest: UUID
@@ -122,7 +124,7 @@ class Crowd(NamedTuple):
 
 @pytest.fixture(scope="module")
 def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
-    """A database of this module's own: a million rows would slow down the cleaning after other tests."""
+    """A database of this module's own: so many rows would slow down the cleaning after other tests."""
     with server.database_copy(server_url, f"{server.PREFIX}plans_{worker_id}_{os.getpid()}") as url:
         yield url
 
@@ -212,7 +214,7 @@ BY_GROUPS = ["-priority,due_date", "priority,-created_at", "due_date,-priority",
 """Sorts whose first key an index gives: a page reads and sorts all that is equal in it."""
 
 
-@pytest.mark.parametrize("depth", [None, 0, 500_000, 850_000, TASKS - 2])
+@pytest.mark.parametrize("depth", [None, 0, TASKS // 2, TASKS * 17 // 20, TASKS - 2])
 @pytest.mark.parametrize("sort", INDEXED)
 async def test_an_indexed_sort_reads_no_more_than_the_page_at_any_depth(
     crowd: Crowd, sort: str, depth: int | None
@@ -232,7 +234,7 @@ async def test_an_indexed_sort_reads_no_more_than_the_page_at_any_depth(
 @pytest.mark.parametrize("sort", ["-priority", "due_date"])
 async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
     order = order_of(sort, "id")
-    position = await crowd.position_at(sort, 500_000)
+    position = await crowd.position_at(sort, TASKS // 2)
     listed = queries.tasks_of_project
     variant = ListVariant(reversed_order(order), (), (False, False), is_counted=False)
     statement = listed.statement(permissions(Role.VIEWER)[False, False], variant)
@@ -245,7 +247,7 @@ async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
 
 @pytest.mark.parametrize("sort", ["-priority", "-due_date", "created_at"])
 async def test_all_projects_together_read_no_more_than_a_page_of_each(crowd: Crowd, sort: str) -> None:
-    for position in (None, await crowd.position_at(sort, 500_000)):
+    for position in (None, await crowd.position_at(sort, TASKS // 2)):
         plan = await crowd.plan(*crowd.statement(queries.visible_tasks, sort, position))
         assert indexes(plan) == {INDEXED[sort]}
         assert rows_read(plan) <= (OTHERS + 1) * (SIZE + 1) * 2
@@ -253,7 +255,7 @@ async def test_all_projects_together_read_no_more_than_a_page_of_each(crowd: Cro
 
 @pytest.mark.parametrize("sort", WITHIN_THE_PROJECT)
 async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd, sort: str) -> None:
-    for depth in (0, 900_000):
+    for depth in (0, TASKS * 9 // 10):
         plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
         assert len(scans(plan)) == 1
         assert rows_read(plan) == pytest.approx(TASKS, abs=10), "figures of parallel workers are rounded"
@@ -264,7 +266,7 @@ async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd
 @pytest.mark.parametrize("sort", BY_GROUPS)
 async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort: str) -> None:
     index = INDEXED[sort.partition(",")[0]]
-    for depth in (10, 500_000):
+    for depth in (10, TASKS // 2):
         plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
         assert indexes(plan) == {index}
         # Two groups at most: a seventh of all has one priority, and a fifth no date.
@@ -272,7 +274,7 @@ async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort:
 
 
 @pytest.mark.parametrize(
-    ("words", "matches"), [("saw 12343", 1), ("nothing", 0), ("task 1234", 111), ('"more about it" 77', 3_000)]
+    ("words", "matches"), [("saw 12343", 1), ("nothing", 0), ("task 1234", 111), ('"more about it" 77', TASKS // 300)]
 )
 async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: int) -> None:
     for listed in (queries.tasks_of_project, queries.visible_tasks):
@@ -283,7 +285,7 @@ async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: i
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
 async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: ListQuery) -> None:
-    # Begun by a million words of projects that are not the stranger's, by one, and by none: each reads the same.
+    # Begun by all words of projects that are not the stranger's, by one, and by none: each reads the same.
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
     read = {}
     for words in ("t", "task", "12343", "nothing", "-task", '"task 7"'):
@@ -333,7 +335,7 @@ async def test_the_sixth_search_is_planned_for_its_words_as_the_first(crowd: Cro
 
 
 async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
-    day = (await crowd.position_at("due_date", 400_000)).values[0]
+    day = (await crowd.position_at("due_date", TASKS * 2 // 5)).values[0]
     plan = await crowd.plan_by_value(
         *crowd.statement(queries.tasks_of_project, "due_date", due_date_gte=day, due_date_lte=day)
     )
@@ -341,7 +343,7 @@ async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
     assert rows_read(plan) <= 2 * (SIZE + 1)
 
 
-async def test_the_total_of_a_million_is_not_counted(crowd: Crowd) -> None:
+async def test_the_total_is_not_counted(crowd: Crowd) -> None:
     variant = ListVariant(queries.tasks_of_project.order)
     statement = queries.tasks_of_project.statement(permissions(Role.VIEWER)[False, False], variant)
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}
