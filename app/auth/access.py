@@ -1,4 +1,4 @@
-"""From a request to a caller: every guard of every feature starts here."""
+"""Authentication of requests: `caller_of` and the base classes of every feature's guards."""
 
 from typing import Annotated, Any
 
@@ -38,7 +38,7 @@ SIGNING_IN: tuple[type[AppError], ...] = (
     ApiKeyRevokedError,
     TooManyRequestsError,
 )
-"""How asking who is calling can fail."""
+"""The errors that authentication raises."""
 
 
 def security_schemes() -> dict[str, Any]:
@@ -87,14 +87,14 @@ PortsDep = Annotated[Ports, Depends(_ports)]
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who sent this request, counted for them where the rate of requests is limited.
+    """Return the caller of a request, and count the request against the caller's quota.
 
-    Raises `NotAuthenticatedError` without a token, a kind of `InvalidTokenError` with a bad one, `InvalidRequestError`
-    with several, each counted for the network address; `TooManyRequestsError` where the caller, or the address, has no
-    request left.
+    Raises `NotAuthenticatedError` without a token, `InvalidTokenError` or a subclass with a bad one, and
+    `InvalidRequestError` with several; such a request counts for the network address. Raises `TooManyRequestsError` if
+    the caller, or the address, has no request left.
     """
-    # Asked once: a request with an idempotency key asks again inside its transaction, and must not wait there for a
-    # second connection.
+    # The result is kept in the request's state: a request with an idempotency key is authenticated again inside its
+    # transaction, and must not wait there for a second connection.
     state = state_of(request.scope)
     if isinstance(state.caller, Caller):
         return state.caller
@@ -102,7 +102,7 @@ async def caller_of(request: Request) -> Caller:
     callers = services_of(request)[CallerCache]
     try:
         token = _token_of(request)
-        # Also from an address that has no request left: whoever is signed in has a quota of their own.
+        # The address's quota is not checked first: a caller who is signed in has a quota of their own.
         caller = callers.get(token) or await callers.authenticate(token)
     except (NotAuthenticatedError, InvalidRequestError) as error:
         if quota is not None:
@@ -118,9 +118,9 @@ async def caller_of(request: Request) -> Caller:
 
 
 def _token_of(request: Request) -> str:
-    """Return what the request brings: `Authorization: Bearer` with an access token or API key, or `X-API-Key`.
+    """Return the token from `Authorization: Bearer` (an access token or API key) or from `X-API-Key`.
 
-    Raises `InvalidRequestError` where it brings more than one credential: none of them is preferred silently.
+    Raises `InvalidRequestError` for more than one credential: none of them takes precedence silently.
     """
     authorization = key = b""
     for name, value in request.scope["headers"]:
@@ -134,7 +134,7 @@ def _token_of(request: Request) -> str:
             key = value
     scheme, _, credentials = authorization.partition(b" ")
     bearer = credentials.strip() if scheme.lower() == b"bearer" else b""
-    # Generated clients (hey-api's) send their one token in every way that the document offers.
+    # Generated clients (hey-api's) send their one token in both headers, because the document offers both.
     if bearer and key and bearer != key:
         raise InvalidRequestError.at(
             "cannot be combined with a bearer token: send one of them", "ambiguous", parameter="X-API-Key"
@@ -149,8 +149,10 @@ def _token_of(request: Request) -> str:
 
 
 class CallerGuard(Guard):
-    """Admits whoever is signed in: with an API key only if it has the scope, and without a scope with no key at all; by
-    a one-time password only to what is for choosing another one.
+    """Requires a signed-in caller.
+
+    API keys need the guard's scope; a guard without a scope accepts sessions only. A session that began with a one-time
+    password is accepted only if the operation is for choosing a new password (`for_choosing`).
     """
 
     def __init__(self, scope: KeyScope | None, *, for_choosing: bool = False) -> None:
@@ -168,7 +170,7 @@ class CallerGuard(Guard):
             self.errors = (*self.errors, PasswordChangeRequiredError)
 
     async def caller(self, request: Request) -> Caller:
-        """Return the caller, who has the scope."""
+        """Return the caller. Raises an error of `errors` if the caller's credentials do not suffice."""
         caller = await caller_of(request)
         if caller.scopes is not None:
             if self.scope is None:
@@ -180,31 +182,31 @@ class CallerGuard(Guard):
         return caller
 
     async def authenticate(self, request: Request) -> Caller:
-        """Return the caller, who has the scope."""
+        """Return the caller, as `caller` does."""
         return await self.caller(request)
 
     async def authorize(self, request: Request) -> None:
-        """Refuse those who are not signed in well enough."""
+        """Refuse a caller whose credentials do not suffice."""
         await self.caller(request)
 
 
 class SignedIn(CallerGuard):
-    """Gives handlers the caller."""
+    """Passes the caller to the handler."""
 
     async def __call__(self, request: Request) -> Caller:
-        """Return the caller, who has the scope."""
+        """Return the caller, as `caller` does."""
         return await self.caller(request)
 
 
 class Admin(SignedIn):
-    """Admits administrators in a session."""
+    """Requires an administrator in a session."""
 
     def __init__(self) -> None:
         super().__init__(None)
         self.errors = (*self.errors, AdminRequiredError)
 
     async def caller(self, request: Request) -> Caller:
-        """Return the caller, who is an administrator."""
+        """Return the caller. Raises `AdminRequiredError` unless they are an administrator."""
         caller = await super().caller(request)
         if not caller.is_superuser:
             raise AdminRequiredError
@@ -212,16 +214,16 @@ class Admin(SignedIn):
 
 
 CurrentCaller = Annotated[Caller, Depends(SignedIn(ACCOUNT_READ))]
-"""Whoever is calling, if they may read their own account."""
+"""The caller, by a session or by an API key with `account:read`."""
 
 CurrentSession = Annotated[Caller, Depends(SignedIn(None))]
-"""Whoever is calling in a session; API keys are refused."""
+"""The caller in a session; API keys are refused."""
 
 AnySession = Annotated[Caller, Depends(SignedIn(None, for_choosing=True))]
-"""Whoever is calling in a session, also in one that a one-time password began."""
+"""The caller in a session, including one that began with a one-time password."""
 
 Administrator = Annotated[Caller, Depends(Admin())]
-"""An administrator in a session; what administers accounts is not for keys."""
+"""An administrator in a session; API keys cannot administer accounts."""
 
 
 async def _own_scope(caller: CurrentCaller) -> OwnScope:
@@ -229,4 +231,4 @@ async def _own_scope(caller: CurrentCaller) -> OwnScope:
 
 
 OwnScopeDep = Annotated[OwnScope, Depends(_own_scope)]
-"""What is the caller's own: sessions, keys."""
+"""The caller's own rows: sessions, API keys."""

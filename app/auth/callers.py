@@ -1,10 +1,10 @@
-"""From a token to a caller, without a statement in the common case.
+"""The cache of callers: it resolves a token to a caller, in the common case without a statement.
 
-Each process remembers the callers whom it has seen. Triggers record in `access_changes` every session, key and account
-whose rights change; a watcher in each process reads that table every second or two and forgets those callers, so that
-what was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds. While the watcher cannot read
-the table, nobody is remembered and every request asks the database; when it can again, it begins with nobody.
-docs/decisions/0023-decisions-stay.md says why nothing is missed.
+Each process caches the callers that it has authenticated. Triggers record in `access_changes` every session, key and
+account whose rights change. A watcher in each process polls that table every second or two and invalidates those
+callers, so that a token that was revoked in one worker is refused in all within `TALLER_REVOCATION_DELAY` seconds.
+While the watcher cannot read the table, the cache is not used and every request queries the database; afterwards the
+cache starts empty. docs/decisions/0023-decisions-stay.md says why no change is missed.
 """
 
 import logging
@@ -35,21 +35,21 @@ WATCHER = "access-watcher"
 """The name of the background task."""
 
 MAX_CACHED = 10_000
-"""Callers; the one unused for longest is forgotten first. About 10 MB when full."""
+"""Callers; the least recently used is evicted first. About 10 MB when full."""
 
 KEEP_CHANGES = 600.0
-"""Seconds for which changes are kept after every reading sees them: longer than any `TALLER_REVOCATION_DELAY`, after
-which a process that could not read begins anew."""
+"""Seconds for which changes are kept after they are visible to every poll. Longer than any `TALLER_REVOCATION_DELAY`,
+after which a process that could not poll empties its cache."""
 
 KEEP_ENDED = timedelta(days=30)
-"""How long an ended session or key is kept, so that its holder can be told what happened to it."""
+"""How long an ended session or key is kept, so that an error can tell its holder what happened to it."""
 
 PURGE_RULES = queries.purge_rules(keep_ended=KEEP_ENDED)
 """The rules by which the purger deletes these rows."""
 
 
 class CallerCache:
-    """Knows who is behind a token; one for each process."""
+    """Maps tokens to callers; one instance for each process."""
 
     def __init__(self, authentication: Authentication, database: Database) -> None:
         self._authentication = authentication
@@ -57,7 +57,7 @@ class CallerCache:
         self._delay = authentication.settings.revocation_delay
         self._cached: BoundedDict[str, Caller] = BoundedDict(MAX_CACHED)
         self._invalidations = 0
-        """How often somebody was forgotten: what was asked before may be out of date."""
+        """The number of invalidations. If it changes during a lookup, the result may be stale and is not cached."""
 
         self._used_keys: set[UUID] = set()
         # Two polls and one slow query fit into the promised delay.
@@ -70,16 +70,16 @@ class CallerCache:
             last=self._record_use,
         )
         self._position: int | None = None
-        """Where the next reading begins (`queries.access_changes`)."""
+        """Where the next poll begins (`queries.access_changes`)."""
 
         self._server: datetime | None = None
-        """The run of the server on which that position holds."""
+        """The start time of the server to which that position belongs."""
 
         self._kept_from: tuple[float, int] | None = None
-        """The position of an earlier reading, and when it began: what lies before is deleted after `KEEP_CHANGES`."""
+        """When an earlier poll began, and its position: changes before it are deleted after `KEEP_CHANGES`."""
 
     def get(self, token: str) -> Caller | None:
-        """Return the caller behind a token that was seen before, unless something may have changed since."""
+        """Return the cached caller of a token, or None if there is none or the entry may be stale."""
         caller = self._cached.get(token)
         if caller is None:
             return None
@@ -92,15 +92,16 @@ class CallerCache:
         return caller
 
     async def authenticate(self, token: str) -> Caller:
-        """Return the caller behind an access token or API key, by asking the database.
+        """Return the caller of an access token or API key, read from the database.
 
-        Raises `InvalidTokenError` or a more telling kind of it: what became of a key is told to whoever holds it.
+        Raises `InvalidTokenError`, or the subclass that tells the holder of a key what happened to it.
         """
         invalidations = self._invalidations
-        # Whoever is refused is remembered no longer, whatever the watcher knows.
+        # A token that is refused leaves the cache at once, without waiting for the watcher.
         self._cached.pop(token, None)
         caller = await (self._key if token.startswith(API_KEY_PREFIX) else self._session)(token)
-        # Another worker may hear of the password that is chosen: nobody has to wait until this one knows of it, too.
+        # Not cached before the password is chosen: that may happen in another worker, and the person would have to wait
+        # until this one has polled the change.
         if invalidations == self._invalidations and not caller.must_choose_password:
             self._cached.put(token, caller)
         if caller.method == "api_key":
@@ -108,7 +109,7 @@ class CallerCache:
         return caller
 
     def invalidate(self, *subjects: UUID) -> None:
-        """Ask the database anew about these sessions, keys or people: their rights have changed."""
+        """Remove the callers with these sessions, keys or users from the cache, because their rights have changed."""
         self._invalidations += 1
         changed = set(subjects)
         if EVERYBODY in changed:
@@ -168,7 +169,7 @@ class CallerCache:
         assert row is not None
         if row["is_standby"]:
             raise UnavailableError("This database server is a standby and may be behind.")
-        # A position means nothing to another server, nor to the same one after it lost what was not written yet.
+        # A position is meaningless on another server, and on the same one after a crash lost unwritten transactions.
         if started - self.watching.last_success >= self._delay or row["server"] != self._server:
             self.invalidate(EVERYBODY)
             self._kept_from = None
@@ -178,7 +179,7 @@ class CallerCache:
         await self._delete_changes(started, row)
 
     async def _delete_changes(self, started: float, reading: dict[str, Any]) -> None:
-        """Delete the changes that every process has seen, or has missed for so long that it begins anew."""
+        """Delete the changes that every process has polled, or missed for so long that it has emptied its cache."""
         if self._kept_from is None:
             self._kept_from = started, reading["position"]
         since, position = self._kept_from
@@ -190,7 +191,7 @@ class CallerCache:
         used, self._used_keys = self._used_keys, set()
         if not used:
             return
-        # A key that somebody is changing is left for another time: whoever waits for it does not see what changes.
+        # Keys whose row is locked are skipped until the next poll: a poll that waits for a lock sees no changes.
         keys = queries.keys_to_note(used)
         try:
             await self._database.execute(update(ApiKey).where(ApiKey.id.in_(keys)).values(last_used_at=func.now()))

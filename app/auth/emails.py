@@ -1,7 +1,7 @@
-"""E-mail addresses: one rule, which the OpenAPI document states as a pattern and the service keeps as it stands there.
+"""E-mail addresses: one regular expression, which the OpenAPI document states and the service applies.
 
-A library that checks addresses normalises before it measures, which costs seconds for 4 KB, and refuses what its
-version holds for special (`.test`, `.local`), which no document can tell.
+The library email-validator normalises an address before it checks the length, which costs seconds for 4 KB. It also
+refuses special domains (`.test`, `.local`) that differ from version to version, which no document could state.
 """
 
 import re
@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 MAX_LENGTH = 254
 """Characters (RFC 5321 allows a path of 256 with its angle brackets)."""
 
-# Control characters, spaces, and most of what shows nothing, as dialects of regular expressions disagree about \s. And
-# what NFC makes a semicolon or a backtick of, so that every address that is kept can be sent again.
+# Control characters, spaces and most invisible characters, spelt out because dialects of regular expressions disagree
+# about \s. Also the characters that NFC turns into a semicolon or a backtick: a stored address must be valid input.
 _NEVER = r"\u0000-\u0020\u007f-\u00a0\u00ad\u037e\u1fef\u2000-\u206f\u3000-\u3002\ufeff"
 _ATOM = rf'[^{_NEVER}"(),.:;<>@\[\\\]]+'
 _NO_LETTER = rf"{_NEVER}!-\/:-@\[-`{{-~"
@@ -25,18 +25,18 @@ PATTERN = (
     rf"^{_ATOM}(?:\.{_ATOM})*"
     rf"@(?:[^{_NO_LETTER}]+{_WORDS}\.)+[^{_NO_LETTER}0-9][^{_NO_LETTER}]*{_WORDS}$"
 )
-"""In ECMA-262, as JSON Schema wants it. No part begins as the one before it may go on, so that its cost is linear."""
+"""In ECMA-262, as JSON Schema requires. Adjacent parts share no character, so that matching takes linear time."""
 
 _matches = re.compile(PATTERN.removeprefix("^").removesuffix("$")).fullmatch
 
 
 def _address(value: str) -> str:
-    # Measured by pydantic already.
+    # pydantic has checked the length already.
     if _matches(value) is None:
         raise PydanticCustomError("email_form", "must be a bare address such as ada@example.org")
     normalised = unicodedata.normalize("NFC", value)
     if len(normalised) > MAX_LENGTH:
-        # Of a few scripts a letter is two or three characters then.
+        # In a few scripts, NFC splits a letter into two or three characters.
         raise PydanticCustomError(
             "string_too_long", f"must have at most {MAX_LENGTH} characters after normalisation (NFC)"
         )

@@ -1,4 +1,4 @@
-"""How signing in, and what it leads to, can fail."""
+"""The errors of authentication, accounts, sessions and API keys."""
 
 from app.core.errors import ConflictError, ForbiddenError, NotAuthenticatedError, NotFoundError, TooManyRequestsError
 

@@ -1,4 +1,4 @@
-"""fastapi-users, fitted to this service: where users are kept, how passwords are checked, what a token says.
+"""Adapters of fastapi-users: where users are stored, how passwords are checked, which claims a token has.
 
 The library is used without its SQLAlchemy adapter (docs/decisions/0003-fastapi-users-without-its-adapter.md).
 """
@@ -26,7 +26,7 @@ from app.core.signing import KeyRing
 
 @dataclass(slots=True)
 class AuthUser:
-    """A person as fastapi-users sees one. A plain object: an ORM class does not satisfy the library's protocol."""
+    """A user as fastapi-users needs one. A plain object: an ORM class does not satisfy the library's protocol."""
 
     id: UUID
     username: str
@@ -42,29 +42,29 @@ class AuthUser:
 
 
 class LoginCredentials(Protocol):
-    """What `authenticate` needs of a login."""
+    """The credentials that `authenticate` needs."""
 
     username: str
     password: str
 
 
 class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
-    """Where fastapi-users finds people. What it calls an e-mail is our username."""
+    """The storage of users for fastapi-users. The library's e-mail is our username."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     async def get(self, id: UUID) -> AuthUser | None:  # noqa: A002 - the library's name
-        """Return the person with this id."""
+        """Return the user with this id."""
         return await self._one(queries.login_by_id(id))
 
     async def get_by_email(self, email: str) -> AuthUser | None:
-        """Return the person with this username."""
+        """Return the user with this username."""
         return await self._one(queries.login_by_name(email))
 
     async def update(self, user: AuthUser, update_dict: dict[str, Any]) -> AuthUser:
-        """Change columns of a person; one statement, so committed when this returns."""
-        # Only what was read may be replaced: somebody may have set another password since.
+        """Update columns of a user in one statement, which is committed when this returns."""
+        # Not if somebody has set another password since this user was read.
         unchanged = (User.id == user.id) & (User.hashed_password == user.hashed_password)
         if (
             await self.database.fetch_one_or_none(update(User).where(unchanged).values(update_dict).returning(User.id))
@@ -87,8 +87,8 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
         self.passwords = passwords
 
     async def authenticate(self, credentials: LoginCredentials) -> AuthUser | None:
-        """Return the person whose username and password these are, if active. Takes as long for an unknown name as for
-        a wrong password, so that names cannot be probed.
+        """Return the active user with these credentials, or None. An unknown username takes as long as a wrong
+        password, so that response times reveal no usernames.
         """
         try:
             user = await self.get_by_email(credentials.username)
@@ -98,7 +98,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
         return user if await self.check_password(user, credentials.password) and user.is_active else None
 
     async def check_password(self, user: AuthUser, password: str) -> bool:
-        """Whether this is the person's password. Hashes it anew where the parameters have changed since."""
+        """Return whether this is the user's password. Rehash it if the hash was made with other parameters."""
         verified, new_hash = await self.passwords.verify(password, user.hashed_password)
         if verified and new_hash is not None:
             await self.user_db.update(user, {"hashed_password": new_hash})
@@ -106,7 +106,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[AuthUser, UUID]):
 
 
 class AccessTokens(JWTStrategy[AuthUser, UUID]):
-    """fastapi-users' strategy for our access tokens: signed by a ring of keys, and only as good as their session."""
+    """fastapi-users' strategy for access tokens: signed with the current key, valid while their session lasts."""
 
     def __init__(self, ring: KeyRing, lifetime: int) -> None:
         super().__init__(ring.current, lifetime, [AUDIENCE], ALGORITHM)
@@ -118,20 +118,20 @@ class AccessTokens(JWTStrategy[AuthUser, UUID]):
         return issue_access_token(self.ring, user_id, session_id, self.lifetime)
 
     def claims(self, token: str) -> AccessClaims | None:
-        """Return what a token says, or None if it is invalid. The library's `read_token` would fetch the person
-        for every request; `app.auth.callers` remembers whose session lives.
+        """Return the claims of a token, or None if it is invalid. The library's `read_token` would fetch the user for
+        every request; `app.auth.callers` caches the callers instead.
         """
         return read_access_token(self.ring, token)
 
 
 class Authentication:
-    """What signing in needs; one for each process."""
+    """The services that authentication needs; one instance for each process."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.ring = KeyRing(settings)
         self.passwords = Passwords(settings)
         self.manager = UserManager(UserDatabase(database), self.passwords)
-        # No token is promised for longer than its session lasts without being refreshed.
+        # An access token never outlasts its session, even if the session is not refreshed.
         lifetime = min(settings.access_token_lifetime, settings.refresh_token_lifetime)
         self.access_tokens = AccessTokens(self.ring, lifetime)

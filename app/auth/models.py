@@ -1,4 +1,4 @@
-"""The tables of who is calling."""
+"""The tables of authentication: users, sessions, API keys, counted attempts and access changes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,12 +13,12 @@ Moment = DateTime(timezone=True)
 
 
 CHOSEN, ONE_TIME, SPENT = "chosen", "one_time", "spent"
-"""The states of a password: chosen by its person; set by an administrator; that one after it was used."""
+"""The states of a password: chosen by its owner; set by an administrator for one sign-in; used for that sign-in."""
 
 
 def username_key(username: str) -> str:
-    """Return the form in which usernames are compared: they hold no blanks, which keyboards add, and letter case does
-    not count.
+    """Return the form in which usernames are compared: without surrounding blanks, which keyboards add, and in lower
+    case.
     """
     return username.strip().lower()
 
@@ -37,7 +37,7 @@ class User(Identified, Timestamped, Base):
     """`CHOSEN`, `ONE_TIME` or `SPENT`."""
 
     password_expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When a one-time password ends, and with it the session that it began; null for one that is chosen."""
+    """When a one-time password, and the session that it began, expires; null for a chosen password."""
 
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -48,14 +48,14 @@ class User(Identified, Timestamped, Base):
         CheckConstraint("password_state IN ('chosen', 'one_time', 'spent')", name="password_state"),
         Index("users_username_key", text('lower(username COLLATE "C")'), unique=True),
         Index("users_email_key", text('lower(email COLLATE "C")'), unique=True),
-        # Before revision 0016, the server's locale decided what small letters are. The next release drops them.
+        # From before revision 0016, when the server's locale decided what lower case is. The next release drops them.
         Index("users_username_lower_key", text("lower(username)"), unique=True),
         Index("users_email_lower_key", text("lower(email)"), unique=True),
     )
 
 
 class Session(Identified, Base):
-    """One sign-in: a family of refresh tokens of which the newest is valid."""
+    """One sign-in: a family of refresh tokens, of which only the newest is valid."""
 
     __tablename__ = "sessions"
 
@@ -80,21 +80,21 @@ class Session(Identified, Base):
 
 
 class ApiKey(Identified, Base):
-    """A secret by which a program acts for a person, as far as its scopes reach."""
+    """A secret with which a program acts for a user, within the scopes of the key."""
 
     __tablename__ = "api_keys"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(Text)
     prefix: Mapped[str] = mapped_column(Text)
-    """The first characters of the secret, to recognise it by."""
+    """The first characters of the secret, to recognise it."""
 
     secret_hash: Mapped[bytes] = mapped_column(unique=True)
     """SHA-256: the secret is random enough to need no slow hash."""
 
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    """The only project that it reaches. By table name, because this layer does not know the model."""
+    """The only project that it can access. Named by its table, because this feature must not import the model."""
 
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -109,7 +109,7 @@ class ApiKey(Identified, Base):
 
 
 class Attempt(Base):
-    """How often something that can be guessed was tried from somewhere."""
+    """A count of attempts to guess a secret or to register, for one account and address or for one address."""
 
     __tablename__ = "attempts"
 
@@ -127,10 +127,10 @@ class AccessChange(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     subject: Mapped[UUID]
-    """Whose rights changed; `EVERYBODY` where that cannot be told."""
+    """Whose rights changed; `EVERYBODY` if it is not known whose."""
 
     transaction_id: Mapped[int] = mapped_column(BigInteger, server_default=text("pg_current_xact_id()::text::bigint"))
-    """The transaction that changed them: becomes visible as a whole, whenever it is committed."""
+    """The transaction that made the change; all of its rows become visible when it commits."""
 
     changed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
 
@@ -138,4 +138,4 @@ class AccessChange(Base):
 
 
 EVERYBODY = UUID(int=0)
-"""The subject of a change that may be anybody's."""
+"""The subject of a change that may affect everybody."""

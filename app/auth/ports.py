@@ -1,4 +1,6 @@
-"""What this feature needs of those above it. It cannot import them: `app.features` hands it their answers."""
+"""The functions that this feature needs from features above it. It cannot import them: `app.features` passes
+them in.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,15 +9,15 @@ from uuid import UUID
 from app.core.database.database import Transaction
 
 ClosingStep = Callable[[Transaction, UUID], Awaitable[None]]
-"""What a feature does, or refuses, in the transaction that is about to delete a person's account."""
+"""A step of a feature in the transaction that is about to delete a user's account. It may raise an error."""
 
 ProjectVisible = Callable[[Transaction, UUID, UUID], Awaitable[bool]]
-"""Whether the person (first) may see the project (second)."""
+"""Returns whether a user (the first id) may see a project (the second id)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The answers of the features above."""
+    """The functions of the features above."""
 
     closing_steps: tuple[ClosingStep, ...]
     project_visible: ProjectVisible

@@ -1,4 +1,4 @@
-"""Statements that return people, sessions and keys, as far as signing in needs them."""
+"""Statements of authentication that return users, sessions and API keys."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -27,37 +27,37 @@ from app.core.database.retention import PurgeRule
 from app.core.database.statements import Column, Rows, compiled, param
 
 ACCOUNT = (User.id, User.username, User.email, User.is_active, User.is_superuser, User.created_at)
-"""What a person, and an administrator, may see of an account."""
+"""The columns of an account that its owner and administrators see."""
 
 LOGIN = (*ACCOUNT, User.hashed_password, User.password_state)
 
 
 def lowered_username() -> ColumnElement[str]:
-    """Return a username in small letters, as `username_key` makes them."""
-    # The server's locale must not decide what its small letters are: a Turkish one has another i.
+    """Return the SQL expression for a username in lower case, as `username_key` returns it."""
+    # The server's locale must not decide what lower case is: a Turkish one has another i.
     return func.lower(User.username.collate("C"))
 
 
 def login_by_id(user_id: UUID) -> Rows:
-    """Select the account with this id, with what is needed to check its password."""
+    """Select the account with this id, with the columns for checking its password."""
     return select(*LOGIN).where(User.id == user_id)
 
 
 def login_by_name(name: str) -> Rows:
-    """Select the account with this username, whatever its case, with what is needed to check its password."""
-    # In lower case by Python's rules, as attempts are counted: PostgreSQL's make an i of a Turkish İ, and so would give
-    # more guesses for another way to write the same name.
+    """Select the account with this username in any letter case, with the columns for checking its password."""
+    # Python makes the lower case, as it does for counting attempts. PostgreSQL turns a Turkish İ into an i, so that a
+    # second spelling of one name would have a count of its own, and more guesses.
     return select(*LOGIN).where(lowered_username() == username_key(name))
 
 
 def _seconds_until(moment: Column) -> ColumnElement[Any]:
-    """How long it is until then by the database's clock; null for ever."""
+    """Return the seconds until then by the database's clock; null if there is no end."""
     return cast(extract("epoch", moment - func.now()), Double).label("seconds_left")
 
 
 @compiled
 def live_session() -> Rows:
-    """Select the person of a session that has not ended, if active, and when it ends."""
+    """Select the active user of a session that has not ended, and when the session ends."""
     ends_at = func.least(Session.expires_at, User.password_expires_at)
     columns = (
         User.id.label("user_id"),
@@ -78,7 +78,7 @@ def live_session() -> Rows:
 
 @compiled
 def api_key_by_hash() -> Rows:
-    """Select the key with a secret, whatever its state, and its person."""
+    """Select the API key with a secret, expired and revoked ones included, and its user."""
     return (
         select(
             ApiKey.id,
@@ -98,11 +98,10 @@ def api_key_by_hash() -> Rows:
 
 @compiled
 def access_changes() -> Rows:
-    """One row: the sessions, keys and people whose rights were changed by transactions that a reading at position
-    `since` did not see; the position of this reading; on which run of which server that holds, and whether it is one
-    that follows another.
+    """Select one row: the sessions, keys and users whose rights were changed by transactions that the poll at position
+    `since` did not see; the position of this poll; the start time of the server, and whether it is a standby.
 
-    The position is the oldest transaction under way: whatever is committed later, however late, is numbered from there.
+    The position is the oldest transaction in progress: every transaction that commits later has at least that number.
     """
     subjects = select(AccessChange.subject).where(AccessChange.transaction_id >= param("since", BigInteger)).distinct()
     return select(
@@ -114,7 +113,7 @@ def access_changes() -> Rows:
 
 
 def purge_rules(*, keep_ended: timedelta) -> tuple[PurgeRule, ...]:
-    """Return what nobody needs any longer."""
+    """Return the rules for deleting counts that are over, and sessions and keys that ended long enough ago."""
     ended = func.now() - keep_ended
     return (
         PurgeRule(Attempt, Attempt.resets_at < func.now()),
@@ -124,8 +123,8 @@ def purge_rules(*, keep_ended: timedelta) -> tuple[PurgeRule, ...]:
 
 
 def people_locked(user_ids: Collection[UUID], *, with_admins: bool) -> Rows:
-    """Select these people, and all active administrators if they are asked for, locked in one order: changes of who
-    they are, and of what they may do, wait for each other.
+    """Select these users and, on request, all active administrators, locked in one order. The locks make changes of
+    accounts and of rights wait for each other.
     """
     wanted: ColumnElement[bool] = User.id.in_(user_ids)
     if with_admins:
@@ -146,23 +145,21 @@ def api_key_locked(key_id: UUID) -> Rows:
 
 
 def keys_to_note(key_ids: Collection[UUID]) -> Rows:
-    """Those of the keys whose last use was not written down for a minute, and that nobody is changing."""
+    """Select those of the keys whose last use was recorded over a minute ago, and whose rows are not locked."""
     is_old = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - timedelta(minutes=1))
     named = ApiKey.id == any_(literal(list(key_ids), ARRAY(Uuid)))
     return select(ApiKey.id).where(named, is_old).with_for_update(skip_locked=True)
 
 
 def is_live(session_id: UUID) -> ColumnElement[bool]:
-    """Return a condition that holds for the row of this session if it has not ended, its person is active and their
-    password has not ended.
-    """
+    """Return the condition that this session has not ended, its user is active and their password has not expired."""
     lasting = or_(User.password_expires_at.is_(None), User.password_expires_at > func.now())
     active = select(User.id).where(User.id == Session.user_id, User.is_active, lasting).exists()
     return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
 
 
 def attempts_locked(*keys: str) -> Rows:
-    """Select these counts, locked in the order in which they are counted: the other one would let two logins wait for
-    each other.
+    """Select these counts, locked in the order in which `throttle.count` locks them: otherwise two logins could
+    deadlock.
     """
     return select(Attempt.key).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()

@@ -1,4 +1,4 @@
-"""The names and passwords that accounts and signing in take."""
+"""The types of usernames and passwords in requests."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ Username = Annotated[
     ),
 ]
 
-# At login there is no policy: what an account has, it may use. The maximum bounds what hashing it costs.
+# At login there is no policy: any password that an account has is valid. The maximum bounds the cost of hashing.
 GivenPassword = Annotated[
     str,
     Field(min_length=1, max_length=MAX_SENT_LENGTH, json_schema_extra={"maxLength": MAX_LENGTH}),

@@ -1,4 +1,4 @@
-"""Who a request is served for, and how far that reaches."""
+"""Callers, the scopes of API keys, and the authorisation scope of the caller's own rows."""
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from app.core.errors import AppError
 
 
 class KeyScope(str):
-    """What an API key may be used for. To write includes to read; a session has every scope."""
+    """What an API key may be used for. A `write` scope includes its `read` scope; a session has every scope."""
 
     __slots__ = ("description",)
 
@@ -26,14 +26,14 @@ class KeyScope(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Take one that is declared by its text. Which there are is asked for each value: features come later."""
+        """Validate against the declared scopes, looked up for each value, because features declare theirs later."""
         return core_schema.no_info_plain_validator_function(
             KEY_SCOPES.declared, ref="KeyScope", serialization=core_schema.simple_ser_schema("str")
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe it as one of those that are declared when the document is made."""
+        """Return the enum of the scopes that are declared when the document is made."""
         return {
             "title": "Scope",
             "type": "string",
@@ -43,9 +43,9 @@ class KeyScope(str):
 
 
 class KeyScopes:
-    """The scopes of API keys. Each feature declares its own where it is imported; making the application freezes them.
+    """The scopes of API keys. Each feature declares its own on import; creating the application freezes them.
 
-    In alphabetical order, so that it does not matter which feature is imported first.
+    Iteration is in alphabetical order, so that the order of imports does not matter.
     """
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class KeyScopes:
         self._is_frozen = False
 
     def declare(self, value: str, description: str) -> KeyScope:
-        """Return a new scope, such as `tasks:read`. Raise `ValueError` for one that exists or has another form, and
-        `RuntimeError` once they are frozen.
+        """Return a new scope such as `tasks:read`. Raises `ValueError` if it exists or has another form, and
+        `RuntimeError` once the scopes are frozen.
         """
         if self._is_frozen:
             raise RuntimeError(f"the scope {value} is declared too late: declare it where its feature is imported")
@@ -68,11 +68,11 @@ class KeyScopes:
         return scope
 
     def freeze(self) -> None:
-        """Let no further scope be declared: the document and the guards know these."""
+        """Allow no further declarations, because the OpenAPI document lists these scopes."""
         self._is_frozen = True
 
     def declared(self, value: object) -> KeyScope:
-        """Return the scope with this text. Raises `PydanticKnownError` where there is none."""
+        """Return the scope with this text. Raises `PydanticKnownError` if there is none."""
         if isinstance(value, str) and value in self._declared:
             return self._declared[value]
         *others, last = (f"'{scope}'" for scope in self)
@@ -92,11 +92,13 @@ MEMBERS_READ = KEY_SCOPES.declare(
 )
 
 UNBOUND = frozenset({ACCOUNT_READ, ACCOUNT_WRITE})
-"""What reaches beyond any one project: not for a key that is bound to one."""
+"""The scopes that go beyond any one project: a key that is bound to a project cannot have them."""
 
 
 def scopes_of_key(scopes: Iterable[str], project_id: UUID | None) -> frozenset[str]:
-    """Return what a key may be used for: these scopes and those that they include, as far as its project reaches."""
+    """Return the effective scopes of a key: its scopes, those that they imply, without `UNBOUND` ones if it is
+    bound.
+    """
     given = set(scopes)
     given |= {scope.removesuffix("write") + "read" for scope in given if scope.endswith(":write")}
     return frozenset(given if project_id is None else given - UNBOUND)
@@ -104,7 +106,7 @@ def scopes_of_key(scopes: Iterable[str], project_id: UUID | None) -> frozenset[s
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person for whom a request is served, and the session or API key by which they are known."""
+    """The user who sends a request, and the session or API key that identifies them."""
 
     user_id: UUID
     is_superuser: bool
@@ -116,29 +118,29 @@ class Caller:
     """When the token or key ends, in seconds since 1970; None for a key without an end."""
 
     scopes: frozenset[str] | None = None
-    """What a key may be used for, with what that implies; None: everything, as in a session."""
+    """The effective scopes of an API key; None in a session, which has every scope."""
 
     project_id: UUID | None = None
-    """The only project that a key reaches; None: every project of the person."""
+    """The only project that a key can access; None for every project of the user."""
 
     must_choose_password: bool = False
-    """Whether it is a session that a one-time password began, good for nothing else until another one is chosen."""
+    """Whether the session began with a one-time password, so that a new one must be set before anything else."""
 
     cached_until: float = inf
     """When the token, its session or the key ends, by `clock.elapsed`."""
 
     @property
     def principal(self) -> UUID:
-        """What stays the same from request to request: the API key, or the person, whose sessions come and go."""
+        """The identity across requests: the API key, or the user, whose sessions come and go."""
         return self.source_id if self.method == "api_key" else self.user_id
 
     def has(self, scope: KeyScope) -> bool:
-        """Whether this caller may do what needs the scope."""
+        """Return whether this caller has the scope."""
         return self.scopes is None or scope in self.scopes
 
 
 class OwnScope:
-    """What a caller may see without having a role in anything: what is their own, or what everybody may see."""
+    """The rows that a caller may see without a role in a project: their own, or those that every caller may see."""
 
     __slots__ = ("caller", "missing", "parameters", "permission")
 
@@ -149,5 +151,5 @@ class OwnScope:
         self.parameters: Mapping[str, Any] = {"caller_id": caller.user_id, "source_id": caller.source_id, **values}
 
     async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - other scopes ask it
-        """Why a statement that starts here found nothing. What always answers does not only if the caller is gone."""
+        """Return the error for a statement that found no row: by default, the caller's account is gone."""
         return self.missing()

@@ -1,4 +1,4 @@
-"""What accounts, sessions and API keys share: a caller is held, and what a restored backup revived is ended."""
+"""Operations that accounts, sessions and API keys share: lock a caller, and end access that a backup revived."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from app.core.database.database import Transaction
 
 
 async def lock_caller(transaction: Transaction, caller: Caller) -> None:
-    """Keep the session or key of a caller from ending before the transaction; refuse one that has ended since the
-    caller was remembered. What outlasts a session is done behind this, and not by memory alone.
+    """Lock the caller's session or key until the transaction ends. Raises `InvalidTokenError` if it has ended since the
+    caller was cached. Every change that outlasts a session needs this lock: the cache alone may be out of date.
     """
     held = queries.session_locked if caller.method == "session" else queries.api_key_locked
     if await transaction.fetch_one_or_none(held(caller.source_id)) is None:
@@ -25,15 +25,17 @@ async def lock_caller(transaction: Transaction, caller: Caller) -> None:
 
 
 async def lock_admin(transaction: Transaction, caller: Caller, people: list[dict[str, Any]]) -> None:
-    """As `lock_caller`, for a caller who acts as an administrator and is among these people, who are locked."""
+    """Lock the caller as `lock_caller` does, and raise `AdminRequiredError` unless they are an administrator among
+    these locked users.
+    """
     await lock_caller(transaction, caller)
     if not any(person["id"] == caller.user_id and person["is_admin"] for person in people):
         raise AdminRequiredError
 
 
 async def end_revived_access(transaction: Transaction, *, revoke_keys: bool) -> dict[str, int]:
-    """After a backup was restored, end what may have been ended after it was made, and is there again: all sessions and
-    one-time passwords, and, if wanted, all API keys. How many of each.
+    """End the access that a restored backup may have revived: all sessions and one-time passwords and, on request, all
+    API keys. Return how many of each were ended.
     """
     ending = {"sessions": update(Session).where(Session.revoked_at.is_(None)).values(revoked_at=func.now())}
     ending["one-time passwords"] = update(User).where(User.password_state == ONE_TIME).values(password_state=SPENT)
@@ -42,6 +44,6 @@ async def end_revived_access(transaction: Transaction, *, revoke_keys: bool) -> 
     ended = {
         name: len(await transaction.fetch_all(statement.returning(literal(1)))) for name, statement in ending.items()
     }
-    # Processes that ran on may remember whom this database never knew.
+    # Processes that kept running may have cached callers that the restored database does not have.
     await transaction.execute(insert(AccessChange).values(subject=EVERYBODY))
     return ended

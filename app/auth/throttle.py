@@ -1,7 +1,7 @@
-"""How often something that can be guessed may be tried, counted in the database for all workers together.
+"""Limits on attempts to guess a secret, counted in the database for all workers together.
 
-An attempt counts before it is judged, so that many at once gain nothing. Counts end by themselves after a window, and
-what is counted for one network address never locks out another, so nobody can lock another person out for good.
+An attempt is counted before it is checked, so that concurrent attempts gain nothing. A count expires after a window,
+and each is for one network address, so that nobody can lock another person out.
 """
 
 import hashlib
@@ -22,12 +22,14 @@ from app.core.errors import UnavailableError
 
 
 def attempt_key(kind: str, *parts: str) -> str:
-    """Return the name under which attempts are counted. Hashed: what people type must not be stored or logged."""
+    """Return the key under which attempts are counted: a hash, because what people type must not be stored or
+    logged.
+    """
     return f"{kind}:{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:32]}"
 
 
 async def count(database: Database, limits: Mapping[str, int], *, window: timedelta) -> None:
-    """Count one attempt under each key. Raises `TooManyAttemptsError` where that exceeds the key's limit."""
+    """Count one attempt under each key. Raises `TooManyAttemptsError` if that exceeds a key's limit."""
     over = Attempt.resets_at <= func.now()
     statement = insert(Attempt).values(
         [{"key": key, "count": 1, "resets_at": func.now() + window} for key in sorted(limits)]
@@ -45,8 +47,8 @@ async def count(database: Database, limits: Mapping[str, int], *, window: timede
 
 
 async def refund(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
-    """Take one attempt off each key that is eased, and all attempts off those that are cleared."""
-    # Locked in the order in which `count` locks them, or two logins of one person could wait for each other.
+    """Subtract one attempt from each of the `eased` keys, and set the `cleared` keys to zero."""
+    # Locked in the order in which `count` locks them: otherwise two logins of one user could deadlock.
     await database.execute(
         update(Attempt)
         .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
@@ -55,7 +57,7 @@ async def refund(database: Database, *eased: str, cleared: Sequence[str] = ()) -
 
 
 async def count_login(settings: Settings, database: Database, *, account: str, address: str | None = None) -> None:
-    """Count a password that somebody is about to try. Raises `TooManyAttemptsError`."""
+    """Count an attempt to sign in, before the password is checked. Raises `TooManyAttemptsError`."""
     limits = {account: settings.login_failures_per_account}
     if address is not None:
         limits[address] = settings.login_failures_per_address
@@ -64,7 +66,7 @@ async def count_login(settings: Settings, database: Database, *, account: str, a
 
 @asynccontextmanager
 async def refunded_if_unavailable(database: Database, *keys: str) -> AsyncGenerator[None]:
-    """Count no attempt whose password nobody looked at, because too many others waited."""
+    """Refund an attempt whose password was not checked because the service is overloaded."""
     try:
         yield
     except UnavailableError:

@@ -1,9 +1,9 @@
-"""What sessions and API keys look like on the wire. Nothing here touches the database.
+"""The formats of access tokens, refresh tokens and API keys. Nothing here touches the database.
 
-- Access tokens are JWTs, made and read through fastapi-users' strategy.
-- Refresh tokens name a session and its generation, under a MAC: an old one can be told from an invented one without
-  keeping every old one, and a lost answer can be repeated without storing the token.
-- API keys are random, start with `tlr_` for secret scanners, and end with a checksum against mistyping.
+- Access tokens are JWTs, issued and read through fastapi-users' strategy.
+- Refresh tokens hold a session's id and its generation, with a MAC. So an old token is told from a forged one without
+  storing old tokens, and a lost answer can be repeated without storing the token.
+- API keys are random, start with `tlr_` for secret scanners, and end with a checksum against typing errors.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ LEEWAY = 5
 """Seconds by which the clocks of two servers may differ."""
 
 MAX_ACCESS_TOKEN_LENGTH = 1024
-"""Characters; ours have about 380. Anybody may send 60 KB, and reading them would take 5 ms."""
+"""Characters; our tokens have about 380. Anybody may send 60 KB, which would take 5 ms to decode."""
 
 REQUIRED_CLAIMS = ["sub", "sid", "iat", "exp", "jti", "iss", "aud"]
 
@@ -48,7 +48,7 @@ _MAC_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a valid access token says."""
+    """The claims of a valid access token."""
 
     user_id: UUID
     session_id: UUID
@@ -71,7 +71,7 @@ def issue_access_token(ring: KeyRing, user_id: UUID, session_id: UUID, lifetime:
 
 
 def read_access_token(ring: KeyRing, token: str) -> AccessClaims | None:
-    """Return what the token says, or None if it is invalid. The algorithm is ours to choose, not the token's."""
+    """Return the token's claims, or None if it is invalid. The token's header does not choose the algorithm."""
     if len(token) > MAX_ACCESS_TOKEN_LENGTH:
         return None
     try:
@@ -94,7 +94,7 @@ def read_access_token(ring: KeyRing, token: str) -> AccessClaims | None:
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """Which session a refresh token belongs to, and how often that had been refreshed when it was issued."""
+    """The session of a refresh token, and how often it had been refreshed when the token was issued."""
 
     session_id: UUID
     generation: int
@@ -107,7 +107,7 @@ def issue_refresh_token(ring: KeyRing, session_id: UUID, generation: int) -> str
 
 
 def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:
-    """Return what the token says, or None where this service did not issue it."""
+    """Return the token's claims, or None if this service did not issue it."""
     try:
         raw = urlsafe_b64decode(token.removeprefix(REFRESH_PREFIX) + "==")
     except ValueError:
@@ -122,13 +122,13 @@ def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:
 
 
 def new_api_key() -> str:
-    """Return a new secret: 36 random characters (214 bits) and 6 of checksum."""
+    """Return a new secret: 36 random characters (214 bits) and a checksum of 6 characters."""
     body = API_KEY_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_API_KEY_RANDOM))
     return body + _checksum(body)
 
 
 def is_api_key(token: str) -> bool:
-    """Whether this could be a key of ours; a mistyped one is told without asking the database."""
+    """Return whether this has the form and checksum of an API key, without asking the database."""
     return (
         len(token) == API_KEY_LENGTH
         and token.startswith(API_KEY_PREFIX)
@@ -138,7 +138,7 @@ def is_api_key(token: str) -> bool:
 
 
 def hashed(secret: str) -> bytes:
-    """Return what is stored of a secret that is random enough to need no slow hash."""
+    """Return the hash to store for a secret: SHA-256, because random secrets need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 

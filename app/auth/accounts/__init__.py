@@ -1,1 +1,1 @@
-"""Accounts: registering, one's own, and everybody's for administrators."""
+"""Accounts: registration, the caller's own account, and all accounts for administrators."""

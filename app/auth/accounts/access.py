@@ -1,4 +1,4 @@
-"""Who may reach which account."""
+"""Guards of accounts."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,14 +20,14 @@ from app.core.text import NoNul
 
 
 class _RegistrationGuard(PublicGuard):
-    """Admits anybody, where people may register themselves."""
+    """Admits anybody, if the service accepts registrations."""
 
     def __init__(self) -> None:
         super().__init__(LOGIN)
         self.errors = (*self.errors, RegistrationClosedError)
 
     async def authenticate(self, request: Request) -> None:
-        """Raise `RegistrationClosedError` where the service is closed, before the body is read."""
+        """Raise `RegistrationClosedError`, before the body is read, if the service accepts no registrations."""
         if not services_of(request)[Settings].registration_is_open:
             raise RegistrationClosedError
 
@@ -37,14 +37,14 @@ OpenRegistration = Depends(_RegistrationGuard())
 
 
 class PeopleLookup(SignedIn):
-    """Admits whoever may look people up, which is beyond any one project."""
+    """Requires a caller who may look people up; an API key that is bound to a project may not."""
 
     def __init__(self) -> None:
         super().__init__(MEMBERS_READ)
         self.errors = (*self.errors, KeyBoundToProjectError)
 
     async def caller(self, request: Request) -> Caller:
-        """Return the caller, who is not bound to a project."""
+        """Return the caller. Raises `KeyBoundToProjectError` for a key that is bound to a project."""
         caller = await super().caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
@@ -52,13 +52,13 @@ class PeopleLookup(SignedIn):
 
 
 Myself = Annotated[Caller, Depends(SignedIn(ACCOUNT_READ, for_choosing=True))]
-"""Whoever is calling, if they may read who they are, also by a one-time password."""
+"""The caller, if they may read their own account; a one-time password suffices."""
 
 AccountEditor = Annotated[Caller, Depends(SignedIn(ACCOUNT_WRITE, for_choosing=True))]
-"""Whoever is calling, if they may change their own account; by a one-time password they may choose another."""
+"""The caller, if they may change their own account; with a one-time password they may set a new password."""
 
 PeopleReader = Annotated[Caller, Depends(PeopleLookup())]
-"""Whoever is calling, if they may look people up."""
+"""The caller, if they may look people up."""
 
 
 async def _user_id(user_id: Annotated[UUID, Path(description="The person's id.")]) -> UUID:
@@ -66,7 +66,7 @@ async def _user_id(user_id: Annotated[UUID, Path(description="The person's id.")
 
 
 UserId = Annotated[UUID, Depends(_user_id)]
-"""Any person's id: only for administrators, who may see and change everybody."""
+"""A person's id, on operations for administrators, who may see and change every account."""
 
 
 async def _own_account(caller: Myself) -> OwnScope:
@@ -95,7 +95,7 @@ AllUsers = Annotated[OwnScope, Depends(_all_users)]
 """All accounts, for administrators."""
 
 AnyUser = Annotated[OwnScope, Depends(_any_user)]
-"""Somebody's account, for administrators."""
+"""Any account, for administrators."""
 
 PersonByUsername = Annotated[OwnScope, Depends(_person_by_username)]
-"""What everybody may know of the person with the username of the path."""
+"""The public part of the account with the username of the path."""

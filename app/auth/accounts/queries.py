@@ -16,11 +16,11 @@ from app.core.listing.sorting import Key
 from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
 
 WRITTEN = (*ACCOUNT, User.password_expires_at)
-"""What is returned of an account that was written."""
+"""The columns that a write returns."""
 
 
 def user_by_id(user_id: UUID) -> Rows:
-    """Select the account with this id, as if it was written."""
+    """Select the account with this id, with the columns that a write returns."""
     return select(*WRITTEN).where(User.id == user_id)
 
 
@@ -32,13 +32,13 @@ def account() -> Rows:
 
 @compiled
 def user() -> Rows:
-    """Somebody's account."""
+    """Select the account with the id of the path."""
     return select(*ACCOUNT).where(User.id == param("user_id", Uuid))
 
 
 @compiled
 def person() -> Rows:
-    """Select what everybody may know of the active person with a username, given as it is `username_key`."""
+    """Select the public part of the active account whose `username_key` is the parameter."""
     return select(User.id, User.username).where(lowered_username() == param("username", Text), User.is_active)
 
 

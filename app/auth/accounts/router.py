@@ -1,4 +1,4 @@
-"""One's own account, and, for administrators, everybody's."""
+"""`/auth/register`, `/auth/me` and `/users/`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -69,14 +69,14 @@ async def register(
     network: NetworkDep,
     response: Response,
 ) -> dict[str, Any]:
-    """Create an account of your own, where the service allows that."""
+    """Create your own account, if the service accepts registrations."""
     response.headers["Location"] = f"{API_PREFIX}/auth/me"
     return await service.register(authentication, database, new, network=network)
 
 
 @router.get("/me", summary="Who am I?")
 async def read_me(own: OwnAccount, database: DatabaseDep) -> Me:
-    """Your account, and how you are signed in: by a session or an API key, with which scopes, until when."""
+    """Return your account and how you are signed in: by a session or an API key, with which scopes, until when."""
     return _me(await database.fetch_one(queries.account(), own), own.caller)
 
 
@@ -93,10 +93,10 @@ async def update_me(
     callers: CallersDep,
     network: NetworkDep,
 ) -> Me:
-    """Change your e-mail address or your password. Needs the current password; a new one ends all your other
-    sessions.
+    """Change your e-mail address or your password. Any change needs the current password; a new password ends all your
+    other sessions.
 
-    In a session that a one-time password began, this chooses another password, after which the session is as any other.
+    In a session that began with a one-time password, set a new password first: then the session has no restriction.
     """
     if caller.must_choose_password and "password" not in changes.values():
         raise PasswordChangeRequiredError
@@ -121,7 +121,8 @@ async def delete_me(
     network: NetworkDep,
     ports: PortsDep,
 ) -> None:
-    """Delete your account, its sessions and keys, and the projects in which you are alone. This cannot be undone.
+    """Delete your account, its sessions and API keys, and the projects that have no other member. This cannot be
+    undone.
 
     Refused while you are the only owner of a project that has other members: make one of them an owner, or delete it.
     """
@@ -132,7 +133,7 @@ async def delete_me(
 
 @users.get("/", summary="List users", response_model=Page[UserRead])
 async def list_users(scope: AllUsers, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
-    """All accounts, the newest first. For administrators."""
+    """List all accounts, the newest first. For administrators."""
     return await pages.read(queries.users, scope, params)
 
 
@@ -150,7 +151,7 @@ async def create_user(
     database: DatabaseDep,
     response: Response,
 ) -> dict[str, Any]:
-    """Create an account for somebody. Its one-time password is shown this once. For administrators."""
+    """Create an account for somebody else. Its one-time password is shown only once. For administrators."""
     user = await service.create_user(authentication, database, caller, new)
     response.headers["Location"] = f"{API_PREFIX}/users/{user['id']}"
     return user
@@ -174,7 +175,7 @@ async def read_person(person: PersonByUsername, database: DatabaseDep) -> dict[s
     errors=(UserNotFoundError,),
 )
 async def read_user(user: AnyUser, database: DatabaseDep) -> dict[str, Any]:
-    """One account. For administrators."""
+    """Return one account. For administrators."""
     return await database.fetch_one(queries.user(), user)
 
 
@@ -192,9 +193,10 @@ async def update_user(
     database: DatabaseDep,
     callers: CallersDep,
 ) -> dict[str, Any]:
-    """Deactivate or reactivate somebody, make them an administrator or stop that, or give them a one-time password.
+    """Change an account: its e-mail address, whether it is active, whether it is an administrator; or give it a
+    one-time password.
 
-    Deactivating ends all their sessions. The last active administrator stays one. For administrators.
+    Deactivating an account ends its sessions. The last active administrator cannot be demoted. For administrators.
     """
     user = await service.update_user(authentication, database, user_id, changes, caller=caller)
     callers.invalidate(user_id)

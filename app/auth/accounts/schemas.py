@@ -1,4 +1,4 @@
-"""What accounts take and give."""
+"""Request and response schemas of accounts."""
 
 from datetime import datetime
 from typing import Literal
@@ -36,7 +36,7 @@ _USER = {
 
 
 class UserRead(ResponseModel):
-    """An account, as its person and administrators see it."""
+    """An account, as its owner and administrators see it."""
 
     model_config = ConfigDict(json_schema_extra=with_example(_USER))
 
@@ -49,16 +49,16 @@ class UserRead(ResponseModel):
 
 
 class SignedInBy(ResponseModel):
-    """How the caller is signed in, how far that reaches, and until when."""
+    """How the caller is signed in, with which rights, and until when."""
 
     method: Literal["session", "api_key"]
     id: UUID = Field(description="The session's or the API key's id.")
-    scopes: list[KeyScope] = Field(description="What it may be used for, with what that includes.")
-    project_id: UUID | None = Field(description="The only project that an API key reaches; null for all.")
+    scopes: list[KeyScope] = Field(description="The scopes, including those that others imply.")
+    project_id: UUID | None = Field(description="The only project that an API key can access; null for all.")
     expires_at: datetime | None = Field(description="When the access token or API key ends; null for never.")
     must_choose_password: bool = Field(
-        description="Whether a one-time password began this session: it may do nothing else until `PATCH /auth/me` has "
-        "set another."
+        description="Whether this session began with a one-time password: set a new one with `PATCH /auth/me` before "
+        "anything else."
     )
 
 
@@ -85,7 +85,7 @@ class Me(UserRead):
 
 
 class MeUpdate(PatchModel):
-    """Changes to one's own account; any change needs the current password."""
+    """Changes to the caller's own account; any change needs the current password."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example({"email": "ana@example.com", "current_password": EXAMPLE_PASSWORD})
@@ -97,7 +97,7 @@ class MeUpdate(PatchModel):
 
 
 class AccountDeletion(RequestModel):
-    """A person who wants to leave for good."""
+    """The confirmation that an account is to be deleted."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"password": EXAMPLE_PASSWORD}))
 
@@ -105,7 +105,7 @@ class AccountDeletion(RequestModel):
 
 
 class UserCreate(RequestModel):
-    """An account that an administrator makes for somebody."""
+    """A new account that an administrator creates for somebody else."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"username": "ben", "email": "ben@example.org"}))
 
@@ -115,7 +115,7 @@ class UserCreate(RequestModel):
 
 
 class UserUpdate(PatchModel):
-    """What an administrator changes in an account."""
+    """Changes to an account by an administrator."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"is_active": False}))
 
@@ -128,7 +128,7 @@ class UserUpdate(PatchModel):
 
 
 class UserAdministered(UserRead):
-    """An account after an administrator's change."""
+    """An account after an administrator has created or changed it."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(
@@ -146,16 +146,16 @@ class UserAdministered(UserRead):
     )
 
     one_time_password: str | None = Field(
-        description="Shown once: good for one sign-in, in which the person sets a password by `PATCH /auth/me` before "
-        "doing anything else."
+        description="Shown only once. Valid for one sign-in, in which the person sets a password with `PATCH /auth/me` "
+        "before anything else. Null if none was created."
     )
     one_time_password_expires_at: datetime | None = Field(
-        description="By when another password has to be set; null where none was made."
+        description="When the one-time password expires; null if none was created."
     )
 
 
 class PersonRead(ResponseModel):
-    """What everybody may know of a person."""
+    """The public part of an account."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"id": EXAMPLE_ID, "username": "ben"}))
 

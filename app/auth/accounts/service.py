@@ -1,4 +1,4 @@
-"""What changes accounts."""
+"""Operations that change accounts."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -35,7 +35,7 @@ SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 
 
 async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
-    """Create the development administrator unless that name is taken; whether it was created."""
+    """Create the development administrator unless the name is taken. Return whether it was created."""
     values = {"username": SEED_USERNAME, "is_superuser": True, "hashed_password": await passwords.hash(SEED_PASSWORD)}
     created = await database.fetch_one_or_none(
         insert(User).values(id=uuid7(), **values).on_conflict_do_nothing().returning(User.id)
@@ -46,7 +46,9 @@ async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
 async def register(
     authentication: Authentication, database: Database, new: Registration, *, network: str
 ) -> dict[str, Any]:
-    """Create an account for whoever asks."""
+    """Create an account for an anonymous caller. Raises `TooManyAttemptsError` if the address has registered
+    too many.
+    """
     limits = {throttle.attempt_key("registration", network): authentication.settings.registrations_per_address}
     await throttle.count(database, limits, window=timedelta(hours=1))
     return await create_account(authentication, database, new)
@@ -55,7 +57,7 @@ async def register(
 async def create_account(
     authentication: Authentication, database: Database, new: Registration, *, is_superuser: bool = False
 ) -> dict[str, Any]:
-    """Create an account whose password its person has chosen."""
+    """Create an account with a password that its owner has chosen."""
     refuse_weak(new.password, new.username)
     return await _insert_user(
         database,
@@ -79,7 +81,7 @@ async def create_user(
 
 
 async def _one_time_password(authentication: Authentication) -> tuple[str, dict[str, Any]]:
-    """Return a one-time password, and what is stored of it."""
+    """Return a one-time password, and the column values to store for it."""
     secret = one_time_password()
     return secret, {
         "hashed_password": await authentication.passwords.hash(secret),
@@ -89,14 +91,14 @@ async def _one_time_password(authentication: Authentication) -> tuple[str, dict[
 
 
 def _chosen(hashed_password: str) -> dict[str, Any]:
-    """Return what is stored of a password that its person has chosen."""
+    """Return the column values to store for a password that the account's owner has chosen."""
     return {"hashed_password": hashed_password, "password_state": CHOSEN, "password_expires_at": None}
 
 
 async def update_own(
     authentication: Authentication, database: Database, caller: Caller, changes: MeUpdate, *, login: AuthUser
 ) -> dict[str, Any]:
-    """Change one's own account; a new password ends all other sessions."""
+    """Change the caller's own account; a new password ends all other sessions."""
     values = changes.values()
     del values["current_password"]
     if "password" in values:
@@ -108,7 +110,7 @@ async def update_own(
         await lock_caller(transaction, caller)
         row = await _update_user(transaction, caller.user_id, values)
         if "hashed_password" in values:
-            # Behind the change, whose lock a login under way waits for.
+            # After the change: a login under way waits for its row lock, and then finds the new password.
             await end_sessions(transaction, caller.user_id, except_for=caller.source_id)
     return row
 
@@ -116,8 +118,8 @@ async def update_own(
 async def update_user(
     authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate, *, caller: Caller | None
 ) -> dict[str, Any]:
-    """Change somebody's account as an administrator; without a caller, as the operator. The last active administrator
-    stays one.
+    """Change an account as an administrator or, without a caller, as the operator. Raises `LastAdminError` if no active
+    administrator would be left.
     """
     values, secret = changes.values(), None
     if values.pop("reset_password", False):
@@ -145,7 +147,7 @@ async def update_user(
 async def set_password(
     authentication: Authentication, database: Database, user_id: UUID, username: str, password: str
 ) -> None:
-    """Give an account another password, as its operator does, and end its sessions."""
+    """Set an account's password as the operator, and end its sessions."""
     refuse_weak(password, username)
     hashed_password = await authentication.passwords.hash(password)
     async with database.transaction() as transaction:
@@ -154,10 +156,10 @@ async def set_password(
 
 
 async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
-    """Delete one's own account, with its sessions and keys, after what other features do about it."""
+    """Delete the caller's account with its sessions and keys, after the steps that other features add."""
     user_id = caller.user_id
     async with database.transaction(custom_plan=True) as transaction:
-        # What would still refer to the account waits from here on, and then finds it gone.
+        # From here on, statements that would refer to the account wait for this lock, and then find the account gone.
         people = await transaction.fetch_all(people_locked([user_id], with_admins=True))
         _refuse_last_admin(people, user_id)
         _refuse_changed_password(people, login)
@@ -170,10 +172,10 @@ async def delete_account(database: Database, caller: Caller, steps: Iterable[Clo
 async def confirm_password(
     authentication: Authentication, database: Database, caller: Caller, password: str, *, network: str
 ) -> AuthUser:
-    """Return the caller's account, if this is its password.
+    """Return the caller's account if this is its password. Raises `WrongPasswordError` or `TooManyAttemptsError`.
 
-    Throttled, because a stolen token must not serve to guess; but apart from sign-ins, because by failing strangers at
-    the same address could keep the caller from it.
+    Attempts are limited, because a stolen token must not allow guessing. They are counted apart from sign-ins:
+    otherwise failed sign-ins from the same address could lock the caller out here.
     """
     try:
         user = await authentication.manager.get(caller.user_id)
@@ -220,7 +222,9 @@ def _refuse_taken(error: ConstraintError) -> NoReturn:
 
 
 def _refuse_last_admin(people: list[dict[str, Any]], user_id: UUID) -> None:
-    """Keep one active administrator. The rows stay locked, so that two cannot go at the same moment."""
+    """Raise `LastAdminError` if this is the only active administrator. The rows are locked, so that two administrators
+    cannot be removed at the same moment.
+    """
     if [person["id"] for person in people if person["is_admin"]] == [user_id]:
         raise LastAdminError
 

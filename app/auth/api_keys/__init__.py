@@ -1,1 +1,1 @@
-"""API keys: what programs sign in with."""
+"""API keys, with which programs authenticate."""

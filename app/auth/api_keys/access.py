@@ -1,4 +1,4 @@
-"""Who may reach which API key."""
+"""Guards of API keys."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +17,7 @@ async def _key_id(key_id: Annotated[UUID, Path(description="The API key's id.")]
 
 
 ApiKeyId = Annotated[UUID, Depends(_key_id)]
-"""An API key that statements look for among the caller's own."""
+"""The id of an API key; statements look only among the caller's own keys."""
 
 
 async def _own_key(caller: CurrentCaller, key_id: ApiKeyId) -> OwnScope:

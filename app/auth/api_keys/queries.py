@@ -35,11 +35,11 @@ def api_keys(_: Hashable, __: ListVariant) -> ListSource:
 
 @compiled
 def api_key() -> Rows:
-    """One of the caller's keys."""
+    """Select one of the caller's keys."""
     own = (ApiKey.user_id == param("caller_id", Uuid)) & ApiKey.revoked_at.is_(None)
     return select(*API_KEY).where(ApiKey.id == param("key_id", Uuid), own)
 
 
 def live_api_key_count(user_id: UUID) -> Rows:
-    """How many keys a person has."""
+    """Count a person's API keys that are not revoked."""
     return select(func.count().label("count")).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))

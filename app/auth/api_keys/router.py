@@ -1,4 +1,4 @@
-"""One's API keys."""
+"""`/auth/api-keys`."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
 
 @router.get("/api-keys", summary="List my API keys", response_model=Page[ApiKeyRead])
 async def list_api_keys(own: OwnScopeDep, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
-    """Your API keys, the newest first, without their secrets."""
+    """List your API keys, the newest first, without their secrets."""
     return await pages.read(queries.api_keys, own, params)
 
 
@@ -40,9 +40,9 @@ async def create_api_key(
     ports: PortsDep,
     response: Response,
 ) -> dict[str, Any]:
-    """Create a key by which a program acts for you, as far as its scopes reach and never further than you may yourself.
+    """Create a key with which a program acts for you: within its scopes, and never beyond your own rights.
 
-    The secret is shown this once. Send it as `X-API-Key` or as bearer token. Keys cannot create keys.
+    The secret is shown only once. Send it as `X-API-Key` or as bearer token. An API key cannot create keys.
     """
     limit = authentication.settings.max_api_keys
     key = await service.create_api_key(
@@ -59,7 +59,7 @@ async def create_api_key(
     errors=(ApiKeyNotFoundError,),
 )
 async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
-    """One of your API keys, without its secret."""
+    """Return one of your API keys, without its secret."""
     return await database.fetch_one(queries.api_key(), key)
 
 
@@ -70,6 +70,6 @@ async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
     errors=(ApiKeyNotFoundError,),
 )
 async def delete_api_key(caller: CurrentSession, key_id: ApiKeyId, database: DatabaseDep, callers: CallersDep) -> None:
-    """Revoke one of your keys: it is refused from now on."""
+    """Revoke one of your API keys: it is refused from now on."""
     await service.revoke_api_key(database, caller.user_id, key_id)
     callers.invalidate(key_id)

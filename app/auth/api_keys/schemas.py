@@ -1,4 +1,4 @@
-"""What API keys take and give."""
+"""Request and response schemas of API keys."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ from app.core.schemas import CreatedAt, Id, Moment, RequestModel, ResponseModel,
 from app.core.text import Line
 
 MAX_SCOPES = 100
-"""Scopes that a request may list for a key; there are fewer, and which ones is up to the features."""
+"""Scopes that one request may list; the features declare fewer than that."""
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def _future(value: datetime) -> datetime:
     if value <= clock.now():
         raise PydanticCustomError("not_in_future", "must be in the future")
     if value >= _END_OF_TIME:
-        # Near the end of the calendar, asyncpg takes it for infinity or cannot write it in UTC.
+        # Near the end of the calendar, asyncpg reads a datetime as infinity or cannot convert it to UTC.
         raise PydanticCustomError("too_far", "must be before the year 9999")
     return value
 
@@ -53,7 +53,8 @@ class ApiKeyCreate(RequestModel):
         default=None, description="When it ends, with a time zone, to the microsecond; null for never."
     )
     project_id: UUID | None = Field(
-        default=None, description="The only project that it reaches, without scopes of the account; null for all."
+        default=None,
+        description="The only project that it can access, which excludes the account's scopes; null for all.",
     )
 
 
@@ -64,7 +65,7 @@ class ApiKeyRead(ResponseModel):
 
     id: Id
     name: str
-    prefix: str = Field(description="The first characters of the secret, to recognise it by.")
+    prefix: str = Field(description="The first characters of the secret, to recognise it.")
     scopes: list[KeyScope]
     project_id: UUID | None
     created_at: CreatedAt
@@ -73,10 +74,12 @@ class ApiKeyRead(ResponseModel):
 
 
 class ApiKeyIssued(ApiKeyRead):
-    """A new API key, with its secret for this once."""
+    """A new API key with its secret, which is shown only once."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example({**_KEY_EXAMPLE, "secret": "tlr_3fGkExampleExampleExampleExampleExample0000"})
     )
 
-    secret: str = Field(description="Shown once: only a hash of it is kept. Send it as `X-API-Key` or bearer token.")
+    secret: str = Field(
+        description="Shown only once: the service stores a hash of it. Send it as `X-API-Key` or as bearer token."
+    )

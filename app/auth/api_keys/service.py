@@ -1,4 +1,4 @@
-"""What changes API keys."""
+"""Operations that change API keys."""
 
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ async def create_api_key(
     project_visible: ProjectVisible,
     caller: Caller | None,
 ) -> dict[str, Any]:
-    """Create a key; its secret is in the answer and nowhere else. Without a caller, as the operator."""
+    """Create a key as its owner or, without a caller, as the operator. Only the returned row holds the secret."""
     beyond = [index for index, scope in enumerate(new.scopes) if new.project_id is not None and scope in UNBOUND]
     if beyond:
         detail = "cannot be combined with project_id, because it is not limited to one project"
@@ -44,11 +44,11 @@ async def create_api_key(
         )
     async with database.transaction() as transaction:
         if new.project_id is not None and not await project_visible(transaction, user_id, new.project_id):
-            # The same for a project that does not exist and for one that this person may not see.
+            # The same error for a project that does not exist and for one that this person may not see.
             raise InvalidRequestError.at(
                 "does not exist or is not visible to you", "unknown_project", pointer="/project_id"
             )
-        # Creations by one person wait for each other, so that the limit holds.
+        # The lock makes creations by one person wait for each other, so that the limit holds.
         if not await transaction.fetch_all(people_locked([user_id], with_admins=False)):
             # The caller's account was deleted a moment ago.
             raise InvalidTokenError
@@ -73,13 +73,13 @@ async def create_api_key(
 
 
 async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, Any]:
-    """Revoke a key, whoever's, by its id or its secret: what an operator does with one that was found lying about."""
+    """Revoke anybody's key by its id or its secret, as the operator does with a leaked key."""
     which = ApiKey.id == key if isinstance(key, UUID) else ApiKey.secret_hash == hashed(key)
     return await _revoke(database, which, "The API key does not exist or is already revoked.")
 
 
 async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> None:
-    """Revoke a key of this person."""
+    """Revoke one of this person's keys. Raises `ApiKeyNotFoundError`."""
     await _revoke(database, (ApiKey.id == key_id) & (ApiKey.user_id == user_id))
 
 

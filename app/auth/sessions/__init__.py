@@ -1,1 +1,1 @@
-"""Sessions: signing in, refreshing, signing out."""
+"""Sessions: sign-in, refresh and sign-out."""

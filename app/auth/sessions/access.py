@@ -1,4 +1,4 @@
-"""Who may reach which session."""
+"""Guards of sessions."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,7 @@ from app.core.request_state import state_of
 
 
 class _RefreshGuard(PublicGuard):
-    """Admits anybody; the request is counted when its token has been read (`count_refresh`)."""
+    """Admits anybody; the request is counted after its token has been read (`count_refresh`)."""
 
     def __init__(self) -> None:
         super().__init__(LOGIN)
@@ -26,8 +26,8 @@ AnyRefresh = Depends(_RefreshGuard())
 
 
 def count_refresh(request: Request, session_id: UUID | None) -> None:
-    """Count a refresh: for its session, if the token is one of ours, whatever others at the same address have done; for
-    the network address otherwise. Raises `TooManyRequestsError`.
+    """Count a refresh: against its session if the token is valid, so that others at the same address do not matter, and
+    otherwise against the network address. Raises `TooManyRequestsError`.
     """
     quota = state_of(request.scope).quota
     if quota is None:
@@ -43,4 +43,4 @@ async def _session_id(session_id: Annotated[UUID, Path(description="The session'
 
 
 SessionId = Annotated[UUID, Depends(_session_id)]
-"""A session that statements look for among the caller's own."""
+"""The id of a session; statements look only among the caller's own sessions."""

@@ -36,13 +36,13 @@ def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
 
 
 def newest_sessions(user_id: UUID, at_most: int) -> Rows:
-    """Select the sessions that a person keeps when there are too many."""
+    """Select the newest sessions of a user, which are kept when there are too many."""
     live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
     return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)
 
 
 def just_refreshed(session_id: UUID, generation: int, refresh_hash: bytes, within: timedelta) -> Rows:
-    """Select the person of a session whose latest refresh, a moment ago, issued the token with this hash."""
+    """Select the user of a session whose latest refresh was within that time and issued the token with this hash."""
     return select(Session.user_id).where(
         is_live(session_id),
         Session.generation == generation,

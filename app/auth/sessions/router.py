@@ -1,4 +1,4 @@
-"""Signing in and out, and one's sessions."""
+"""`/auth/login`, `/auth/refresh`, `/auth/logout` and `/auth/sessions`."""
 
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -34,6 +34,8 @@ _CREDENTIALS = {"schema": Credentials.model_json_schema()}
 
 _OAUTH_FIELDS = {"grant_type", "scope", "client_id", "client_secret"}
 
+_MAX_FIELDS = 20
+
 MAX_USER_AGENT = 200
 
 
@@ -49,14 +51,14 @@ async def _credentials(request: Request) -> Credentials:
 
 
 def _form(body: bytes) -> dict[str, str]:
-    """Return the fields of a form, without those that the OAuth2 password flow sends besides."""
+    """Return the fields of a form, without the further ones that the OAuth2 password flow sends."""
     try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError:
-        raise InvalidRequestError("The form cannot be read, or has too many fields.") from None
+        raise InvalidRequestError(f"The form must be URL-encoded UTF-8 with at most {_MAX_FIELDS} fields.") from None
     values = dict(fields)
     if len(values) < len(fields):
-        raise InvalidRequestError("The form gives a field more than once.")
+        raise InvalidRequestError("The form repeats a field: send each field once.")
     return {name: value for name, value in values.items() if name not in _OAUTH_FIELDS}
 
 
@@ -84,8 +86,8 @@ async def login(
     """Exchange a username and a password for an access token and a refresh token, sent as JSON or as an OAuth2 password
     form.
 
-    A wrong password and an unknown username get the same answer. Too many failures from one network address are
-    answered 429 for a few minutes, for that account and address; other accounts and addresses are not affected.
+    A wrong password and an unknown username get the same answer. After too many failures from one network address, that
+    account answers 429 to that address for a few minutes; other accounts and addresses are not affected.
     """
     return _tokens(authentication, await service.sign_in(authentication, database, credentials, origin))
 
@@ -101,8 +103,9 @@ async def refresh_tokens(
 ) -> Tokens:
     """Exchange a refresh token for the next access and refresh token.
 
-    Each refresh token is good for one exchange. Sent again within ten seconds it gives the same pair again, because the
-    first answer may have been lost; sent again later it ends the session, because somebody else may have it.
+    Each refresh token is valid for one exchange. If it is sent again within ten seconds, the answer is the same pair,
+    because the first answer may have been lost. If it is sent again later, the session ends, because the token may have
+    been stolen.
     """
     claims = read_refresh_token(authentication.ring, refresh.refresh_token)
     count_refresh(request, None if claims is None else claims.session_id)
@@ -120,13 +123,13 @@ async def logout(caller: AnySession, database: DatabaseDep, callers: CallersDep)
 
 @router.get("/sessions", summary="List my sessions", response_model=Page[SessionRead])
 async def list_sessions(own: OwnScopeDep, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
-    """Where you are signed in, the newest first."""
+    """List your sessions, the newest first."""
     return await pages.read(queries.live_sessions, own, params)
 
 
 @router.delete("/sessions", summary="End my other sessions", status_code=204)
 async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, callers: CallersDep) -> None:
-    """Sign out everywhere but here."""
+    """End all your sessions but this one."""
     callers.invalidate(*await service.end_other_sessions(database, caller))
 
 
@@ -139,7 +142,7 @@ async def delete_other_sessions(caller: CurrentSession, database: DatabaseDep, c
 async def delete_session(
     caller: CurrentSession, session_id: SessionId, database: DatabaseDep, callers: CallersDep
 ) -> None:
-    """Sign out somewhere."""
+    """End one of your sessions."""
     await service.end_session(database, caller, session_id)
     callers.invalidate(session_id)
 

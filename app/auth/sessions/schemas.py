@@ -1,4 +1,4 @@
-"""What signing in and sessions take and give."""
+"""Request and response schemas of sessions."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from app.core.text import NoNul
 
 
 class Credentials(RequestModel):
-    """Who wants to sign in."""
+    """The username and password of a sign-in."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"username": "admin", "password": "1234"}))
 
@@ -20,7 +20,7 @@ class Credentials(RequestModel):
 
 
 class Tokens(ResponseModel):
-    """What a sign-in gives: a token to call with, and one to get the next."""
+    """An access token to call operations with, and a refresh token to get the next pair."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(
@@ -48,7 +48,7 @@ class Refresh(RequestModel):
 
 
 class SessionRead(ResponseModel):
-    """A sign-in that has not ended."""
+    """A session that has not ended."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(
@@ -66,8 +66,8 @@ class SessionRead(ResponseModel):
 
     id: Id
     is_current: bool = Field(description="Whether it is the session of this request.")
-    user_agent: str | None = Field(description="What the program that signed in called itself.")
+    user_agent: str | None = Field(description="The `User-Agent` of the program that signed in.")
     address: str | None = Field(description="The network address that signed in.")
     created_at: datetime = Field(description="When it began.")
     refreshed_at: datetime = Field(description="When it was last refreshed.")
-    expires_at: datetime = Field(description="When it ends unless it is refreshed before.")
+    expires_at: datetime = Field(description="When it ends unless it is refreshed first.")

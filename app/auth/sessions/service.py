@@ -1,4 +1,4 @@
-"""Signing in, and what changes sessions."""
+"""Sign-in, and operations that change sessions."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a session's holder gets."""
+    """The tokens of a session."""
 
     access_token: str
     refresh_token: str
@@ -45,7 +45,7 @@ class TokenPair:
 async def sign_in(
     authentication: Authentication, database: Database, credentials: Credentials, origin: Origin
 ) -> TokenPair:
-    """Begin a session."""
+    """Begin a session. Raises `InvalidCredentialsError` or `TooManyAttemptsError`."""
     account, address = _login_keys(credentials.username, origin.network)
     await throttle.count_login(authentication.settings, database, account=account, address=address)
     async with throttle.refunded_if_unavailable(database, account, address):
@@ -60,10 +60,10 @@ async def sign_in(
 
 
 async def refresh(authentication: Authentication, database: Database, claims: RefreshClaims, token: str) -> TokenPair:
-    """Exchange a refresh token, and what it says, for the next pair.
+    """Exchange a refresh token, whose claims are valid, for the next pair.
 
-    One that was used before ends its session, unless its exchange was a moment ago: then the answer was probably lost,
-    and the same pair is given again.
+    A token that was used before ends its session, unless it was exchanged a moment ago: then the answer was probably
+    lost, and the same pair is returned again.
     """
     settings = authentication.settings
     following = issue_refresh_token(authentication.ring, claims.session_id, claims.generation + 1)
@@ -105,7 +105,7 @@ async def end_session(database: Database, caller: Caller, session_id: UUID) -> N
 
 
 async def end_other_sessions(database: Database, caller: Caller) -> list[UUID]:
-    """End all of the caller's sessions but this one; which they were."""
+    """End all of the caller's sessions but this one. Return their ids."""
     rows = await database.fetch_all(_ending(caller.user_id, except_for=caller.source_id).returning(Session.id))
     return [row["id"] for row in rows]
 
@@ -146,7 +146,7 @@ async def _begin_session(
             *(literal(value, columns[name].type) for name, value in values.items()),
             func.now() + timedelta(seconds=settings.refresh_token_lifetime),
         )
-        # The password was checked a while ago. The lock waits for a change of it under way, and then finds it changed.
+        # The password was verified a while ago. The lock waits for a concurrent change, and then finds the new hash.
         .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
         .with_for_update(read=True)
     )
@@ -156,7 +156,7 @@ async def _begin_session(
         .returning(Session.id)
         .cte("begun")
     )
-    # Both see what was there before, so one place is kept for the new session.
+    # Both parts of the statement see the rows from before, so one place is left for the new session.
     kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
     ended = _ending(user.id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
     if await database.fetch_one_or_none(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
@@ -169,7 +169,7 @@ def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, ref
 
 
 async def end_sessions(transaction: Transaction, user_id: UUID, *, except_for: UUID | None = None) -> None:
-    """End all sessions of a person, besides one if it is named."""
+    """End all sessions of a user, except for one if it is named."""
     await transaction.execute(_ending(user_id, except_for=except_for))
 
 
