@@ -1,1 +1,1 @@
-"""What every feature stands on. Knows no feature."""
+"""The infrastructure that every feature uses. It imports no feature."""

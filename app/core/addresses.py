@@ -1,7 +1,7 @@
-"""The address of a database, as PostgreSQL's own programs read it.
+"""Parsing of database addresses, as PostgreSQL's own programs parse them.
 
-asyncpg takes most of libpq's parameters, hands those that it does not know to the server as settings, and gives several
-hosts one time limit together. So the address is read here: each parameter is understood, or refused by its name.
+asyncpg supports most of libpq's parameters, but sends unknown ones to the server as settings, and applies one timeout
+to several hosts together. So the address is parsed here: each parameter is either supported or refused by its name.
 """
 
 import re
@@ -18,7 +18,7 @@ CHOICES = {
     "ssl_min_protocol_version": _TLS_VERSIONS,
     "ssl_max_protocol_version": _TLS_VERSIONS,
     "gsslib": ("gssapi", "sspi"),
-    # The service writes, so a standby is no target.
+    # The service writes, so a standby cannot be a target.
     "target_session_attrs": ("any", "primary", "read-write"),
     # The driver supports only these values.
     "channel_binding": ("disable", "prefer"),
@@ -44,41 +44,41 @@ NUMBERS = {
 }
 TEXTS = ("application_name", "fallback_application_name", "krbsrvname", "options", "sslpassword")
 NAMES = {"dbname": "database", "database": "database", "user": "user", "password": "password"}
-"""Where the parts before the question mark may stand as well."""
+"""Parameters that may replace the parts before the question mark."""
 
 UNSUPPORTED = (
     *("hostaddr", "oauth_client_id", "oauth_client_secret", "oauth_issuer", "oauth_scope", "replication"),
     *("require_auth", "requirepeer", "scram_client_key", "scram_server_key", "service", "servicefile"),
     *("sslcrldir", "sslkeylogfile"),
 )
-"""What libpq knows and the driver does not."""
+"""Parameters that libpq supports and asyncpg does not."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?")
 
 
 class AddressError(ValueError):
-    """An address cannot be used; the message names what is wrong, and repeats no value."""
+    """An address is invalid; the message names the reason and repeats no value."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a database is found, and how it is connected to."""
+    """The parsed address of a database."""
 
     hosts: tuple[tuple[str, int | None], ...]
-    """In the order in which they are tried; empty for where the driver looks by itself."""
+    """In the order in which they are tried; empty for the driver's default."""
 
     names: Mapping[str, str] = field(repr=False)
-    """User, password and database, as far as they are given."""
+    """User, password and database; names that the address leaves out are missing."""
 
     parameters: Mapping[str, str] = field(repr=False)
 
 
 def address_of(url: str) -> Address:
-    """Read an address. Raises `AddressError`."""
+    """Parse an address. Raises `AddressError`."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        # Not chained: the message may repeat what was written.
+        # Not chained: the message of urlsplit may repeat parts of the address.
         raise AddressError(_EXPECTED) from None
     if re.fullmatch(r"postgres(ql)?(\+\w+)?", parts.scheme) is None or not url.startswith(f"{parts.scheme}://"):
         raise AddressError(_EXPECTED)
@@ -135,7 +135,7 @@ def _parameters(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in query.split("&") if query else ():
         name, _, value = (unquote(part) for part in pair.partition("="))
-        # SQLAlchemy's name for it.
+        # SQLAlchemy calls it `ssl`.
         name = "sslmode" if name == "ssl" else name
         if name in found:
             raise AddressError(f"{name} is given more than once")
@@ -159,6 +159,4 @@ def _refuse_parameter(name: str, value: str) -> None:
         raise AddressError(f"{name} is not supported")
     elif name not in {*TEXTS, *NAMES, "host", "port"}:
         shown = name if re.fullmatch(r"\w{1,40}", name) else "a name after the question mark"
-        raise AddressError(
-            f"{shown} is not a connection parameter (pass settings of the server as options=-c%20name=value)"
-        )
+        raise AddressError(f"{shown} is not a connection parameter (for server settings, use options=-c%20name=value)")

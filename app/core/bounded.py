@@ -1,4 +1,4 @@
-"""A dict that does not grow without end."""
+"""A dict of bounded size."""
 
 from collections import OrderedDict
 from typing import TypeVar
@@ -8,14 +8,14 @@ V = TypeVar("V")
 
 
 class BoundedDict(OrderedDict[K, V]):
-    """Holds at most `size` values: of more, the one that was put first goes, unless it was moved to the end since."""
+    """Holds at most `size` values and evicts the oldest; `move_to_end` makes a value the newest."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size = size
 
     def put(self, key: K, value: V) -> None:
-        """Hold a value; in the place of another under the same key, if there is one."""
+        """Set a value, and evict the oldest if there are too many."""
         self[key] = value
         if len(self) > self._size:
             self.popitem(last=False)

@@ -1,23 +1,22 @@
-"""The time, where it is not the database's to tell: what a token says, and whether that has passed."""
+"""The application's clocks, for times that do not come from the database, such as the expiry of tokens."""
 
 import time
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the moment, in UTC. The only clock of the application besides the database's and `time.monotonic`."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 seconds = time.time
-"""The same moment in seconds since 1970: a tenth of the price, for what happens on every request."""
+"""The current time in seconds since 1970. It costs a tenth of `now`, for use on every request."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def elapsed() -> float:
-    """Seconds since some moment, whatever happens to the calendar's clock and while a virtual machine is suspended.
-
-    On Linux `time.monotonic` stands still during a suspension; elsewhere it does not.
+    """Return the seconds since a fixed moment. Changes of the system's time do not affect it, and it keeps counting
+    while a virtual machine is suspended, when `time.monotonic` stops on Linux.
     """
     return time.clock_gettime(_SINCE_BOOT)

@@ -1,4 +1,4 @@
-"""How much is done at a time: so many at once, so many that wait for so long, and a refusal for everybody beyond."""
+"""Limits on concurrency: a number of places, a bounded queue with a timeout, and a 503 for everything beyond."""
 
 from types import TracebackType
 from typing import Any
@@ -8,17 +8,17 @@ from app.core.errors import UnavailableError
 from app.core.waiting import LineFullError, WaitingLine
 
 MAX_WAITING = 100
-"""Requests of one person that wait for those before them."""
+"""Requests of one person that may wait for a place."""
 
 MAX_IDLE = 1_000
-"""People who have nothing under way and are remembered all the same: to make their share anew costs 3 µs a request."""
+"""Shares that are kept although nothing runs or waits in them, because creating one costs 3 µs a request."""
 
 
 class ConcurrencyLimit:
     """Lets `at_once` blocks run at a time: `async with limit:`.
 
-    Further ones wait in the order in which they came. Where `waiting` wait already, and after `timeout` seconds, a
-    block is not run but raises `UnavailableError`, with the reason in `refusal`.
+    Further blocks wait in order of arrival. A block raises `UnavailableError` with the detail `refusal` if `waiting`
+    blocks wait already, or if it has waited for `timeout` seconds.
     """
 
     __slots__ = ("_free", "_line", "_places", "_refusal")
@@ -34,7 +34,7 @@ class ConcurrencyLimit:
         return self._free < self._places
 
     def enter_now(self) -> bool:
-        """Take a place if one is free, and return whether. Whoever has a place calls `leave` at the end."""
+        """Take a place if one is free, and return whether it was. The holder must call `leave` afterwards."""
         if not self._free:
             return False
         self._free -= 1
@@ -50,7 +50,7 @@ class ConcurrencyLimit:
             raise UnavailableError(self._refusal) from None
 
     def leave(self) -> None:
-        """Give the place to the next one that waits, or free it."""
+        """Give the place to the next block that waits, or free it."""
         if not self._line.give(None):
             self._free += 1
 
@@ -67,7 +67,7 @@ class ConcurrencyLimit:
 
 
 class Share(ConcurrencyLimit):
-    """What one person may have done at a time, whatever they are signed in by."""
+    """The limit on one person's concurrent requests, over all their sessions and API keys."""
 
     __slots__ = ("searches",)
 
@@ -81,11 +81,11 @@ class Share(ConcurrencyLimit):
             **bounds,
             refusal=f"Your searches and sorted lists waited too long: at most {searches} of them run at the same time.",
         )
-        """Those of the requests that look for something, which may take PostgreSQL a thousand times as long."""
+        """The limit on searches and sorted lists, which may take PostgreSQL a thousand times as long as others."""
 
 
 class CallerShares:
-    """The shares of everybody in this process, so that nobody takes what others need."""
+    """The shares of all callers in this process, so that no caller occupies every connection."""
 
     def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
         self._at_once, self._searches, self._timeout = at_once, searches, timeout

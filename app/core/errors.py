@@ -1,4 +1,4 @@
-"""Errors: every refusal is a class, and every class leaves as one RFC 9457 problem document.
+"""Errors: each is a class, and is sent as a problem document (RFC 9457).
 
 A feature adds an error by subclassing `AppError` (or one of the families below) in its own `errors.py`. A class without
 status, code or title, or with a code that is taken, fails at import.
@@ -11,13 +11,13 @@ from urllib.parse import quote
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 MAX_REPORTED_ERRORS = 20
-"""How many refused values one answer lists; the rest shows once these are mended."""
+"""Invalid values that one response lists."""
 
 MAX_NAME = 100
-"""Characters of a name that was sent which an answer repeats."""
+"""Characters of a submitted name that a response repeats."""
 
 _MAX_INSTANCE = 500
-"""Characters of the path that a problem repeats: no path that anything answers at is longer."""
+"""Characters of the path that a problem repeats; the path of every operation is shorter."""
 
 
 class FieldError(TypedDict, total=False):
@@ -30,9 +30,9 @@ class FieldError(TypedDict, total=False):
 
 
 class AppError(Exception):
-    """A refusal that the caller can understand.
+    """An error that is reported to the caller.
 
-    `detail` is shown to the caller: it must help and must not repeat what was submitted.
+    `detail` is shown to the caller: it must say what to do and must not repeat submitted values.
     """
 
     status: ClassVar[int]
@@ -87,7 +87,7 @@ class InvalidRequestError(AppError):
 
     @classmethod
     def at(cls, detail: str, code: str, *, pointer: str | None = None, parameter: str | None = None) -> Self:
-        """Return the refusal of one value: in the body by its `pointer`, elsewhere by its `parameter`."""
+        """Return the error for one value: a value in the body has a `pointer`, any other a `parameter`."""
         place = FieldError(parameter=parameter) if parameter is not None else FieldError(pointer=pointer or "")
         return cls(errors=[FieldError(**place, detail=detail, code=code)])
 
@@ -202,12 +202,12 @@ class StatementTimeoutError(UnavailableError):
 
 
 def json_pointer(path: Iterable[object]) -> str:
-    """Return the JSON pointer (RFC 6901) of a path into the body; each of its names is cut after `MAX_NAME`."""
+    """Return the JSON pointer (RFC 6901) of a path into the body; each name is cut after `MAX_NAME` characters."""
     return "".join("/" + str(part)[:MAX_NAME].replace("~", "~0").replace("/", "~1") for part in path)
 
 
 class ReadOnlyError(UnavailableError):
-    """The database is read-only for now, like a standby before promotion: try again after `Retry-After` seconds."""
+    """The database is read-only at the moment: try again after `Retry-After` seconds."""
 
     code = "read_only"
     title = "Database read-only"
@@ -227,14 +227,14 @@ def problem_document(
 ) -> dict[str, Any]:
     """Return the RFC 9457 document of an error of this kind at the (decoded) path `instance`.
 
-    `type` leads to the code's documentation on this service, whose clients put `prefix` before each path.
+    `type` is the address of the code's documentation on this service; clients put `prefix` before each path.
     """
     document: dict[str, Any] = {
         "type": f"{prefix}/problems/{kind.code}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
-        # A URI reference by its definition, so what the server decoded is encoded again.
+        # By definition a URI reference, so the path, which the server has decoded, is encoded again.
         "instance": prefix + quote(instance[:_MAX_INSTANCE], safe="/:@!$&'()*+,;=~", errors="replace"),
         "code": kind.code,
         "request_id": request_id,

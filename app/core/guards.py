@@ -1,8 +1,8 @@
-"""Who may call an operation: declared on every route, checked at boot, decided before the body is looked at.
+"""Guards: the dependencies that authenticate and authorise callers. Every route has one, which is checked at boot.
 
-A guard is the dependency that admits a caller. On the ordinary path it only says what has to hold, and the handler's
-one statement carries the condition. Where a request is refused before that statement runs (a malformed body, an unknown
-parameter), `authorize` decides first, so that a stranger learns nothing from a 400.
+A guard usually returns a scope, and the handler's one statement carries the scope's condition. If a request is refused
+before that statement runs (for an invalid body or an unknown parameter), `authorize` runs first, so that a 400 tells a
+stranger nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,44 +16,44 @@ from app.core.errors import AppError, TooManyRequestsError
 from app.core.request_state import Known
 
 DEFAULT, LOGIN = "default", "login"
-"""The policies of the rate limits: for callers, and for what can be guessed."""
+"""The rate-limit policies: for ordinary requests, and for sign-in and registration."""
 
 UNLIMITED = "free"
-"""No policy: what is never counted."""
+"""No policy: these requests are never counted."""
 
 
 class Guard:
-    """A dependency that admits callers. Subclasses are called by FastAPI like any dependency."""
+    """A dependency that decides whether a caller may call an operation. FastAPI calls subclasses like any
+    dependency.
+    """
 
     errors: tuple[type[AppError], ...] = ()
-    """How it refuses; the OpenAPI document lists these on every operation that it guards."""
+    """The errors that it raises; the OpenAPI document lists them on every operation that it guards."""
 
     security: Sequence[Mapping[str, list[str]]] = ()
-    """The ways of signing in that it takes, and the scopes that each needs, as OpenAPI writes them."""
+    """The accepted security schemes with the scopes that each needs, as in OpenAPI's `security`."""
 
     needs: str = ""
-    """What the caller needs, in one sentence for the documentation."""
+    """One sentence for the documentation on what the caller needs."""
 
     is_conditional: bool = False
-    """Whether what it admits to depends on the request's `Preconditions`, if it has any."""
+    """Whether the operation evaluates the request's `Preconditions`."""
 
     rate_policy: str | None = None
-    """The policy by which requests are counted for the network address that sends them; None where the guard identifies
-    the caller, for whom they are counted then."""
+    """The policy by which requests are counted against their network address; None if the guard authenticates callers,
+    against whom requests are counted then."""
 
     async def authenticate(self, request: Request) -> Known | None:  # noqa: ARG002 - subclasses look
-        """Return who is calling, where this guard asks; refuse those who are nobody, or may not call this at all."""
+        """Return the caller, or None for a public operation. Raises an error if the caller may not call it at all."""
         return None
 
     async def authorize(self, request: Request) -> None:
-        """Raise what the caller is to be refused with; return if the request may be answered in detail."""
+        """Raise an error unless the caller may learn what is wrong with the request."""
         raise NotImplementedError
 
 
 def path_id(request: Request, name: str) -> UUID | None:
-    """Return the id in the path, or None where it is malformed (which validation reports, to those whom `authorize`
-    admits).
-    """
+    """Return the id in the path, or None if it is malformed: validation reports that after `authorize`."""
     try:
         return UUID(request.path_params[name])
     except ValueError:
@@ -71,17 +71,17 @@ class PublicGuard(Guard):
         """Let the request through."""
 
     async def authorize(self, request: Request) -> None:
-        """Let the request be answered in detail."""
+        """Allow every caller to learn what is wrong with the request."""
 
 
 Public = Depends(PublicGuard())
-"""Marks an operation that anybody may call: `dependencies=[Public]`. Being public is a decision, never an omission."""
+"""Marks an operation that anybody may call: `dependencies=[Public]`. It has to be declared, never left out."""
 
 PublicThrottled = Depends(PublicGuard(LOGIN))
-"""As `Public`, for what somebody could try until it fits: under a stricter policy."""
+"""As `Public`, under a stricter rate limit, for operations that could be used to guess secrets."""
 
 Unmetered = Depends(PublicGuard(UNLIMITED))
-"""As `Public`, for what tells whether the service works: answered however often it is asked."""
+"""As `Public`, without a rate limit, for health checks."""
 
 
 def guards_of(route: APIRoute) -> list[Guard]:
@@ -98,11 +98,11 @@ def _guards(dependant: Dependant) -> Iterator[Guard]:
 
 
 class UnguardedRouteError(Exception):
-    """A route admits callers that nobody decided to admit."""
+    """A route has no guard."""
 
 
 def refuse_unguarded_routes(routes: Iterable[APIRoute]) -> None:
-    """Stop the boot if a route has no guard."""
+    """Raise `UnguardedRouteError` if a route has no guard, which stops the boot."""
     for route in routes:
         if not guards_of(route):
             raise UnguardedRouteError(

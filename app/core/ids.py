@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7, made by the application, so that ids sort by creation and PostgreSQL 14 serves too."""
+"""Identifiers: UUIDv7, created by the application, so that ids sort by creation also with PostgreSQL 14."""
 
 import sys
 from uuid import UUID
@@ -12,6 +12,6 @@ else:
 
 
 def uuid7() -> UUID:
-    """Return a new id, of the class that ids from the database have: it costs a fifth of Python's own, as text too."""
+    """Return a new id, of asyncpg's UUID class: creating it and writing it as text costs a fifth of Python's class."""
     id_: UUID = pgproto.UUID(_new().bytes)
     return id_

@@ -1,8 +1,7 @@
-"""JSON bodies, read strictly (RFC 8259, RFC 7493): UTF-8, every name once in its object, no NaN, and bounded in what
-they cost.
+"""Strict parsing of JSON bodies (RFC 8259, RFC 7493): UTF-8, no repeated names, no NaN, and limits on size.
 
-`json` takes other encodings, NaN and repeated names without a word, and validation reports each unknown member, however
-many there are. What is refused here never gets that far.
+The module `json` accepts other encodings, NaN and repeated names silently, and validation would report any number of
+unknown members. Such bodies are refused here, before validation.
 """
 
 import json
@@ -14,28 +13,28 @@ from typing import Any, NoReturn
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidJsonError, InvalidRequestError, json_pointer
 
 MAX_MEMBERS = 32
-"""Members that one object of a body may have: several times as many as any has that is valid."""
+"""Members that one object of a body may have, several times as many as the largest valid object."""
 
 MAX_OBJECTS = 10_000
 """Objects that one body may have, several times as many as the largest valid batch."""
 
 
 class _RefusedObjectError(Exception):
-    """An object of the body is refused. Where it stands is found out by reading the body once more."""
+    """An object of the body is refused. Its location is found by parsing the body again."""
 
 
 def read_json(body: bytes) -> Any:
-    """Return the value of a JSON text.
+    """Return the parsed value of a JSON body.
 
-    Raises `InvalidJsonError` where it is none, and `InvalidRequestError` with a pointer to each name that is repeated
-    and to each object with too many members.
+    Raises `InvalidJsonError` if it is not JSON, and `InvalidRequestError` with a pointer to each repeated name and to
+    each object with too many members.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise InvalidJsonError(f"The body is not UTF-8: byte {error.start} is invalid.") from None
     try:
-        # Strings may hold braces, so this is only a reason to count.
+        # Strings may contain braces too, so the objects are counted before the body is refused.
         if body.count(b"{") > MAX_OBJECTS:
             _count_objects(text)
         return _decode(text)
@@ -64,7 +63,7 @@ _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constan
 def _decode(text: str) -> Any:
     if not text.startswith(("{", "[")):
         return _decoder.decode(text)
-    # `raw_decode` spares the two searches for blanks around the value.
+    # `raw_decode` skips `decode`'s two searches for blanks around the value.
     value, end = _decoder.raw_decode(text)
     if end < len(text) and text[end:].strip(" \t\n\r"):
         raise JSONDecodeError("Extra data", text, end)
@@ -86,7 +85,7 @@ def _count_objects(text: str) -> None:
 
 
 class _Refused(dict[str, Any]):
-    """An object that is refused, with its errors by the member that they are about; None for the whole object."""
+    """A refused object, with its errors by the member's name; None for the whole object."""
 
     errors: dict[str | None, FieldError]
 
@@ -112,7 +111,7 @@ def _refusals(text: str) -> list[FieldError]:
         return marked
 
     if text.count("[") > MAX_OBJECTS:
-        # The place is not searched for among so many arrays.
+        # Finding the location among so many arrays would take too long.
         return [
             FieldError(
                 pointer="", detail="contains an object with a repeated name or too many members", code="repeated"
@@ -128,7 +127,7 @@ def _refusals(text: str) -> list[FieldError]:
 
 
 _Place = tuple["_Place", object] | None
-"""Where a value stands: what holds it, and its name there. Not a whole path, of which there may be very many."""
+"""The location of a value: its parent's location and its name there. Whole paths would take too much memory."""
 
 
 def _objects(value: Any) -> Iterator[tuple[list[object], _Refused]]:

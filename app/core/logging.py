@@ -13,13 +13,13 @@ from pydantic_core import PydanticSerializationError, to_json
 from app.core.config import Settings
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that the running code serves."""
+"""The id of the request that the running code serves."""
 
 BATCH_SECONDS = 0.1
-"""The longest that the line of a request waits for others, to be written together with them."""
+"""Seconds that the line of a request waits, to be written together with further lines."""
 
 BATCH_BYTES = 4096
-"""What is written at once at most. So much goes into a pipe as a whole, whatever other processes write to it."""
+"""The most that is written at once: a write of this size to a pipe is atomic, whatever other processes write."""
 
 ACCESS_LOGGER = "taller.access"
 
@@ -33,7 +33,7 @@ class AccessRecord(logging.LogRecord):
     """The line of one request."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
-        # The constructor would look up the place in the code, the thread and the process, which no line shows.
+        # The constructor would look up the source line, the thread and the process, which no line shows.
         vars(self).update(_BLANK)
         self.created = time.time()
         self.fields = fields
@@ -42,26 +42,26 @@ class AccessRecord(logging.LogRecord):
 
 def _encode(fields: dict[str, Any]) -> str:
     try:
-        # A quarter of what `json` needs.
+        # It takes a quarter of the time that `json` takes.
         return to_json(fields, fallback=str).decode()
     except PydanticSerializationError:
-        # Halves of surrogate pairs have no UTF-8; `json` escapes them.
+        # Unpaired surrogates cannot be encoded as UTF-8; `json` escapes them.
         return json.dumps(fields, default=str)
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, request id, and whatever the call gave as `extra`."""
+    """Formats records as JSON: time, level, logger, message, request id and the call's `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line."""
         return _encode(log_fields(record))
 
 
 class TextFormatter(logging.Formatter):
-    """The same fields for a person's eyes."""
+    """Formats the same fields as text for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback if there is one."""
+        """Return one line, and the traceback if there is one."""
         fields = log_fields(record)
         head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
         trace = fields.pop("exception", None)
@@ -69,7 +69,7 @@ class TextFormatter(logging.Formatter):
 
 
 def log_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a log line says."""
+    """Return the fields of a log line."""
     fields: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
@@ -88,9 +88,9 @@ def log_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class BatchingHandler(logging.StreamHandler[Any]):
-    """Writes lines in their order: those of requests a few together, every other one at once.
+    """Writes log lines in order: the lines of requests in batches, every other line at once.
 
-    A process that is killed (SIGKILL) takes the lines of its last 0.1 s with it.
+    A process that is killed (SIGKILL) loses the lines of its last 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
         self._timer: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or buffer it until others are written with it."""
+        """Write a line, or buffer it for the next batch."""
         try:
             line = self.format(record) + self.terminator
             if self._size + len(line) > BATCH_BYTES:
@@ -111,7 +111,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
                 self.flush()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
-        except Exception:  # noqa: BLE001 - as in every handler: what cannot be logged stops nothing
+        except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
             self.handleError(record)
 
     def flush(self) -> None:
@@ -137,8 +137,8 @@ def flush_logs() -> None:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line of this process to standard error, in the configured form."""
-    # Nothing that is written shows them, and each costs a system call for every line.
+    """Send every log line of this process to standard error, in the configured format."""
+    # No line shows the thread and the process, and each costs a system call for every line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = BatchingHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())

@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""The network address of a client, as rate limits and throttles count it."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -8,11 +8,11 @@ Client = tuple[str, int]
 
 
 def network_of(client: Client | None) -> str:
-    """Where requests of a peer come from: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
+    """Return the network of a client: its IPv4 address, or the /64 that one IPv6 customer usually has."""
     return _network(client[0] if client else "")
 
 
-# Reading an address takes longer than counting a request of it.
+# Cached, because parsing an address takes longer than counting a request.
 @lru_cache(10_000)
 def _network(host: str) -> str:
     try:

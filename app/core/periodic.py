@@ -1,4 +1,4 @@
-"""Work that is done again and again in the background, for as long as the application runs."""
+"""Periodic background tasks, which run as long as the application."""
 
 import asyncio
 import logging
@@ -12,10 +12,10 @@ Work = Callable[[], Awaitable[object]]
 
 
 class PeriodicTask:
-    """Does its work every so many seconds, and goes on whatever fails. `lifespan` starts and stops it.
+    """Runs its work every `every` seconds, also after failures. `lifespan` starts and stops it.
 
-    Of failures in a row, the first is logged. After the first it tries again in `retry` seconds, after each further one
-    in twice as many, and never later than in `every`.
+    Of consecutive failures only the first is logged. After the first failure the work is retried in `retry` seconds,
+    after each further one in twice as many, up to `every`.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class PeriodicTask:
         wake: asyncio.Event | None = None,
         last: Work | None = None,
     ) -> None:
-        """`begins`: seconds before the first time. `wake`: cuts a pause short. `last`: what is done when it stops."""
+        """`begins`: seconds before the first run. `wake`: ends a pause early. `last`: runs when the task is stopped."""
         self.name = name
         self.last_success = -inf
-        """When the last work that succeeded began, by `clock.elapsed`."""
+        """When the last successful run began, by `clock.elapsed`."""
 
         self._work, self._last = work, last
         self._every, self._retry, self._begins = every, every if retry is None else retry, begins
@@ -45,17 +45,17 @@ class PeriodicTask:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the task."""
         self._has_succeeded.clear()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def succeeded(self, within: float) -> None:
-        """Wait until the work has succeeded once, or so many seconds have passed."""
+        """Wait until the work has succeeded once, at most `within` seconds."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._has_succeeded.wait(), within)
 
     async def stop(self) -> None:
-        """End, whatever is under way; what is to be done last is done."""
+        """Cancel the task, and run `last`."""
         if self._task is None:
             return
         self._task.cancel()
@@ -64,7 +64,7 @@ class PeriodicTask:
         if self._last is not None:
             try:
                 await self._last()
-            except Exception as error:  # noqa: BLE001 - the database may be gone already, and nobody is left to wait
+            except Exception as error:  # noqa: BLE001 - the database may be gone already, and nothing can retry
                 if not self._failures:
                     self._logger.warning("%s: %s", self._failure, error)
 
@@ -74,7 +74,7 @@ class PeriodicTask:
             begun = clock.elapsed()
             try:
                 await self._work()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next time it may succeed
+            except Exception as error:  # noqa: BLE001 - whatever failed, the next run may succeed
                 if not self._failures:
                     self._logger.warning("%s: %s", self._failure, error)
                 self._failures += 1
@@ -95,6 +95,6 @@ class PeriodicTask:
 
 
 def pause_after(failures: int, *, first: float, longest: float) -> float:
-    """Return for how many seconds to wait after so many failures in a row: twice as long after each further one."""
-    # After a long outage, the power would be a number that no float can hold.
+    """Return the seconds to wait after so many consecutive failures: doubled after each, at most `longest`."""
+    # Bounded exponent: after a long outage the power would overflow a float.
     return min(longest, first * 2.0 ** min(failures - 1, 30))

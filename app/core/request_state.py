@@ -1,4 +1,4 @@
-"""What is known of a request while it is served: one object, under one key of its ASGI scope."""
+"""The state of a request while it is served: one object, under one key of its ASGI scope."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Protocol
@@ -10,68 +10,68 @@ _KEY = "taller"
 
 
 class Known(Protocol):
-    """Somebody who is signed in."""
+    """An authenticated caller."""
 
     @property
     def user_id(self) -> UUID:
-        """The person, whatever they are signed in by."""
+        """The user, whether signed in by a session or by an API key."""
 
     @property
     def principal(self) -> UUID:
-        """What stays the same from request to request: an API key, or the person."""
+        """The identity across requests: the API key, or the user."""
 
 
 class RequestQuota(Protocol):
-    """What a request takes, once, from what its caller may still ask for."""
+    """The rate limit for one request, which is counted once."""
 
     def consume(self, caller: UUID) -> None:
-        """Count it for whoever is signed in. Raises `TooManyRequestsError` where none is left."""
+        """Count the request against a caller's quota. Raises `TooManyRequestsError` if it is used up."""
 
     def consume_for_address(self, policy: str) -> None:
-        """Count it for the network address that it comes from. Raises `TooManyRequestsError` where none is left."""
+        """Count the request against its network address's quota. Raises `TooManyRequestsError` if it is used up."""
 
 
 class RequestState:
-    """The state of one request. `RequestMiddleware` makes it, and every layer below adds what it finds out."""
+    """The state of one request. `RequestMiddleware` creates it, and the layers below it fill it in."""
 
     prefix: str = ""
     """The part of the path that a proxy strips; clients put it before each path."""
 
     declared_length: int | None = None
-    """The bytes of the body, where the client declares them."""
+    """The length of the body in bytes, if the client declares it."""
 
     idempotency_keys: tuple[bytes, ...] = ()
     """Every value of the `Idempotency-Key` header."""
 
     quota: RequestQuota | None = None
-    """None where requests are not limited."""
+    """None if requests are not limited."""
 
     caller: Known | None = None
-    """Who sends it, once a guard has asked."""
+    """The caller, once a guard has authenticated the request."""
 
     share: Share | None = None
-    """What the caller may have done at a time; its place is taken while the handler runs."""
+    """The caller's concurrency limit, in which the request holds a place while its handler runs."""
 
     body: bytes = b""
     """The body, once the operation has read it."""
 
     transaction: object | None = None
-    """The transaction in which the whole request is answered, while there is one."""
+    """The transaction that spans the whole request, if there is one."""
 
     has_named_tag: bool = False
-    """Whether it is answered 304 because it named the tag, and not by `*`."""
+    """Whether the response is 304 because `If-None-Match` named the tag, and not by `*`."""
 
     is_replayed: bool = False
-    """Whether it is answered as an earlier request with the same key was."""
+    """Whether the response is the stored one of an earlier request with the same idempotency key."""
 
     code: str | None = None
-    """The code of the problem that it is answered with."""
+    """The code of the problem in the response."""
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
 
     def put_into(self, scope: MutableMapping[str, Any]) -> None:
-        """Let `state_of` find it."""
+        """Store it in the ASGI scope, where `state_of` finds it."""
         scope[_KEY] = self
 
 

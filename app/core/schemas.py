@@ -12,17 +12,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Clocks in Go and Java write nanoseconds; what is finer than a microsecond is cut off.
+# Clocks in Go and Java write nanoseconds; digits beyond microseconds are cut off.
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:(?P<second>\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def _whole(value: Any) -> Any:
-    # To JSON Schema, 1.0 and 1e2 are integers. Some programs know no other numbers.
+    # In JSON Schema, 1.0 and 1e2 are integers. Some programs have floating-point numbers only.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _moment(value: Any) -> Any:
-    # pydantic would also take Unix timestamps, days, and times without a zone.
+    # pydantic would also accept Unix timestamps, dates, and times without a zone.
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not (found := _MOMENT.fullmatch(value)):
@@ -38,14 +38,14 @@ def _moment(value: Any) -> Any:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) + timedelta(seconds=is_leap)
     except OverflowError:
-        # Only its zone takes it beyond the calendar, by hours.
+        # Only its zone moves it out of the calendar's range, by hours.
         return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
     except ValueError:
         raise PydanticCustomError("datetime_impossible", "must be an existing date and time") from None
 
 
 def _iso_date(value: Any) -> Any:
-    # pydantic would also take datetimes and Unix timestamps for a date.
+    # pydantic would also accept datetimes and Unix timestamps as a date.
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
@@ -57,21 +57,21 @@ def _iso_date(value: Any) -> Any:
 
 
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]
-"""A 32-bit integer, also written 1.0; neither a boolean nor text passes for one."""
+"""A 32-bit integer, also in the form 1.0; booleans and strings are refused."""
 
 StrictBool = Annotated[bool, Strict()]
-"""true or false, and nothing that only resembles them."""
+"""true or false; numbers and strings are refused."""
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 """A calendar date, `YYYY-MM-DD`."""
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-"""A moment (RFC 3339), to the microsecond. A leap second is the one that follows it."""
+"""A moment (RFC 3339), to the microsecond. A leap second counts as the second after it."""
 
 
 class _AsText:
-    """Writes a UUID as `str` does. pydantic's own way asks it for its number, which takes six times as long with those
-    of asyncpg: as long as everything else of a task together.
+    """Serialises a UUID with `str`. pydantic's own serialiser reads the UUID's integer, which takes six times as long
+    with asyncpg's class: as long as all other fields of a task together.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -84,7 +84,7 @@ class _AsText:
 
 
 Uuid = Annotated[UUID, _AsText()]
-"""The id of something."""
+"""An id."""
 
 Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]
 CreatedAt = Annotated[datetime, Field(description="When it was created (UTC).")]
@@ -92,28 +92,28 @@ UpdatedAt = Annotated[datetime, Field(description="When one of its values last c
 ETag = Annotated[
     str,
     Field(
-        description="Names this state; whenever anything here changes, it does. In `If-Match` it lets you change only "
-        "what you have seen, in `If-None-Match` it spares you what you have."
+        description="The entity tag of this state; it changes whenever anything here changes. Send it in `If-Match` to "
+        "change only the state that you have read, or in `If-None-Match` to get 304 if nothing has changed."
     ),
 ]
 
 
 def with_example(example: dict[str, Any]) -> JsonDict:
-    """Return the `json_schema_extra` that documents a schema by an example which works as it stands."""
+    """Return the `json_schema_extra` with a valid example of a schema."""
     return {"examples": [example]}
 
 
 def unset() -> Any:
-    """Return the default of every member of `PatchModel`: only says that it may be left out, and is never stored."""
+    """Return the default of a member of a `PatchModel`: it makes the member optional, and is never stored."""
     return None
 
 
 class ResponseModel(BaseModel):
-    """What the service answers. No defaults, so that clients see which members are always there."""
+    """The base of response bodies. Without defaults, so that the schema says which members are always there."""
 
 
 class RequestModel(BaseModel):
-    """What a client sends. Unknown and read-only members are refused, not ignored."""
+    """The base of request bodies. Unknown and read-only members are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +122,7 @@ class RequestModel(BaseModel):
 
 
 class PatchModel(RequestModel):
-    """A partial update: a member that is left out stays as it is. Fields declare `Field(default_factory=unset)`."""
+    """The base of partial updates: omitted members stay unchanged. Fields declare `Field(default_factory=unset)`."""
 
     def values(self) -> dict[str, Any]:
         """Return the members that the client sent, by column name."""

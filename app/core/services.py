@@ -1,4 +1,4 @@
-"""What an application is made of while it runs."""
+"""The services of a running application."""
 
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Services:
-    """The services of an application, each found by its class: features add theirs, and core names none of them."""
+    """The services of an application by their classes. Features add their own, which core does not name."""
 
     def __init__(self, *services: object) -> None:
         self._by_class: dict[type, Any] = {type(service): service for service in services}

@@ -1,4 +1,4 @@
-"""The secrets with which the service signs what it hands out and wants back unchanged."""
+"""The secrets with which the service signs tokens and cursors."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from app.core.config import Settings
 
 
 class KeyRing:
-    """The secrets that sign, the newest first. Old ones still verify, so that rotating logs nobody out."""
+    """The signing secrets, the newest first. Older ones only verify, so that a rotation ends no session."""
 
     def __init__(self, settings: Settings) -> None:
         values = [secret.get_secret_value() for secret in (settings.jwt_secret, *settings.jwt_previous_secrets)]
@@ -17,7 +17,7 @@ class KeyRing:
 
     @property
     def current(self) -> str:
-        """The secret that signs."""
+        """The secret for new signatures."""
         return self._by_id[self.current_id]
 
     def get(self, key_id: object) -> str | None:
@@ -25,7 +25,7 @@ class KeyRing:
         return self._by_id.get(key_id) if isinstance(key_id, str) else None
 
     def mac(self, purpose: bytes, message: bytes) -> bytes:
-        """Return the MAC of a message under the secret that signs."""
+        """Return the MAC of a message under the current secret."""
         return _mac(self.current, purpose, message)
 
     def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:

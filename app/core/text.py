@@ -1,8 +1,8 @@
-"""What people write: which characters it may hold, when it shows something, and the one form in which it is kept.
+"""Texts that people write: their allowed characters, and the form in which they are stored.
 
-Text is kept in Unicode's form NFC, so that what looks the same is the same. Lines (names, titles) hold no control
-characters, and something that can be seen; longer texts may be empty, and have line breaks and tabs. The JSON schemas
-say the same by patterns.
+Text is stored in Unicode's form NFC, so that equal texts have equal characters. Lines (names, titles) have no control
+characters and at least one visible character; longer texts may be empty, and have line breaks and tabs. The JSON
+schemas state the same rules as patterns.
 """
 
 import re
@@ -16,17 +16,17 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 
 MAX_MARKS = 30
 """Combining marks in a row, as in Unicode's Stream-Safe Text Format (UAX #15): no language needs a third of them, and
-to put marks in order costs by the square of their number."""
+the time to sort marks grows with the square of their number."""
 
-# With the overrides of the writing direction, which make text read as something that does not stand there. Marks and
-# isolates of direction are what people need who mix scripts.
+# Includes the overrides of the writing direction, which can make text look like another text. Directional marks and
+# isolates are allowed, because people who mix scripts need them.
 _OVERRIDES = r"\u202d\u202e"
 _NOT_IN_TEXTS = rf"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_OVERRIDES}"
 _NOT_IN_LINES = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{_OVERRIDES}"
 
-# White space, spelled out as the dialects of regular expressions disagree about \s; what Unicode calls ignorable by
-# default (soft hyphen, joiners, fillers, variation selectors, tags, …); the empty Braille pattern; and combining marks
-# of the scripts that most often have them, which need something to stand on.
+# White space, spelled out because dialects of regular expressions disagree about \s; the characters that Unicode calls
+# default ignorable (soft hyphen, joiners, fillers, variation selectors, tags, …); the empty Braille pattern; and the
+# combining marks of the most common scripts, which show nothing without a base character.
 _SHOWS_NOTHING = (
     r"\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -42,18 +42,18 @@ _REFUSED_IN_TEXTS = re.compile(f"[{_NOT_IN_TEXTS}]")
 _REFUSED_IN_LINES = re.compile(f"[{_NOT_IN_LINES}]")
 _SHOWN = re.compile(f"[^{_SHOWS_NOTHING}{_NOT_IN_LINES}]")
 _MAY_BE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{MAX_MARKS + 1}}}")
-"""No combining mark comes before these characters; most of them are none."""
+"""A quick first check: all combining marks are in this range, and so are most other characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text that shows something: `Annotated[str, Line(200)]`."""
+    """One line of text with at least one visible character: `Annotated[str, Line(200)]`."""
 
     max_length: int
     min_length: int = 1
 
     def checked(self, value: str) -> str:
-        """Return the text as it is kept. Raises what pydantic reports."""
+        """Return the text in the form to store. Raises the errors that pydantic reports."""
         if value.isascii() and value.isprintable():
             if value.isspace():
                 raise _blank()
@@ -78,15 +78,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LongText:
-    """Text that may have line breaks and tabs: `Annotated[str, LongText(10_000)]`. It may be empty or show nothing,
-    unless it has a least length.
+    """Text that may have line breaks and tabs: `Annotated[str, LongText(10_000)]`. With a minimum length, at least one
+    character must be visible.
     """
 
     max_length: int
     min_length: int = 0
 
     def checked(self, value: str) -> str:
-        """Return the text as it is kept. Raises what pydantic reports."""
+        """Return the text in the form to store. Raises the errors that pydantic reports."""
         if value.isascii() and value.isprintable() and not self.min_length:
             return value
         _refuse_nul(value)
@@ -114,13 +114,12 @@ class _NoNul:
 
 
 NoNul = _NoNul()
-"""Text that PostgreSQL can store, and nothing else is asked of it: it takes any character but NUL. Stands behind the
-length: `Annotated[str, Field(max_length=…), NoNul]`, because pydantic measures what a function returned as a list,
-and says so."""
+"""Text that PostgreSQL can store: any character but NUL. It must follow the length, as in
+`Annotated[str, Field(max_length=…), NoNul]`: pydantic reports the length of a validator's result as that of a list."""
 
 
 def normalised(value: str) -> str:
-    """Return a text in NFC. Raises what pydantic reports where too many marks stand in a row."""
+    """Return a text in NFC. Raises `PydanticCustomError` for too many combining marks in a row."""
     if value.isascii():
         return value
     if _MAY_BE_MARKS.search(value):
@@ -133,7 +132,7 @@ def _storable(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        # JSON's \u escapes can write half of a pair. pydantic refuses it only in text whose length it measures.
+        # A JSON \u escape can be an unpaired surrogate. pydantic refuses it only in text with a length limit.
         raise PydanticCustomError("string_unicode", "must not contain an unpaired surrogate") from None
     return value
 
@@ -161,7 +160,7 @@ def _refuse_many_marks(value: str) -> None:
 
 
 def _measured(value: str, max_length: int) -> str:
-    # Some characters are more than one in NFC.
+    # NFC turns some characters into several.
     if len(value) > max_length:
         raise PydanticKnownError("string_too_long", {"max_length": max_length})
     return value

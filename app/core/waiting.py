@@ -1,4 +1,4 @@
-"""A line of those who wait for the same thing: first come, first served."""
+"""A queue of coroutines that wait for the same resource: first come, first served."""
 
 import asyncio
 from collections import deque
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class LineFullError(Exception):
-    """As many as may wait do so already."""
+    """The queue is full."""
 
 
 class WaitingLine(Generic[T]):
-    """At most `length` coroutines that wait, each for at most `timeout` seconds.
+    """A queue of at most `length` coroutines, each of which waits for at most `timeout` seconds.
 
-    One timer serves all of them: a timeout for each one was dearer (docs/decisions/0029-what-the-protections-cost.md).
+    One timer serves all of them: a timeout for each one costs more (docs/decisions/0029-what-the-protections-cost.md).
     """
 
     __slots__ = ("_hand_back", "_length", "_timeout", "_timer", "_turns")
@@ -24,7 +24,7 @@ class WaitingLine(Generic[T]):
         self._length = length
         self._timeout = timeout
         self._hand_back = hand_back
-        """Takes back a value that was given to a coroutine that was cancelled at the same moment."""
+        """Takes a value back if the coroutine that got it was cancelled at the same moment."""
 
         self._turns: deque[tuple[asyncio.Future[T], float]] = deque()
         """Each turn with the time at which it expires."""
@@ -35,7 +35,7 @@ class WaitingLine(Generic[T]):
         return len(self._turns)
 
     def join(self) -> "asyncio.Future[T]":
-        """Return the turn of a new last one, for `wait`. Raises `LineFullError`."""
+        """Add a turn at the end, and return it for `wait`. Raises `LineFullError`."""
         if len(self._turns) >= self._length:
             raise LineFullError
         loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ class WaitingLine(Generic[T]):
             self._turns = deque(other for other in self._turns if other[0] is not turn)
 
     def give(self, value: T) -> bool:
-        """Give a value to the first one. Return whether somebody was waiting."""
+        """Give a value to the first coroutine. Return whether one was waiting."""
         while self._turns:
             turn, _ = self._turns.popleft()
             if not turn.done():
@@ -70,7 +70,7 @@ class WaitingLine(Generic[T]):
         return False
 
     def fail(self, make_error: Callable[[], Exception]) -> None:
-        """Raise an error in each one that waits."""
+        """Raise an error in each waiting coroutine."""
         while self._turns:
             turn, _ = self._turns.popleft()
             if not turn.done():

@@ -1,1 +1,1 @@
-"""What leads to PostgreSQL: connections, statements, transactions, and the schema's history."""
+"""Access to PostgreSQL: connections, statements, transactions and migrations."""

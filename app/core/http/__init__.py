@@ -1,1 +1,1 @@
-"""From the bytes of a request to an operation, and from what it returns or raises to the bytes of a response."""
+"""The HTTP layer: protocol, middleware, routing, problem responses and the OpenAPI document."""

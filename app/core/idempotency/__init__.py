@@ -1,1 +1,1 @@
-"""`Idempotency-Key`: a request that is sent again is carried out once."""
+"""`Idempotency-Key`: a request that is repeated with the same key is executed once."""

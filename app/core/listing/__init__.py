@@ -1,1 +1,1 @@
-"""Lists: what may be asked of one, the one statement that answers it, and its pages."""
+"""Lists: query parameters, the one SQL statement for a page, and the page's envelope and links."""

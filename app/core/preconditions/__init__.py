@@ -1,1 +1,1 @@
-"""Conditional requests: entity tags, and what `If-Match` and `If-None-Match` ask for."""
+"""Conditional requests: entity tags, `If-Match` and `If-None-Match`."""

@@ -1,1 +1,1 @@
-"""How many requests a caller may send in a while."""
+"""Rate limits: how many requests a caller may send in a window of time."""
