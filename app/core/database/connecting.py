@@ -1,4 +1,4 @@
-"""Connecting to the first server of an address that accepts and is wanted."""
+"""Connections to the first suitable host of an address."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from app.core.addresses import Address
 from app.core.errors import UnavailableError
 
 STAGGER = 0.25
-"""Seconds after which the next host is tried as well, where one neither accepts nor refuses."""
+"""Seconds after which the next host is tried as well, if a host neither accepts nor refuses the connection."""
 
 _OF_DRIVER = (
     *("passfile", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
@@ -31,7 +31,9 @@ _SOCKET_OPTIONS = {
 
 
 async def connect(address: Address, *, timeout: float, **options: Any) -> "asyncpg.Connection":  # noqa: ASYNC109 - of each host, and asyncpg's own
-    """Connect to the first host that accepts and is wanted. Raises `UnavailableError` from what the last one said."""
+    """Connect to the first host that accepts the connection and has the wanted session attributes. Raises
+    `UnavailableError` from the last host's error.
+    """
     parameters = dict(address.parameters)
     timeout = float(parameters.get("connect_timeout", timeout))
     target = parameters.get("target_session_attrs") or ("read-write" if len(address.hosts) > 1 else None)
@@ -56,7 +58,7 @@ async def connect(address: Address, *, timeout: float, **options: Any) -> "async
     try:
         connection = await (attempts[0]() if len(attempts) == 1 else _first_of(attempts))
     except Exception as error:
-        # Whatever it is, a wrong password as well: another attempt may find it mended.
+        # Any error, also a wrong password, because a later attempt may succeed.
         raise UnavailableError from error
     _set_socket_options(connection, parameters)
     return connection
@@ -68,7 +70,7 @@ def _place(host: str, port: int | None) -> dict[str, str]:
 
 
 def _trusting_the_system(query: dict[str, str]) -> ssl.SSLContext:
-    """Return what `sslrootcert=system` asks for, which the driver takes for a file."""
+    """Return the TLS context for `sslrootcert=system`, which asyncpg would take for a file name."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])
     del query["sslrootcert"]
@@ -81,7 +83,7 @@ def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[st
     link = connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no public name
     if link is None or link.family not in {socket.AF_INET, socket.AF_INET6}:
         return
-    # On by default, as libpq has it.
+    # On by default, as in libpq.
     for name, value in {"keepalives": "1", **parameters}.items():
         level, option = _SOCKET_OPTIONS.get(name, (0, ""))
         # 0 is the system's default; not every system has all of them.
@@ -90,8 +92,8 @@ def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[st
 
 
 async def _first_of(attempts: Sequence[Callable[[], Awaitable[Any]]]) -> "asyncpg.Connection":
-    """Return the first attempt that succeeds. Each begins when the one before has failed, or has said nothing for a
-    moment.
+    """Return the first connection that succeeds. Each attempt begins when the one before has failed, or has not ended
+    within `STAGGER` seconds.
     """
     waiting = list(reversed(attempts))
     running: set[asyncio.Future[asyncpg.Connection]] = set()
@@ -105,7 +107,7 @@ async def _first_of(attempts: Sequence[Callable[[], Awaitable[Any]]]) -> "asyncp
             for task in done:
                 error = task.exception()
                 if error is None:
-                    # Should another have succeeded in the same moment, it is closed below.
+                    # If another attempt succeeded at the same moment, it is closed below.
                     running |= done - {task}
                     return task.result()
         assert error is not None

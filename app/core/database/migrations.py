@@ -1,6 +1,7 @@
-"""The schema's history: bring a database to the newest revision, and tell whether one is there.
+"""Migrations: upgrade a database, and check its revision.
 
-Alembic is imported where it works: a server process only asks which revision it needs, and would carry 10 MB for that.
+Alembic is imported inside functions: a server process only needs the newest revision, and the import would cost it 10
+MB.
 """
 
 import re
@@ -29,11 +30,11 @@ class MigrationError(RuntimeError):
 
 
 def direct_url(settings: Settings) -> str:
-    """Where migrations run. Raises `MigrationError` if these settings do not lead to PostgreSQL itself."""
+    """Return the address for migrations. Raises `MigrationError` if these settings do not lead to PostgreSQL itself."""
     if settings.database_url is None:
         raise MigrationError("TALLER_DATABASE_URL is not set.")
     if settings.pgbouncer:
-        # One runner at a time is held by a lock that lasts as long as its connection.
+        # Runners exclude each other by a session-level lock, which PgBouncer does not support.
         raise MigrationError(
             "Migrations must not run through PgBouncer: set TALLER_DATABASE_URL to the address of PostgreSQL itself "
             "and TALLER_PGBOUNCER=false."
@@ -42,7 +43,7 @@ def direct_url(settings: Settings) -> str:
 
 
 def alembic_config(url: str | None = None) -> "Config":
-    """Alembic's configuration from pyproject.toml, for one database."""
+    """Return Alembic's configuration from pyproject.toml, for one database."""
     from alembic.config import Config  # noqa: PLC0415 - see above
 
     config = Config(toml_file=ROOT / "pyproject.toml")
@@ -52,7 +53,7 @@ def alembic_config(url: str | None = None) -> "Config":
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done."""
+    """Upgrade the schema to a revision. Concurrent calls are safe: the others wait, and then find it upgraded."""
     from alembic import command  # noqa: PLC0415 - see above
 
     command.upgrade(alembic_config(url), revision)
@@ -72,8 +73,8 @@ def head_revision() -> str:
 
 
 async def schema_state(database: Database) -> tuple[str, bool]:
-    """Return `current`, `behind` or `ahead` (migrated by a newer release, which keeps what this one needs); and whether
-    the database can be written to.
+    """Return `current`, `behind` or `ahead` (migrated by a newer release, which stays compatible with this one); and
+    whether the database is writable.
     """
     try:
         row = await database.fetch_one_or_none(STATE)

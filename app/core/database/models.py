@@ -1,6 +1,6 @@
 """The declarative base of all tables, and the columns that they share.
 
-Defaults are the database's (`server_default`): statements run without the part of SQLAlchemy that would fill in others.
+Defaults are the server's (`server_default`): statements run without SQLAlchemy's execution, which fills in client ones.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.core.ids import uuid7
 
 
 class Base(DeclarativeBase):
-    """Every table of Taller. Constraint names follow one convention, so that migrations and errors can name them."""
+    """The base of all tables. Constraint names follow one convention, so that migrations and errors can name them."""
 
     metadata = MetaData(
         naming_convention={
@@ -27,21 +27,21 @@ class Base(DeclarativeBase):
 
 
 class Identified:
-    """A UUIDv7 primary key. Made here and not by the server: bulk inserts stay one statement."""
+    """A UUIDv7 primary key. The application creates it, so that a bulk insert is one statement."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-10)
 
 
 class Timestamped:
-    """When a row was made and last changed. A trigger keeps `updated_at`: it moves only if a value changed."""
+    """When a row was created and last changed. A trigger sets `updated_at`, only if a value has changed."""
 
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=10)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=11)
 
 
 class Versioned(Timestamped):
-    """A row whose states are numbered from 1, by the same trigger (after a restored backup from a higher number:
-    `app.core.database.versions`). Entity tags are made of the number.
+    """A row whose states the same trigger numbers, from 1, or from a higher number after a backup was restored
+    (`app.core.database.versions`). Entity tags contain this number.
     """
 
     version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)

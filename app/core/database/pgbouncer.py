@@ -1,8 +1,8 @@
-"""How connections are made: straight to PostgreSQL, or through a PgBouncer in transaction mode.
+"""Options of connections, directly to PostgreSQL or through a PgBouncer in transaction mode.
 
-Such a bouncer gives each transaction whichever server connection is free. So nothing may be kept on a connection, no
-settings and no prepared statements: each transaction sets what it needs as it begins, and every single statement is a
-transaction of its own (docs/decisions/0014-through-pgbouncer.md).
+PgBouncer gives each transaction any free server connection. So a connection keeps neither settings nor prepared
+statements: each transaction sets its settings when it begins, and every single statement is a transaction of its own
+(docs/decisions/0014-through-pgbouncer.md).
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from app.core.config import Settings
 
 
 def asyncpg_arguments(settings: Settings, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return what asyncpg is to be given so that these parameters of PostgreSQL hold for every statement."""
-    # A name is no setting: PgBouncer knows it, and passes it on.
+    """Return asyncpg's arguments with which these parameters of PostgreSQL apply to every statement."""
+    # PgBouncer tracks the application's name and passes it on, other than settings.
     named = {"application_name": "taller"}
     return {
         "timeout": settings.database_connect_timeout,
-        # The server ends long statements; this is for a server that has gone without a word.
+        # The server cancels long statements; this timeout is for a server that no longer responds.
         "command_timeout": settings.statement_timeout + 2,
         "server_settings": named if settings.pgbouncer else {**named, **parameters},
-        # Each takes 0.1 to 0.3 MB of a server process. Common ones are some dozens.
+        # Each prepared statement takes 0.1 to 0.3 MB of a server process. A few dozen are common.
         "statement_cache_size": 0 if settings.pgbouncer else 200,
     }
 
 
 def opening_of(settings: Settings, parameters: Mapping[str, str]) -> str:
-    """Return what begins a transaction in which these parameters hold, in one round trip."""
+    """Return the SQL that begins a transaction with these parameters in one round trip."""
     if not settings.pgbouncer:
         return "BEGIN"
     return "; ".join(("BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in parameters.items())))

@@ -19,10 +19,10 @@ PURGER = "purger"
 """The name of the background task."""
 
 EVERY = 600.0
-"""Seconds between two rounds."""
+"""Seconds between two purges."""
 
 RETRY = 10.0
-"""Seconds after which a round is tried again that failed."""
+"""Seconds after which a failed purge is retried."""
 
 STEP = 1_000
 """Rows that one statement deletes at most."""
@@ -30,14 +30,14 @@ STEP = 1_000
 
 @dataclass(frozen=True)
 class PurgeRule:
-    """Rows that nobody needs any longer."""
+    """A condition for rows that are no longer needed."""
 
     model: type[Base]
     condition: ColumnElement[bool]
 
 
 class Purger:
-    """Deletes what has expired, for as long as the application runs; one for each process."""
+    """Deletes expired rows as long as the application runs; one instance for each process."""
 
     def __init__(self, database: Database, expired: Iterable[PurgeRule], *, every: float = EVERY) -> None:
         self._database = database
@@ -48,18 +48,18 @@ class Purger:
             every=every,
             begins=every,
             retry=min(every, RETRY),
-            failure="cannot delete what has expired",
+            failure="cannot delete expired rows",
             logger=logger,
         )
 
     async def purge(self) -> None:
-        """Delete what has expired by now."""
+        """Delete all rows that have expired by now."""
         for step in self._steps:
             await delete_all(self._database, step)
 
 
 def deletion(expired: PurgeRule) -> Executable:
-    """Delete a bounded number of rows, of those that no other process is deleting and no request is changing."""
+    """Return a statement that deletes at most `STEP` rows, and skips rows that others have locked."""
     place: ColumnElement[Any] = literal_column("ctid")
     rows = select(place).select_from(expired.model).where(expired.condition).limit(STEP)
     locked = rows.with_for_update(skip_locked=True).scalar_subquery()
@@ -69,7 +69,7 @@ def deletion(expired: PurgeRule) -> Executable:
 async def delete_all(
     database: Database, step: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Repeat a `deletion` until nothing is left for it."""
+    """Repeat a `deletion` until it finds no more rows."""
     deleted = STEP
     while deleted == STEP:
         deleted = len(await database.fetch_all(step, parameters))

@@ -1,7 +1,7 @@
-"""From where the numbers of states go on (`app.core.database.models.Versioned`), so that no tag ever names two of them.
+"""The base of version numbers (`app.core.database.models.Versioned`), so that no entity tag names two states.
 
-A restored backup would give out numbers again that were given out after it was made. So the trigger that numbers states
-goes on from `version_base()` wherever that is higher, and whoever restores a backup raises it.
+After a backup is restored, rows would get version numbers again that they had after the backup was made. So the trigger
+continues from `version_base()` if that is higher, and restoring a backup includes raising it.
 """
 
 from sqlalchemy import text
@@ -14,13 +14,13 @@ _RENEWED = text(
 
 
 async def renew(transaction: Transaction) -> int:
-    """Raise the base above every number that was given out before, and return it: the seconds since 2026 began.
+    """Raise the base above every version number in use, and return it: the seconds since 2026 began.
 
-    A row would have to change more than once a second, since then or since it was renewed before, to be above it.
+    A version could only be higher if its row had changed more than once a second, since then or since the last raise.
     """
     (row,) = await transaction.fetch_all(_RENEWED)
     base: int = row["base"]
-    # A function takes no parameters in its text; this is a number.
+    # DDL takes no bind parameters; `base` is an integer.
     await transaction.command(
         f"CREATE OR REPLACE FUNCTION version_base() RETURNS integer LANGUAGE sql STABLE AS 'SELECT {base}'"
     )

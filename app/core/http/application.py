@@ -1,7 +1,7 @@
-"""FastAPI, with only those layers around its operations that have something to do here.
+"""FastAPI without the layers around operations that are not needed here.
 
-FastAPI's own stack also asks on every request whether somebody traces it, catches errors that `RequestMiddleware`
-answers, opens an exit stack that nothing enters, and walks the list of its router's routes
+On every request, FastAPI's own stack also checks whether it is traced, catches errors that `RequestMiddleware` handles,
+opens an exit stack that stays empty, and walks its router's list of routes
 (docs/decisions/0019-what-a-request-costs.md).
 """
 
@@ -14,21 +14,21 @@ from app.core.http.trie import TrieRouter
 
 
 class Application(FastAPI):
-    """Answers requests by its operations; FastAPI's router only starts and stops it."""
+    """The application. `TrieRouter` serves its requests; FastAPI's router only runs its lifespan."""
 
     def __init__(self, *, operations: TrieRouter, **options: Any) -> None:
         super().__init__(**options)
         self.operations = operations
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the layers that were added, the last one outermost, around the operations."""
+        """Return the added middleware around the operations, the last one added outermost."""
         stack: ASGIApp = self.operations
         for layer, arguments, options in reversed(self.user_middleware):
             stack = layer(stack, *arguments, **options)
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or start and stop."""
+        """Serve one request, or run the lifespan."""
         scope["app"] = self
         if scope["type"] != "http":
             await self.router(scope, receive, send)

@@ -1,6 +1,6 @@
-"""What happens to every request, whatever it asks for: an id, a time, a log line, safe headers, and never a bare 500.
+"""The middleware of every request: a request id, an access log line, security headers, and a problem for each 500.
 
-Plain ASGI: Starlette's `BaseHTTPMiddleware` would cost 200 µs a request.
+It is plain ASGI: Starlette's `BaseHTTPMiddleware` would cost 200 µs a request.
 """
 
 import logging
@@ -63,7 +63,7 @@ class RequestMiddleware:
         except Exception:
             logger.exception("unhandled error")
             if status:
-                # The response is under way; only breaking the connection tells the client that it is incomplete.
+                # The response has begun: only closing the connection tells the client that it is incomplete.
                 raise
             state.code = InternalError.code
             response = problem_response(InternalError(), scope)
@@ -75,7 +75,7 @@ class RequestMiddleware:
 
 
 def _log(scope: Scope, state: RequestState, status: int, started: float) -> None:
-    # `access_log.info` would look for the calling line on the stack, for nothing.
+    # `access_log.info` would search the stack for the calling line, which no line shows.
     fields = {
         "method": scope["method"],
         "route": getattr(scope.get("route"), "path", None),
@@ -90,10 +90,10 @@ def _log(scope: Scope, state: RequestState, status: int, started: float) -> None
 
 
 def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None) -> None:
-    """Add what every answer says, whatever it answers."""
+    """Add the headers that every response has."""
     headers = [*message["headers"], (b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
     if b"cache-control" not in dict(message["headers"]):
-        # Nearly every answer is somebody's own; what may be kept says so itself.
+        # Nearly every response is private; a response that may be cached has set the header itself.
         headers.append((b"cache-control", b"no-store"))
     if state.prefix:
         headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
@@ -103,16 +103,17 @@ def _add_headers(message: Message, state: RequestState, quota: RequestQuota | No
 
 
 def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes]:
-    """Return a header whose references lead where clients find the service."""
+    """Return a header with the prefix in its addresses, as clients reach them."""
     if name == b"location":
         return name, prefix + value
     return name, value.replace(b"</", b"<" + prefix + b"/") if name == b"link" else value
 
 
 def _read_headers(scope: Scope) -> RequestState:
-    """Return the state of a new request, as its headers have it, and put it into the scope.
+    """Create the state of a request from its headers, and store it in the ASGI scope.
 
-    Its id is the client's, if that can be logged safely, else a new one. A declared length binds unless it is chunked.
+    The id is the client's if it can be logged safely, otherwise a new one. `Content-Length` is ignored for chunked
+    bodies.
     """
     request_id, is_chunked = "", False
     length: int | None = None

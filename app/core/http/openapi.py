@@ -34,11 +34,15 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "Leads to the code's documentation."},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "The address of the code's documentation.",
+        },
         "title": {"type": "string", "description": "What went wrong, the same for every problem of this code."},
         "status": {"type": "integer", "description": "The HTTP status."},
         "detail": {"type": "string", "description": "What went wrong this time, or what to do about it."},
-        "instance": {"type": "string", "format": "uri-reference", "description": "The path that was asked for."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "The path of the request."},
         "code": {"type": "string", "description": "The stable name of this kind of problem, for programs."},
         "request_id": {"type": "string", "description": "Names this request in the service's log."},
         "errors": {
@@ -49,7 +53,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 PROBLEM_WITHIN: dict[str, Any] = {"type": "object", "format": "problem"}
-"""The schema of a problem within another answer, until the document has one to refer to."""
+"""The placeholder for a problem within another schema; the finished document refers to the schema `Problem` there."""
 
 FIELD_ERROR_SCHEMA: dict[str, Any] = {
     "title": "FieldError",
@@ -57,51 +61,53 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["detail", "code"],
     "properties": {
-        "pointer": {"type": "string", "description": "Where in the body (RFC 6901)."},
-        "parameter": {"type": "string", "description": "Which parameter of the path, query or header."},
+        "pointer": {"type": "string", "description": "The value's location in the body (RFC 6901)."},
+        "parameter": {"type": "string", "description": "The name of the path, query or header parameter."},
         "detail": {"type": "string", "description": "What is wrong, in words."},
         "code": {"type": "string", "description": "What is wrong, for programs."},
     },
 }
 
-# What comes with every answer of a status, beside its body.
+# The header that every response of a status has.
 _RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
 _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "201": ("Location", {"description": "The address of what was created.", "schema": {"type": "string"}}),
-    "304": ("ETag", {"description": "The tag of what you have.", "schema": {"type": "string"}}),
+    "304": ("ETag", {"description": "The tag of the state that you have.", "schema": {"type": "string"}}),
     "401": ("WWW-Authenticate", {"description": "How to sign in (RFC 6750).", "schema": {"type": "string"}}),
-    "412": ("ETag", {"description": "The tag that it has now.", "schema": {"type": "string"}}),
+    "412": ("ETag", {"description": "The current tag.", "schema": {"type": "string"}}),
     "429": ("Retry-After", _RETRY_AFTER),
     "503": ("Retry-After", _RETRY_AFTER),
 }
 
 
 _LINK = {
-    "description": "Where the `first`, `prev` and `next` page are, as far as there are such and room (RFC 8288).",
+    "description": "The addresses of the `first`, `prev` and `next` page (RFC 8288). An address is absent if there is "
+    "no such page, or no room for it.",
     "schema": {"type": "string"},
 }
 
-_ETAG = {"description": "Its tag.", "required": True, "schema": {"type": "string"}}
+_ETAG = {"description": "The entity tag.", "required": True, "schema": {"type": "string"}}
 
-# What comes with every answer.
+# The headers of every response.
 _REQUEST_ID_HEADER = {
-    "description": "Names this request in the service's log: as it was sent, if that can be logged, else a new name.",
+    "description": "Identifies this request in the service's log: the id that the client sent, if it can be logged, or "
+    "a new one.",
     "required": True,
     "schema": {"type": "string"},
 }
 
 _COMMON_HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": _REQUEST_ID_HEADER,
-    # Where requests are limited.
+    # Only if requests are limited.
     "RateLimit-Policy": {
-        "description": "The policy by which this request was counted: it allows `q` requests in `w` seconds. Absent "
-        "where requests are not limited.",
+        "description": "The policy that counted this request: `q` requests in `w` seconds. Absent if requests are not "
+        "limited.",
         "schema": {"type": "string", "pattern": r'^"[a-z]+";q=[0-9]+;w=[0-9]+$'},
         "example": '"default";q=1200;w=60',
     },
     "RateLimit": {
-        "description": "`r` requests are left; in `t` seconds it will be all of them again. Absent where requests are "
-        "not limited.",
+        "description": "`r` requests are left; in `t` seconds the quota is full again. Absent if requests are not "
+        "limited.",
         "schema": {"type": "string", "pattern": r'^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
         "example": '"default";r=1193;t=41',
     },
@@ -141,10 +147,12 @@ def install_openapi(
     *,
     prefix: str = "",
 ) -> None:
-    """Let `app.openapi()` describe these routes, in this order. Clients put `prefix` before each path."""
+    """Replace `app.openapi` by a function that describes these routes in this order. Clients put `prefix` before each
+    path.
+    """
     listed = list(routes)
 
-    # Not kept, as FastAPI does it: what is sent are bytes, which are made once.
+    # Not cached, as FastAPI would: the service sends bytes that are made from it once.
     def openapi() -> dict[str, Any]:
         return _document(app, listed, tags, _under(prefix, security_schemes))
 
@@ -152,7 +160,7 @@ def install_openapi(
 
 
 def _under(prefix: str, security_schemes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ways of signing in, with a prefix before the addresses of tokens, which no `servers` applies to."""
+    """Return the security schemes with the prefix in their token URLs, to which `servers` does not apply."""
     schemes = copy.deepcopy(dict(security_schemes))
     for scheme in schemes.values():
         for flow in scheme.get("flows", {}).values():
@@ -199,7 +207,7 @@ def _document(
 
 
 def _shared_responses(document: dict[str, Any]) -> dict[str, Any]:
-    """Let operations refer to the responses to what goes wrong, which are a few dozen for all of them; return those."""
+    """Move the error responses of all operations, a few dozen different ones, into shared responses. Return those."""
     shared: dict[str, Any] = {}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -212,7 +220,7 @@ def _shared_responses(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _response_name(status: str, response: dict[str, Any], taken: Mapping[str, Any]) -> str:
-    """Return the name of a response: of its problems' codes, or of its status where they are many."""
+    """Return a name for a response: from its problem codes if they are few, otherwise from its status."""
     codes = response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples", ())
     words = "_".join(codes) if 0 < len(codes) <= 3 else HTTPStatus(int(status)).phrase
     name = re.sub(r"[^A-Za-z]", "", words.replace("_", " ").title())
@@ -223,7 +231,7 @@ def _response_name(status: str, response: dict[str, Any], taken: Mapping[str, An
 
 
 def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
-    """Say how to sign in for this, and what is needed."""
+    """Add the accepted security schemes, and what the caller needs."""
     # Public operations get an empty list, so that they are public explicitly.
     operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
@@ -231,25 +239,25 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
 
 
 def _describe_list(operation: dict[str, Any]) -> None:
-    """Say how a list is paged, and that it links to its other pages."""
+    """Describe the paging of a list, and its `Link` header."""
     if "cursor" not in {parameter["name"] for parameter in operation.get("parameters", ())}:
         return
     for parameter in operation["parameters"]:
         if parameter["name"] == "page":
-            # Generated clients send a default along, and a page is not asked for by number and by cursor at once.
+            # Generated clients would send a default, and `page` cannot be combined with `cursor`.
             parameter["schema"].pop("default", None)
     answer = operation["responses"]["200"]
     answer.setdefault("headers", {})["Link"] = _LINK
 
 
 def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
-    """Say which answers are tagged, and what the request can make depend on the tag."""
+    """Describe the `ETag` of responses, and the request headers that depend on it."""
     is_tagged = etag_factory(route) is not None
     if is_tagged:
         answer = operation["responses"][str(route.status_code or 200)]
         answer.setdefault("headers", {})["ETag"] = _ETAG
     if is_tagged and method == "GET":
-        operation["responses"]["304"] = {"description": "You have it already"}
+        operation["responses"]["304"] = {"description": "Not modified"}
         operation["responses"] |= {str(status): said for status, said in problems(PreconditionFailedError).items()}
         otherwise = "the answer is 304, without a body"
     elif any(guard.is_conditional for guard in guards_of(route)):
@@ -275,7 +283,9 @@ _TAGS = {
 
 
 def _named_by_title(document: dict[str, Any]) -> dict[str, Any]:
-    """Name every schema by its title: pydantic calls a page of tasks `Page_TaskRead_`, and so would clients."""
+    """Name every schema by its title: pydantic names a page of tasks `Page_TaskRead_`, and so would generated
+    clients.
+    """
     schemas: dict[str, dict[str, Any]] = document["components"]["schemas"]
     titles = {name: schema.get("title", name) for name, schema in schemas.items()}
     document["components"]["schemas"] = {titles[name]: schema for name, schema in schemas.items()}
@@ -292,17 +302,17 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
 
 
 def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -> None:
-    """Describe a body as JSON with a named schema, and say in words how else it may be sent.
+    """Describe a body as JSON with a named schema, and mention the other media types in its description only.
 
-    Generated clients get one function with one class from that. From several media types they make a function for each,
-    or a union, or code that cannot be imported (docs/decisions/0028-generated-clients.md).
+    Generators of clients make one function with one class from that. From several media types they make a function for
+    each, or a union, or code that cannot be imported (docs/decisions/0028-generated-clients.md).
     """
     content: dict[str, dict[str, Any]] = body["content"]
     others = [media_type for media_type in content if media_type != _JSON]
     if method == "patch":
         others.append("application/merge-patch+json")
     if others:
-        body["description"] = f"As JSON. {' and '.join(f'`{other}`' for other in others)} will do as well."
+        body["description"] = f"JSON. {' and '.join(f'`{other}`' for other in others)} is accepted as well."
     body["content"] = {_JSON: content[_JSON]}
     if (name := content[_JSON]["schema"].get("title")) is not None:
         schemas[name] = content[_JSON]["schema"]
@@ -312,7 +322,7 @@ def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -
 def _tidy(schema: dict[str, Any]) -> None:
     members = schema.get("properties", {})
     for name, member in members.items():
-        # The name once more, in other letters.
+        # pydantic's title only repeats the name.
         member.pop("title", None)
         if member.get("format") == PROBLEM_WITHIN["format"]:
             members[name] = {"$ref": f"{_SCHEMAS}Problem"}
@@ -323,8 +333,8 @@ def _tidy(schema: dict[str, Any]) -> None:
 
 def _finish(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
-        # null is how a parameter is not given, and nothing that can be sent. What is left is one type: clients are
-        # generated for it.
+        # null stands for an omitted parameter and cannot be sent. The remaining type is one for which clients can be
+        # generated.
         parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
         for repeated in ("title", "description"):
             parameter["schema"].pop(repeated, None)
@@ -333,7 +343,7 @@ def _finish(operation: dict[str, Any]) -> None:
             del parameter["schema"]["default"]
     responses: dict[str, Any] = operation["responses"]
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
-        # FastAPI adds its own to operations with parameters; this service answers 400.
+        # FastAPI adds its own to operations with parameters; this service answers 400 instead.
         responses.pop("422", None)
     accepts_idempotency_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
     for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
@@ -346,7 +356,7 @@ def _finish(operation: dict[str, Any]) -> None:
         if accepts_idempotency_key and status.startswith("2"):
             headers[REPLAYED] = REPLAYED_HEADER
         if accepts_idempotency_key and status == "409":
-            # These are the statuses for which waiting helps.
+            # Of the statuses with a key, only for this one does it help to wait.
             headers["Retry-After"] = _RETRY_AFTER
         headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})
     operation["responses"] = {

@@ -1,4 +1,4 @@
-"""From exceptions to problem documents: the one place where a refusal becomes a response."""
+"""The conversion of exceptions to problem responses (RFC 9457)."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
 
 def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
-    """Return the problem document of an error that a request met."""
+    """Return the problem document of an error that a request raised."""
     state = state_of(scope)
     return problem_document(
         type(error),
@@ -48,36 +48,36 @@ def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
 
 
 def problem_response(error: AppError, scope: Scope) -> Response:
-    """Return the response that carries an error."""
+    """Return the problem response of an error."""
     # ASCII escapes, because names of unknown members may hold characters that UTF-8 cannot.
     content = json.dumps(problem_of(error, scope), separators=(",", ":")).encode()
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
 
 
 def answer_to(request: Request, error: AppError | HTTPException) -> Response:
-    """Return the response to a request that is refused, by us or by Starlette."""
+    """Return the response to a request that raised one of our errors or one of Starlette's."""
     refusal = error if isinstance(error, AppError) else _STARLETTES.get(error.status_code, InternalError)()
     state_of(request.scope).code = refusal.code
     if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
-        # One line and no trace: in an outage every request comes by here.
+        # One line without a traceback, because in an outage every request logs it.
         logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])
     return problem_response(refusal, request.scope)
 
 
 _STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
-"""What Starlette means by the statuses that it raises."""
+"""Our errors for the statuses that Starlette raises."""
 
 
 def _continuing_the_name(message: str) -> str:
-    """Return a message of pydantic's in the form of ours: "String should have …" becomes "must have …"."""
+    """Return pydantic's message in the form of ours: "String should have …" becomes "must have …"."""
     return "is required" if message == "Field required" else _SUBJECT.sub("must ", message)
 
 
 def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[str, ...]) -> FieldError:
-    """Return one of pydantic's findings as the caller sees it, without the submitted value."""
+    """Return one of pydantic's errors in the form of our API, without the submitted value."""
     location, path = place[0], [*place[1:], *item["loc"]]
     code = str(item["type"])
-    # pydantic's own message on a UUID repeats characters of what was sent.
+    # pydantic's message for a UUID repeats characters of the submitted value.
     detail = "must be a UUID" if code == "uuid_parsing" else _continuing_the_name(str(item["msg"]))
     if location == "body":
         pointer = json_pointer(path)
@@ -93,9 +93,9 @@ def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[
 
 
 def field_errors(error: ValidationError, model: type[BaseModel] | None, *place: str) -> list[FieldError]:
-    """Return what validation by a model found wrong with an input that stands at `place`, as the caller sees it.
+    """Return the errors of a validation in the form of our API, at most `MAX_REPORTED_ERRORS`.
 
-    At most `MAX_REPORTED_ERRORS`. An input that is no object has no model.
+    `model`: the validated model; None if the input is not an object. `place`: the location of the validated input.
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [field_error(item, model, place) for item in found[:MAX_REPORTED_ERRORS]]

@@ -1,4 +1,4 @@
-"""What every operation refuses before its handler runs, and the router of a feature."""
+"""Routes, with the checks that run before every handler, and the router of a feature."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from http import HTTPStatus
@@ -46,20 +46,20 @@ MAX_PARAMETERS = 200
 
 
 _MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, BodyTooLargeError)
-"""What is wrong with a request by itself. Only those whom its guards admit are told."""
+"""The errors of malformed requests. Only callers whom the guards authorise get them."""
 
 
 class ApiRoute(APIRoute):
-    """A route that refuses unknown parameters and unread media types, and asks its guards before it says so."""
+    """A route that refuses unknown parameters and media types, after its guards have authorised the caller."""
 
     accepts: tuple[str, ...]
-    """The media types of the body; empty where no body is read."""
+    """The media types of the body; empty if no body is read."""
 
     respond: Callable[[Request], Awaitable[Response]]
-    """Makes the response to a request, or raises its refusal."""
+    """Returns the response to a request, or raises an error."""
 
     allows_replay: ClassVar[bool] = True
-    """Whether its answers may be kept at rest."""
+    """Whether its responses may be stored."""
 
     body_limit: ClassVar[Literal["max_body_bytes", "max_auth_body_bytes"]] = "max_body_bytes"
     """The setting that bounds its body."""
@@ -68,24 +68,24 @@ class ApiRoute(APIRoute):
     """Whether a request may have an idempotency key."""
 
     errors: tuple[type[AppError], ...]
-    """How a request to it can be refused, besides by what any request may meet."""
+    """The errors of its requests, without those that every operation has (500, 503)."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, errors: Sequence[type[AppError]] = (), **options: Any
     ) -> None:
-        """`errors`: what its handler refuses with; what guards and the reading of the request refuse with is known."""
+        """`errors`: those that the handler raises; the route adds those of its guards and of its checks."""
         extra = dict(options.pop("openapi_extra", None) or {})
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
-            # Without it, the empty answer would claim to be JSON.
+            # Without it, the empty response would have a JSON media type.
             options["response_class"] = Response
         super().__init__(path, endpoint, openapi_extra=extra or None, **options)
         methods, guards = self.methods or set(), guards_of(self)
         self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in methods else (JSON,)
-        # The other methods are safe to repeat anyway, and need no key.
+        # The other methods are idempotent and need no key.
         is_repeated = bool({"POST", "PATCH"} & methods)
-        # Kept for callers who are known, in the one transaction that does the work.
+        # Responses are stored for authenticated callers only.
         self.accepts_idempotency_key = is_repeated and self.allows_replay and any(guard.security for guard in guards)
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards for error in guard.errors)
@@ -101,7 +101,9 @@ class ApiRoute(APIRoute):
         self.respond = self._behind_checks(handle, guards)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what FastAPI's router would run. Here `TrieRouter` runs `respond`, which is made when all is known."""
+        """Return the handler that FastAPI's router would call. `TrieRouter` calls `respond`, which `__init__` sets
+        later.
+        """
 
         async def handler(request: Request) -> Response:
             return await self.respond(request)
@@ -109,7 +111,7 @@ class ApiRoute(APIRoute):
         return handler
 
     def _behind_checks(self, handle: Handler, guards: list[Guard]) -> Handler:
-        """Return what runs the operation, behind the checks that hold for every operation."""
+        """Return a handler that runs the checks of every operation before the operation's own handler."""
         accepts = frozenset(self.accepts)
         models = list(_query_models(self.dependant))
         repeatable = {
@@ -122,7 +124,7 @@ class ApiRoute(APIRoute):
             state = state_of(request.scope)
             if rate_policy is not None:
                 count_address(state, rate_policy)
-            # Before a byte of the body is read, and before anything in the request is looked at.
+            # The caller is authenticated before the body is read and anything else in the request is checked.
             caller = None
             for guard in guards:
                 caller = await guard.authenticate(request) or caller
@@ -150,20 +152,20 @@ class ApiRoute(APIRoute):
 
 
 class SecretRoute(ApiRoute):
-    """An operation that may answer with a secret, which must be nowhere but in that answer; its body is small."""
+    """A route whose responses may hold secrets and are never stored; its request bodies are small."""
 
     allows_replay = False
     body_limit = "max_auth_body_bytes"
 
 
 def count_address(state: RequestState, policy: str) -> None:
-    """Count a request for which nobody has to be identified. Raises `TooManyRequestsError`."""
+    """Count a request against its network address. Raises `TooManyRequestsError`."""
     if state.quota is not None:
         state.quota.consume_for_address(policy)
 
 
 def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
-    """Yield the models of an operation's query parameters: `build_fast_path` takes nothing else."""
+    """Yield the models of an operation's query parameters. `build_fast_path` supports no other parameters."""
     for parameter in dependant.query_params:
         model: Any = parameter.field_info.annotation
         yield model
@@ -215,7 +217,7 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
         if name == b"content-type" and content_type is None:
             content_type = value
     if content_type is None:
-        # No body and no type: the missing body is the clearer complaint.
+        # Neither a body nor a type: validation reports the missing body, which is the clearer error.
         if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
             return
     elif content_type.partition(b";")[0].strip().lower().decode("latin-1") in accepts:
@@ -224,13 +226,13 @@ def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises `BodyTooLargeError` as soon as it is known to be larger than the limit."""
+    """Return the body. Raises `BodyTooLargeError` as soon as the declared or received bytes exceed the limit."""
     size = state_of(request.scope).declared_length or 0
     chunks: list[bytes] = []
     while size <= limit:
         message = await request.receive()
         if message["type"] != "http.request":
-            # The client has gone: nobody reads the response, and the service made no mistake.
+            # The client has disconnected: nobody reads the response, and it must not be logged as a failure of ours.
             raise InvalidJsonError("The body ended before it was complete.")
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):
@@ -240,14 +242,14 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 class RouteOptions(TypedDict, total=False):
-    """What a handler's decorator says beside its address: FastAPI's options that are used here, and errors."""
+    """The options of a handler's decorator: those of FastAPI's that are used here, and `errors`."""
 
     summary: str
     status_code: int
     response_model: Any
     responses: dict[int | str, dict[str, Any]]
     errors: Sequence[type[AppError]]
-    """What the handler refuses with."""
+    """The errors that the handler raises."""
 
     dependencies: Sequence[Any]
     openapi_extra: dict[str, Any]
@@ -256,7 +258,7 @@ class RouteOptions(TypedDict, total=False):
 
 
 class FeatureRouter:
-    """The operations of a feature, under the API's prefix. `app.features` lists them; nothing else mounts them."""
+    """The operations of a feature, under the API's prefix. `app.features` lists all of these routers."""
 
     def __init__(
         self,
@@ -274,23 +276,23 @@ class FeatureRouter:
         self._route_class = route_class
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Let a handler answer GET requests, and HEAD without the body."""
+        """Register a handler for GET requests, and for HEAD without the body."""
         return self._route("GET", path, options)
 
     def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Let a handler answer POST requests."""
+        """Register a handler for POST requests."""
         return self._route("POST", path, options)
 
     def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Let a handler answer PUT requests."""
+        """Register a handler for PUT requests."""
         return self._route("PUT", path, options)
 
     def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Let a handler answer PATCH requests."""
+        """Register a handler for PATCH requests."""
         return self._route("PATCH", path, options)
 
     def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Let a handler answer DELETE requests."""
+        """Register a handler for DELETE requests."""
         return self._route("DELETE", path, options)
 
     def _route(self, method: str, path: str, options: RouteOptions) -> Callable[[H], H]:

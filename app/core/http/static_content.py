@@ -1,4 +1,4 @@
-"""Content that is the same for everybody: made once, off the event loop, and compressed once."""
+"""Static responses: their content is made and compressed once, in a thread."""
 
 import asyncio
 import gzip
@@ -11,7 +11,7 @@ from app.core.preconditions.responses import apply_preconditions, tag_of_bytes
 
 
 class StaticContent:
-    """Bytes that are answered as they are: with a tag, and compressed where the client takes gzip."""
+    """Content with an entity tag, which is sent compressed if the client accepts gzip."""
 
     def __init__(self, make: Callable[[], bytes], media_type: str, headers: dict[str, str] | None = None) -> None:
         self._make = make
@@ -21,14 +21,14 @@ class StaticContent:
         self._variants: dict[str, tuple[bytes, str]] = {}
 
     def prepare(self) -> None:
-        """Make the content now, whatever that takes."""
+        """Make the content now, in the calling thread."""
         plain = self._make()
-        # The time of compression would give each process another tag.
+        # Without mtime=0, the time of compression would give each process another tag.
         compressed = gzip.compress(plain, 9, mtime=0)
         self._variants = {"": (plain, tag_of_bytes(plain)), "gzip": (compressed, tag_of_bytes(compressed))}
 
     async def respond(self, request: Request) -> Response:
-        """Return the response to a request: 304 without a body if the client has it already."""
+        """Return the response to a request: 304 without a body if the client's tag is current."""
         if not self._variants:
             await self._prepared()
         coding = "gzip" if _takes_gzip(request) else ""
@@ -40,14 +40,14 @@ class StaticContent:
         return response
 
     async def _prepared(self) -> None:
-        """Wait until the content is made, by the first who asks for it."""
+        """Wait until the content is made; the first request starts that."""
         self._making = making = self._making or asyncio.create_task(to_thread.run_sync(self.prepare))
         try:
-            # A request that gives up must not cancel it for the others.
+            # A request that is cancelled must not cancel it for the others.
             await asyncio.shield(making)
         finally:
             if making.done():
-                # If it failed, the next one who asks tries again.
+                # If it failed, the next request tries again.
                 self._making = None
 
 

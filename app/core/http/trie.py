@@ -1,7 +1,7 @@
-"""How an address finds its operation: by its path segments, at a cost that does not grow with the number of routes.
+"""Routing by a trie of path segments, whose cost does not grow with the number of routes.
 
-Each operation answers at its canonical address (`/api/v1/projects/`), at the bare one (`/projects/`), and with or
-without the trailing slash: directly, never by a redirect (docs/decisions/0005-one-route-four-addresses.md).
+Each operation has a canonical address (`/api/v1/projects/`) and a bare one (`/projects/`), both with and without the
+trailing slash. All four answer directly, without a redirect (docs/decisions/0005-one-route-four-addresses.md).
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from app.core.request_state import state_of
 
 
 class RouteTrieNode:
-    """One path segment: where its children lead, and the operations that end here."""
+    """One path segment: its child nodes, and the operations whose path ends here."""
 
     def __init__(self) -> None:
         self.children: dict[str, RouteTrieNode] = {}
@@ -26,7 +26,7 @@ class RouteTrieNode:
         self.operations: dict[str, tuple[ApiRoute, tuple[str, ...]]] = {}
 
     def add(self, route: ApiRoute, segments: list[str]) -> None:
-        """Let the address with these segments lead to a route."""
+        """Add a route at the path with these segments."""
         node, names = self, []
         for segment in segments:
             if segment.startswith("{"):
@@ -41,7 +41,7 @@ class RouteTrieNode:
                 node.operations.setdefault("HEAD", (route, tuple(names)))
 
     def find(self, segments: list[str]) -> tuple["RouteTrieNode", list[str]] | None:
-        """Return the node of an address that some operation has, and the values of its parameters."""
+        """Return the node of a path and the values of its parameters; None if no operation has this path."""
         node: RouteTrieNode | None = self
         values: list[str] = []
         for segment in segments:
@@ -56,7 +56,7 @@ class RouteTrieNode:
 
 
 class TrieRouter:
-    """All operations of the application, as one ASGI application."""
+    """The ASGI application that routes requests to all operations."""
 
     def __init__(self, routes: Iterable[ApiRoute]) -> None:
         self.routes = list(routes)
@@ -68,9 +68,9 @@ class TrieRouter:
                 self._root.add(route, _segments(route.path))
 
     def find(self, path: str, method: str) -> tuple[ApiRoute, dict[str, str]]:
-        """Return the operation at an address, and the values of its path parameters.
+        """Return the operation of a path and method, and the values of its path parameters.
 
-        Raises `NotFoundError`, or `MethodNotAllowedError` where the address is known under other methods.
+        Raises `NotFoundError`, or `MethodNotAllowedError` if the path exists with other methods only.
         """
         if path.startswith(API_PREFIX + "/"):
             found = self._api.find(_segments(path[len(API_PREFIX) :]))
@@ -87,13 +87,13 @@ class TrieRouter:
         return route, dict(zip(names, values, strict=True))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the operation that a request asks for, and send what it answers or why it is refused."""
+        """Run the operation of a request, and send its response or the problem."""
         request = Request(scope, receive, send)
         try:
             try:
                 route, scope["path_params"] = self.find(scope["path"], scope["method"])
             except AppError:
-                # Counted all the same.
+                # Requests to unknown paths are counted as well.
                 count_address(state_of(scope), DEFAULT)
                 raise
             scope["route"] = route

@@ -1,8 +1,8 @@
-"""`Idempotency-Key`: a request that is sent again is answered again, and carried out once.
+"""The `Idempotency-Key` header: a request that is repeated with the same key is executed once and answered again.
 
-As the IETF draft has it (draft-ietf-httpapi-idempotency-key-header-07), for operations whose work is one transaction.
-The answer is kept in the transaction that makes the change: whatever fails, and whenever, there is never one
-without the other. docs/decisions/0017-idempotency-keys.md has the reasons and the costs.
+This implements the IETF draft (draft-ietf-httpapi-idempotency-key-header-07) for operations that run in one
+transaction. The response is stored in the transaction that makes the change, so that a failure at any moment loses both
+or neither. docs/decisions/0017-idempotency-keys.md has the reasons and the costs.
 """
 
 import re
@@ -30,7 +30,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 
 ERRORS = (IdempotencyKeyInUseError, IdempotencyKeyReusedError, TooManyIdempotencyKeysError)
-"""How a key can be refused, besides being malformed."""
+"""The errors of well-formed keys."""
 
 _BARE = r"[!#-+\--:<-~]{1,255}"
 _QUOTED = r'(?:[ !#-\[\]-~]|\\["\\]){1,255}'
@@ -40,20 +40,20 @@ PARAMETER: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "Makes this request safe to send again: its answer is kept under this key, and the same request "
-    "with the same key gets that answer instead of being carried out once more. 1 to 255 characters of printable "
-    "ASCII, in quotes, or bare without spaces, quotes, commas and semicolons; best a new UUID for each new request.",
+    "description": "Makes this request safe to repeat: its response is stored under this key, and the same request "
+    "with the same key gets that response instead of being executed again. 1 to 255 characters of printable ASCII, in "
+    "quotes, or bare without spaces, quotes, commas and semicolons. Use a new UUID for each new request.",
     "schema": {
         "type": "string",
         "pattern": rf'^(?:{_BARE}|"{_QUOTED}")$',
-        # Beside the schema it would be filled in on the page where operations are tried, the same each time.
+        # As an example of the parameter, /docs would fill it in, with the same key for every request.
         "examples": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
     },
 }
 """The header, as OpenAPI describes it."""
 
 REPLAYED_HEADER: dict[str, Any] = {
-    "description": f"`true` if this is the kept answer to an earlier request with the same `{HEADER}`.",
+    "description": f"`true` if this is the stored response to an earlier request with the same `{HEADER}`.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 
@@ -61,10 +61,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
-    """Return a handler that carries out what comes with a key once, and answers it as often as it comes.
+    """Return a handler that executes a request with a key once, and answers its repetitions from the store.
 
-    Only what is answered is kept. A refusal leaves nothing behind, the key neither: it may be used for the mended
-    request.
+    Only successful responses are stored. A refused request stores nothing, so that its key can be used for the
+    corrected request.
     """
 
     async def handler(request: Request) -> Response:
@@ -94,9 +94,7 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Hand
 
 
 def without_keys(handle: Handler) -> Handler:
-    """Return a handler that refuses keys: not to know of them would leave a client that trusts in one to do things
-    twice.
-    """
+    """Return a handler that refuses requests with a key: a client relies on its key, and would repeat the operation."""
 
     async def handler(request: Request) -> Response:
         if state_of(request.scope).idempotency_keys:
@@ -111,7 +109,7 @@ def _refused(detail: str, code: str) -> InvalidRequestError:
 
 
 def _key(values: Sequence[bytes]) -> str:
-    """Return the key that the header says, in quotes or bare."""
+    """Return the key in the header, which may be in quotes or bare."""
     if len(values) > 1:
         raise _refused("is given more than once", "repeated")
     found = _SYNTAX.fullmatch(values[0].strip(b" \t"))
@@ -133,13 +131,17 @@ async def _principal(request: Request, guards: Sequence[Guard]) -> UUID:
 
 
 async def _authorize(request: Request, guards: Sequence[Guard]) -> None:
-    """Refuse who may not do what is not going to be done: by what was kept, nobody learns more than by asking."""
+    """Authorise the caller before a stored response or an error reveals anything: the handler, which would do so, does
+    not run.
+    """
     for guard in guards:
         await guard.authorize(request)
 
 
 def _fingerprint(request: Request) -> bytes:
-    """Return what a request to an operation asks for, whichever of its addresses it was sent to."""
+    """Return a hash of the request's parameters, preconditions and body. It is the same at each of the operation's four
+    addresses.
+    """
     digest = sha256()
     for part in (
         *(value.encode() for value in request.path_params.values()),
@@ -147,7 +149,7 @@ def _fingerprint(request: Request) -> bytes:
         *(value for name, value in request.scope["headers"] if name == b"if-match"),
         state_of(request.scope).body,
     ):
-        # The length goes first, so that parts of different requests cannot run together to the same bytes.
+        # Each part is preceded by its length, so that different requests never hash the same bytes.
         digest.update(len(part).to_bytes(8))
         digest.update(part)
     return digest.digest()

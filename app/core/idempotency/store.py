@@ -1,4 +1,4 @@
-"""The answers that are kept under idempotency keys: their table, whose turn it is, and how many there may be."""
+"""The store of responses under idempotency keys: its table, the lock of each key, and the limits per caller."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,10 +36,10 @@ from app.core.database.statements import Rows, as_params, column_params, compile
 from app.core.errors import AppError, ConflictError
 
 SHARE = 16
-"""A process takes this part of the quota that is left to a caller before it counts again."""
+"""A process uses at most one part in so many of a caller's remaining quota before it counts again."""
 
 MAX_CACHED = 10_000
-"""Callers whose quota a process remembers; the one unused for longest is counted anew. About 2 MB when full."""
+"""Callers whose quota a process caches; the least recently used is evicted and counted again. About 2 MB when full."""
 
 
 class IdempotencyKeyInUseError(ConflictError):
@@ -70,17 +70,17 @@ class TooManyIdempotencyKeysError(ConflictError):
 
 
 class IdempotencyKey(Base):
-    """A key, the request that it was sent with, and the answer."""
+    """A key, the request that it was sent with, and the response."""
 
     __tablename__ = "idempotency_keys"
 
     principal: Mapped[UUID] = mapped_column(primary_key=True)
-    """Who sent it: an API key, or a person."""
+    """Who sent it: an API key, or a user."""
 
     operation: Mapped[str] = mapped_column(Text, primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     fingerprint: Mapped[bytes]
-    """SHA-256 of what was asked for."""
+    """SHA-256 of the request."""
 
     status: Mapped[int] = mapped_column(SmallInteger)
     headers: Mapped[list[list[str]]] = mapped_column(ARRAY(Text, dimensions=2))
@@ -92,16 +92,16 @@ class IdempotencyKey(Base):
 
 @dataclass(slots=True)
 class Quota:
-    """How much more a process may keep for a caller before it counts again. The last answer may be too large for it."""
+    """How much more a process may store for a caller before it counts again. The last response may exceed it."""
 
     keys: int
     size: int
-    """In bytes of the answers' bodies."""
+    """Bytes of the responses' bodies."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request with a key: who asked which operation, with which key and for what."""
+    """A request with a key: its caller, its operation, the key, and a hash of the request."""
 
     principal: UUID
     operation: str
@@ -110,18 +110,18 @@ class IdempotentRequest:
 
     @property
     def primary_key(self) -> dict[str, Any]:
-        """Where its answer is kept."""
+        """The primary key of its row."""
         return {"principal": self.principal, "operation": self.operation, "key": self.key}
 
     @property
     def lock(self) -> int:
-        """The number of the advisory lock under which it is carried out."""
+        """The number of the advisory lock under which it is executed."""
         name = f"{self.principal}/{self.operation}/{self.key}".encode()
         return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
 
 
 class IdempotencyStore:
-    """Finds and keeps answers, as long and as many as the settings say; one for each process."""
+    """Finds and stores responses within the limits of the settings; one instance for each process."""
 
     def __init__(self, settings: Settings) -> None:
         self._lifetime = timedelta(seconds=settings.idempotency_lifetime)
@@ -129,12 +129,12 @@ class IdempotencyStore:
         self._quota: BoundedDict[UUID, Quota] = BoundedDict(MAX_CACHED)
 
     async def find(self, transaction: Transaction, request: IdempotentRequest) -> Response | None:
-        """Return the answer that is kept for a request; None if it has to be carried out, which others with its key may
-        not until the transaction ends.
+        """Return the stored response to a request; None if the request is to be executed, in which case its key is
+        locked until the transaction ends.
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
-        # Counting takes longer the more keys there are, so it is repeated only when the quota found last is used up.
+        # Counting takes longer the more keys there are, so it is repeated only when the cached quota is used up.
         quota = self._quota.get(request.principal)
         at_most = 0 if quota is not None and quota.keys > 0 and quota.size > 0 else self._limit.keys
         values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime, "at_most": at_most}
@@ -152,7 +152,7 @@ class IdempotencyStore:
         return None
 
     async def save(self, transaction: Transaction, request: IdempotentRequest, response: Response) -> None:
-        """Keep an answer, together with what else the transaction does."""
+        """Store a response in the transaction of its request."""
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
             for name, value in response.raw_headers
@@ -167,7 +167,7 @@ class IdempotencyStore:
         }
         values = {**as_params(row), "lifetime": self._lifetime}
         if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
-            # The first request was committed after this one had looked, and before it had the lock.
+            # The first request committed after this one had read the row, and before this one had the lock.
             raise IdempotencyKeyInUseError
         if (quota := self._quota.get(request.principal)) is not None:
             quota.keys -= 1
@@ -176,20 +176,20 @@ class IdempotencyStore:
     def _note_quota(self, principal: UUID, left: Quota) -> None:
         if left.keys <= 0 or left.size <= 0:
             raise TooManyIdempotencyKeysError
-        # Only a share of the quota, because other processes see the same quota left.
+        # Only a part of the quota, because other processes count the same remaining quota.
         self._quota.put(principal, Quota(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
         self._quota.move_to_end(principal)
 
 
 def purge_rule(settings: Settings) -> PurgeRule:
-    """Return the keys that need not be kept any longer."""
+    """Return the rule for deleting expired keys."""
     return PurgeRule(
         IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
     )
 
 
 async def drop_all(transaction: Transaction) -> int:
-    """Forget all kept answers; how many there were."""
+    """Delete all stored responses. Return how many there were."""
     return len(await transaction.fetch_all(delete(IdempotencyKey).returning(literal(1))))
 
 
@@ -201,8 +201,8 @@ def _is_live(key: Any) -> ColumnElement[bool]:
 
 @compiled
 def _select_answer() -> Rows:
-    """One row: the kept answer if there is one; else whether the lock was free (and now is taken), and how many keys of
-    the caller there are and how large their answers, as far as they are counted.
+    """Select one row: the stored response if there is one; otherwise whether the lock was free (and is now taken), the
+    number of the caller's keys, and the size of their responses, both counted up to `at_most` keys.
     """
     kept, other = IdempotencyKey, aliased(IdempotencyKey)
     this_one = (
@@ -220,7 +220,7 @@ def _select_answer() -> Rows:
     summed = cast(func.coalesce(func.sum(others.c.size), 0), BigInteger)
     return select(
         func.pg_try_advisory_xact_lock(param("lock", BigInteger)).label("is_free"),
-        # Evaluated only where it is needed.
+        # Evaluated only if there is no stored response.
         case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
         case((kept.key.is_(None), select(summed).select_from(others).scalar_subquery())).label("size"),
         kept.fingerprint,
@@ -232,7 +232,7 @@ def _select_answer() -> Rows:
 
 @compiled
 def _insert_answer() -> Executable:
-    """Keep an answer, also in the place of one that has expired: no row if there is one that has not."""
+    """Insert a response, or replace an expired one. Returns no row if there is one that has not expired."""
     named = column_params(IdempotencyKey, ("principal", "operation", "key", "fingerprint", "status", "headers", "body"))
     new = insert(IdempotencyKey).values(named)
     replaced = {name: new.excluded[name] for name in ("fingerprint", "status", "headers", "body")}

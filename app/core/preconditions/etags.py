@@ -1,4 +1,4 @@
-"""Entity tags in statements: the tag of a row, and the condition that a write carries."""
+"""Entity tags in SQL: the tag of a row, and the condition of a conditional write."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ from app.core.preconditions.headers import ConditionKind, PreconditionShape
 def etag_expression(
     prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]
 ) -> ColumnElement[str]:
-    """Return a strong tag as SQL: the prefix, and the values, none of them null. Whatever an answer shows must be in
-    them.
+    """Return the SQL expression of a strong tag: the prefix and the values, which must not be null. The values must
+    change whenever the representation does.
     """
     tag: ColumnElement[str] = literal_column(f"'\"{prefix}'", Text).concat(cast(first, Text))
     for part in others:
@@ -35,8 +35,8 @@ def etag_expression(
 def precondition_clause(
     shape: PreconditionShape, tag: ColumnElement[str], is_required: SQLColumnExpression[bool]
 ) -> ColumnElement[bool]:
-    """Return a condition that holds for a row whose tag is as the `Preconditions` want it, and where none are unless
-    they are required.
+    """Return the condition that a row's tag fulfils the `Preconditions`; if there is no `If-Match`, the condition that
+    it is not required.
     """
     match, none_match = shape
     condition: ColumnElement[bool] = true()

@@ -1,8 +1,9 @@
-"""Conditional requests (RFC 9110, section 13): what a request's `If-Match` and `If-None-Match` ask for.
+"""Conditional requests (RFC 9110, section 13): parsing of `If-Match` and `If-None-Match`.
 
-A read compares its answer's tag (`responses`). A write carries the comparison in its statement (`etags`), so that
-nothing comes between the two: a guard reads the `Preconditions`, their `shape` decides the condition's text, and only
-where the statement found nothing is it asked which of them failed. docs/decisions/0016-entity-tags.md has the reasons.
+A read compares the tag of its response (`responses`). A write has the comparison in its statement (`etags`), so that no
+other change can come between: a guard parses the `Preconditions`, their `shape` determines the condition's SQL, and
+only if the statement found no row is it determined which precondition failed. docs/decisions/0016-entity-tags.md has
+the reasons.
 """
 
 import re
@@ -18,17 +19,17 @@ from app.core.errors import AppError, InvalidRequestError
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
-# Elements of a list may be empty. The pattern is unambiguous, so that it cannot backtrack (ReDoS).
+# List elements may be empty. The pattern is unambiguous, so that it cannot backtrack (ReDoS).
 PATTERN = rf"[ \t]*\*[ \t]*|[ \t,]*{_TAG}[ \t]*(?:,[ \t]*(?:{_TAG}[ \t]*)?)*"
-"""What either header may say."""
+"""The syntax of both headers."""
 
 _TAGS, _HEADER = re.compile(_TAG), re.compile(PATTERN)
 MAX_HEADER_BYTES = 4_096
-"""Bytes of either header, of all its lines together: some hundreds of our tags."""
+"""Bytes of either header, all its lines together: enough for some hundred tags."""
 
 
 class PreconditionFailedError(AppError):
-    """The resource has changed since you read it; its current tag is in `ETag`. Nothing was changed: read it again, and
+    """The resource has changed since you read it; its current tag is in `ETag`. Nothing was changed: read it again and
     repeat your change with the new tag.
     """
 
@@ -51,7 +52,7 @@ class PreconditionRequiredError(AppError):
 
 
 class ConditionKind(Enum):
-    """What a header asks for."""
+    """The kinds of header values."""
 
     ABSENT = "nothing"
     ANY = "*"
@@ -60,43 +61,43 @@ class ConditionKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A header as it was sent; weak tags keep their `W/`."""
+    """A parsed header; weak tags keep their `W/`."""
 
     kind: ConditionKind
     tags: tuple[str, ...] = ()
 
     @property
     def strong(self) -> list[str]:
-        """The tags for strong comparison, in which weak ones match nothing."""
+        """The tags for strong comparison, which weak tags never match."""
         return [tag for tag in self.tags if not tag.startswith("W/")]
 
     @property
     def opaque(self) -> list[str]:
-        """The tags for weak comparison, in which it does not matter whether they are weak."""
+        """The tags for weak comparison, without their `W/`."""
         return [tag.removeprefix("W/") for tag in self.tags]
 
 
 _ABSENT, _ANY = Condition(ConditionKind.ABSENT), Condition(ConditionKind.ANY)
 
 PreconditionShape = tuple[ConditionKind, ConditionKind]
-"""What decides the text of the condition in a write's statement: what is asked by `If-Match` and by `If-None-Match`."""
+"""The kinds of `If-Match` and `If-None-Match`, which determine the SQL of a write's condition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What has to hold of the current tag for a request to be carried out."""
+    """The conditions on the current tag under which a request is executed."""
 
     match: Condition = _ABSENT
     none_match: Condition = _ABSENT
 
     @property
     def shape(self) -> PreconditionShape:
-        """What decides the condition's text."""
+        """The part that determines the condition's SQL."""
         return self.match.kind, self.none_match.kind
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The condition's values."""
+        """The condition's bind parameters."""
         tags = {}
         if self.match.tags:
             tags["if_match"] = self.match.strong
@@ -105,7 +106,9 @@ class Preconditions:
         return tags
 
     def refusal(self, tag: str, *, is_required: bool) -> AppError | None:
-        """Why a write is not carried out on what has this tag now, where `If-Match` is required or not."""
+        """Return the error for a write that found no row whose tag fulfils this; None if the preconditions are not the
+        reason. `tag`: the current one. `is_required`: whether the project requires `If-Match`.
+        """
         if self.match.kind is ConditionKind.ABSENT and is_required:
             return PreconditionRequiredError()
         if self.match.tags or self.none_match is not _ABSENT:
@@ -115,14 +118,14 @@ class Preconditions:
 
 
 UNCONDITIONAL = Preconditions()
-"""Whatever it is now."""
+"""No preconditions."""
 
 
 def preconditions_of(request: Request) -> Preconditions:
-    """Return what the request asks for. Raises `InvalidRequestError` for a header that is no list of tags."""
+    """Return the preconditions of a request. Raises `InvalidRequestError` for a malformed header."""
     match = none_match = None
     for name, value in request.scope["headers"]:
-        # A list may be sent in several lines.
+        # A list may be sent in several header lines.
         if name == b"if-match":
             match = value if match is None else match + b"," + value
         elif name == b"if-none-match":
@@ -144,7 +147,7 @@ def _read(header: str, value: bytes | None) -> Condition:
 
 
 def condition_of(text: str) -> Condition:
-    """Read a header, or a member of a body in its place. Raises `ValueError` if it is not a list of tags."""
+    """Parse a header, or the member of a body that replaces it. Raises `ValueError` if it is not a list of tags."""
     if not _HEADER.fullmatch(text):
         raise ValueError('must be * or a comma-separated list of entity tags, each in double quotes ("…")')
     tags = tuple(_TAGS.findall(text))

@@ -1,4 +1,4 @@
-"""What the processes tell one another: a table of counts."""
+"""The table in which processes exchange their counts."""
 
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from app.core.database.models import Base
 
 
 class RateCount(Base):
-    """How many requests a caller has sent in a window. Unlogged: worth nothing after a crash."""
+    """The number of a caller's requests in a window. Unlogged, because it is not needed after a crash."""
 
     __tablename__ = "rate_counts"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
-    # First in the key, so that the same index finds the windows that are over.
+    # First in the primary key, so that its index finds the windows that are over.
     ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
     caller: Mapped[str] = mapped_column(Text, primary_key=True)
     """The policy, and the caller's id or network address."""

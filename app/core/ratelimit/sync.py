@@ -1,8 +1,7 @@
-"""What each process tells the others of the requests that it has counted.
+"""The exchange of request counts between processes.
 
-About once a second, and only if there is anything to tell, a process adds its counts to `rate_counts` in one statement,
-which returns what all have counted. No request waits for that, and nothing is refused because it fails: then each
-process goes on counting for itself.
+About once a second, and only if it has new counts, a process adds them to `rate_counts` in one statement, which returns
+the totals of all processes. No request waits for that. If it fails, each process goes on counting by itself.
 """
 
 import asyncio
@@ -26,18 +25,19 @@ SHARER = "rate-sharer"
 """The name of the background task."""
 
 SHARE_EVERY = 1.0
-"""Seconds between two exchanges, as long as there is anything to exchange."""
+"""Seconds between two exchanges."""
 
 SHARE_PAUSE = 0.02
-"""Seconds between two exchanges where a caller hurries. With 0.1, one who floods four workers got half as much more."""
+"""Seconds between two exchanges if a caller sends many requests. With 0.1, a flood to four workers got half as much
+more."""
 
-# A minute later, for processes whose clocks differ.
+# A minute after the end, because the clocks of processes may differ.
 PURGE_RULES = (PurgeRule(RateCount, RateCount.ends_at < func.now() - timedelta(minutes=1)),)
 """Counts of windows that are over."""
 
 
 class RateLimitSync:
-    """The exchange of one process with the others, by way of the database."""
+    """Exchanges the counts of one process with the others, through the database."""
 
     def __init__(self, limits: RateLimits, database: Database) -> None:
         self._limits, self._database = limits, database
@@ -52,7 +52,7 @@ class RateLimitSync:
         )
 
     async def share(self) -> bool:
-        """Add what was counted here to what all have counted, and learn that; whether there was anything to add."""
+        """Add the pending counts to the table, and apply the totals. Return whether there were pending counts."""
         taken = [(counter, *counter.drain_pending()) for counter in self._limits.counters]
         known = {
             counter.storage_key(key): (counter, ends_at, key, number)
@@ -69,7 +69,7 @@ class RateLimitSync:
         try:
             rows = await self._database.fetch_all(_add_counts(), arrays)
         except BaseException:
-            # If it was written after all, these are counted twice: once in a while, and for one window.
+            # If the statement was committed after all, these are counted twice, which is rare and lasts one window.
             for counter, ends_at, counted in taken:
                 counter.restore_pending(ends_at, counted)
             raise
@@ -85,14 +85,14 @@ class RateLimitSync:
 
 @compiled
 def _add_counts() -> Executable:
-    """Return what one process has counted, added to what is there."""
+    """Add the counts of one process, and return the totals."""
     arrays = (
         param("callers", ARRAY(Text)),
         param("ends", ARRAY(DateTime(timezone=True))),
         param("counts", ARRAY(Integer)),
     )
     counted = func.unnest(*arrays).table_valued("caller", "ends_at", "count").render_derived(name="counted")
-    # Rows are locked in one order, or two processes could deadlock.
+    # Rows are locked in one order: otherwise two processes could deadlock.
     added = insert(RateCount).from_select(
         ["ends_at", "caller", "count"],
         select(counted.c.ends_at, counted.c.caller, counted.c.count).order_by(counted.c.ends_at, counted.c.caller),
