@@ -15,12 +15,12 @@ from fastapi_users.exceptions import UserNotExists
 from sqlalchemy import update
 
 from app.auth import queries
-from app.auth.models import User
+from app.auth.models import User, username_key
 from app.auth.passwords import Passwords
 from app.auth.tokens import ALGORITHM, AUDIENCE, AccessClaims, issue_access_token, read_access_token
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.statements import Rows
+from app.core.database.statements import Statement
 from app.core.signing import KeyRing
 
 
@@ -56,11 +56,11 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
 
     async def get(self, id: UUID) -> AuthUser | None:  # noqa: A002 - the library's name
         """Return the user with this id."""
-        return await self._one(queries.login_by_id(id))
+        return await self._one(queries.login_by_id(), {"user_id": id})
 
     async def get_by_email(self, email: str) -> AuthUser | None:
         """Return the user with this username."""
-        return await self._one(queries.login_by_name(email))
+        return await self._one(queries.login_by_name(), {"username_key": username_key(email)})
 
     async def update(self, user: AuthUser, update_dict: dict[str, Any]) -> AuthUser:
         """Update columns of a user in one statement, which is committed when this returns."""
@@ -74,8 +74,8 @@ class UserDatabase(BaseUserDatabase[AuthUser, UUID]):
                 setattr(user, name, value)
         return user
 
-    async def _one(self, statement: Rows) -> AuthUser | None:
-        row = await self.database.fetch_one_or_none(statement)
+    async def _one(self, statement: Statement, parameters: dict[str, Any]) -> AuthUser | None:
+        row = await self.database.fetch_one_or_none(statement, parameters)
         return None if row is None else AuthUser(**row)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User, username_key
+from app.auth.models import CHOSEN, AccessChange, ApiKey, Attempt, Session, User
 from app.core.database.retention import PurgeRule
 from app.core.database.statements import Column, Rows, compiled, param
 
@@ -38,16 +38,18 @@ def lowered_username() -> ColumnElement[str]:
     return func.lower(User.username.collate("C"))
 
 
-def login_by_id(user_id: UUID) -> Rows:
+@compiled
+def login_by_id() -> Rows:
     """Select the account with this id, with the columns for checking its password."""
-    return select(*LOGIN).where(User.id == user_id)
+    return select(*LOGIN).where(User.id == param("user_id", Uuid))
 
 
-def login_by_name(name: str) -> Rows:
+@compiled
+def login_by_name() -> Rows:
     """Select the account with this username in any letter case, with the columns for checking its password."""
     # Python makes the lower case, as it does for counting attempts. PostgreSQL turns a Turkish İ into an i, so that a
     # second spelling of one name would have a count of its own, and more guesses.
-    return select(*LOGIN).where(lowered_username() == username_key(name))
+    return select(*LOGIN).where(lowered_username() == param("username_key", Text))
 
 
 def _seconds_until(moment: Column) -> ColumnElement[Any]:
@@ -158,8 +160,8 @@ def is_live(session_id: UUID) -> ColumnElement[bool]:
     return (Session.id == session_id) & Session.revoked_at.is_(None) & (Session.expires_at > func.now()) & active
 
 
-def attempts_locked(*keys: str) -> Rows:
-    """Select these counts, locked in the order in which `throttle.count` locks them: otherwise two logins could
-    deadlock.
+def attempts_locked(keys: ColumnElement[Any]) -> Rows:
+    """Select the counts of these keys, locked in the order in which `throttle.count` locks them: otherwise two logins
+    could deadlock.
     """
-    return select(Attempt.key).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()
+    return select(Attempt.key).where(Attempt.key == any_(keys)).order_by(Attempt.key).with_for_update()

@@ -10,14 +10,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from math import ceil
 
-from sqlalchemy import case, extract, func, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Executable, Interval, Text, any_, case, extract, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.auth import queries
 from app.auth.errors import TooManyAttemptsError
 from app.auth.models import Attempt
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.statements import compiled, inline, param
 from app.core.errors import UnavailableError
 
 
@@ -30,30 +31,15 @@ def attempt_key(kind: str, *parts: str) -> str:
 
 async def count(database: Database, limits: Mapping[str, int], *, window: timedelta) -> None:
     """Count one attempt under each key. Raises `TooManyAttemptsError` if that exceeds a key's limit."""
-    over = Attempt.resets_at <= func.now()
-    statement = insert(Attempt).values(
-        [{"key": key, "count": 1, "resets_at": func.now() + window} for key in sorted(limits)]
-    )
-    counted = statement.on_conflict_do_update(
-        index_elements=[Attempt.key],
-        set_={
-            "count": case((over, 1), else_=func.least(Attempt.count + 1, 1_000_000)),
-            "resets_at": case((over, func.now() + window), else_=Attempt.resets_at),
-        },
-    ).returning(Attempt.key, Attempt.count, extract("epoch", Attempt.resets_at - func.now()).label("seconds"))
-    exceeded = [row["seconds"] for row in await database.fetch_all(counted) if row["count"] > limits[row["key"]]]
+    counted = await database.fetch_all(_count_attempts(), {"keys": sorted(limits), "window": window})
+    exceeded = [row["seconds"] for row in counted if row["count"] > limits[row["key"]]]
     if exceeded:
         raise TooManyAttemptsError(max(1, ceil(max(exceeded))))
 
 
 async def refund(database: Database, *eased: str, cleared: Sequence[str] = ()) -> None:
     """Subtract one attempt from each of the `eased` keys, and set the `cleared` keys to zero."""
-    # Locked in the order in which `count` locks them: otherwise two logins of one user could deadlock.
-    await database.execute(
-        update(Attempt)
-        .where(Attempt.key.in_(queries.attempts_locked(*eased, *cleared)))
-        .values(count=case((Attempt.key.in_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
-    )
+    await database.execute(_refund_attempts(), {"keys": [*eased, *cleared], "cleared": list(cleared)})
 
 
 async def count_login(settings: Settings, database: Database, *, account: str, address: str | None = None) -> None:
@@ -72,3 +58,34 @@ async def refunded_if_unavailable(database: Database, *keys: str) -> AsyncGenera
     except UnavailableError:
         await refund(database, *keys)
         raise
+
+
+@compiled
+def _count_attempts() -> Executable:
+    """Count one attempt under each of these keys, which are sorted."""
+    over = Attempt.resets_at <= func.now()
+    resets_at = func.now() + param("window", Interval)
+    counted = select(func.unnest(param("keys", ARRAY(Text))), inline(1), resets_at)
+    return (
+        insert(Attempt)
+        .from_select(["key", "count", "resets_at"], counted)
+        .on_conflict_do_update(
+            index_elements=[Attempt.key],
+            set_={
+                "count": case((over, 1), else_=func.least(Attempt.count + 1, 1_000_000)),
+                "resets_at": case((over, resets_at), else_=Attempt.resets_at),
+            },
+        )
+        .returning(Attempt.key, Attempt.count, extract("epoch", Attempt.resets_at - func.now()).label("seconds"))
+    )
+
+
+@compiled
+def _refund_attempts() -> Executable:
+    keys, cleared = param("keys", ARRAY(Text)), param("cleared", ARRAY(Text))
+    return (
+        update(Attempt)
+        # Locked in the order in which `count` locks them: otherwise two logins of one user could deadlock.
+        .where(Attempt.key.in_(queries.attempts_locked(keys)))
+        .values(count=case((Attempt.key == any_(cleared), 0), else_=func.greatest(Attempt.count - 1, 0)))
+    )

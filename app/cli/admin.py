@@ -21,6 +21,7 @@ from app.auth.api_keys import service as api_keys
 from app.auth.api_keys.schemas import ApiKeyCreate
 from app.auth.errors import UserNotFoundError
 from app.auth.manager import Authentication
+from app.auth.models import username_key
 from app.auth.queries import login_by_name
 from app.auth.scopes import KEY_SCOPES
 from app.auth.service import end_revived_access
@@ -213,7 +214,7 @@ class AdminContext:
 
     async def user(self, username: str) -> dict[str, Any]:
         """Return the account with this username, active or not."""
-        row = await self.database.fetch_one_or_none(login_by_name(username))
+        row = await self.database.fetch_one_or_none(login_by_name(), {"username_key": username_key(username)})
         if row is None:
             raise UserNotFoundError(f"There is no user {username}.")
         return row

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     Uuid,
     func,
     select,
@@ -35,7 +36,7 @@ def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
     return simple_list(shown.where(own, live))
 
 
-def newest_sessions(user_id: UUID, at_most: int) -> Rows:
+def newest_sessions(user_id: ColumnElement[UUID], at_most: ColumnElement[int]) -> Rows:
     """Select the newest sessions of a user, which are kept when there are too many."""
     live = (Session.user_id == user_id) & Session.revoked_at.is_(None)
     return select(Session.id).where(live).order_by(Session.id.desc()).limit(at_most)

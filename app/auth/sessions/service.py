@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Executable, Interval, Text, Uuid, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.auth import throttle
@@ -23,6 +23,7 @@ from app.auth.sessions import queries
 from app.auth.sessions.schemas import Credentials
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token
 from app.core.database.database import Database, Transaction
+from app.core.database.statements import as_params, column_params, compiled, param
 from app.core.ids import uuid7
 
 
@@ -139,29 +140,41 @@ async def _begin_session(
         "user_agent": origin.user_agent,
         "address": origin.network,
     }
-    columns = Session.__table__.c
+    begun = await database.fetch_one_or_none(
+        _insert_session(tuple(values)),
+        {
+            **as_params(values),
+            "user_id": user.id,
+            "hashed_password": user.hashed_password,
+            "lifetime": timedelta(seconds=settings.refresh_token_lifetime),
+            # Both parts of the statement see the rows from before, so one place is left for the new session.
+            "at_most": settings.max_sessions - 1,
+        },
+    )
+    if begun is None:
+        raise InvalidCredentialsError
+    return _tokens(authentication, user.id, session_id, refresh_token)
+
+
+@compiled
+def _insert_session(names: tuple[str, ...]) -> Executable:
+    """Insert a session and end the oldest if there are too many: no row if the password or the account has changed."""
+    user_id = param("user_id", Uuid)
     row = (
-        select(
-            User.id,
-            *(literal(value, columns[name].type) for name, value in values.items()),
-            func.now() + timedelta(seconds=settings.refresh_token_lifetime),
-        )
+        select(User.id, *column_params(Session, names).values(), func.now() + param("lifetime", Interval))
         # The password was verified a while ago. The lock waits for a concurrent change, and then finds the new hash.
-        .where(User.id == user.id, User.is_active, User.hashed_password == user.hashed_password)
+        .where(User.id == user_id, User.is_active, User.hashed_password == param("hashed_password", Text))
         .with_for_update(read=True)
     )
     begun = (
         insert(Session)
-        .from_select(["user_id", *values, "expires_at"], row, include_defaults=False)
+        .from_select(["user_id", *names, "expires_at"], row, include_defaults=False)
         .returning(Session.id)
         .cte("begun")
     )
-    # Both parts of the statement see the rows from before, so one place is left for the new session.
-    kept = queries.newest_sessions(user.id, settings.max_sessions - 1)
-    ended = _ending(user.id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
-    if await database.fetch_one_or_none(select(begun.c.id).add_cte(ended.cte("ended"))) is None:
-        raise InvalidCredentialsError
-    return _tokens(authentication, user.id, session_id, refresh_token)
+    kept = queries.newest_sessions(user_id, param("at_most", BigInteger))
+    ended = _ending(user_id).where(Session.id.not_in(kept), select(begun.c.id).exists()).returning(Session.id)
+    return select(begun.c.id).add_cte(ended.cte("ended"))
 
 
 def _tokens(authentication: Authentication, user_id: UUID, session_id: UUID, refresh_token: str) -> TokenPair:
@@ -173,7 +186,7 @@ async def end_sessions(transaction: Transaction, user_id: UUID, *, except_for: U
     await transaction.execute(_ending(user_id, except_for=except_for))
 
 
-def _ending(user_id: UUID, *, except_for: UUID | None = None) -> Any:
+def _ending(user_id: UUID | ColumnElement[UUID], *, except_for: UUID | None = None) -> Any:
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
     if except_for is not None:
         statement = statement.where(Session.id != except_for)

@@ -177,7 +177,7 @@ async def test_a_hash_with_old_parameters_is_replaced_when_its_owner_signs_in(
     await store(database, user)
 
     async def stored() -> str:
-        row = await database.fetch_one_or_none(login_by_id(user.id))
+        row = await database.fetch_one_or_none(login_by_id(), {"user_id": user.id})
         assert row is not None
         hashed: str = row["hashed_password"]
         return hashed
