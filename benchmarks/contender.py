@@ -118,6 +118,8 @@ ALL = (
             **dict.fromkeys(LIMITS, "999999999/60"),
             "TALLER_DATABASE_POOL_SIZE": str(POOL_SIZE),
             "TALLER_HOST": "127.0.0.1",
+            # As in the image.
+            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         },
     ),
     Contender(

