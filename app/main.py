@@ -18,6 +18,7 @@ from app.auth.scopes import KEY_SCOPES
 from app.core.concurrency import CallerShares
 from app.core.config import Settings, get_settings
 from app.core.database.database import Database
+from app.core.database.faults import explanation
 from app.core.database.migrations import head_revision, schema_state
 from app.core.database.retention import Purger
 from app.core.drain import STATE_KEY, Drain
@@ -90,7 +91,7 @@ def create_app(settings: Settings | None = None) -> Application:
         if limits is not None:
             tasks.append(RateLimitSync(limits, database).task)
         try:
-            await _warm_up(database)
+            await _warm_up(database, settings)
             for task in tasks:
                 task.start()
             # Callers are cached only once the first poll has succeeded.
@@ -141,6 +142,8 @@ def create_app(settings: Settings | None = None) -> Application:
 
 def serve() -> FastAPI:
     """Return the application of a server process, with its logs set up."""
+    # Imports make many objects and hardly any garbage, so that `taller` begins without a collector.
+    gc.enable()
     configure_logging(get_settings())
     app = create_app()
     # Before the first request, because it takes a while.
@@ -164,15 +167,15 @@ def _return_large_blocks() -> None:
         libc.malloc_trim(0)
 
 
-async def _warm_up(database: Database) -> None:
+async def _warm_up(database: Database, settings: Settings) -> None:
     try:
         await database.start()
-        state, _ = await schema_state(database)
+        schema = await schema_state(database)
     except UnavailableError as error:
         # Not a reason to stop: the service answers 503 and recovers with the database.
-        logger.warning("the database cannot be reached yet: %s", error.__cause__ or error)
+        logger.warning("not ready yet: %s", explanation(error, settings.database_url) or error)
         return
-    if state == "behind":
+    if schema.state == "behind":
         raise SchemaBehindError(
             f"The database schema is not at revision {head_revision()}: run `taller migrate` first."
         )

@@ -1,6 +1,6 @@
 """`taller dev` and `taller migration`: what the command line has besides in a checkout."""
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+import os
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,26 +8,18 @@ from pathlib import Path
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from app.cli.database import database_of, say
 from app.cli.errors import CommandError
-from app.cli.main import migrate, run, terminated_as_exit
-from app.core.config import Settings
+from app.cli.migrating import migrate
+from app.cli.serving import refuse_taken_port, run, terminated_as_exit
+from app.core.config import Settings, get_settings
 from app.core.database.migrations import alembic_config, direct_url, head_revision, upgrade
 from devtools.postgres import EmbeddedPostgres, EmbeddedPostgresError
 
 
-def add_commands(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Add them to the command line."""
-    summary = "prepare a database, migrate it and serve: everything for development"
-    commands.add_parser("dev", help=summary, description=summary).set_defaults(command=dev)
-    summary = "draft a migration from the models"
-    drafting = commands.add_parser("migration", help=summary, description=summary)
-    drafting.add_argument("name", help='what it does, for example "add labels"')
-    drafting.set_defaults(command=migration)
-
-
-def dev(settings: Settings, _: Namespace) -> None:
+def dev(settings: Settings) -> None:
     """Serve on a database that is made ready first: the embedded one, unless TALLER_DATABASE_URL names another."""
     if not settings.is_development:
         raise CommandError("`taller dev` is for development; use `taller migrate` and `taller run`.")
+    refuse_taken_port(settings)
     if "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "text"})
     database = embedded_database(settings) if settings.database_url is None else database_of(settings)
@@ -37,21 +29,25 @@ def dev(settings: Settings, _: Namespace) -> None:
         migrate(settings)
         address = f"http://{settings.host}:{settings.port}"
         say(f"the API is about to serve on {address}")
+        # Worker processes build their settings from the environment.
+        for name in ("database_url", "log_format"):
+            os.environ[f"TALLER_{name.upper()}"] = str(getattr(settings, name))
+        get_settings.cache_clear()
         say(f"documentation to try it in: {address}/docs")
         say(f"sign in as {SEED_USERNAME} with password {SEED_PASSWORD}; Ctrl-C stops everything")
         run(settings)
 
 
-def migration(settings: Settings, arguments: Namespace) -> None:
+def migration(settings: Settings, name: str) -> None:
     """Write the next migration file: what the models have and the migrated development database lacks."""
     if not settings.is_development:
         raise CommandError("`taller migration` is for development.")
-    if not arguments.name.strip(". "):
+    if not name.strip(". "):
         raise CommandError('Name the migration: make migration name="add labels".')
     database = embedded_database(settings) if settings.database_url is None else database_of(settings)
     with database as url:
         upgrade(direct_url(settings.model_copy(update={"database_url": url})))
-        path = draft(url, arguments.name)
+        path = draft(url, name)
     say(f"drafted {path}: read it before it runs (docs/how-to/write-a-migration.md)")
 
 
@@ -76,13 +72,19 @@ def draft(url: str, name: str) -> Path:
 @contextmanager
 def embedded_database(settings: Settings, *, running: bool = False) -> Generator[str]:
     """Give the address of the embedded database. `running`: also where another process runs it already."""
-    if running and (url := EmbeddedPostgres.running_url(settings.data_dir)) is not None:
-        yield url
-        return
     with ExitStack() as stack:
         try:
-            postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir, say=say))
+            url = EmbeddedPostgres.running_url(settings.data_dir) if running else None
+            is_ours = url is None
+            if url is None:
+                url = stack.enter_context(EmbeddedPostgres(settings.data_dir, say=say)).url()
         except EmbeddedPostgresError as error:
             raise CommandError(error) from error
-        yield postgres.url()
-        say("stopping PostgreSQL")
+        except OSError as error:
+            where = settings.data_dir.absolute()
+            raise CommandError(
+                f"Cannot keep data in {where}: {error.strerror}. Choose another TALLER_DATA_DIR."
+            ) from error
+        yield url
+        if is_ours:
+            say("stopping PostgreSQL")

@@ -1,11 +1,16 @@
 """The database that a command works on."""
 
-import sys
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import click
+
 from app.cli.errors import CommandError
 from app.core.config import Settings
+
+# What a command cannot do, it says itself; it writes no log.
+logging.getLogger("app").addHandler(logging.NullHandler())
 
 
 @contextmanager
@@ -25,4 +30,4 @@ def database_of(settings: Settings) -> Generator[str]:
 
 def say(message: str) -> None:
     """Tell the operator what happens, beside what a command prints."""
-    print(f"taller: {message}", file=sys.stderr, flush=True)
+    click.echo(f"taller: {message}", err=True)

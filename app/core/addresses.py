@@ -101,6 +101,20 @@ def address_of(url: str) -> Address:
     return Address(places, {name: value for name, value in names.items() if value}, parameters)
 
 
+def without_password(url: str) -> str:
+    """Return a valid address for people to read: without the password and the parameters."""
+    address = address_of(url)
+    user, database = (address.names.get(name, "") for name in ("user", "database"))
+    sockets = [host for host, _ in address.hosts if host.startswith("/")]
+    named = ("" if host.startswith("/") else f"[{host}]" if ":" in host else host for host, _ in address.hosts)
+    hosts = ",".join(
+        name + (f":{port}" if port is not None and name else "")
+        for name, (_, port) in zip(named, address.hosts, strict=True)
+    )
+    place = f"?host={','.join(sockets)}" if sockets else ""
+    return f"postgresql://{f'{user}@' if user else ''}{hosts}/{database}{place}"
+
+
 _EXPECTED = "not a database address: expected postgresql://user:password@host:port/name"
 
 

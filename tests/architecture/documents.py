@@ -9,8 +9,10 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import click
 from pydantic import SecretStr
 
+from app.cli.main import taller
 from app.core.config import Settings
 from tests.architecture.source import features
 
@@ -112,17 +114,27 @@ def documents(root: Path) -> list[Path]:
 def _exists(root: Path, document: Path, mention: str) -> bool:
     if made := re.match(r"make ([a-z-]+)", mention):
         return _says(root / "Makefile", rf"^{made[1]}:")
-    if command := re.match(r"taller ([a-z-]+)", mention):
-        # Each command stands by its name where the parser is made.
-        return any(
-            _says(root / name, rf'"{command[1]}"')
-            for name in ("app/cli/main.py", "app/cli/admin.py", "devtools/commands.py")
-        )
+    if mention.startswith("taller "):
+        return _is_command(mention.split()[1:])
     if _DOTTED.fullmatch(mention):
         return _is_module_or_member(root, mention)
     if _PATH.fullmatch(mention) and not _MEDIA_TYPE.fullmatch(mention):
         return _is_file(root, document, mention)
     return True
+
+
+def _is_command(words: list[str]) -> bool:
+    command: click.Command = taller
+    while isinstance(command, click.Group) and words and re.fullmatch("[a-z][a-z-]*", words[0]):
+        found = command.commands.get(words.pop(0))
+        if found is None:
+            return False
+        command = found
+    return all(
+        word in {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        for word in words
+        if word.startswith("--") and word not in {"--help", "--version"}
+    )
 
 
 def _says(path: Path, pattern: str) -> bool:

@@ -36,7 +36,7 @@ def test_every_earlier_schema_is_behind(settings: Settings, copy_url: str) -> No
     async def state() -> str:
         database = Database(settings.model_copy(update=server.way_to(copy_url)))
         try:
-            return (await schema_state(database))[0]
+            return (await schema_state(database)).state
         finally:
             await database.close()
 

@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +13,7 @@ import pytest
 
 from app.core.config import DEVELOPMENT_SECRET
 from app.core.database.migrations import ROOT
-from tests.operations.support import run_command, run_process
+from tests.operations.support import run_command
 from tests.support.process import clean_environment, running_service
 
 pytestmark = pytest.mark.slow
@@ -62,23 +61,6 @@ def test_production_has_no_administrator_and_lets_nobody_register(server_url: st
         assert (answer.status_code, answer.json()["code"]) == (403, "registration_closed")
 
 
-def test_migrating_without_a_database_says_so_and_shows_no_password(tmp_path: Path) -> None:
-    done = run_process(tmp_path, "migrate", TALLER_DATABASE_URL=NOBODY_THERE)
-    assert done.returncode != 0
-    assert PASSWORD not in done.stdout + done.stderr
-    assert "127.0.0.1" in done.stderr or "unavailable" in done.stderr.lower()
-
-
-def test_a_port_that_is_taken_is_named_and_ends_the_start(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = run_process(tmp_path, "run", TALLER_DATABASE_URL=NOBODY_THERE, TALLER_PORT=str(port))
-    assert done.returncode != 0
-    assert str(port) in done.stderr
-    assert "address already in use" in done.stderr
-    assert PASSWORD not in done.stdout + done.stderr
-
-
 def test_what_the_image_holds_runs_without_what_only_development_needs(tmp_path: Path) -> None:
     for source, target in re.findall(
         r"^COPY (\S+) /app/(\S*)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE
@@ -101,5 +83,5 @@ def test_what_the_image_holds_runs_without_what_only_development_needs(tmp_path:
         )
         said[command[0]] = done.stdout + done.stderr
     assert "migrate" in said["--help"]
-    assert "prepare a database" not in said["--help"]
+    assert "Serve for development" not in said["--help"]
     assert said["users"] == "taller: TALLER_DATABASE_URL is not set.\n"

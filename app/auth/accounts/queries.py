@@ -46,3 +46,8 @@ def person() -> Rows:
 def users(_: Hashable, __: ListVariant) -> ListSource:
     """Select a page of all accounts, the newest first."""
     return simple_list(select(*ACCOUNT))
+
+
+def all_users() -> Rows:
+    """Select all accounts, the newest first."""
+    return select(*ACCOUNT).order_by(User.id.desc())

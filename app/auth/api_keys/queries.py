@@ -9,7 +9,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.auth.models import ApiKey
+from app.auth.models import ApiKey, User
 from app.core.database.statements import Rows, compiled, param
 from app.core.listing.sorting import Key
 from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
@@ -43,3 +43,9 @@ def api_key() -> Rows:
 def live_api_key_count(user_id: UUID) -> Rows:
     """Count a person's API keys that are not revoked."""
     return select(func.count().label("count")).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+
+
+def keys_of(user_id: UUID | None) -> Rows:
+    """Select the keys of a person, or of everybody, with the username, the newest first."""
+    keys = select(*API_KEY, User.username).join(User, User.id == ApiKey.user_id).where(ApiKey.revoked_at.is_(None))
+    return (keys if user_id is None else keys.where(ApiKey.user_id == user_id)).order_by(ApiKey.id.desc())

@@ -5,14 +5,17 @@ MB.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import asyncpg
 from sqlalchemy import text
 
+from app.core.addresses import address_of
 from app.core.config import Settings
+from app.core.database.connecting import connect
 from app.core.database.database import Database
 
 if TYPE_CHECKING:
@@ -52,11 +55,29 @@ def alembic_config(url: str | None = None) -> "Config":
     return config
 
 
+<<<<<<< HEAD
 def upgrade(url: str, revision: str = "head") -> None:
     """Upgrade the schema to a revision. Concurrent calls are safe: the others wait, and then find it upgraded."""
+=======
+def upgrade(url: str, revision: str = "head", on_version_apply: Callable[..., None] | None = None) -> None:
+    """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done.
+
+    `on_version_apply` is called after each migration, as Alembic does it.
+    """
+>>>>>>> 0114f9e (The command is built on Click: version, completion, tables and JSON, users activate and demote, keys list; it starts in 0.07 s; each fault of the database, of a directory or a port is one line with the way on; migrate says what it did)
     from alembic import command  # noqa: PLC0415 - see above
 
-    command.upgrade(alembic_config(url), revision)
+    config = alembic_config(url)
+    config.attributes["on_version_apply"] = on_version_apply
+    command.upgrade(config, revision)
+
+
+def pending_migrations(revision: str | None) -> list[str]:
+    """Return what each migration does that a schema at this revision lacks, in their order."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
+    scripts = ScriptDirectory.from_config(alembic_config()).iterate_revisions("head", revision or "base")
+    return [f"{script.revision} {script.doc.rstrip('.')}" for script in scripts][::-1]
 
 
 @cache
@@ -72,17 +93,54 @@ def head_revision() -> str:
     return _revisions()[0]
 
 
+<<<<<<< HEAD
 async def schema_state(database: Database) -> tuple[str, bool]:
     """Return `current`, `behind` or `ahead` (migrated by a newer release, which stays compatible with this one); and
     whether the database is writable.
     """
+=======
+SchemaStateName = Literal["current", "behind", "ahead"]
+
+
+class SchemaState(NamedTuple):
+    """What the schema of a database is to this version of the application."""
+
+    state: SchemaStateName
+    """`current`, `behind`, or `ahead`: migrated by a newer release, which keeps what this one needs."""
+
+    revision: str | None
+    """The last migration; None where there has been none."""
+
+    is_writable: bool
+    """Whether the database can be written to."""
+
+
+async def schema_state(database: Database) -> SchemaState:
+    """Return the state of the schema. Raises `UnavailableError`."""
+>>>>>>> 0114f9e (The command is built on Click: version, completion, tables and JSON, users activate and demote, keys list; it starts in 0.07 s; each fault of the database, of a directory or a port is one line with the way on; migrate says what it did)
     try:
         row = await database.fetch_one_or_none(STATE)
     except asyncpg.UndefinedTableError:
         row = None
-    head, known = _revisions()
+    return _state_of(row)
+
+
+async def schema_state_at(url: str, *, timeout: float = 60) -> SchemaState:  # noqa: ASYNC109 - asyncpg's own
+    """Return the same by a connection of its own. Raises `UnavailableError`."""
+    connection = await connect(address_of(url), timeout=timeout, statement_cache_size=0)
+    try:
+        row = await connection.fetchrow(STATE.text)
+    except asyncpg.UndefinedTableError:
+        row = None
+    finally:
+        await connection.close()
+    return _state_of(row)
+
+
+def _state_of(row: Mapping[str, Any] | None) -> SchemaState:
     if row is None:
-        return "behind", True
-    version = row["version_num"]
-    state = "current" if version == head else "behind" if version in known else "ahead"
-    return state, not row["is_read_only"]
+        return SchemaState("behind", None, is_writable=True)
+    revision = row["version_num"]
+    head, known = _revisions()
+    state: SchemaStateName = "current" if revision == head else "behind" if revision in known else "ahead"
+    return SchemaState(state, revision, is_writable=not row["is_read_only"])

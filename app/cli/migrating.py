@@ -1,0 +1,59 @@
+"""`taller migrate`."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from app.auth.accounts.service import create_seed_admin
+from app.auth.manager import Authentication
+from app.cli.database import say
+from app.cli.errors import CommandError
+from app.cli.progress import MigrationProgress
+from app.core.config import Settings
+from app.core.database.database import Database
+from app.core.database.migrations import direct_url, head_revision, schema_state_at, upgrade
+from app.core.database.models import Base
+from app.core.database.search import UnknownDictionaryError, use_dictionary, words_indexes
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the schema to the newest revision; in development, make sure that the seed's admin exists."""
+    gc.enable()
+    url = direct_url(settings)
+    before = asyncio.run(schema_state_at(url))
+    if before.state == "ahead":
+        # A release that is rolled back finds its schema so, and runs on it.
+        click.echo(f"the schema ({before.revision}) is newer than this release ({head_revision()}): nothing to do")
+        return
+    with MigrationProgress(url, before.revision) as progress:
+        upgrade(url, on_version_apply=progress.note)
+        click.echo(_summary(progress.applied))
+        try:
+            is_changed = asyncio.run(use_dictionary(url, settings.search_dictionary, words_indexes(Base.metadata)))
+        except UnknownDictionaryError:
+            raise CommandError(
+                f"The database server has no text search dictionary {settings.search_dictionary} (see pg_ts_dict)."
+            ) from None
+    if is_changed:
+        say(f"text search now uses the dictionary {settings.search_dictionary}")
+    if settings.is_development:
+        asyncio.run(_seed(settings))
+
+
+def _summary(steps: Sequence[Any]) -> str:
+    """Return what the migrations that were applied come to."""
+    if not steps:
+        return f"already at {head_revision()}"
+    before = ", ".join(steps[0].source_revision_ids) or "an empty database"
+    return f"migrated {before} → {steps[-1].up_revision_id}"
+
+
+async def _seed(settings: Settings) -> None:
+    database = Database(settings)
+    try:
+        await create_seed_admin(database, Authentication(settings, database).passwords)
+    finally:
+        await database.close()

@@ -1,0 +1,99 @@
+"""How far migrations are, for whoever waits for them."""
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from threading import Event, Thread
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+
+from app.cli.database import say
+from app.core.addresses import address_of
+from app.core.database.connecting import connect
+from app.core.database.migrations import pending_migrations
+from app.core.errors import UnavailableError
+
+PAUSE = 5.0
+"""Seconds between two signs of life: what is done sooner shows none."""
+
+_INDEX = (
+    "SELECT phase, coalesce(100 * blocks_done / nullif(blocks_total, 0), 0) AS percent "
+    "FROM pg_stat_progress_create_index WHERE datname = current_database()"
+)
+
+
+class MigrationProgress:
+    """Tells every few seconds which migration runs, since when, and how far an index is that is being built.
+
+    A terminal shows a bar, anything else gets lines.
+    """
+
+    def __init__(self, url: str, revision: str | None, *, pause: float = PAUSE) -> None:
+        self.url = url
+        self.steps = pending_migrations(revision)
+        """What has to be done, as far as is known before: another runner may do it first."""
+
+        self.applied: list[Any] = []
+        """What was done, as Alembic tells of it."""
+
+        self._pause = pause
+        self._begun = monotonic()
+        self._ended = Event()
+        self._watching = Thread(target=self._watch, daemon=True)
+        self._closing = ExitStack()
+        self._bar: Any = None
+
+    def note(self, *, step: Any, **_: Any) -> None:
+        """Count one migration as done."""
+        self.applied.append(step)
+        self._begun = monotonic()
+
+    def __enter__(self) -> Self:
+        if self.steps and sys.stderr.isatty():
+            # 90 ms that only people have to wait for.
+            from rich.console import Console  # noqa: PLC0415
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+            columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
+            bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar = self._closing.enter_context(bar)
+            self._bar.add_task("", total=len(self.steps))
+        self._watching.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._watching.join()
+        self._closing.close()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._pause if self._bar is None else min(self._pause, 0.5)):
+            done = min(len(self.applied), len(self.steps))
+            now = self.steps[done] if done < len(self.steps) else "indexes of words"
+            seconds = monotonic() - self._begun
+            if seconds >= self._pause:
+                now = f"{now}{asyncio.run(_index_progress(self.url))}"
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], completed=done, description=now)
+            elif seconds >= self._pause:
+                say(f"{now}, since {seconds:.0f} s")
+
+
+async def _index_progress(url: str) -> str:
+    """Return how far an index is that is being built in this database, or nothing."""
+    try:
+        connection = await connect(address_of(url), timeout=PAUSE)
+    except UnavailableError:
+        return ""
+    try:
+        row = await connection.fetchrow(_INDEX)
+    except asyncpg.PostgresError:
+        return ""
+    finally:
+        await connection.close()
+    return f" ({row['phase']}, {row['percent']} %)" if row is not None else ""
