@@ -61,7 +61,8 @@ def run(
             asyncio.run(act())
     except ValidationError as error:
         said = (
-            f"{each['pointer'].strip('/').replace('_', ' ')} {each['detail']}" for each in field_errors(error, "body")
+            f"{each['pointer'].strip('/').replace('_', ' ')} {each['detail']}"
+            for each in field_errors(error, None, "body")
         )
         raise CommandError(f"The {'; the '.join(said)}.") from None
 

@@ -34,15 +34,10 @@ async def read_readiness(request: Request, database: DatabaseDep) -> Ready:
     """Answers 200 when the database answers, can be written to and has the schema that this version needs, else 503;
     503 also from SIGTERM on. Send no traffic while this fails.
     """
-<<<<<<< HEAD
     if services_of(request)[Drain].is_active:
         raise DrainingError
-    state, is_writable = await schema_state(database)
-    if not is_writable and await database.pool.renewed():
-=======
     schema = await schema_state(database)
     if not schema.is_writable and await database.pool.renewed():
->>>>>>> 0114f9e (The command is built on Click: version, completion, tables and JSON, users activate and demote, keys list; it starts in 0.07 s; each fault of the database, of a directory or a port is one line with the way on; migrate says what it did)
         # The connection led to what is a standby now. From here on, none does.
         schema = await schema_state(database)
     if schema.state == "behind":

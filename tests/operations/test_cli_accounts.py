@@ -108,13 +108,13 @@ def test_accounts_and_keys_from_the_command_line(service: Service, environment: 
         signed_in_by = me(client, by_key).json()["signed_in_by"]
         assert (signed_in_by["id"], signed_in_by["scopes"]) == (key_id, ["account:read"])
         row = ("ada", "report", secret[:8], "account:read", "-")
-        assert key_id in (listed := taller(environment, "keys", "list").stdout)
-        assert tuple(listed.splitlines()[1].split()[1:6]) == row
+        assert key_id in (shown := taller(environment, "keys", "list").stdout)
+        assert tuple(shown.splitlines()[1].split()[1:6]) == row
         assert [
             key["id"] for key in json.loads(taller(environment, "keys", "list", "--user", "ada", "--json").stdout)
         ] == [key_id]
         assert json.loads(taller(environment, "keys", "list", "--user", "root", "--json").stdout) == []
-        assert secret not in listed
+        assert secret not in shown
         assert taller(environment, "keys", "revoke", typed=f"{secret}\n").stdout == f"revoked report ({key_id})\n"
         assert refused_soon(client, by_key)
         assert me(client, by_key).json()["code"] == "api_key_revoked"

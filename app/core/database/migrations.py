@@ -55,16 +55,11 @@ def alembic_config(url: str | None = None) -> "Config":
     return config
 
 
-<<<<<<< HEAD
-def upgrade(url: str, revision: str = "head") -> None:
-    """Upgrade the schema to a revision. Concurrent calls are safe: the others wait, and then find it upgraded."""
-=======
 def upgrade(url: str, revision: str = "head", on_version_apply: Callable[..., None] | None = None) -> None:
-    """Bring the schema to a revision. Several at once are safe: one works, the others wait and find it done.
+    """Upgrade the schema to a revision. Concurrent calls are safe: the others wait, and then find it upgraded.
 
     `on_version_apply` is called after each migration, as Alembic does it.
     """
->>>>>>> 0114f9e (The command is built on Click: version, completion, tables and JSON, users activate and demote, keys list; it starts in 0.07 s; each fault of the database, of a directory or a port is one line with the way on; migrate says what it did)
     from alembic import command  # noqa: PLC0415 - see above
 
     config = alembic_config(url)
@@ -93,12 +88,6 @@ def head_revision() -> str:
     return _revisions()[0]
 
 
-<<<<<<< HEAD
-async def schema_state(database: Database) -> tuple[str, bool]:
-    """Return `current`, `behind` or `ahead` (migrated by a newer release, which stays compatible with this one); and
-    whether the database is writable.
-    """
-=======
 SchemaStateName = Literal["current", "behind", "ahead"]
 
 
@@ -106,18 +95,17 @@ class SchemaState(NamedTuple):
     """What the schema of a database is to this version of the application."""
 
     state: SchemaStateName
-    """`current`, `behind`, or `ahead`: migrated by a newer release, which keeps what this one needs."""
+    """`current`, `behind`, or `ahead`: migrated by a newer release, which stays compatible with this one."""
 
     revision: str | None
     """The last migration; None where there has been none."""
 
     is_writable: bool
-    """Whether the database can be written to."""
+    """Whether the database is writable."""
 
 
 async def schema_state(database: Database) -> SchemaState:
     """Return the state of the schema. Raises `UnavailableError`."""
->>>>>>> 0114f9e (The command is built on Click: version, completion, tables and JSON, users activate and demote, keys list; it starts in 0.07 s; each fault of the database, of a directory or a port is one line with the way on; migrate says what it did)
     try:
         row = await database.fetch_one_or_none(STATE)
     except asyncpg.UndefinedTableError:
