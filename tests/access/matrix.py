@@ -2,7 +2,7 @@
 not know.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from httpx2 import Response
 from app.core.database.database import Database
 from app.core.ids import uuid7
 from app.core.preconditions.headers import IF_MATCH
+from tests.access.declared import DeclaredAnswer, declared_answers, differences, resolved
 from tests.access.scenario import CALLERS, Scenario, fingerprint, ids_of, new_scenario, person_of, stored
 from tests.access.table import Row
 from tests.support.client import Api
@@ -32,8 +33,8 @@ class Operation:
     takes_body: bool
     takes_preconditions: bool
     is_list: bool
-    declared: frozenset[tuple[int, str | None]]
-    """Every status that it declares, and each code of a problem with it."""
+    answers: Mapping[int, DeclaredAnswer]
+    """What it declares, by status."""
 
 
 def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
@@ -59,23 +60,8 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
                 takes_body=bool(content),
                 takes_preconditions=any(item["name"] == IF_MATCH for item in parameters),
                 is_list=any(item["name"] == "cursor" for item in parameters),
-                declared=frozenset(_declared(document, operation)),
+                answers=declared_answers(document, operation),
             )
-    return found
-
-
-def _declared(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:
-    for status, response in operation["responses"].items():
-        codes = resolved(document, response).get("content", {}).get("application/problem+json", {}).get("examples")
-        yield from ((int(status), code) for code in codes or [None])
-
-
-def resolved(document: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference names, or the part itself."""
-    if "$ref" not in part:
-        return part
-    _, _, kind, name = part["$ref"].split("/")
-    found: Mapping[str, Any] = document["components"][kind][name]
     return found
 
 
@@ -249,9 +235,8 @@ class _Examination:
 
     async def _ask(self, caller: str, options: dict[str, Any], ids: Mapping[str, object] | None = None) -> Response:
         answer = await ask(self._api, self._operation, self._scenario, caller, options, ids)
-        code = None if answer.status_code < 400 else answer.json()["code"]
-        if (answer.status_code, code) not in self._operation.declared:
-            self._note(f"answers {answer.status_code} {code or ''}, and does not declare it: add its class to `errors`")
+        for difference in differences(self._operation.answers, answer):
+            self._note(difference)
         return answer
 
 

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from app.core.database.database import Database
 from app.main import create_app
-from tests.access.matrix import Operation, operations_of, resolved
+from tests.access.declared import resolved
+from tests.access.matrix import Operation, operations_of
 from tests.access.scenario import fingerprint, ids_of, new_scenario, stored
 from tests.access.table import rows
 from tests.support.client import Api, assert_problem

@@ -186,6 +186,14 @@ def a_refusal_is_not_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RoleRequiredError, "code", "never_heard_of")
 
 
+def a_refusal_has_no_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RoleRequiredError, "title", None)
+
+
+def answers_have_no_request_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.core.http.middleware._add_headers", lambda *_: None)
+
+
 def refusals_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = EntityScope.refusal
 
@@ -220,6 +228,8 @@ HOLES: list[tuple[Plant, str, str]] = [
     (lists_forget_their_project, "list_tasks", "viewer is shown what is not in this list, or not theirs to see"),
     (lists_forget_their_project, "list_visible_tasks", "editor is shown what is not in this list"),
     (a_refusal_is_not_declared, "update_task", "answers 403 never_heard_of, and does not declare it"),
+    (a_refusal_has_no_title, "update_task", "answers 403 role_required with a body that is not as declared: "),
+    (answers_have_no_request_id, "read_task", "answers 200 without the header X-Request-ID"),
     (refusals_leave_something, "read_task", "something was changed by a request that was refused"),
     (the_deactivated_may_call, "read_task", "deactivated with nothing wrong: ok instead of 401 invalid_token"),
     (one_time_passwords_are_as_good_as_others, "create_task", "one_time with nothing wrong: ok instead of 403"),

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.fuzz import CONFIGURATION, PASSWORD, token_of, unsigned
+from tests.contract.fuzz import CONFIGURATION, PASSWORD, token_of
 from tests.support import server
 from tests.support.process import Service, running_service
 
@@ -46,12 +46,14 @@ def service(server_url: str) -> Iterator[Service]:
 
 
 def walked(
-    service: Service, operations: list[str], configuration: str, created: Callable[[Any], None] = lambda _: None
+    service: Service, operations: list[str], created: Callable[[Any], None] = lambda _: None
 ) -> dict[str, set[int]]:
     """Walk through these operations; how each was answered. `created` is told the id of each new project."""
     answers: dict[str, set[int]] = defaultdict(set)
     # Without what it says of single operations: with that, `include` below would have no effect.
-    general, _, _ = configuration.partition("[[operations]]")
+    general, _, _ = CONFIGURATION.read_text().partition("[[operations]]")
+    # Its probes without a token double the requests; test_schemathesis.py has them for every operation.
+    general = general.replace("[checks]\n", "[checks]\nignored_auth.enabled = false\n")
     config = schemathesis.Config.from_str(general, base_dir=str(CONFIGURATION.parent))
     schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json", config=config)
     machine: Any = schema.include(operation_id=operations).as_state_machine()
@@ -91,7 +93,7 @@ def test_what_was_created_is_there_until_it_is_deleted(
 ) -> None:
     monkeypatch.setenv("TALLER_URL", service.url)
     monkeypatch.setenv("TALLER_TOKEN", token_of(service))
-    answers = walked(service, operations, CONFIGURATION.read_text())
+    answers = walked(service, operations)
     # A walk that never got anywhere would prove nothing.
     assert needed <= having(answers, among=SUCCESS)
     assert not having(answers, among=REFUSED)
@@ -100,7 +102,6 @@ def test_what_was_created_is_there_until_it_is_deleted(
 @pytest.mark.parametrize(
     ("role", "may", "may_not"),
     [
-        ("owner", TO_READ_PROJECTS | TO_CHANGE_PROJECTS | TO_DELETE_PROJECTS | TO_CREATE_TASKS, set()),
         ("editor", TO_READ_PROJECTS | TO_CHANGE_PROJECTS | TO_CREATE_TASKS, TO_DELETE_PROJECTS),
         ("viewer", TO_READ_PROJECTS, TO_CHANGE_PROJECTS | TO_DELETE_PROJECTS | TO_CREATE_TASKS),
     ],
@@ -123,14 +124,7 @@ def test_a_walk_gets_as_far_as_its_role(
             f"UPDATE project_members SET role = '{role}' WHERE project_id = '{project_id}' AND user_id = '{user_id}'",
         )
 
-    answers = walked(service, EVERYTHING, CONFIGURATION.read_text(), handed_over)
+    answers = walked(service, EVERYTHING, handed_over)
     assert may <= having(answers, among=SUCCESS)
     assert having(answers, among=REFUSED) == may_not
     assert not having(answers, among=SUCCESS) & may_not
-
-
-def test_a_stranger_gets_nowhere(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLER_URL", service.url)
-    answers = walked(service, EVERYTHING, unsigned(CONFIGURATION.read_text()))
-    assert answers
-    assert set.union(*answers.values()) == {401}
