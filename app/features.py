@@ -1,6 +1,6 @@
-"""The features of this application, lowest layer first: the one list that a new feature joins.
+"""The list of features, lowest layer first. A new feature is added here.
 
-Importing a router imports its models, so this list also completes the metadata that Alembic compares with.
+Importing a router imports its models, so that this list also completes the metadata that Alembic compares.
 """
 
 from app.auth.access import security_schemes
@@ -19,7 +19,7 @@ from app.system.router import documentation, health
 from app.tasks.router import router as tasks
 
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
-"""What the features above `auth` do for it."""
+"""The functions of the features above `auth` that `auth` calls."""
 
 PURGE_RULES = ACCESS_PURGE_RULES
 """The rules by which the purger deletes rows of the features."""

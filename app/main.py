@@ -1,4 +1,4 @@
-"""The application: features, error handlers, middleware, and what has to hold before it serves."""
+"""The application: its features, middleware, services and background tasks."""
 
 import ctypes
 import gc
@@ -47,15 +47,15 @@ DESCRIPTION = """
 **Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
 *Execute*.
 
-Every operation also answers without the `/api/v1` in front, and with or without the slash at the end. Whatever is not
-fulfilled is answered with a problem document (RFC 9457), whose `code` is made for programs and whose `detail` is made
-for people. `PUT` and `PATCH` change what the body names and leave everything else as it is. A `POST` or `PATCH` that is
-sent again with the same `Idempotency-Key` is carried out once.
+Every operation also answers without `/api/v1` in front, and with or without the slash at the end. Errors are problem
+documents (RFC 9457): their `code` is for programs, their `detail` for people. `PUT` and `PATCH` change the members that
+the body names and leave all others unchanged. A `POST` or `PATCH` that is repeated with the same `Idempotency-Key` is
+executed once.
 """
 
 
 _EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
-"""Headers of answers that pages of other origins may read."""
+"""Response headers that pages of other origins may read."""
 
 
 class SchemaBehindError(RuntimeError):
@@ -63,7 +63,7 @@ class SchemaBehindError(RuntimeError):
 
 
 def create_app(settings: Settings | None = None) -> Application:
-    """Build the application. Nothing is connected until it starts."""
+    """Create the application. It connects to nothing before its lifespan begins."""
     settings = settings or get_settings()
     limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
 
@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None) -> Application:
         description=DESCRIPTION,
         version=__version__,
         license_info={"name": "MIT", "identifier": "MIT"},
-        # If it is not set, clients use the address that the document came from.
+        # Without `servers`, clients use the address from which they got the document.
         servers=None if settings.public_url is None else [{"url": settings.public_url}],
         lifespan=lifespan,
         openapi_url=None,
@@ -127,12 +127,12 @@ def create_app(settings: Settings | None = None) -> Application:
     app.state.services = Services(*always)
     app.add_middleware(RequestMiddleware, limits=limits, prefix=settings.public_prefix)
     if settings.cors_origins:
-        # Outermost, so that a page also learns why a request was refused before it got further.
+        # Outermost, so that pages of other origins can read every error.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            # Any header, as tracing adds some. There are no cookies that a page could misuse.
+            # Any header, because tracing adds some. There are no cookies that a page could misuse.
             allow_headers=["*"],
             expose_headers=[*_EXPOSED, REPLAYED],
             max_age=600,
@@ -141,15 +141,15 @@ def create_app(settings: Settings | None = None) -> Application:
 
 
 def serve() -> FastAPI:
-    """Return the application of a server process, with its logs set up."""
-    # Imports make many objects and hardly any garbage, so that `taller` begins without a collector.
+    """Return the application of a server process, with logging configured."""
+    # `taller` starts with the garbage collector off: imports create many objects and hardly any garbage.
     gc.enable()
     configure_logging(get_settings())
     app = create_app()
-    # Before the first request, because it takes a while.
+    # Before the first request, because creating the document takes a while.
     app.state.services[Documentation].document.prepare()
-    # The objects of the start live as long as the process. If the garbage collector kept looking through them, each
-    # full collection would stop all requests for 50 to 80 ms, several times a second under load.
+    # The objects created so far live as long as the process. If the garbage collector traversed them, each full
+    # collection would stop all requests for 50 to 80 ms, several times a second under load.
     gc.collect()
     gc.freeze()
     _return_large_blocks()
@@ -157,9 +157,9 @@ def serve() -> FastAPI:
 
 
 def _return_large_blocks() -> None:
-    """Give memory of 128 KiB and more back to the system as soon as it is free.
+    """Make glibc return freed blocks of 128 KiB and more to the system at once.
 
-    glibc would begin to keep it after the first password, whose hash takes 19 MiB: for good, in each thread.
+    Otherwise it would keep them after the first password, whose hash takes 19 MiB: permanently, in each thread.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
@@ -172,7 +172,7 @@ async def _warm_up(database: Database, settings: Settings) -> None:
         await database.start()
         schema = await schema_state(database)
     except UnavailableError as error:
-        # Not a reason to stop: the service answers 503 and recovers with the database.
+        # The service starts all the same: it answers 503, and recovers when the database does.
         logger.warning("not ready yet: %s", explanation(error, settings.database_url) or error)
         return
     if schema.state == "behind":

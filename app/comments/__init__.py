@@ -1,4 +1,4 @@
-"""What people say about tasks. Owners: see .github/CODEOWNERS.
+"""The comments on tasks. Owners: see .github/CODEOWNERS.
 
 Public modules: models, access, scopes, schemas, errors.
 """

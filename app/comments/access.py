@@ -1,4 +1,4 @@
-"""Who may touch which comment. Every statement about a comment starts from a scope that is made here."""
+"""Guards of comments. Every statement about a comment starts from a scope that a guard here has created."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +17,7 @@ COMMENTS_WRITE = KEY_SCOPES.declare("comments:write", "See, create, change and d
 
 
 class CommentGuard(EntityGuard[CommentScope]):
-    """Admits to the comment of the path."""
+    """Guards the comment of the path."""
 
     scope_class = CommentScope
 

@@ -1,4 +1,4 @@
-"""How asking for a comment can fail."""
+"""The errors of comments."""
 
 from app.core.errors import ForbiddenError, NotFoundError
 

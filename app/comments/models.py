@@ -23,7 +23,7 @@ class Comment(Identified, Versioned, Base):
 
     __table_args__ = (
         CheckConstraint(f"char_length(body) BETWEEN 1 AND {MAX_BODY_LENGTH}", name="body_length"),
-        # The list's own order, so that a page is read off the index; it serves the foreign key as well.
+        # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("comments_by_id_idx", "task_id", "id"),
         Index("comments_author_id_idx", "author_id"),
     )

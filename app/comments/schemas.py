@@ -1,4 +1,4 @@
-"""What a comment looks like from outside."""
+"""Request and response schemas of comments."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ class CommentCreate(RequestModel):
 
 
 class CommentUpdate(PatchModel):
-    """Changes to a comment: what is left out stays as it is."""
+    """Changes to a comment: omitted members stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"body": _BODY}))
 

@@ -1,4 +1,4 @@
-"""What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
+"""Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, select
 
@@ -10,7 +10,7 @@ from app.tasks.models import Task
 
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """Return a comment's tag: all that it shows stands in its row. Another shape needs another letter."""
+    """Return a comment's entity tag. If the response's schema changes, the letter must change too."""
     return etag_expression("c", version)
 
 
@@ -29,7 +29,7 @@ this_comment = COMMENT.condition
 
 
 class CommentScope(EntityScope):
-    """One comment as far as this caller may touch it."""
+    """One comment with the caller's permission."""
 
     __slots__ = ()
 

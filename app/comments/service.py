@@ -1,4 +1,4 @@
-"""What changes comments. Each of these is one statement."""
+"""Operations that change comments. Each is one statement."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def create(database: Database, task: TaskScope, new: CommentCreate) -> dic
 
 
 async def update(database: Database, scope: CommentScope, changes: CommentUpdate) -> dict[str, Any]:
-    """Set what the client sent, and nothing else."""
+    """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.comment(scope.permission, scope.shape), scope)

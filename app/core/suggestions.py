@@ -1,4 +1,4 @@
-"""What somebody meant who named a parameter or a member that does not exist. Asked only where a request is refused."""
+"""Suggestions for names of parameters and members that do not exist. Used only when a request is refused."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,16 +10,16 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 _CUTOFF = 0.7
-"""How alike two names must be, from 0 to 1. At 0.6, `created_at` would be taken for `completed`."""
+"""The least similarity of two names, from 0 to 1. At 0.6, `completed` would be suggested for `created_at`."""
 
 _MIN_PREFIX = 3
 """Characters of the shortest abbreviation."""
 
 
 def unknown(what: str, name: str, models: Iterable[type[BaseModel]]) -> str:
-    """Return how to refuse a name of none of these models' fields: with the one that was meant, or all that exist.
+    """Return the detail of the error for an unknown name, with a suggestion or with all names that exist.
 
-    `what` is what the name would have to be: "a parameter here", "a member that can be set".
+    `what`: the kind of name, such as "a parameter here" or "a member that can be set".
     """
     names = _names_of(tuple(models))
     meant = _meant(name, names)
@@ -29,7 +29,7 @@ def unknown(what: str, name: str, models: Iterable[type[BaseModel]]) -> str:
 
 
 def models_at(model: type[BaseModel], path: Iterable[object]) -> list[type[BaseModel]]:
-    """Return the models of the object at a place in a body that `model` reads; the path's numbers are indexes."""
+    """Return the models of the object at a path into a body of this model; numbers in the path are list indexes."""
     models = [model]
     for part in path:
         if isinstance(part, str):
@@ -49,10 +49,10 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 class _Names:
     fields: tuple[str, ...]
     by_plain_name: Mapping[str, str]
-    """The fields, each by its name without what only spelling decides."""
+    """The fields by their names as `_plain` returns them."""
 
     others: Mapping[str, str]
-    """The fields by what other APIs call them, as the models' `also_called` say."""
+    """The fields by their names in other APIs (the models' `also_called`)."""
 
 
 @lru_cache(maxsize=256)
@@ -80,5 +80,5 @@ def _meant(name: str, names: _Names) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what only spelling decides: `dueDate`, `due-date` and `due_date` are one."""
+    """Return a name without case and punctuation: `dueDate`, `due-date` and `due_date` become equal."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

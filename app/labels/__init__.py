@@ -1,4 +1,4 @@
-"""What kinds of tasks a project has. Owners: see .github/CODEOWNERS.
+"""The labels of projects and tasks. Owners: see .github/CODEOWNERS.
 
 Public modules: models, access, scopes, schemas, errors.
 """

@@ -1,4 +1,4 @@
-"""Who may touch which label. Every statement about a label starts from a scope that is made here."""
+"""Guards of labels. Every statement about a label starts from a scope that a guard here has created."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ LABELS_WRITE = KEY_SCOPES.declare("labels:write", "See, create, change and delet
 
 
 class LabelGuard(EntityGuard[LabelScope]):
-    """Admits to the label of the path."""
+    """Guards the label of the path."""
 
     scope_class = LabelScope
 

@@ -1,4 +1,4 @@
-"""How asking for a label can fail."""
+"""The errors of labels."""
 
 from app.core.errors import ConflictError, NotFoundError
 

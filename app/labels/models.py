@@ -28,6 +28,6 @@ class Label(Identified, Versioned, Base):
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint("color ~ '^#[0-9a-f]{6}$'", name="color"),
         Index("labels_name_key", "project_id", text("fold_case(name)"), unique=True),
-        # The list's own order, so that a page is read off the index; it serves the foreign key as well.
+        # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("labels_by_name_idx", "project_id", text('sort_key(name COLLATE "C")'), "id"),
     )

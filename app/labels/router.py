@@ -39,19 +39,19 @@ async def create_label(
 
 @router.get("/labels/{label_id}", summary="Read a label", response_model=LabelRead)
 async def read_label(label: ReadableLabel, database: DatabaseDep) -> dict[str, Any]:
-    """One label."""
+    """Return one label."""
     return await database.fetch_one(queries.label(label.permission), label)
 
 
 @router.put("/labels/{label_id}", summary="Update a label", response_model=LabelRead, errors=(LabelNameTakenError,))
 async def update_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Set the members that the body names; **what the body leaves out stays as it is**."""
+    """Set the members that the body names. **Omitted members stay unchanged.**"""
     return await service.update(database, label, changes)
 
 
 @router.patch("/labels/{label_id}", summary="Patch a label", response_model=LabelRead, errors=(LabelNameTakenError,))
 async def patch_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Apply a JSON merge patch (RFC 7396): members that it names are set, all others stay as they are."""
+    """Apply a JSON merge patch (RFC 7396): named members are set, all others stay unchanged."""
     return await service.update(database, label, changes)
 
 

@@ -1,4 +1,4 @@
-"""What a label looks like from outside."""
+"""Request and response schemas of labels."""
 
 import re
 from typing import Annotated
@@ -52,7 +52,7 @@ class LabelCreate(RequestModel):
 
 
 class LabelUpdate(PatchModel):
-    """Changes to a label: what is left out stays as it is."""
+    """Changes to a label: omitted members stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"color": "#0075ca"}))
 

@@ -1,4 +1,4 @@
-"""What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
+"""Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
 from sqlalchemy import ColumnElement, SQLColumnExpression
 
@@ -9,7 +9,7 @@ from app.projects.scopes import Entity, EntityScope
 
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """Return a label's tag: all that it shows stands in its row. Another shape needs another letter."""
+    """Return a label's entity tag. If the response's schema changes, the letter must change too."""
     return etag_expression("l", version)
 
 
@@ -19,7 +19,7 @@ this_label = LABEL.condition
 
 
 class LabelScope(EntityScope):
-    """One label as far as this caller may touch it."""
+    """One label with the caller's permission."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What changes labels. Each of these is one statement."""
+"""Operations that change labels. Each is one statement."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ async def create(database: Database, project: ProjectScope, new: LabelCreate) ->
 
 
 async def update(database: Database, scope: LabelScope, changes: LabelUpdate) -> dict[str, Any]:
-    """Set what the client sent, and nothing else."""
+    """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.label(scope.permission, scope.shape), scope)

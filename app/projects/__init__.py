@@ -1,4 +1,4 @@
-"""What people work in, and with whom. Owners: see .github/CODEOWNERS.
+"""Projects and their members. Owners: see .github/CODEOWNERS.
 
 Public modules: models, access, scopes, schemas, errors.
 """

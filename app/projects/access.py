@@ -1,4 +1,4 @@
-"""Who may touch which project. Every statement about a project starts from a scope that is made here."""
+"""Guards of projects. Every statement about a project starts from a scope that a guard here has created."""
 
 from collections.abc import Iterator
 from typing import Annotated, Generic, TypeVar
@@ -32,9 +32,9 @@ S = TypeVar("S", bound=EntityScope)
 
 
 class EntityGuard(CallerGuard, Generic[S]):
-    """Admits to an entity in a project those who have the role there, or a weaker one for what is their own.
+    """Requires a role in the project of an entity; for the caller's own entities a lower role may suffice.
 
-    A subclass names the scope that it makes; its `__call__` takes the ids from the path and calls `scope_of`.
+    A subclass sets `scope_class`; its `__call__` takes the ids from the path and calls `scope_of`.
     """
 
     scope_class: type[S]
@@ -42,7 +42,9 @@ class EntityGuard(CallerGuard, Generic[S]):
     def __init__(
         self, least: Role | None, scope: KeyScope, *, own: Role | None = None, is_conditional: bool = False
     ) -> None:
-        """`least`: None where it has to be the caller's own. `own`: the least role that is enough for that."""
+        """`least`: the required role; None if the entity must be the caller's own. `own`: the role for the caller's
+        own.
+        """
         super().__init__(scope)
         self.least = least
         self.own = own
@@ -53,11 +55,11 @@ class EntityGuard(CallerGuard, Generic[S]):
 
     @property
     def entity(self) -> Entity:
-        """What it admits to."""
+        """The kind of entity that it guards."""
         return self.scope_class.entity
 
     def _too_weak(self) -> Iterator[type[AppError]]:
-        """How those are refused who see it, and lack the role."""
+        """Yield the errors for callers who see the entity but lack the role."""
         required = self.entity.owner_required if self.own is not None else None
         if required is not None:
             yield required
@@ -66,13 +68,15 @@ class EntityGuard(CallerGuard, Generic[S]):
             yield RoleRequiredError
 
     def scope_of(self, request: Request, caller: Caller, *ids: UUID) -> S:
-        """Return the scope of what has these ids; nothing is looked up yet. Malformed preconditions are refused."""
+        """Return the scope of the entity with these ids, without a query. Raises `InvalidRequestError` for malformed
+        preconditions.
+        """
         preconditions = preconditions_of(request) if self.is_conditional else None
         permission = self._permissions[caller.is_superuser, caller.project_id is not None]
         return self.scope_class(caller, permission, ids, preconditions)
 
     async def authorize(self, request: Request) -> None:
-        """Look the permission up by itself, because the handler's statement will not run."""
+        """Check the permission with a query of its own, because the handler's statement will not run."""
         caller = await self.caller(request)
         ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
         if len(ids) == len(self.entity.id_names):
@@ -85,7 +89,7 @@ ProjectId = Annotated[UUID, Path(description="The project's id.")]
 
 
 class ProjectGuard(EntityGuard[ProjectScope]):
-    """Admits to the project of the path."""
+    """Guards the project of the path."""
 
     scope_class = ProjectScope
 
@@ -95,7 +99,7 @@ class ProjectGuard(EntityGuard[ProjectScope]):
 
 
 class MemberGuard(EntityGuard[MemberScope]):
-    """Admits to the member of the path."""
+    """Guards the member of the path."""
 
     scope_class = MemberScope
 
@@ -107,29 +111,29 @@ class MemberGuard(EntityGuard[MemberScope]):
 
 
 class ProjectsGuard(CallerGuard):
-    """Admits those who are signed in to the projects that they may see."""
+    """Requires a signed-in caller, and passes on the scope of the projects that they may see."""
 
     async def __call__(self, request: Request) -> ProjectsScope:
-        """Return the scope of all their projects."""
+        """Return the scope of the caller's projects."""
         return ProjectsScope(await self.caller(request))
 
 
 class ProjectCreation(CallerGuard):
-    """Admits those who may create projects."""
+    """Requires a caller who may create projects."""
 
     def __init__(self, scope: KeyScope) -> None:
         super().__init__(scope)
         self.errors = (*self.errors, KeyBoundToProjectError)
 
     async def __call__(self, request: Request) -> ProjectsScope:
-        """Return the scope that the new project joins."""
+        """Return the scope of the caller's projects. Raises `KeyBoundToProjectError`."""
         caller = await self.caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
         return ProjectsScope(caller)
 
     async def authorize(self, request: Request) -> None:
-        """As for the handler."""
+        """Check the same as for the handler."""
         await self(request)
 
 
@@ -138,11 +142,11 @@ async def _member(user_id: Annotated[UUID, Path(description="The person's id.")]
 
 
 async def project_visible(transaction: Transaction, user_id: UUID, project_id: UUID) -> bool:
-    """Whether a person may see a project: what `app.auth` asks before it binds a key to one."""
+    """Return whether a user may see a project. `app.auth` calls this before it binds a key to a project."""
     member = select(Member.role).where(Member.user_id == user_id, Member.project_id == Project.id)
     admin = select(User.id).where(User.id == user_id, User.is_superuser)
     seen = select(Project.id).where(Project.id == project_id, or_(member.exists(), admin.exists()))
-    # It stays until the key that refers to it is there.
+    # The lock keeps the project until the key that refers to it is inserted.
     seen = seen.with_for_update(read=True, key_share=True)
     return await transaction.fetch_one_or_none(seen) is not None
 
@@ -166,13 +170,13 @@ VisibleProjects = Annotated[ProjectsScope, Depends(ProjectsGuard(PROJECTS_READ))
 """The projects that the caller may see."""
 
 NewProject = Annotated[ProjectsScope, Depends(ProjectCreation(PROJECTS_WRITE))]
-"""Where the caller may create a project."""
+"""The scope in which the caller may create a project."""
 
 MemberId = Annotated[UUID, Depends(_member)]
-"""A person whom statements make a member."""
+"""The id of a person who becomes a member."""
 
 ReadableMember = Annotated[MemberScope, Depends(MemberGuard(Role.VIEWER, MEMBERS_READ))]
 """A member of the project, if the caller may see its members."""
 
 RemovableMember = Annotated[MemberScope, Depends(MemberGuard(Role.OWNER, MEMBERS_WRITE, own=Role.VIEWER))]
-"""A member of the project, if the caller may take them out of it: oneself always, others as an owner."""
+"""A member of the project, if the caller may remove them: the caller's own membership always, others as an owner."""

@@ -1,4 +1,4 @@
-"""How asking for a project, or for its people, can fail."""
+"""The errors of projects and their members."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ class RoleRequiredError(ForbiddenError):
     title = "Higher role required"
 
     def __init__(self, role: str = "editor", *, but_own: bool = False, errors: Sequence[FieldError] = ()) -> None:
-        """`but_own`: whether a weaker role is enough for what is the caller's own."""
+        """`but_own`: whether a lower role suffices for the caller's own."""
         own = " unless it is your own" if but_own else ""
         super().__init__(
             f"This requires the role {role} in the project{own}: ask one of its owners for it.", errors=errors

@@ -1,4 +1,4 @@
-"""The tables of what people work in, and with whom."""
+"""The tables of projects, their members and their counts of tasks."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -15,7 +15,7 @@ MAX_DESCRIPTION_LENGTH = 10_000
 
 
 class Role(StrEnum):
-    """What a member may do, each role including those before it."""
+    """The roles of members; each includes the rights of those before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -23,13 +23,13 @@ class Role(StrEnum):
 
     @property
     def and_above(self) -> tuple[str, ...]:
-        """The roles that may do what this one may."""
+        """This role and the higher ones."""
         roles = list(Role)
         return tuple(role.value for role in roles[roles.index(self) :])
 
 
 class Project(Identified, Versioned, Base):
-    """Something that has tasks."""
+    """A project, which has members and tasks."""
 
     __tablename__ = "projects"
 
@@ -46,10 +46,10 @@ class Project(Identified, Versioned, Base):
 
 
 class TaskCount(Base):
-    """How many tasks a project has, spread over slots of which only the sum means something.
+    """The number of a project's tasks, spread over several slots, of which only the sum is meaningful.
 
-    Kept by triggers on the tasks, so that nothing can make it wrong, raw SQL included
-    (docs/decisions/0013-the-database-counts.md). Stands here, because projects show it and do not know tasks.
+    Triggers on the tasks maintain it, so that it is right even after raw SQL
+    (docs/decisions/0013-the-database-counts.md). The table is here because projects show it and must not import tasks.
     """
 
     __tablename__ = "project_task_counts"
@@ -71,6 +71,6 @@ class Member(Timestamped, Base):
 
     __table_args__ = (
         CheckConstraint("role IN ('viewer', 'editor', 'owner')", name="role"),
-        # A person's projects, the newest first, without touching the table.
+        # An index-only scan for a person's projects, the newest first.
         Index("project_members_user_id_idx", "user_id", "project_id", postgresql_include=["role"]),
     )

@@ -28,8 +28,8 @@ MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at,
 
 
 def select_read(row: FromClause) -> Rows:
-    """Projects as the caller sees them, from their rows."""
-    # One look at the counts and at the role, for the columns and for the tag.
+    """Select the response columns of projects from their rows."""
+    # Lateral, so that the counts and the role are read once for both the columns and the tag.
     shown = select(*stats_columns(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
     columns = [row.c[column.name] for column in COLUMNS]
     etag = tag(row.c.version, *shown.c).label("etag")
@@ -38,7 +38,7 @@ def select_read(row: FromClause) -> Rows:
 
 @compiled
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
-    """One project."""
+    """Select one project."""
     return select_read(Project.__table__).where(this_project(permission, shape))
 
 
@@ -49,7 +49,7 @@ KEYS: Keys = {
     "name": Key(Project.name, compared=alphabetical),
     RELEVANCE: Key(relevance(WORDS)),
 }
-"""What projects can be sorted by."""
+"""The sort keys of projects."""
 
 _OWN = select(Member.user_id).where(Member.project_id == Project.id, Member.user_id == param("caller_id", Uuid))
 
@@ -58,14 +58,14 @@ CONDITIONS = {
     "role": _OWN.where(Member.role == param("role", Text)).correlate_except(Member).exists(),
     "q": matches(without_index(WORDS)),
 }
-"""What the filters of `ProjectParams` ask for."""
+"""The SQL conditions of the filters in `ProjectParams`."""
 
 
 @list_query(KEYS, "-id")
 def projects(permission: Permission, variant: ListVariant) -> ListSource:
-    """Select a page of the caller's projects, the newest first unless told otherwise."""
-    # The index covers all projects, so only those who see all of them search by it: its cost would tell others what
-    # strangers write.
+    """Select a page of the caller's projects, by default the newest first."""
+    # The index covers all projects, so only callers who see all of them use it: for others, the time that it takes
+    # would reveal what strangers write.
     conditions = {**CONDITIONS, "q": matches(WORDS)} if permission.sees_everything else CONDITIONS
     matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
     shown = select_read(Project.__table__).where(*matching)
@@ -93,7 +93,7 @@ def members(permission: Permission, _: ListVariant) -> ListSource:
 
 @compiled
 def visible_member(permission: Permission) -> Rows:
-    """One member of a project that the caller may see."""
+    """Select one member of a project that the caller may see."""
     return (
         select(*MEMBER_COLUMNS)
         .join(User, User.id == Member.user_id)
@@ -103,7 +103,7 @@ def visible_member(permission: Permission) -> Rows:
 
 
 def member(project_id: UUID, user_id: UUID) -> Rows:
-    """One member."""
+    """Select one member."""
     return (
         select(*MEMBER_COLUMNS)
         .join(User, User.id == Member.user_id)
@@ -112,9 +112,9 @@ def member(project_id: UUID, user_id: UUID) -> Rows:
 
 
 def project_locked(project_id: UUID) -> Rows:
-    """Select a project, locked so that changes of its members wait for each other.
+    """Select a project and lock it, so that changes of its members wait for each other.
 
-    NO KEY, so that tasks can be added meanwhile: their foreign key only needs the project to stay.
+    FOR NO KEY UPDATE allows tasks to be added meanwhile: their foreign key only needs the project's key.
     """
     return select(Project.id).where(Project.id == project_id).with_for_update(key_share=True)
 
@@ -129,9 +129,7 @@ def owners(project_id: UUID) -> Rows:
 
 
 def projects_without_active_owner() -> Rows:
-    """Select the projects that have members, but no owner who may sign in: what only administrators can give to
-    somebody.
-    """
+    """Select the projects that have members but no active owner, so that only administrators can appoint one."""
     owner = select(User.id).join(Member, Member.user_id == User.id)
     active = owner.where(Member.project_id == Project.id, Member.role == Role.OWNER.value, User.is_active)
     member = select(Member.user_id).where(Member.project_id == Project.id)
@@ -139,23 +137,23 @@ def projects_without_active_owner() -> Rows:
 
 
 def member_count(project_id: UUID) -> Rows:
-    """How many members the project has."""
+    """Count the project's members."""
     return select(func.count().label("count")).where(Member.project_id == project_id)
 
 
 def active_user(user_id: UUID) -> Rows:
-    """Select a person who can be made a member."""
+    """Select and lock an active user, who can become a member."""
     return select(User.id).where(User.id == user_id, User.is_active).with_for_update(read=True, key_share=True)
 
 
 def owned_projects_locked(user_id: UUID) -> Rows:
-    """Select the projects that a person owns, locked in one order."""
+    """Select the projects that a user owns, locked in one order."""
     owned = select(Member.project_id).where(Member.user_id == user_id, Member.role == Role.OWNER.value)
     return select(Project.id).where(Project.id.in_(owned)).order_by(Project.id).with_for_update()
 
 
 def shared_projects_without_owner(project_ids: list[UUID], leaving: UUID) -> Rows:
-    """Those of the projects that have members, but no owner who may sign in other than the person who leaves."""
+    """Select one of the projects that has further members, but no active owner other than the user who leaves."""
     return (
         select(Member.project_id)
         .join(User, User.id == Member.user_id)
@@ -167,10 +165,10 @@ def shared_projects_without_owner(project_ids: list[UUID], leaving: UUID) -> Row
 
 
 def shared_projects(project_ids: list[UUID], leaving: UUID) -> Rows:
-    """Those of the projects that have other members than the person who leaves."""
+    """Select those of the projects that have other members than the user who leaves."""
     return select(Member.project_id).where(is_among(Member.project_id, project_ids), Member.user_id != leaving)
 
 
 def is_among(column: Column, ids: list[UUID]) -> ColumnElement[bool]:
-    """Return a condition that holds for these ids. They are one parameter, so there may be any number of them."""
+    """Return the condition that a column is one of these ids, which are one bind parameter of any length."""
     return column == any_(literal(ids, ARRAY(Uuid)))

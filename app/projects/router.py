@@ -47,13 +47,13 @@ async def create_project(
 
 @router.get("/{project_id}", summary="Read a project", response_model=ProjectRead)
 async def read_project(project: ReadableProject, database: DatabaseDep) -> dict[str, Any]:
-    """One project."""
+    """Return one project."""
     return await database.fetch_one(queries.project(project.permission), project)
 
 
 @router.put("/{project_id}", summary="Update a project", response_model=ProjectRead)
 async def update_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Set the members that the body names; **what the body leaves out stays as it is**, and null clears what may be
+    """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
     null.
     """
     return await service.update(database, project, changes)
@@ -61,7 +61,7 @@ async def update_project(project: EditableProject, changes: ProjectUpdate, datab
 
 @router.patch("/{project_id}", summary="Patch a project", response_model=ProjectRead)
 async def patch_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Apply a JSON merge patch (RFC 7396): members that it names are set, null clears, all others stay as they are."""
+    """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
     return await service.update(database, project, changes)
 
 
@@ -73,7 +73,7 @@ async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
 
 @router.get("/{project_id}/members/", summary="List a project's members", response_model=Page[MemberRead])
 async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages: PagesDep) -> dict[str, Any]:
-    """Who works in the project and in which role, in the order in which they joined."""
+    """List the project's members and their roles, in the order in which they joined."""
     return await pages.read(queries.members, project, params)
 
 
@@ -84,7 +84,7 @@ async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages
     errors=(MemberNotFoundError,),
 )
 async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
-    """One person's role in the project."""
+    """Return one member of the project."""
     return await database.fetch_one(queries.visible_member(member.permission), member)
 
 
@@ -92,7 +92,7 @@ async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str
     "/{project_id}/members/{user_id}",
     summary="Add a member or change a role",
     response_model=MemberRead,
-    responses={201: {"model": MemberRead, "description": "The person is a member now"}},
+    responses={201: {"model": MemberRead, "description": "The person is now a member"}},
     errors=(UserNotFoundError, LastOwnerError, TooManyMembersError),
 )
 async def set_member(
@@ -102,7 +102,7 @@ async def set_member(
     database: DatabaseDep,
     response: Response,
 ) -> dict[str, Any]:
-    """Give a person a role in the project: 201 if they were no member before, else 200.
+    """Give a person a role in the project: 201 if they were not a member before, otherwise 200.
 
     The last owner cannot be given another role.
     """
@@ -120,5 +120,5 @@ async def set_member(
     errors=(MemberNotFoundError, LastOwnerError),
 )
 async def remove_member(member: RemovableMember, database: DatabaseDep) -> None:
-    """Take a person out of the project. Everybody may leave; owners may remove others. The last owner stays."""
+    """Remove a person from the project. Everybody may leave; owners may remove others. The last owner cannot leave."""
     await service.remove_member(database, member)

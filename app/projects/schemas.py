@@ -1,4 +1,4 @@
-"""What a project looks like from outside."""
+"""Request and response schemas of projects."""
 
 from datetime import datetime
 from typing import Annotated
@@ -32,18 +32,18 @@ from app.core.schemas import (
 from app.core.text import Line, LongText
 from app.projects.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, Role
 
-Name = Annotated[str, Line(MAX_NAME_LENGTH), Field(description="What it is called.")]
+Name = Annotated[str, Line(MAX_NAME_LENGTH), Field(description="The name of the project.")]
 Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
 
 SORTABLE = ("name", "created_at", "updated_at", RELEVANCE)
 
-_DESCRIPTION = "What it is about; null for nothing."
+_DESCRIPTION = "What the project is about; null for none."
 _ALSO_CALLED = {"title": "name", "label": "name", **dict.fromkeys(("body", "details", "notes"), "description")}
-"""What other APIs call the members of a project."""
+"""Names of other APIs for the members of a project, for suggestions."""
 
 _REQUIRE_IF_MATCH = (
-    "Whether to change or delete it, or something in it, needs `If-Match`, so that nobody overwrites what they have "
-    "not seen."
+    "Whether changing or deleting the project, or anything in it, requires `If-Match`, so that nobody overwrites "
+    "changes that they have not seen."
 )
 
 
@@ -62,7 +62,7 @@ class ProjectCreate(RequestModel):
 
 
 class ProjectUpdate(PatchModel):
-    """Changes to a project: what is left out stays as it is, null clears."""
+    """Changes to a project: omitted members stay unchanged, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"name": "Workshop 2027"}))
 
@@ -99,14 +99,14 @@ class ProjectRead(ResponseModel):
     require_if_match: bool = Field(description=_REQUIRE_IF_MATCH)
     tasks_total: int = Field(description="How many tasks it has.")
     tasks_completed: int = Field(description="How many of them are completed.")
-    role: Role | None = Field(description="Your own role; null for an administrator who is no member.")
+    role: Role | None = Field(description="Your own role; null for an administrator who is not a member.")
     created_at: CreatedAt
     updated_at: UpdatedAt
     etag: ETag
 
 
 class ProjectParams(ListParams):
-    """Which projects a list is to show, and how."""
+    """The filters and the order of a list of projects."""
 
     q: SearchText | None = search_query("name or description")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
@@ -140,7 +140,7 @@ class MemberRead(ResponseModel):
 
 
 class MemberSet(RequestModel):
-    """The role that a member is to have."""
+    """The new role of a member."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"role": "editor"}))
 

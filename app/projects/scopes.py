@@ -1,4 +1,4 @@
-"""What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
+"""Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,29 +36,28 @@ UuidColumn = SQLColumnExpression[UUID]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Permission:
-    """What has to hold for a caller of this kind, with their ids left open: the one definition of who may do what.
+    """The authorisation rule for one kind of caller, whose ids are bind parameters.
 
-    Made by `permissions`, once for each kind of caller, so that statements are found by what it is and not by what it
-    says.
+    `permissions` creates one instance for each kind of caller, so that compiled statements are cached by identity.
     """
 
     least: Role | None
-    """The least role; None where no role is enough, nor to be an administrator, for what is somebody else's."""
+    """The lowest role that suffices; None if neither a role nor being an administrator suffices for others' rows."""
 
     own: Role | None
-    """The least role that is enough for what is the caller's own; None where that makes no difference."""
+    """The lowest role that suffices for the caller's own rows; None if those make no difference."""
 
     is_superuser: bool
     is_bound: bool
-    """Whether the caller is an API key that reaches one project only."""
+    """Whether the caller is an API key that is bound to one project."""
 
     @property
     def sees_everything(self) -> bool:
-        """Whether no project is closed to a caller of this kind."""
+        """Whether a caller of this kind may see every project."""
         return self.is_superuser and not self.is_bound
 
     def on(self, project_id: UuidColumn, owner_id: SQLColumnExpression[Any] | None = None) -> ColumnElement[bool]:
-        """Return a condition that holds for a row of this project, and of this person, that the caller may touch."""
+        """Return the condition that the caller may access a row with this project and owner."""
         is_own: ColumnElement[bool] = false() if owner_id is None else owner_id == param("caller_id", Uuid)
         if self.is_superuser:
             allowed: ColumnElement[bool] = is_own if self.least is None else true()
@@ -70,14 +69,14 @@ class Permission:
             member = select(Member.user_id).where(
                 Member.project_id == project_id, Member.user_id == param("caller_id", Uuid), suffices
             )
-            # A statement may look for another member as well: this one is the caller's own.
+            # A statement may have another `Member` in its FROM clause: this subquery must not correlate with that.
             allowed = member.correlate_except(Member).exists()
         if self.is_bound:
             allowed &= project_id == param("bound_project_id", Uuid)
         return allowed
 
     def suffices(self, role: str | None, *, is_own: bool) -> bool:
-        """Whether a member with this role may touch what they see."""
+        """Return whether a caller with this role may access a row that they can see."""
         if self.is_superuser and (is_own or self.least is not None):
             return True
         return role in _and_above(self.least) or (is_own and role in _and_above(self.own))
@@ -89,7 +88,7 @@ def _and_above(role: Role | None) -> list[str]:
 
 @cache
 def permissions(least: Role | None, own: Role | None = None) -> Mapping[tuple[bool, bool], Permission]:
-    """Return the permissions that ask for this role: by whether the caller is an administrator, and a bound API key."""
+    """Return the permissions for this role, by whether the caller is an administrator and whether a bound API key."""
     kinds = product((False, True), repeat=2)
     return {
         (is_superuser, is_bound): Permission(least, own, is_superuser, is_bound) for is_superuser, is_bound in kinds
@@ -107,9 +106,9 @@ def role_in(project_id: UuidColumn) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Entity:
-    """A kind of thing in a project, or the project: where its rows say what decides about who may touch them.
+    """A kind of entity in a project, or the project itself: the columns of its rows that decide about access.
 
-    Its methods are the conditions and statements that are the same for every kind.
+    Its methods return the conditions and statements that are the same for every kind.
     """
 
     model: type[Base]
@@ -120,19 +119,19 @@ class Entity:
     """The tag of a row."""
 
     missing: type[AppError]
-    """How it is refused to whom it does not exist."""
+    """The error for callers who cannot see the entity."""
 
     id_names: tuple[str, ...]
-    """What its path calls the ids that it is found by; the first is the row's own."""
+    """The path parameters that identify it; the first is the row's own id."""
 
     owner_id: SQLColumnExpression[Any] | None = None
-    """Whose a row is, where a person can have one of their own."""
+    """The owner of a row, for kinds that have one."""
 
     owner_required: type[AppError] | None = None
-    """How those are refused for whom it would have to be their own, where that is not `RoleRequiredError`."""
+    """The error for callers who may only access their own, if it is not `RoleRequiredError`."""
 
     vanished: type[AppError] | None = None
-    """How it is refused to whom it would exist, where that is not `missing`."""
+    """The error if the caller may access the entity but it does not exist, if it is not `missing`."""
 
     @property
     def id(self) -> UuidColumn:
@@ -142,11 +141,11 @@ class Entity:
 
     @property
     def is_project(self) -> bool:
-        """Whether a row is a project, which is in no other project and never will be."""
+        """Whether the entity is the project itself, which cannot be moved."""
         return self.model is Project
 
     def condition(self, permission: Permission, shape: PreconditionShape | None = None) -> ColumnElement[bool]:
-        """Hold for its row if the caller is permitted and the preconditions, if there are any, hold as well."""
+        """Return the condition for the entity's row: its id, the caller's permission, and any preconditions."""
         found = self.id == param(self.id_names[0], Uuid)
         permitted = permission.on(self.project_id, self.owner_id)
         if shape is None:
@@ -159,13 +158,13 @@ class Entity:
 
     @compiled
     def permitted_id(self, permission: Permission) -> Rows:
-        """Its id, if the caller is permitted."""
+        """Select the entity's id if the caller has the permission."""
         return select(self.id).where(self.condition(permission))
 
     @compiled
     def access_of(self, permission: Permission) -> Rows:
-        """Select what decides about one that the caller may see: their role, whether it is their own, its tag, and
-        whether changes have to name that.
+        """Select what explains a refusal to a caller who may see the entity: their role, whether it is their own, its
+        tag, and whether its project requires `If-Match`.
         """
         is_own = false() if self.owner_id is None else self.owner_id == param("caller_id", Uuid)
         return select(
@@ -183,7 +182,7 @@ class Entity:
 
 
 class CallersScope:
-    """What every scope has: a caller, a permission (here, to see), and the parameters of its condition."""
+    """The base of scopes: a caller, a permission (here, to see), and the bind parameters of its condition."""
 
     __slots__ = ("caller", "parameters", "permission")
 
@@ -194,11 +193,11 @@ class CallersScope:
 
     @property
     def read_permission(self) -> Permission:
-        """The permission of the same caller to see, whatever this scope asks for."""
+        """The same caller's permission to see, whatever permission this scope has."""
         return _READ_PERMISSIONS[self.permission.is_superuser, self.permission.is_bound]
 
     async def refusal(self, database: Database) -> AppError:  # noqa: ARG002 - some scopes ask it
-        """Return why a statement that starts here found nothing: lists always answer, so the caller is gone."""
+        """Return the error for a statement that found no row: lists always return one, so the account is gone."""
         return InvalidTokenError()
 
 
@@ -209,7 +208,7 @@ class ProjectsScope(CallersScope):
 
 
 class EntityScope(CallersScope):
-    """One entity as far as this caller may touch it. Not looked up yet: the statement that uses it does both."""
+    """One entity with the caller's permission. It is not looked up: the statement that uses it checks both."""
 
     __slots__ = ("preconditions",)
 
@@ -219,7 +218,7 @@ class EntityScope(CallersScope):
         self, caller: Caller, permission: Permission, ids: Sequence[UUID], preconditions: Preconditions | None = None
     ) -> None:
         """`ids`: in the order of the entity's `id_names`."""
-        # Made for each request: written out, it takes half as long.
+        # Runs on every request: without the base class's __init__, it takes half as long.
         self.caller = caller
         self.permission = permission
         self.parameters = {"caller_id": caller.user_id, "bound_project_id": caller.project_id}
@@ -227,16 +226,16 @@ class EntityScope(CallersScope):
         if preconditions is not None:
             self.parameters.update(preconditions.parameters)
         self.preconditions = preconditions
-        """Of a write on something that has a tag; None of anything else."""
+        """The preconditions of a write to a tagged entity; None otherwise."""
 
     @property
     def shape(self) -> PreconditionShape | None:
-        """What the preconditions add to the condition's text."""
+        """The part of the preconditions that determines the condition's SQL."""
         return self.preconditions.shape if self.preconditions else None
 
     async def refusal(self, database: Database, target: UUID | None = None) -> AppError:
-        """Return why a statement with this condition found nothing: there is nothing that the caller may see, or the
-        role is too weak, there or in the project `target` where it was to go, or the preconditions fail.
+        """Return the error for a statement that found no row: the caller cannot see the entity, or their role does not
+        suffice, there or in the project `target` of a move, or the preconditions fail.
         """
         row = await database.fetch_one_or_none(self.entity.access_of(self.read_permission), self.parameters)
         if row is None:
@@ -256,7 +255,7 @@ class EntityScope(CallersScope):
             return RoleRequiredError(own.value, errors=errors)
         if own is not None and self.entity.owner_required is not None:
             return self.entity.owner_required(errors=errors)
-        assert least is not None, "what only its owner may touch has an `owner_required`"
+        assert least is not None, "an entity that only its owner may access has an `owner_required`"
         return RoleRequiredError(least.value, but_own=own is not None, errors=errors)
 
     async def _refusal_of_target(self, database: Database, project_id: UUID) -> AppError | None:
@@ -271,14 +270,14 @@ class EntityScope(CallersScope):
         if self.permission.suffices(found["role"], is_own=False):
             return None
         least = self.permission.least
-        assert least is not None, "what can be moved is open to others than its owner"
+        assert least is not None, "an entity that can be moved is not restricted to its owner"
         error |= {"detail": f"is a project in which you lack the role {least.value}", "code": "role_required"}
         return self._too_weak(error)
 
 
 def stats_columns(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
-    """Return what a project shows besides its row, from its `TaskCount`s: how many tasks it has, how many of them are
-    completed, and the caller's role.
+    """Return the columns of a project that are not in its row: the number of its tasks and of its completed tasks, from
+    its `TaskCount`s, and the caller's role.
     """
     total, completed = (
         func.coalesce(cast(func.sum(column), BigInteger), inline(0))
@@ -293,8 +292,8 @@ def tag(
     completed: SQLColumnExpression[Any],
     role: SQLColumnExpression[Any],
 ) -> ColumnElement[str]:
-    """Return a project's tag: the number of its row's state, and what it shows besides. Another shape needs another
-    letter.
+    """Return a project's entity tag: the version of its row and its further columns. If the response's schema changes,
+    the letter must change too.
     """
     return etag_expression("p", version, total, completed, func.coalesce(role, literal_column("''")))
 
@@ -310,7 +309,7 @@ this_project = PROJECT.condition
 
 
 class ProjectScope(EntityScope):
-    """One project as far as this caller may touch it."""
+    """One project with the caller's permission."""
 
     __slots__ = ()
 
@@ -324,7 +323,7 @@ class ProjectScope(EntityScope):
 
 
 class MemberScope(ProjectScope):
-    """One member of a project as far as this caller may touch them; oneself is one's own."""
+    """One member of a project with the caller's permission; the caller's own membership is their own row."""
 
     __slots__ = ()
 

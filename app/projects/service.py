@@ -1,4 +1,4 @@
-"""What changes projects and their members."""
+"""Operations that change projects and their members."""
 
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,7 @@ async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -
 
 
 async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> dict[str, Any]:
-    """Set what the client sent, and nothing else."""
+    """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.project(scope.permission, scope.shape), scope)
@@ -50,13 +50,13 @@ async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
-    """Delete a project; the database takes its tasks and members along."""
+    """Delete a project; the database cascades to its tasks and members."""
     await database.fetch_one(_delete_project(scope.permission, scope.shape), scope)
 
 
 @compiled
 def _insert_project(_: Permission, names: tuple[str, ...]) -> Rows:
-    """Both rows in one statement: the project and its owner."""
+    """Insert a project and its owner in one statement."""
     project = insert(Project).values(column_params(Project, names)).returning(*queries.ROW_COLUMNS).cte("project")
     row = select(project.c.id, param("caller_id", Uuid), literal(Role.OWNER.value))
     member = insert(Member).from_select(["project_id", "user_id", "role"], row).returning(Member.role)
@@ -82,7 +82,9 @@ def _delete_project(permission: Permission, preconditions: PreconditionShape | N
 
 
 async def set_member(database: Database, scope: ProjectScope, user_id: UUID, role: Role) -> tuple[dict[str, Any], bool]:
-    """Make a person a member, or change their role; whether they are new. The last owner stays one."""
+    """Add a member or change their role. Return the member, and whether they are new. Raises `LastOwnerError`,
+    `UserNotFoundError` or `TooManyMembersError`.
+    """
     async with database.transaction() as transaction:
         await _lock(transaction, scope)
         if role is not Role.OWNER:
@@ -108,7 +110,7 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
 
 
 async def remove_member(database: Database, member: MemberScope) -> None:
-    """Take a person out of a project. The last owner stays."""
+    """Remove a member from a project. Raises `LastOwnerError` or `MemberNotFoundError`."""
     async with database.transaction() as transaction:
         await _lock(transaction, member)
         await _refuse_last_owner(transaction, member.project_id, member.user_id)
@@ -118,8 +120,8 @@ async def remove_member(database: Database, member: MemberScope) -> None:
 
 
 async def close_account(transaction: Transaction, user_id: UUID) -> None:
-    """Before an account is deleted: delete the projects in which that person is alone, and refuse where others would be
-    left without an owner.
+    """Delete the projects of which a user is the only member, before their account is deleted. Raises `OnlyOwnerError`
+    if a project would be left without an active owner.
     """
     owned = [row["id"] for row in await transaction.fetch_all(queries.owned_projects_locked(user_id))]
     if await transaction.fetch_one_or_none(queries.shared_projects_without_owner(owned, user_id)) is not None:
@@ -132,15 +134,15 @@ async def close_account(transaction: Transaction, user_id: UUID) -> None:
 
 
 async def _lock(transaction: Transaction, scope: ProjectScope) -> None:
-    """Let changes of a project's members wait for each other, and check the permission before and under that lock."""
+    """Lock a project against other changes of its members, and check the permission both before and after that."""
     await transaction.fetch_one(scope.entity.permitted_id(scope.permission), scope)
     await transaction.execute(queries.project_locked(scope.project_id))
-    # The project may be gone, or the role lost, since others had the lock.
+    # While this waited for the lock, the project may have been deleted, or the caller have lost the role.
     await transaction.fetch_one(scope.entity.permitted_id(scope.permission), scope)
 
 
 async def _refuse_last_owner(transaction: Transaction, project_id: UUID, user_id: UUID) -> None:
-    """Keep an owner who may sign in, where this person is one of the owners."""
+    """Raise `LastOwnerError` if this user is an owner and no other active one would be left."""
     owners = await transaction.fetch_all(queries.owners(project_id))
     others_are_active = any(owner["is_active"] and owner["user_id"] != user_id for owner in owners)
     if not others_are_active and any(owner["user_id"] == user_id for owner in owners):

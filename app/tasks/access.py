@@ -1,4 +1,4 @@
-"""Who may touch which task: who may touch its project. Every statement about a task starts from a scope made here."""
+"""Guards of tasks. Every statement about a task starts from a scope that a guard here has created."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +17,7 @@ TASKS_WRITE = KEY_SCOPES.declare("tasks:write", "See, create, change and delete 
 
 
 class TaskGuard(EntityGuard[TaskScope]):
-    """Admits to the task of the path."""
+    """Guards the task of the path."""
 
     scope_class = TaskScope
 
@@ -29,10 +29,10 @@ class TaskGuard(EntityGuard[TaskScope]):
 
 
 class TasksGuard(CallerGuard):
-    """Admits those who are signed in to the tasks that they may see."""
+    """Requires a signed-in caller, and passes on the scope of the tasks that they may see."""
 
     async def __call__(self, request: Request) -> TasksScope:
-        """Return the scope of all their tasks."""
+        """Return the scope of the caller's tasks."""
         return TasksScope(await self.caller(request))
 
 

@@ -1,4 +1,4 @@
-"""How asking for a task can fail."""
+"""The errors of tasks."""
 
 from app.core.errors import AppError, NotFoundError
 

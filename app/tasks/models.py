@@ -1,4 +1,4 @@
-"""The tables of what there is to do."""
+"""The table of tasks."""
 
 from datetime import date
 from uuid import UUID
@@ -15,7 +15,7 @@ MAX_DESCRIPTION_LENGTH = 10_000
 
 
 class Task(Identified, Versioned, Base):
-    """Something to do in a project. The higher its priority, the sooner."""
+    """A task of a project. A higher priority comes first."""
 
     __tablename__ = "tasks"
 
@@ -30,7 +30,7 @@ class Task(Identified, Versioned, Base):
         CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
         CheckConstraint("isfinite(due_date)", name="due_date"),
-        # The list's own order, so that a page is read off the index; it serves the foreign key as well.
+        # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),

@@ -56,17 +56,17 @@ READ_COLUMNS = (*COLUMNS, tag(Task.version).label("etag"))
 """A task's columns and its tag."""
 
 LIST_COLUMNS = (*COLUMNS, Task.version)
-"""A task's columns and what its tag is made of, when it is known which tasks are on the page."""
+"""A task's columns and its version. Lists compute the tag for the rows of the page only (`read_columns`)."""
 
 
 def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
-    """Return a listed task's columns and its tag."""
+    """Return the columns and the tag of the tasks on a page."""
     return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
 @compiled
 def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
-    """One task."""
+    """Select one task."""
     return select(*READ_COLUMNS).where(this_task(permission, shape))
 
 
@@ -80,7 +80,7 @@ KEYS: Keys = {
     "id": Key(Task.id),
     RELEVANCE: Key(relevance(WORDS)),
 }
-"""What tasks can be sorted by."""
+"""The sort keys of tasks."""
 
 CONDITIONS = {
     "completed": Task.completed == param("completed", Boolean),
@@ -90,10 +90,10 @@ CONDITIONS = {
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
 }
-"""What the filters of `TaskParams` ask for, but for `q`, which looks in one project at a time."""
+"""The SQL conditions of the filters in `TaskParams`, except `q`, whose condition depends on the project."""
 
 DUE_SOON = 7
-"""Days from today in which what is due counts as due soon."""
+"""Days from today within which a task counts as due soon."""
 
 MAX_PRIORITIES = 100
 """Priorities that a summary lists: the highest."""
@@ -104,7 +104,7 @@ PROJECT_IDS = "project_id"
 
 @list_query(KEYS, "-priority")
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
-    """Select a page of a project's tasks: by default the most urgent first, the newest first among equals."""
+    """Select a page of a project's tasks: by default the highest priority first, then the newest first."""
     matching = _matching(variant, param("project_id", Uuid))
     return ListSource(
         items=matching,
@@ -119,7 +119,7 @@ def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the tasks of all the caller's projects, in the same order.
 
-    No page holds more of one project than its first so many tasks, so no more are read of each.
+    A page needs at most the first `limit + offset` tasks of each project, so no more are read.
     """
     seen = select(Project.id).where(permission.on(Project.id), *_named(variant, Project.id)).subquery("seen")
 
@@ -135,7 +135,7 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
 
 
 def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
-    """Select the tasks of a project that the filters let through, with what they are sorted by."""
+    """Select the tasks of a project that match the filters, with their sort keys."""
     conditions = {**CONDITIONS, "q": matches_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
     filters = (conditions[name] for name in variant.filters)
     return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
@@ -145,7 +145,7 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
 
 def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     if "q" in variant.filters and not isinstance(project_id, BindParameter):
-        # The search's own index is enough for each of several projects; the other would be read for all of its tasks.
+        # For each of several projects, the search index suffices. Equality would add an index scan of all its tasks.
         return Task.project_id.is_not_distinct_from(project_id)
     return Task.project_id == project_id
 
@@ -156,7 +156,7 @@ def _named(variant: ListVariant, project_id: InstrumentedAttribute[UUID]) -> lis
 
 
 def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:
-    """How many tasks there are: what the database keeps where that tells it, else counted."""
+    """Count the tasks: from the maintained counts if the filters allow it, otherwise up to the limit."""
     filters = set(variant.filters) - {PROJECT_IDS}
     if filters - {"completed"}:
         return capped_count(matching)
@@ -168,8 +168,8 @@ def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[boo
 
 @compiled
 def summary(permission: Permission) -> Rows:
-    """Select what a project's tasks amount to on a day, UTC's unless one is given: one row for each of the highest
-    priorities, each with the sums of all.
+    """Select a summary of a project's tasks: one row for each of the highest priorities, each with the sums of all. Due
+    dates are compared with `today`, by default the current day in UTC.
     """
     today = func.coalesce(param("today", Date), cast(func.timezone("UTC", func.now()), Date))
     is_open = ~Task.completed
@@ -206,32 +206,30 @@ def summary(permission: Permission) -> Rows:
 
 @compiled
 def project_locked(permission: Permission) -> Rows:
-    """Select what a batch asks of a project, which cannot go until it is done."""
-    # As for one new task: a deletion of the project under way is waited for, and then there is no project.
+    """Select whether a project requires `If-Match`, and lock the project against deletion until the batch is done."""
+    # As for one new task: FOR KEY SHARE waits for a deletion in progress, and then finds no project.
     locked = select(Project.require_if_match).where(this_project(permission))
     return locked.with_for_update(read=True, key_share=True)
 
 
 @compiled
 def tasks_locked() -> Rows:
-    """Select the tags of those tasks of a project that a batch names, and how many bytes their descriptions have,
-    locked.
-    """
+    """Select and lock those tasks of a project that a batch names: their tags and the bytes of their descriptions."""
     size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
     found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
-    # Rows are locked in one order, or two batches could deadlock.
+    # Rows are locked in one order: otherwise two batches could deadlock.
     return found.order_by(Task.id).with_for_update()
 
 
 def named_in_project() -> ColumnElement[bool]:
-    """Return a condition that holds for tasks that a batch names and that are in its project: of others none is
-    touched, whoever may.
+    """Return the condition that a task is named by the batch and in its project: a batch never changes other tasks,
+    even if the caller could.
     """
     return (Task.id == any_(param("ids", ARRAY(Uuid)))) & (Task.project_id == param("project_id", Uuid))
 
 
 def wrong_counts() -> Rows:
-    """Select the projects whose kept counts are not the truth, both seen at the same moment: there should be none."""
+    """Select the projects whose maintained counts differ from their tasks, in one snapshot. There should be none."""
     kept_counts = (
         select(
             TaskCount.project_id,

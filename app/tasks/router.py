@@ -33,7 +33,7 @@ router = FeatureRouter(tag="tasks")
 async def list_tasks(
     project: ProjectWithTasks, params: Annotated[TaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
-    """List a project's tasks, the highest priority first and the newest first among equals, page by page."""
+    """List a project's tasks, the highest priority first, then the newest first, page by page."""
     return await pages.read(queries.tasks_of_project, project, params)
 
 
@@ -53,7 +53,7 @@ async def create_task(
     "/projects/{project_id}/tasks/batch",
     summary="Change many tasks at once",
     response_model=TaskBatchResult,
-    responses={207: {"model": TaskBatchResult, "description": "Each operation was answered for itself"}},
+    responses={207: {"model": TaskBatchResult, "description": "Each operation has a status of its own"}},
     errors=(TaskNotFoundError, BatchAnswerTooLargeError, PreconditionFailedError, PreconditionRequiredError),
 )
 async def batch_tasks(
@@ -61,10 +61,10 @@ async def batch_tasks(
 ) -> dict[str, Any]:
     """Create, change and delete up to 500 tasks of a project in one request and one transaction.
 
-    **All or nothing**, unless `atomic` is false: 200 with a result for each operation in their order, or the problem of
-    the first that cannot be done, whose `errors` point to it (`/operations/17/task/title`). With `atomic: false` the
-    answer is 207 and each operation has its own status: what can be done is done. Ids are looked for in this project
-    only.
+    **All or nothing**, unless `atomic` is false: the response is 200 with a result for each operation in order, or the
+    problem of the first operation that fails, whose `errors` point to it (`/operations/17/task/title`). With
+    `atomic: false` the response is 207, each operation has its own status, and those that can be executed are. Only
+    tasks of this project are found.
     """
     outcomes = await batch.execute_batch(database, project, changes)
     if not changes.atomic:
@@ -86,7 +86,7 @@ def _result(request: Request, operation: Any, outcome: batch.OperationOutcome) -
 async def read_summary(
     project: ProjectWithTasks, params: Annotated[SummaryParams, Query()], database: DatabaseDep
 ) -> dict[str, Any]:
-    """How many tasks are completed, overdue and due within seven days, and how many there are of each priority."""
+    """Count a project's tasks: those completed, overdue and due within seven days, and those of each priority."""
     return await service.summary(database, project, params.today)
 
 
@@ -94,19 +94,19 @@ async def read_summary(
 async def list_visible_tasks(
     tasks: VisibleTasks, params: Annotated[VisibleTaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
-    """List the tasks of all projects that you may see, the highest priority first and the newest first among equals."""
+    """List the tasks of all projects that you may see, the highest priority first, then the newest first."""
     return await pages.read(queries.visible_tasks, tasks, params)
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
 async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]:
-    """One task."""
+    """Return one task."""
     return await database.fetch_one(queries.task(task.permission), task)
 
 
 @router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
 async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Set the members that the body names; **what the body leaves out stays as it is**, and null clears what may be
+    """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
     null.
     """
     return await service.update(database, task, changes)
@@ -114,7 +114,7 @@ async def update_task(task: EditableTask, changes: TaskUpdate, database: Databas
 
 @router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
 async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Apply a JSON merge patch (RFC 7396): members that it names are set, null clears, all others stay as they are."""
+    """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
     return await service.update(database, task, changes)
 
 

@@ -1,4 +1,4 @@
-"""What a task looks like from outside."""
+"""Request and response schemas of tasks."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -43,7 +43,7 @@ Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
 SORTABLE = ("priority", "due_date", "created_at", "updated_at", "title", "completed", RELEVANCE)
 
 MAX_PROJECTS = 100
-"""Projects that one list of tasks may be narrowed to by name."""
+"""Values of `project_id` that one request may send."""
 
 _ALSO_CALLED = {
     **dict.fromkeys(("name", "summary", "subject", "content", "text"), "title"),
@@ -52,10 +52,10 @@ _ALSO_CALLED = {
     **dict.fromkeys(("deadline", "due_on", "due_at"), "due_date"),
     **dict.fromkeys(("importance", "urgency", "rank"), "priority"),
 }
-"""What other APIs call the members of a task."""
+"""Names of other APIs for the members of a task, for suggestions."""
 
-_DESCRIPTION = "More about it; null for nothing."
-_PRIORITY = "The higher, the sooner."
+_DESCRIPTION = "More details; null for none."
+_PRIORITY = "A higher priority comes first."
 _COMPLETED = "Whether it is done."
 _DUE_DATE = "The day by which it is to be done; null for none."
 
@@ -84,7 +84,7 @@ class TaskCreate(RequestModel):
 
 
 class TaskChanges(PatchModel):
-    """Changes to a task in its project: what is left out stays as it is, null clears."""
+    """Changes to a task that stays in its project: omitted members stay unchanged, null clears."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"completed": True}))
 
@@ -98,7 +98,7 @@ class TaskChanges(PatchModel):
 
 
 class TaskUpdate(TaskChanges):
-    """Changes to a task: what is left out stays as it is, null clears."""
+    """Changes to a task: omitted members stay unchanged, null clears."""
 
     project_id: Uuid = Field(
         default_factory=unset, description="The project to move it to. You need the role `editor` in both."
@@ -138,7 +138,7 @@ class TaskRead(ResponseModel):
 
 
 class TaskParams(ListParams):
-    """Which tasks a list is to show, and how."""
+    """The filters and the order of a list of tasks."""
 
     also_called: ClassVar[Mapping[str, str]] = {
         **_ALSO_CALLED,
@@ -183,16 +183,16 @@ class VisibleTaskParams(TaskParams):
 
 
 class SummaryParams(RequestModel):
-    """For which day a summary is made."""
+    """The parameters of a summary."""
 
     today: IsoDate | None = Query(
         None,
-        description="What is today where the person is, who may be a day ahead of UTC or behind. Unless given: UTC's.",
+        description="The current day in the user's time zone; by default the current day in UTC.",
     )
 
 
 class PrioritySummary(ResponseModel):
-    """How many tasks have a priority."""
+    """The number of tasks with one priority."""
 
     priority: int
     tasks_total: int
@@ -200,7 +200,7 @@ class PrioritySummary(ResponseModel):
 
 
 class TaskSummary(ResponseModel):
-    """What a project's tasks amount to."""
+    """A summary of a project's tasks."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(

@@ -1,4 +1,4 @@
-"""What a caller may touch, as conditions that statements carry. Only `access` makes scopes."""
+"""Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
 from sqlalchemy import ColumnElement, SQLColumnExpression
 
@@ -15,7 +15,7 @@ class TasksScope(CallersScope):
 
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """Return a task's tag: all that it shows stands in its row. Another shape needs another letter."""
+    """Return a task's entity tag. If the response's schema changes, the letter must change too."""
     return etag_expression("t", version)
 
 
@@ -25,7 +25,7 @@ this_task = TASK.condition
 
 
 class TaskScope(EntityScope):
-    """One task as far as this caller may touch it."""
+    """One task with the caller's permission."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What changes tasks, or makes something of many. Each of these is one statement."""
+"""Operations that change or summarise tasks. Each is one statement."""
 
 from datetime import date
 from typing import Any
@@ -21,7 +21,7 @@ from app.tasks.scopes import TaskScope, this_task
 
 
 async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
-    """Return what a project's tasks amount to on a day, UTC's unless one is given."""
+    """Return a summary of a project's tasks on a day, by default the current one in UTC."""
     values = {**project.parameters, "today": today}
     rows = await database.fetch_all(queries.summary(project.permission), values)
     if not rows:
@@ -40,7 +40,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
 
 
 async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> dict[str, Any]:
-    """Set what the client sent, and nothing else."""
+    """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
@@ -59,7 +59,7 @@ async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], t
     except ConstraintError as error:
         if error.constraint != "tasks_project_id_fkey":
             raise
-        # An administrator named a project that is not there; or it was deleted a moment ago.
+        # An administrator named a project that does not exist, or it was deleted a moment ago.
         row = None
     if row is None:
         raise await scope.refusal(database, target)
@@ -88,7 +88,7 @@ def _update_task(permission: Permission, preconditions: PreconditionShape | None
     values = column_params(Task, names)
     condition = this_task(permission, preconditions)
     if "project_id" in values:
-        # Moving a task changes both projects.
+        # Moving a task needs the role in both projects.
         condition &= permission.on(values["project_id"])
     return update_in(Task).where(condition).values(values).returning(*queries.READ_COLUMNS)
 

@@ -1,1 +1,1 @@
-"""Many changes of one project's tasks in one request."""
+"""Batches: many changes of a project's tasks in one request."""

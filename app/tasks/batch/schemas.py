@@ -1,4 +1,4 @@
-"""What a batch of changes looks like from outside."""
+"""Request and response schemas of batches."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, LiteralString
@@ -28,10 +28,10 @@ MAX_OPERATIONS = 500
 """Operations of one batch."""
 
 MAX_ANSWERED_BYTES = 4_194_304
-"""Bytes of descriptions that a batch answers with though they did not come with it."""
+"""Bytes of descriptions that a response may repeat although the request did not send them."""
 
 Problem = Annotated[dict[str, Any], WithJsonSchema(PROBLEM_WITHIN)]
-"""A problem document, as it would be an answer of its own."""
+"""A problem document, as a request of its own would get it."""
 
 
 def _entity_tags(value: str) -> str:
@@ -80,13 +80,13 @@ class DeleteOperation(RequestModel):
 
 @dataclass(frozen=True, slots=True)
 class MalformedOperation:
-    """Stands for an operation of a batch that is not atomic, and says what is wrong with it."""
+    """The errors of an invalid operation in a batch that is not atomic."""
 
     errors: list[FieldError]
 
 
 Operation = CreateOperation | UpdateOperation | DeleteOperation
-# An alias of this kind has a name in the OpenAPI document, which generated clients call it by.
+# A `TypeAliasType` has a name in the OpenAPI document, which generated clients use.
 TaskOperation = TypeAliasType("TaskOperation", Annotated[Operation, Field(discriminator="op")])
 _KINDS: dict[object, type[Operation]] = {
     "create": CreateOperation,
@@ -101,12 +101,14 @@ def _operations(value: Any, handler: ValidatorFunctionWrapHandler, info: Validat
     except ValidationError:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_OPERATIONS:
             raise
-        # Once more one by one, because pydantic puts the kind into the pointers to what is wrong, where no member is.
+        # Validate them one by one: pydantic adds the operation's kind to the locations of errors, where no member is.
         return _one_by_one(value, is_atomic=info.data.get("atomic", True))
 
 
 def _one_by_one(values: list[Any], *, is_atomic: bool) -> list[Operation | MalformedOperation]:
-    """Return the operations, with those that are malformed marked. Raises `InvalidRequestError` in an atomic batch."""
+    """Return the operations, with a `MalformedOperation` for each invalid one. Raises `InvalidRequestError` if the
+    batch is atomic.
+    """
     operations: list[Operation | MalformedOperation] = []
     found: list[FieldError] = []
     for index, value in enumerate(values):
@@ -115,7 +117,7 @@ def _one_by_one(values: list[Any], *, is_atomic: bool) -> list[Operation | Malfo
             kind = _kind_of(value)
             operations.append(kind.model_validate(value))
         except ValidationError as error:
-            # To look for what was meant takes time: as often as one answer to a single request does it.
+            # Suggestions take time, so a batch gets at most as many as a single request.
             model = kind if len(found) < MAX_REPORTED_ERRORS else None
             errors = field_errors(error, model, "body", "operations", str(index))
             operations.append(MalformedOperation(errors))
@@ -142,7 +144,7 @@ def _wrong(code: LiteralString, detail: LiteralString, *where: str) -> Validatio
 
 
 class TaskBatch(RequestModel):
-    """Changes of a project's tasks, to be carried out together."""
+    """Changes of a project's tasks that are executed together."""
 
     model_config = ConfigDict(
         json_schema_extra=with_example(
@@ -158,13 +160,13 @@ class TaskBatch(RequestModel):
 
     atomic: StrictBool = Field(
         default=True,
-        description="All or nothing: the first operation that cannot be done is the answer. If false, each is answered "
-        "for itself, and those that can be done are.",
+        description="All or nothing: if an operation fails, nothing is changed and the response is its problem. If "
+        "false, each operation has its own result, and those that can be executed are.",
     )
     operations: Annotated[
         list[TaskOperation],
         FailFast(),
-        Field(min_length=1, max_length=MAX_OPERATIONS, description="At most 500, no task in two of them."),
+        Field(min_length=1, max_length=MAX_OPERATIONS, description="At most 500 operations; no two on one task."),
         WrapValidator(_operations),
     ]
 
@@ -174,17 +176,17 @@ def _nothing(value: object) -> bool:
 
 
 class OperationResult(ResponseModel):
-    """What became of an operation: with the task as it is now, unless it was deleted, or the problem that it met."""
+    """The result of an operation: the task as it is now, unless it was deleted, or the problem."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["status"]})
 
-    status: int = Field(description="The status that a request of its own would have been answered with.")
+    status: int = Field(description="The status that a request of its own would have got.")
     task: TaskRead = Field(default_factory=unset, exclude_if=_nothing, description="The task as it is now.")
     problem: Problem = Field(default_factory=unset, exclude_if=_nothing, description="Why nothing was done.")
 
 
 class TaskBatchResult(ResponseModel):
-    """What became of each operation, in their order."""
+    """The result of each operation, in order."""
 
     model_config = ConfigDict(json_schema_extra=with_example({"results": [{"status": 204}]}))
 

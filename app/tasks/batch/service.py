@@ -1,7 +1,7 @@
-"""Many changes of one project's tasks at once, in a number of statements that does not grow with theirs.
+"""Execution of batches, in a number of statements that does not depend on the number of operations.
 
-All run in one transaction, in which the project cannot go and the tasks are locked, so what is decided here about them
-holds until it is written.
+All statements run in one transaction, in which the project and the tasks are locked, so that the validation's results
+stay true until the changes are written.
 """
 
 from collections.abc import Sequence
@@ -34,23 +34,23 @@ from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
 OperationOutcome = dict[str, Any] | AppError | None
-"""What became of an operation: the task, why nothing did, or None for a task that is gone."""
+"""The outcome of an operation: the task, an error, or None for a deleted task."""
 
 OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | DeleteOperation)
 
 
 @dataclass(slots=True)
 class _BatchRun:
-    """A batch under way."""
+    """The state of a batch during its execution."""
 
     transaction: Database
     project: ProjectScope
     operations: Sequence[Operation | MalformedOperation]
     outcomes: dict[int, OperationOutcome] = field(default_factory=dict)
-    """By the operation's index; what has none yet is still to be done."""
+    """By the operation's index; operations without an outcome are pending."""
 
     def left(self, kind: type[OperationT]) -> list[tuple[int, OperationT]]:
-        """Return the operations of a kind that are still to be done, with their indexes."""
+        """Return the pending operations of a kind with their indexes."""
         return [
             (index, operation)
             for index, operation in enumerate(self.operations)
@@ -64,9 +64,9 @@ class _BatchRun:
 
 
 async def execute_batch(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
-    """Return what became of each operation, in their order.
+    """Execute a batch, and return the outcome of each operation in order.
 
-    An atomic batch raises why the first one that fails does, with a pointer to it, and changes nothing.
+    An atomic batch raises the error of the first operation that fails, with a pointer to it, and changes nothing.
     """
     async with database.transaction() as transaction:
         work = _BatchRun(transaction, project, batch.operations)
@@ -85,7 +85,7 @@ async def execute_batch(database: Database, project: ProjectScope, batch: TaskBa
 
 
 async def _validate(work: _BatchRun, *, is_required: bool) -> None:
-    """Find out which operations cannot be done."""
+    """Store the outcomes of operations that cannot be executed."""
     named: set[UUID] = set()
     for index, operation in enumerate(work.operations):
         if isinstance(operation, MalformedOperation):
@@ -120,7 +120,7 @@ def _preconditions(operation: UpdateOperation | DeleteOperation) -> Precondition
 def _refusal(
     row: dict[str, Any] | None, preconditions: Preconditions, index: int, *, is_required: bool
 ) -> AppError | None:
-    """Why an operation on a locked task is not done."""
+    """Return the error of an operation on a locked task; None if it can be executed."""
     if row is None:
         error = _error(index, "does not exist in this project", TaskNotFoundError.code)
         return TaskNotFoundError(errors=[error])
@@ -169,7 +169,7 @@ async def _delete(work: _BatchRun) -> None:
 
 
 def _unnested(names: Sequence[str]) -> TableValuedAlias:
-    """Rows of the arrays that are given for these columns of tasks, and whether each is to be set."""
+    """Return a table of the parameters' arrays: the new value of each of these columns, and whether it is to be set."""
     columns: Any = Task.__table__.c
     arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in ("id", *names)]
     flags = [param(f"sets_{name}", ARRAY(Boolean)) for name in names]
