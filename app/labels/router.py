@@ -45,7 +45,7 @@ async def read_label(label: ReadableLabel, database: DatabaseDep) -> dict[str, A
 
 @router.put("/labels/{label_id}", summary="Update a label", response_model=LabelRead, errors=(LabelNameTakenError,))
 async def update_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> dict[str, Any]:
-    """Set the members that the body names. **Omitted members stay unchanged.**"""
+    """Set the members that the body names; **omitted members stay unchanged**."""
     return await service.update(database, label, changes)
 
 
