@@ -59,7 +59,8 @@ def run() -> None:
     """Serve; the database must be migrated."""
     from app.cli import serving
 
-    serving.run(_settings())
+    # The log names the unknown ones.
+    serving.run(_settings(names_unknown=False))
 
 
 @taller.command()
@@ -90,6 +91,26 @@ def completion(shell: str) -> None:
     click.echo(found(taller, {}, "taller", _COMPLETION_VARIABLE).source())
 
 
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@taller.command()
+@_as_json
+def config(as_json: bool) -> None:
+    """Print every setting and where it comes from. Secrets are masked; the exit status is 1 if something is wrong."""
+    from dataclasses import asdict
+
+    from app.cli.output import print_rows
+    from app.core.settings_report import settings_as_they_stand
+
+    found = settings_as_they_stand()
+    columns = {"name": "SETTING", "value": "VALUE", "source": "FROM"}
+    print_rows([asdict(setting) for setting in found], columns, as_json=as_json)
+    problems = [setting.problem for setting in found if setting.problem is not None]
+    if problems:
+        raise CommandError("\n  ".join(("The settings are invalid:", *problems)))
+
+
 @taller.command()
 def doctor() -> None:
     """Check the schema and the kept counts. The exit status is 1 if something is wrong."""
@@ -114,9 +135,6 @@ def restored(revoke_keys: bool | None) -> None:
 @taller.group()
 def users() -> None:
     """Create, list and change accounts."""
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @users.command("create")
@@ -300,14 +318,21 @@ def _said(error: Exception) -> str | None:
     return error.detail if found is None and isinstance(error, AppError) else found
 
 
-def _settings() -> "Settings":
+def _settings(*, names_unknown: bool = True) -> "Settings":
     """Return the settings. Raises `CommandError` with everything that is wrong with them."""
     from pydantic import ValidationError
 
     from app.core.config import get_settings
+    from app.core.settings_report import problems_of, unknown_variables
 
     try:
-        return get_settings()
+        settings = get_settings()
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())
-        raise CommandError("The settings are invalid:\n  " + "\n  ".join(problems)) from None
+        problems = [*problems_of(error).values(), *unknown_variables().values()]
+        raise CommandError("\n  ".join(("The settings are invalid:", *problems))) from None
+    except UnicodeDecodeError:
+        raise CommandError("Cannot read .env: it is not UTF-8.") from None
+    if names_unknown:
+        for said in unknown_variables().values():
+            click.echo(f"taller: {said}", err=True)
+    return settings

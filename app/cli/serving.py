@@ -23,6 +23,7 @@ from app.core.database.migrations import SchemaState, head_revision, schema_stat
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
+from app.core.settings_report import unknown_variables
 
 logger = logging.getLogger("taller")
 
@@ -104,6 +105,8 @@ def introduce(settings: Settings) -> None:
             "database": without_password(settings.database_url),
         },
     )
+    for said in unknown_variables().values():
+        logger.warning(said)
     if found is not None and found.state == "behind":
         raise CommandError(
             f"The schema ({found.revision or 'none'}) is older than this release needs ({head_revision()}): "

@@ -1,12 +1,13 @@
 """Settings: everything an operator may decide, read once from `TALLER_…` variables and `.env`."""
 
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.addresses import address_of
@@ -54,15 +55,37 @@ def _split(value: object) -> object:
 
 def _public_url(value: str) -> str:
     url = urlsplit(value)
-    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+    is_printable = re.fullmatch("[!-~]+", value) is not None
+    if (
+        not is_printable
+        or url.scheme not in {"http", "https"}
+        or not url.hostname
+        or url.query
+        or url.fragment
+        or url.username
+    ):
         raise ValueError("must be an address like https://example.org or https://example.org/taller")
     return value.rstrip("/")
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
-RateLimit = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4})$")]
-PublicUrl = Annotated[str, Field(pattern=r"^[!-~]+$"), AfterValidator(_public_url)]
+
+
+def _rate_limit(value: str) -> str:
+    if re.fullmatch("off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4}", value) is None:
+        raise ValueError("must be requests/seconds, as in 1200/60, or off")
+    return value
+
+
+def _dictionary(value: str) -> str:
+    if re.fullmatch("[a-z_][a-z0-9_]{0,62}", value) is None:
+        raise ValueError("must be the name of a text search dictionary, as in english_stem")
+    return value
+
+
+RateLimit = Annotated[str, AfterValidator(_rate_limit)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
@@ -94,7 +117,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".taller")
     """Where the embedded development PostgreSQL keeps its data."""
 
-    database_url: DatabaseUrl | None = None
+    database_url_file: Path | None = None
+    """A file with the value of TALLER_DATABASE_URL, for Docker's and Kubernetes' secrets."""
+
+    database_url: Annotated[DatabaseUrl | None, Field(validate_default=True)] = None
     """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
 
     pgbouncer: bool = False
@@ -121,13 +147,19 @@ class Settings(BaseSettings):
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Seconds a single SQL statement may take before PostgreSQL cancels it and the request is answered 503."""
 
-    search_dictionary: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "simple"
+    search_dictionary: Annotated[str, AfterValidator(_dictionary)] = "simple"
     """The PostgreSQL dictionary by which words are searched (`english_stem`, …); `taller migrate` applies a change."""
 
-    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    jwt_secret_file: Path | None = None
+    """A file with the value of TALLER_JWT_SECRET."""
+
+    jwt_secret: Annotated[SecretStr, Field(validate_default=True)] = SecretStr(DEVELOPMENT_SECRET)
     """Signs access tokens; at least 32 characters of randomness, required in production."""
 
-    jwt_previous_secrets: SecretList = ()
+    jwt_previous_secrets_file: Path | None = None
+    """A file with the value of TALLER_JWT_PREVIOUS_SECRETS."""
+
+    jwt_previous_secrets: Annotated[SecretList, Field(validate_default=True)] = ()
     """Comma-separated former values of TALLER_JWT_SECRET: what they signed still holds, but they sign nothing new."""
 
     access_token_lifetime: Annotated[int, Field(ge=60, le=86400)] = 900
@@ -232,19 +264,45 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     """One JSON object per log line, or text for a person's eyes."""
 
-    @model_validator(mode="after")
-    def _refuse_guessable_secrets(self) -> Self:
-        if self.env != "production":
-            return self
-        for secret in (self.jwt_secret, *self.jwt_previous_secrets):
-            if _is_guessable(secret.get_secret_value()):
-                raise ValueError(
-                    "TALLER_JWT_SECRET (and each of TALLER_JWT_PREVIOUS_SECRETS) must be at least 32 random characters "
-                    "in production, for example from: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-                )
-        if self.database_url is None:
-            raise ValueError("TALLER_DATABASE_URL must be set in production")
-        return self
+    # Each is checked as a field of its own, so that all that is wrong is told at once. `env` and the files stand above.
+
+    @field_validator("database_url", "jwt_secret", "jwt_previous_secrets", mode="before")
+    @classmethod
+    def _read_file(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get(f"{info.field_name}_file")
+        if path is None:
+            return value
+        assert info.field_name is not None
+        name = f"{variable_of(info.field_name)}_FILE"
+        if value != cls.model_fields[info.field_name].default:
+            raise ValueError(f"must not be set as well as {name}")
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"cannot be read from the file of {name}: {error.strerror}") from None
+        except UnicodeError:
+            raise ValueError(f"cannot be read from the file of {name}: it is not UTF-8") from None
+        if not text:
+            raise ValueError(f"is not in the file of {name}, which is empty")
+        return text
+
+    @field_validator("database_url")
+    @classmethod
+    def _refuse_no_database(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("env") == "production":
+            raise ValueError("must be set in production, as in postgresql://user:password@host:5432/name")
+        return value
+
+    @field_validator("jwt_secret", "jwt_previous_secrets")
+    @classmethod
+    def _refuse_guessable_secrets(cls, value: Any, info: ValidationInfo) -> Any:
+        secrets: tuple[SecretStr, ...] = value if isinstance(value, tuple) else (value,)
+        if info.data.get("env") == "production" and any(_is_guessable(each.get_secret_value()) for each in secrets):
+            raise ValueError(
+                "must be at least 32 random characters in production, for example from: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        return value
 
     @property
     def is_development(self) -> bool:
@@ -278,6 +336,11 @@ class Settings(BaseSettings):
         chosen = {"default": self.rate_limit or ours[0], "login": self.rate_limit_login or ours[1]}
         parts = {name: rate.partition("/") for name, rate in chosen.items() if rate != "off"}
         return {name: (int(requests), int(seconds)) for name, (requests, _, seconds) in parts.items()}
+
+
+def variable_of(field: str) -> str:
+    """Return the name of a setting's environment variable."""
+    return f"TALLER_{field.upper()}"
 
 
 @lru_cache

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.core.config import DEVELOPMENT_SECRET, Settings
+from app.core.settings_report import problems_of
 
 PASSWORD = "q7zx-password"
 ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"
@@ -27,9 +28,10 @@ def settings(**values: Any) -> Settings:
 
 
 def refusal(**values: Any) -> str:
+    """What an operator is told, after all that a traceback would show."""
     with pytest.raises(ValidationError) as caught:
         settings(**values)
-    return "".join(traceback.format_exception(caught.value))
+    return "".join([*traceback.format_exception(caught.value), *problems_of(caught.value).values()])
 
 
 def test_development_needs_nothing() -> None:

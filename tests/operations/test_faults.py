@@ -1,5 +1,6 @@
 """Every command, with everything that an operator gets wrong: one line that names the place and the way on."""
 
+import json
 import os
 import re
 import socket
@@ -236,6 +237,31 @@ def test_the_service_says_in_its_first_lines_what_it_is_and_what_it_lacks(
     )
     assert vars(first)["database"] == "postgresql://weak@127.0.0.1:1/blank"
     assert second.getMessage().startswith("Cannot use postgresql://weak@127.0.0.1:1/blank: the connection is refused. ")
+
+
+def test_every_command_names_all_that_is_wrong_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TALLER_WORKRES=2\n")
+    for path, given in commands().items():
+        if path == ("completion",):
+            continue
+        done = run_command(tmp_path, *path, *given, TALLER_PORT="0", TALLER_LOG_LEVEL="loud")
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            "taller: The settings are invalid:",
+            "  TALLER_PORT must be a whole number from 1 to 65535.",
+            "  TALLER_LOG_LEVEL must be debug or info or warning or error.",
+            "  TALLER_WORKRES is not a setting: did you mean TALLER_WORKERS?",
+        ], path
+
+
+def test_settings_are_shown_as_they_stand(tmp_path: Path) -> None:
+    done = run_command(tmp_path, "config", TALLER_PORT="8001")
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert heading == ["SETTING", "VALUE", "FROM"]
+    assert ["TALLER_PORT", "8001", "environment"] in rows
+    by_program = json.loads(run_command(tmp_path, "config", "--json").stdout)
+    assert {"name": "TALLER_PORT", "value": "8000", "source": "default", "problem": None} in by_program
 
 
 def test_a_reader_that_goes_is_no_fault(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
