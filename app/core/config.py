@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.addresses import address_of
 
+ENV_FILE = ".env"
+
 MIN_SECRET_LENGTH = 32
 """Bytes of HS256 output; RFC 7518 section 3.2 asks for a key at least as long."""
 
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="TALLER_",
-        env_file=".env",
+        env_file=ENV_FILE,
         # `TALLER_DATABASE_URL=` is how compose files and .env write "not set".
         env_ignore_empty=True,
         extra="ignore",

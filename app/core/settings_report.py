@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
 from app.core.addresses import AddressError, without_password
-from app.core.config import Settings, variable_of
+from app.core.config import ENV_FILE, Settings, variable_of
 
 _PREFIX = "TALLER_"
 _OF_TESTS = "TALLER_TEST_"
@@ -60,7 +60,7 @@ def settings_as_they_stand() -> list[Setting]:
         problems = problems_of(error)
     else:
         problems = {}
-    sources = {"environment": _environment(), str(Settings.model_config["env_file"]): _file()}
+    sources = {"environment": _environment(), ENV_FILE: _file()}
     found = []
     for field, information in Settings.model_fields.items():
         name = variable_of(field)
@@ -125,7 +125,7 @@ def _environment() -> dict[str, str]:
 
 
 def _file() -> dict[str, str]:
-    return dict(_ours(dotenv_values(Settings.model_config["env_file"])))  # type: ignore[arg-type]
+    return dict(_ours(dotenv_values(ENV_FILE)))
 
 
 def _ours(values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
