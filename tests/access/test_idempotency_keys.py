@@ -57,9 +57,7 @@ async def test_it_is_done_once_or_not_at_all(app: FastAPI, database: Database, n
 
 
 @each
-async def test_whoever_is_refused_is_refused_with_any_key_in_the_same_way(
-    app: FastAPI, database: Database, name: str
-) -> None:
+async def test_refused_caller_gets_the_same_answer_with_any_key(app: FastAPI, database: Database, name: str) -> None:
     operation, row = UNSAFE[name], ROWS[name]
     scenario = await new_scenario(app, row.scope)
     async with Api(app) as api:

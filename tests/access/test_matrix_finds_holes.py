@@ -253,9 +253,7 @@ async def test_a_planted_hole_turns_the_matrix_red(
     assert any(line in offence for offence in found), found
 
 
-async def test_a_row_that_knows_an_id_less_than_the_operation_turns_the_matrix_red(
-    app: FastAPI, database: Database
-) -> None:
+async def test_row_that_lacks_an_id_fails(app: FastAPI, database: Database) -> None:
     operation, row = OPERATIONS["set_member"], rows()["set_member"]
     short = replace(row, hidden={"user_id": row.hidden["user_id"]})
     assert any("takes the ids" in offence for offence in await offences(app, operation, short))

@@ -24,7 +24,7 @@ def subclasses(cls: type[AppError] = AppError) -> list[type[AppError]]:
     return [found for child in children for found in (child, *subclasses(child))]
 
 
-def test_every_error_has_a_code_of_its_own_that_programs_can_keep() -> None:
+def test_every_error_has_a_code_of_its_own() -> None:
     codes = [cls.code for cls in subclasses()]
     assert sorted(codes) == sorted(AppError.catalogue)
     assert [code for code in codes if not re.fullmatch(r"[a-z]+(_[a-z]+)*", code)] == []

@@ -90,7 +90,7 @@ def test_what_is_untidy_is_found(content: bytes) -> None:
     assert untidy(b"a\n\n\tb\n") is None
 
 
-def test_the_workflow_calls_what_everybody_calls_on_every_version_that_is_supported() -> None:
+def test_workflow_runs_ci_on_every_supported_version() -> None:
     job = WORKFLOW["jobs"]["ci"]
     matrix = job["strategy"]["matrix"]
     assert job["steps"][-1] == {"run": ".ci/run"}
@@ -147,7 +147,7 @@ def test_issue_forms_ask_for_something() -> None:
         assert any(field["validations"]["required"] for field in fields if "validations" in field), form.name
 
 
-def test_the_changelog_has_its_releases_in_order_and_what_is_to_come_first() -> None:
+def test_changelog_has_unreleased_first_and_releases_in_order() -> None:
     first, *released = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
     assert first == "[Unreleased]"
     versions = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", heading) for heading in released]

@@ -23,7 +23,7 @@ def test_a_scope_to_read_is_for_what_changes_nothing() -> None:
     assert routes.reads_that_write(ROUTES) == []
 
 
-def test_the_tests_of_a_feature_act_on_each_of_its_operations() -> None:
+def test_every_operation_is_called_by_its_features_tests() -> None:
     assert routes.untried(ROUTES, ROOT) == []
 
 
@@ -40,7 +40,7 @@ def test_operation_ids_are_the_names_of_handlers_and_unique() -> None:
     assert routes.operation_ids(ROUTES) == []
 
 
-def test_the_document_lists_every_operation_that_is_meant_to_be_seen_once(settings: Settings) -> None:
+def test_document_lists_every_public_operation_once(settings: Settings) -> None:
     app = create_app(settings)
     documented = Counter(
         operation["operationId"] for methods in app.openapi()["paths"].values() for operation in methods.values()

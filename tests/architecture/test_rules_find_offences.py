@@ -261,7 +261,7 @@ def _planted_routes() -> list[APIRoute]:
     return list(router.routes)
 
 
-def test_a_route_without_a_guard_is_found_and_stops_the_boot() -> None:
+def test_route_without_guard_is_found_and_stops_the_boot() -> None:
     assert routes.unguarded(_planted_routes()) == ["read_open: has no guard"]
     with pytest.raises(UnguardedRouteError, match=r"\['GET'\] /api/v1/open has no guard"):
         refuse_unguarded_routes(_planted_routes())
@@ -274,7 +274,7 @@ def test_handlers_that_take_bare_ids_are_found() -> None:
     ]
 
 
-def test_writes_for_which_a_scope_to_read_is_enough_are_found() -> None:
+def test_writes_that_need_only_a_read_scope_are_found() -> None:
     (found,) = routes.reads_that_write(_planted_routes())
     assert found.startswith("update_good: changes something, and an API key needs only projects:read for it")
 
@@ -295,7 +295,7 @@ def test_tags_that_begin_with_the_same_letter_are_found() -> None:
     assert found.startswith("tags of Task and User begin with the same letter t")
 
 
-def test_operation_ids_that_are_no_handler_names_or_not_unique_are_found() -> None:
+def test_wrong_or_duplicate_operation_ids_are_found() -> None:
     assert [line.partition(":")[0] for line in routes.operation_ids(_planted_routes())] == [
         "readIt",
         "read_good",

@@ -45,23 +45,19 @@ async def person(database: Database, passwords: Passwords, **values: object) -> 
     return user
 
 
-async def test_a_password_that_was_changed_meanwhile_lets_nobody_in(
-    app: FastAPI, anonymous: Api, database: Database
-) -> None:
+async def test_password_changed_during_sign_in_is_refused(app: FastAPI, anonymous: Api, database: Database) -> None:
     passwords: Passwords = app.state.services[Authentication].passwords
     user = await person(database, passwords)
     assert await login_during(app, anonymous, user, hashed=await passwords.hash(NEW)) == 401
     assert await sign_in(anonymous, user, NEW) == 200
 
 
-async def test_whoever_was_deactivated_meanwhile_is_not_let_in(
-    app: FastAPI, anonymous: Api, database: Database
-) -> None:
+async def test_user_deactivated_during_sign_in_is_refused(app: FastAPI, anonymous: Api, database: Database) -> None:
     user = await person(database, app.state.services[Authentication].passwords)
     assert await login_during(app, anonymous, user, hashed=user.hashed_password, active=False) == 401
 
 
-async def test_a_one_time_password_that_was_replaced_meanwhile_does_not_spend_the_new_one(
+async def test_replaced_one_time_password_does_not_spend_the_new_one(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
     passwords: Passwords = app.state.services[Authentication].passwords
@@ -70,7 +66,7 @@ async def test_a_one_time_password_that_was_replaced_meanwhile_does_not_spend_th
     assert await sign_in(anonymous, user, NEW) == 200
 
 
-async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
+async def test_rehash_does_not_undo_a_concurrent_password_change(
     app: FastAPI, anonymous: Api, database: Database, settings: Settings
 ) -> None:
     weaker = Passwords(settings.model_copy(update={"argon2_memory_cost": 16}))
@@ -80,14 +76,14 @@ async def test_renewing_an_old_hash_does_not_undo_a_change_of_the_password(
     assert await sign_in(anonymous, user, NEW) == 200
 
 
-async def test_whatever_has_expired_is_deleted_however_much_it_is(app: FastAPI, database: Database) -> None:
+async def test_all_expired_rows_are_deleted(app: FastAPI, database: Database) -> None:
     fill = "INSERT INTO attempts SELECT 'key-' || g, 1, now() - interval '1 hour' FROM generate_series(1, 2500) AS g"
     await database.execute(text(fill))
     await app.state.services[Purger].purge()
     assert await database.fetch_one_or_none(text("SELECT count(*) AS left FROM attempts")) == {"left": 0}
 
 
-async def test_a_key_cannot_end_where_calendars_do(api: Api) -> None:
+async def test_key_cannot_expire_at_the_end_of_time(api: Api) -> None:
     for moment in ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z"):
         body = {"name": "key", "scopes": ["tasks:read"], "expires_at": moment}
         problem = assert_problem(await api.post("/auth/api-keys", json=body), 400, "invalid_request")
@@ -111,7 +107,7 @@ DEMOTED = "UPDATE users SET is_superuser = false"
         (DEMOTED, "PATCH", "/users/{other}", {"reset_password": True}, (403, "admin_required")),
     ],
 )
-async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
+async def test_lasting_change_needs_a_live_session(
     app: FastAPI,
     anonymous: Api,
     database: Database,
@@ -135,7 +131,9 @@ async def test_what_outlasts_a_session_is_not_done_by_memory_alone(
         assert await database.fetch_all(text("SELECT id FROM api_keys")) == []
 
 
-async def test_of_two_who_change_a_password_at_once_one_does(app: FastAPI, anonymous: Api, database: Database) -> None:
+async def test_one_of_two_concurrent_password_changes_succeeds(
+    app: FastAPI, anonymous: Api, database: Database
+) -> None:
     passwords: Passwords = app.state.services[Authentication].passwords
     for _ in range(4):
         user = await person(database, passwords)

@@ -60,7 +60,7 @@ class Places:
         return await self.request(address, "POST", "/auth/login", json={"username": username, "password": password})
 
 
-async def test_one_account_is_closed_to_one_address_and_open_to_all_others(places: Places) -> None:
+async def test_throttled_account_stays_open_to_other_addresses(places: Places) -> None:
     for _ in range(4):
         assert_problem(await places.sign_in(HERE, "Ada"), 401, "invalid_credentials")
     for username in ("Ada", "ADA"):
@@ -81,14 +81,14 @@ async def test_an_unknown_name_is_throttled_as_a_known_one(places: Places) -> No
     assert bodies[0] == bodies[1]
 
 
-async def test_one_address_is_closed_after_failures_with_many_names(places: Places) -> None:
+async def test_failures_with_many_names_throttle_the_address(places: Places) -> None:
     for number in range(7):
         assert_problem(await places.sign_in(HERE, f"name-{number}"), 401, "invalid_credentials")
     assert_problem(await places.sign_in(HERE, "Ada", PASSWORD), 429, "too_many_attempts")
     assert (await places.sign_in(THERE, "Ada", PASSWORD)).status_code == 200
 
 
-async def test_a_success_forgives_the_account_and_takes_itself_off_the_address(places: Places) -> None:
+async def test_success_clears_the_account_and_refunds_the_address(places: Places) -> None:
     for _ in range(4):
         for _ in range(3):
             await places.sign_in(THERE, "nobody")
@@ -155,7 +155,7 @@ async def test_an_address_is_what_one_customer_has(places: Places, address: str,
 
 
 @pytest.mark.parametrize("name", ["admin", "Kim.Ida"])
-async def test_no_way_of_writing_a_name_gives_more_guesses(guarded: FastAPI, places: Places, name: str) -> None:
+async def test_spelling_of_a_name_gives_no_more_guesses(guarded: FastAPI, places: Places, name: str) -> None:
     # PostgreSQL's lower() makes i of the Turkish İ, and k of the sign of Kelvin.
     await person(guarded, name)
     variants = {
@@ -181,7 +181,7 @@ async def test_no_way_of_writing_a_name_gives_more_guesses(guarded: FastAPI, pla
         ("DELETE", {"password": "wrong"}),
     ],
 )
-async def test_a_stolen_token_does_not_serve_to_guess_the_password(
+async def test_password_confirmation_is_throttled(
     guarded: FastAPI, places: Places, database: Database, method: str, body: dict[str, str]
 ) -> None:
     row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.username == "Ada"))
@@ -198,7 +198,7 @@ async def test_a_stolen_token_does_not_serve_to_guess_the_password(
     assert (await places.request(THERE, method, "/auth/me", json=right, headers=headers)).is_success
 
 
-async def test_strangers_at_the_same_address_keep_nobody_from_confirming_a_password(
+async def test_failures_of_others_do_not_block_password_confirmation(
     guarded: FastAPI, places: Places, database: Database
 ) -> None:
     row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.username == "Ada"))
@@ -211,7 +211,7 @@ async def test_strangers_at_the_same_address_keep_nobody_from_confirming_a_passw
     assert (await places.request(HERE, "PATCH", "/auth/me", json=body, headers=headers)).status_code == 200
 
 
-async def test_a_sign_in_that_found_no_place_in_the_queue_is_no_failure(settings: Settings, database: Database) -> None:
+async def test_sign_in_refused_by_full_queue_is_not_counted(settings: Settings, database: Database) -> None:
     app = create_app(settings.model_copy(update={"password_queue": 0, "login_failures_per_account": 3}))
     async with app.router.lifespan_context(app), Api(app) as api:
         await person(app, "Ada")
@@ -222,7 +222,7 @@ async def test_a_sign_in_that_found_no_place_in_the_queue_is_no_failure(settings
         assert (await sign_in(api, "Ada")).status_code == 200
 
 
-async def test_what_was_typed_is_not_stored(places: Places, database: Database) -> None:
+async def test_attempts_store_no_typed_text(places: Places, database: Database) -> None:
     await places.sign_in(HERE, "my password by mistake")
     stored = str(await database.fetch_all(select(*Attempt.__table__.c)))
     assert "mistake" not in stored

@@ -72,7 +72,7 @@ async def ask(app: FastAPI, token: str | bytes, scheme: bytes = b"Bearer") -> An
         return await api.get("/auth/me", headers=[(b"Authorization", scheme + b" " + token)])
 
 
-async def test_a_token_holds_for_the_promised_time_and_says_who_by_whom_and_for_whom(
+async def test_access_token_has_lifetime_issuer_and_audience(
     app: FastAPI, settings: Settings, secret: str, key_id: dict[str, str], session: Session, user: User
 ) -> None:
     token = app.state.services[Authentication].access_tokens.issue(user.id, session.id)
@@ -110,7 +110,7 @@ async def test_a_token_holds_for_the_promised_time_and_says_who_by_whom_and_for_
     ],
     ids=lambda changes: next(iter(changes)),
 )
-async def test_a_token_of_ours_that_says_something_else_does_not_hold(
+async def test_signed_token_with_wrong_claims_is_refused(
     app: FastAPI, session: Session, secret: str, key_id: dict[str, str], changes: dict[str, Any]
 ) -> None:
     answer = await ask(app, jwt.encode(claims(session, **changes), secret, headers=key_id))
@@ -156,12 +156,12 @@ async def test_a_forged_token_does_not_hold_and_costs_no_statement(
 
 
 @pytest.mark.parametrize("token", [b"\xff\xfe", b"\xc3\xa9.\xc3\xa9.\xc3\xa9", b"a\tb", b"%00"])
-async def test_bytes_that_are_no_token_do_not_hold(app: FastAPI, database: Database, token: bytes) -> None:
+async def test_arbitrary_bytes_are_no_token(app: FastAPI, database: Database, token: bytes) -> None:
     assert_problem(await ask(app, token), 401, "invalid_token")
 
 
 @pytest.mark.parametrize(("padding", "status"), [(100, 200), (1_000, 401), (40_000, 401)])
-async def test_a_token_longer_than_any_of_ours_is_not_even_read(
+async def test_overlong_token_is_refused_without_decoding(
     app: FastAPI, session: Session, secret: str, key_id: dict[str, str], padding: int, status: int
 ) -> None:
     token = jwt.encode(claims(session, padding="x" * padding), secret, headers=key_id)
@@ -177,19 +177,19 @@ async def test_another_scheme_is_no_token(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_no_token_at_all_is_asked_for(anonymous: Api) -> None:
+async def test_missing_token_is_401_with_www_authenticate(anonymous: Api) -> None:
     answer = await anonymous.get("/auth/me")
     assert_problem(answer, 401, "not_authenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_the_scheme_may_be_written_in_any_case(
+async def test_bearer_scheme_is_case_insensitive(
     app: FastAPI, session: Session, secret: str, key_id: dict[str, str]
 ) -> None:
     assert (await ask(app, jwt.encode(claims(session), secret, headers=key_id), b"bEARER")).status_code == 200
 
 
-async def test_every_operation_but_login_health_and_documentation_wants_a_token(anonymous: Api, app: FastAPI) -> None:
+async def test_every_private_operation_requires_a_token(anonymous: Api, app: FastAPI) -> None:
     open_to_all = {"register", "login", "refresh_tokens", "read_liveness", "read_readiness", "read_problem_kind"}
     tried = 0
     for path, operations in app.openapi()["paths"].items():
@@ -202,7 +202,7 @@ async def test_every_operation_but_login_health_and_documentation_wants_a_token(
     assert tried >= 25
 
 
-async def test_a_token_is_promised_for_no_longer_than_its_session(settings: Settings, database: Database) -> None:
+async def test_token_lifetime_does_not_exceed_its_session(settings: Settings, database: Database) -> None:
     longer = settings.model_copy(update={"access_token_lifetime": 86_400, "refresh_token_lifetime": 3_600})
     app = create_app(longer)
     async with app.router.lifespan_context(app), Api(app) as api:
@@ -213,7 +213,7 @@ async def test_a_token_is_promised_for_no_longer_than_its_session(settings: Sett
         assert claims.expires_at - datetime.now(UTC).timestamp() <= 3_600
 
 
-async def test_a_token_ends_with_its_session_remembered_or_not(
+async def test_token_ends_with_its_session_cached_or_not(
     app: FastAPI, anonymous: Api, user: User, database: Database
 ) -> None:
     async with await anonymous.as_(user) as remembered, await anonymous.as_(user) as other:

@@ -35,13 +35,13 @@ def test_keys_are_random_and_carry_a_checksum() -> None:
 
 
 @given(st.integers(4, API_KEY_LENGTH - 1), st.sampled_from(ALPHABET))
-def test_a_key_with_one_other_character_is_none(at: int, character: str) -> None:
+def test_key_with_one_changed_character_is_invalid(at: int, character: str) -> None:
     key = new_api_key()
     assert is_api_key(key[:at] + character + key[at + 1 :]) is (key[at] == character)
 
 
 @given(st.text(max_size=60))
-def test_what_somebody_makes_up_is_no_token_of_any_kind(text: str) -> None:
+def test_arbitrary_text_is_no_token(text: str) -> None:
     for candidate in (text, "tlr_" + text, "tlrr_" + text):
         assert not is_api_key(candidate)
         assert read_refresh_token(RING, candidate) is None
@@ -49,7 +49,7 @@ def test_what_somebody_makes_up_is_no_token_of_any_kind(text: str) -> None:
 
 
 @given(st.uuids(), st.integers(0, 2**32 - 1))
-def test_a_refresh_token_says_its_session_and_generation(session_id: UUID, generation: int) -> None:
+def test_refresh_token_has_session_and_generation(session_id: UUID, generation: int) -> None:
     token = issue_refresh_token(RING, session_id, generation)
     claims = read_refresh_token(RING, token)
     assert claims is not None
@@ -57,7 +57,7 @@ def test_a_refresh_token_says_its_session_and_generation(session_id: UUID, gener
     assert len(token) < 200
 
 
-def test_a_refresh_token_is_the_same_each_time_it_is_made() -> None:
+def test_refresh_token_is_deterministic() -> None:
     session_id = uuid7()
     tokens = {issue_refresh_token(RING, session_id, generation) for generation in (0, 0, 1)}
     assert len(tokens) == 2
@@ -70,7 +70,7 @@ def test_write_implies_read_of_the_same_area(scope: KeyScope) -> None:
     assert scope.description
 
 
-def test_a_feature_declares_its_scopes_once_in_their_form_and_before_the_application_is_made() -> None:
+def test_scope_is_declared_once_in_form_before_start() -> None:
     scopes = KeyScopes()
     read = scopes.declare("labels:read", "See labels.")
     with pytest.raises(ValueError, match="the scope labels:read is declared twice"):
@@ -90,12 +90,12 @@ def test_one_time_passwords_are_long_random_and_readable() -> None:
     assert not set("".join(passwords)) & set("0O1lI")
 
 
-def test_the_common_passwords_are_such_as_would_pass_the_other_rules() -> None:
+def test_common_passwords_would_pass_the_other_rules() -> None:
     assert len(COMMON) > 100
     assert [password for password in COMMON if len(password) < MIN_LENGTH or password != password.casefold()] == []
 
 
-def test_what_is_counted_names_nobody() -> None:
+def test_attempt_keys_contain_no_names() -> None:
     key = attempt_key("login", "ada", "192.0.2.1")
     assert key == attempt_key("login", "ada", "192.0.2.1")
     assert len({key, attempt_key("login", "ada", "192.0.2.2"), attempt_key("network", "ada", "192.0.2.1")}) == 3

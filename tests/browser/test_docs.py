@@ -111,7 +111,7 @@ def visit(chromium: str, service: Service, tmp_path: Path) -> Iterator[Visit]:
         browser.close()
 
 
-def test_a_person_signs_in_creates_a_project_and_lists_its_tasks_on_the_page(visit: Visit) -> None:
+def test_page_signs_in_creates_project_and_lists_tasks(visit: Visit) -> None:
     visit.open()
     visit.sign_in()
 
@@ -140,7 +140,7 @@ def test_a_person_signs_in_creates_a_project_and_lists_its_tasks_on_the_page(vis
     assert f"{visit.service.url}/docs/swagger-ui-bundle.js" in visit.addresses
 
 
-def test_the_page_runs_no_script_and_asks_no_address_but_its_own(visit: Visit) -> None:
+def test_page_blocks_inline_scripts_and_other_origins(visit: Visit) -> None:
     visit.open()
     visit.page.evaluate(
         """() => {

@@ -34,7 +34,7 @@ def value_of(name: str, path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", LIBPQ)
-def test_every_parameter_of_libpq_is_understood_or_refused_by_its_name(name: str, tmp_path: Path) -> None:
+def test_every_libpq_parameter_is_supported_or_refused_by_name(name: str, tmp_path: Path) -> None:
     url = f"postgresql://u:{SECRET}@h/d?{name}={value_of(name, tmp_path / 'file')}"
     if name in UNSUPPORTED:
         with pytest.raises(AddressError, match=f"^{name} is not supported$"):
@@ -62,7 +62,7 @@ def test_every_parameter_of_libpq_is_understood_or_refused_by_its_name(name: str
         (f"{SECRET}@h/d", "not a database address|a name after the question mark"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line_without_the_password(query: str, message: str) -> None:
+def test_invalid_address_is_refused_without_the_password(query: str, message: str) -> None:
     with pytest.raises(AddressError, match=message) as refused:
         address_of(f"postgresql://u:{SECRET}@h/d?{query}")
     assert SECRET not in str(refused.value)
@@ -95,7 +95,7 @@ def test_every_command_refuses_such_an_address_in_one_line(command: str, tmp_pat
 
 
 @pytest.mark.parametrize("command", ["migrate", "users list"])
-def test_a_command_says_in_one_line_why_there_is_no_connection(command: str, tmp_path: Path) -> None:
+def test_command_explains_a_failed_connection_in_one_line(command: str, tmp_path: Path) -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:1,127.0.0.1:2/d?connect_timeout=2"
     done = run_command(tmp_path, *command.split(), TALLER_DATABASE_URL=url)
     assert done.returncode == 1

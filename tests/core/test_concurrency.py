@@ -28,7 +28,7 @@ def limit(at_once: int, waiting: int, timeout: float = 60.0) -> ConcurrencyLimit
     return ConcurrencyLimit(at_once, waiting=waiting, timeout=timeout, refusal="too many")
 
 
-async def test_so_many_run_so_many_wait_and_the_next_is_refused_at_once() -> None:
+async def test_request_beyond_places_and_queue_is_refused_at_once() -> None:
     limited, running, go_on = limit(2, 3), 0, asyncio.Event()
 
     async def work() -> None:
@@ -64,7 +64,7 @@ async def test_who_waits_too_long_or_gives_up_takes_nobodys_turn() -> None:
         pass
 
 
-async def test_one_share_for_each_person_and_none_for_thousands_who_have_gone() -> None:
+async def test_idle_shares_are_removed() -> None:
     shares, one, other = CallerShares(1, searches=1, timeout=1), uuid7(), uuid7()
     async with shares.of(one):
         held = shares.of(one)
@@ -133,7 +133,7 @@ async def test_one_who_asks_for_much_leaves_the_others_their_connections(
         assert (await busy.get(path)).status_code == 200
 
 
-async def test_second_search_of_a_person_waits_and_other_requests_do_not(
+async def test_second_search_of_a_caller_waits_others_do_not(
     shared: FastAPI, settings: Settings, database: Database, user: User
 ) -> None:
     project = await project_of(database, user)

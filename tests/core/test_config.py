@@ -53,7 +53,7 @@ def test_production_starts_with_a_good_secret_and_a_database() -> None:
         *("p4ssw0rd-p4ssw0rd-p4ssw0rd-p4ssw0rd!", "your-256-bit-secret-your-256-bit-secret"),
     ],
 )
-def test_production_refuses_a_secret_that_can_be_guessed_and_does_not_repeat_it(secret: str) -> None:
+def test_production_refuses_a_guessable_secret_without_repeating_it(secret: str) -> None:
     message = refusal(env="production", database_url=ADDRESS, jwt_secret=secret)
     assert "TALLER_JWT_SECRET" in message
     assert secret not in message

@@ -25,7 +25,7 @@ def test_a_line_is_one_json_object_whatever_is_said() -> None:
     assert datetime.fromisoformat(fields["time"]).tzinfo is not None
 
 
-def test_a_line_is_written_even_where_text_has_no_utf_8() -> None:
+def test_line_with_unpaired_surrogate_is_written() -> None:
     line = JsonFormatter().format(record("half of a pair: \ud83d", what=object))
     assert json.loads(line)["message"] == "half of a pair: \ud83d"
     assert line.isascii()
@@ -53,7 +53,7 @@ def test_an_exception_is_told_with_its_trace(formatter: logging.Formatter) -> No
     assert "ValueError: invalid literal" in line
 
 
-def test_a_text_line_has_the_time_the_level_and_the_rest() -> None:
+def test_text_line_has_time_level_and_fields() -> None:
     line = TextFormatter().format(record("request", method="GET", status=200))
     assert line.split(" ", 1)[1].split() == ["info", "trial", "request", "method=GET", "status=200"]
 
@@ -68,7 +68,7 @@ def _logging_restored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_logging_restored")
 @pytest.mark.parametrize(("form", "formatter"), [("json", JsonFormatter), ("text", TextFormatter)])
-def test_all_lines_go_one_way_in_the_form_that_was_asked_for(
+def test_all_loggers_use_the_configured_format(
     settings: Settings, form: str, formatter: type[logging.Formatter]
 ) -> None:
     configure_logging(settings.model_copy(update={"log_format": form, "log_level": "warning"}))

@@ -35,7 +35,7 @@ def task(work: Work, *, every: float = 0.001, last: Work | None = None) -> Perio
     return PeriodicTask("trial", work, every=every, failure="cannot try", logger=logger, last=last)
 
 
-async def test_it_works_again_and_again_and_says_when_it_last_did() -> None:
+async def test_work_repeats_and_records_its_last_success() -> None:
     trial = Trial()
     periodic = task(trial)
     assert periodic.last_success == -inf
@@ -65,7 +65,7 @@ async def test_of_failures_in_a_row_the_first_is_logged(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (10_000, 60)])
-def test_each_further_failure_doubles_the_pause_up_to_the_ordinary_one(failures: int, pause: float) -> None:
+def test_pause_doubles_with_each_failure_up_to_every(failures: int, pause: float) -> None:
     assert pause_after(failures, first=10, longest=60) == pause
 
 
@@ -80,7 +80,7 @@ async def test_a_pause_is_cut_short_by_what_wakes_it() -> None:
     await periodic.stop()
 
 
-async def test_what_is_done_last_is_done_once_and_its_failure_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_last_runs_once_and_its_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     last = Trial()
     last.fails = True
     periodic = task(Trial(), last=last)

@@ -73,7 +73,7 @@ def changed(checkout: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_new_feature_holds_as_it_is_laid_and_changes_three_shared_files(checkout: Path) -> None:
+def test_new_feature_passes_and_changes_three_shared_files(checkout: Path) -> None:
     run(checkout, "python", "-m", "devtools.new_feature", "notes")
     shared = changed(checkout)
     assert len(shared) <= 3
@@ -89,7 +89,7 @@ def test_a_new_feature_holds_as_it_is_laid_and_changes_three_shared_files(checko
     assert " passed" in said
 
 
-def test_a_feature_is_called_by_a_plural_noun_that_is_not_taken(tmp_path: Path) -> None:
+def test_feature_name_is_an_unused_plural_noun(tmp_path: Path) -> None:
     for name in ("Notes", "note", "../notes"):
         with pytest.raises(FeatureError, match="plural noun"):
             lay(tmp_path, name)

@@ -13,7 +13,7 @@ from devtools.postgres import EmbeddedPostgres
 pytestmark = pytest.mark.slow
 
 
-def test_nobody_else_can_read_its_files_and_its_log_names_nobody(tmp_path: Path) -> None:
+def test_files_are_private_and_the_log_has_no_values(tmp_path: Path) -> None:
     directory = tmp_path / "data"
     directory.mkdir(mode=0o755)
     # As an earlier version left it.

@@ -60,7 +60,7 @@ async def test_every_list_has_a_tag(api: Api, database: Database, project: Proje
     assert again.status_code == 200
 
 
-async def test_what_has_no_tag_is_kept_by_nobody(api: Api, project: Project) -> None:
+async def test_untagged_response_is_no_store(api: Api, project: Project) -> None:
     answers = [
         await api.get("/auth/me"),
         await api.get(f"/projects/{project.id}/members/{(await api.get('/auth/me')).json()['id']}"),
@@ -74,7 +74,7 @@ async def test_what_has_no_tag_is_kept_by_nobody(api: Api, project: Project) -> 
         assert "etag" not in answer.headers
 
 
-async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, user: User, project: Project) -> None:
+async def test_tag_includes_counts_and_role(api: Api, database: Database, user: User, project: Project) -> None:
     address = f"/projects/{project.id}"
     tags = [tag_of(await api.get(address))]
     task = (await api.post(f"{address}/tasks/", json={"title": "Saw"})).json()
@@ -89,7 +89,7 @@ async def test_what_else_it_shows_is_part_of_it(api: Api, database: Database, us
     assert tag_of(await api.get(address)) == tags[-1]
 
 
-async def test_each_role_has_its_own_tag_to_change_by(api: Api, database: Database, project: Project) -> None:
+async def test_tag_differs_by_role_and_each_allows_changes(api: Api, database: Database, project: Project) -> None:
     address = f"/projects/{project.id}"
     editor, admin = UserFactory.build(), UserFactory.build(is_superuser=True)
     await store(database, editor, admin)
@@ -108,7 +108,7 @@ async def test_each_role_has_its_own_tag_to_change_by(api: Api, database: Databa
 
 
 @each_write
-async def test_a_write_depends_on_the_tag_in_one_statement(
+async def test_conditional_write_is_one_statement(
     api: Api, database: Database, project: Project, method: str, options: dict[str, Any]
 ) -> None:
     address = f"/projects/{project.id}"
@@ -144,7 +144,7 @@ async def test_malformed_tag_is_refused_once_the_caller_is_admitted(
                 assert_problem(answer, status, code)
 
 
-async def test_a_project_takes_blind_writes_unless_it_says_otherwise(api: Api) -> None:
+async def test_write_without_tag_is_allowed_by_default(api: Api) -> None:
     assert (await api.post("/projects/", json={"name": "Workshop"})).json()["require_if_match"] is False
     strict = await api.post("/projects/", json={"name": "Workshop", "require_if_match": True})
     assert strict.json()["require_if_match"] is True
@@ -153,7 +153,7 @@ async def test_a_project_takes_blind_writes_unless_it_says_otherwise(api: Api) -
 
 
 @each_write
-async def test_blind_write_is_428_for_callers_who_may_write(
+async def test_write_without_tag_is_428_for_writers_only(
     api: Api, database: Database, project: Project, method: str, options: dict[str, Any]
 ) -> None:
     address = f"/projects/{project.id}"
@@ -173,7 +173,7 @@ async def test_blind_write_is_428_for_callers_who_may_write(
         assert (await api.request(method, address, headers={"If-Match": wanted}, **options)).is_success
 
 
-async def test_to_stop_asking_for_it_is_a_change_like_others(api: Api, project: Project) -> None:
+async def test_clearing_require_if_match_needs_if_match(api: Api, project: Project) -> None:
     address = f"/projects/{project.id}"
     before = tag_of(await api.get(address))
     tag = tag_of(await api.patch(address, json={"require_if_match": True}))
@@ -183,7 +183,7 @@ async def test_to_stop_asking_for_it_is_a_change_like_others(api: Api, project: 
     assert (await api.patch(address, json={"name": "Studio"})).status_code == 200
 
 
-def test_another_shape_has_another_letter() -> None:
+def test_new_response_schema_needs_a_new_tag_letter() -> None:
     """Where this fails, give tags another letter in `app.projects.scopes.tag`, so that nobody takes what they have of
     the old shape for what they would get.
     """
@@ -191,7 +191,7 @@ def test_another_shape_has_another_letter() -> None:
     assert list(ProjectRead.model_fields) == [*shape, "created_at", "updated_at", "etag"]
 
 
-async def test_tag_changes_only_when_the_shown_members_do(
+async def test_tag_changes_only_with_the_shown_members(
     api: Api, database: Database, user: User, project: Project
 ) -> None:
     """Random walks over changes of the project, of its tasks and of the role, of which many change nothing."""

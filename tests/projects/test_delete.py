@@ -9,7 +9,7 @@ from tests.support.samples import contents
 from tests.tasks.factories import TaskFactory
 
 
-async def test_deleting_takes_its_own_tasks_along_and_no_others(api: Api, user: User, database: Database) -> None:
+async def test_delete_removes_the_projects_tasks_and_no_others(api: Api, user: User, database: Database) -> None:
     doomed, spared = await project_of(database, user), await project_of(database, user)
     lost = TaskFactory.batch(3, project_id=doomed.id)
     kept = TaskFactory.build(project_id=spared.id)

@@ -176,7 +176,7 @@ async def test_the_last_owner_can_neither_leave_nor_be_demoted(
     ],
     ids=["leave", "demote", "delete the account"],
 )
-async def test_an_owner_who_may_not_sign_in_does_not_count(
+async def test_inactive_owner_does_not_count_as_owner(
     app: FastAPI,
     anonymous: Api,
     ben: User,
@@ -221,7 +221,7 @@ async def test_the_only_owner_stays_one_while_deactivated(
 
 
 @pytest.mark.parametrize("way", ["leaving", "demoting oneself", "demoting each other", "one of each"])
-async def test_two_owners_cannot_go_at_the_same_moment(
+async def test_two_owners_cannot_leave_at_the_same_moment(
     anonymous: Api, database: Database, user: User, ben: User, way: str
 ) -> None:
     async with await anonymous.as_(user) as one, await anonymous.as_(ben) as other:
@@ -248,7 +248,7 @@ async def test_two_owners_cannot_go_at_the_same_moment(
             assert await database.fetch_one_or_none(owners) == {"owners": 1}
 
 
-async def test_who_is_unknown_or_inactive_cannot_be_added(api: Api, project: Project, database: Database) -> None:
+async def test_unknown_or_inactive_user_cannot_be_added(api: Api, project: Project, database: Database) -> None:
     gone = UserFactory.build(is_active=False)
     await store(database, gone)
     bodies = []
@@ -264,15 +264,13 @@ async def test_one_person_added_twice_at_once_is_one_member(api: Api, project: P
     assert (await api.get(path_of(project))).json()["total"] == 2
 
 
-async def test_a_deleted_persons_membership_ends_with_them(
-    api: Api, project: Project, ben: User, database: Database
-) -> None:
+async def test_membership_ends_with_the_account(api: Api, project: Project, ben: User, database: Database) -> None:
     await add_member(database, project, ben, Role.VIEWER)
     await database.execute(delete(User).where(User.id == ben.id))
     assert_problem(await api.get(path_of(project, ben)), 404, "member_not_found")
 
 
-async def test_lists_hold_what_the_caller_may_see_and_nothing_else(
+async def test_lists_have_only_what_the_caller_may_see(
     anonymous: Api, api: Api, user: User, ben: User, database: Database
 ) -> None:
     mine, theirs, shared = (

@@ -86,9 +86,7 @@ async def test_what_the_browser_has_is_not_sent_again(anonymous: Api, path: str)
 
 
 @pytest.mark.parametrize("path", ["/docs", *(f"/docs/{asset}" for asset in ASSETS), "/openapi.json"])
-async def test_what_is_the_same_for_everybody_is_compressed_where_the_client_takes_it(
-    anonymous: Api, path: str
-) -> None:
+async def test_static_content_is_compressed_if_accepted(anonymous: Api, path: str) -> None:
     plain = await anonymous.get(path, headers={"Accept-Encoding": "br, gzip;q=0"})
     assert "content-encoding" not in plain.headers
     for accepted in ("gzip", "br;q=1.0, GZIP;q=0.8, *;q=0.1", "*"):
@@ -103,7 +101,7 @@ async def test_what_is_the_same_for_everybody_is_compressed_where_the_client_tak
     assert plain.headers["vary"] == "Accept-Encoding"
 
 
-async def test_a_hundred_who_ask_at_once_have_the_document_made_once_and_in_a_thread(settings: Settings) -> None:
+async def test_concurrent_requests_make_the_document_once(settings: Settings) -> None:
     app = create_app(settings)
     made_in: list[int] = []
     openapi = app.openapi

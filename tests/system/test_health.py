@@ -40,7 +40,7 @@ async def test_it_lives_and_is_ready_for_anybody_at_the_root(anonymous: Api) -> 
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
-async def test_with_an_old_schema_it_is_not_ready_and_does_not_start(other_app: FastAPI, change: str) -> None:
+async def test_service_with_an_old_schema_is_not_ready(other_app: FastAPI, change: str) -> None:
     async with other_app.router.lifespan_context(other_app), Api(other_app) as api:
         assert (await api.get("/health/ready")).status_code == 200
         await other_app.state.services[Database].fetch_all(text(change))

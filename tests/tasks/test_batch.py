@@ -51,7 +51,7 @@ def delete(task: Any, **more: Any) -> dict[str, Any]:
     return {"op": "delete", "id": str(getattr(task, "id", task)), **more}
 
 
-async def test_results_come_in_order_and_are_what_is_there_then(
+async def test_results_are_in_order_and_stored(
     api: Api, database: Database, project: Project, tasks: list[Task]
 ) -> None:
     answer = await send(
@@ -82,7 +82,7 @@ async def test_results_come_in_order_and_are_what_is_there_then(
     assert await database.fetch_all(wrong_counts()) == []
 
 
-async def test_five_hundred_take_as_many_statements_as_six(api: Api, database: Database, project: Project) -> None:
+async def test_batch_of_500_takes_as_many_statements_as_six(api: Api, database: Database, project: Project) -> None:
     async def statements(number: int) -> int:
         operations = [create(f"Task {n}", priority=n) for n in range(number)]
         made = (await send(api, project, operations)).json()["results"]
@@ -96,7 +96,7 @@ async def test_five_hundred_take_as_many_statements_as_six(api: Api, database: D
     assert await statements(5) == await statements(499) == 5
 
 
-async def test_creating_takes_two(api: Api, database: Database, project: Project) -> None:
+async def test_batch_of_creations_takes_two_statements(api: Api, database: Database, project: Project) -> None:
     await api.get("/auth/me")
     with query_budget(database, 2):
         assert (await send(api, project, [create(), create()])).status_code == 200
@@ -126,7 +126,7 @@ MALFORMED: list[tuple[Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("operation", "pointer", "code"), MALFORMED)
-async def test_what_is_malformed_is_pointed_to_and_nothing_is_done(
+async def test_invalid_operation_is_400_and_changes_nothing(
     api: Api, database: Database, project: Project, operation: Any, pointer: str, code: str
 ) -> None:
     before = await contents(database)
@@ -139,7 +139,7 @@ async def test_what_is_malformed_is_pointed_to_and_nothing_is_done(
 
 
 @pytest.mark.parametrize(("operation", "pointer", "code"), MALFORMED)
-async def test_not_atomic_it_is_the_answer_to_that_one_alone(
+async def test_invalid_operation_fails_alone_if_not_atomic(
     api: Api, project: Project, operation: Any, pointer: str, code: str
 ) -> None:
     answer = await send(api, project, [GOOD, operation, GOOD], atomic=False)
@@ -163,13 +163,13 @@ async def test_not_atomic_it_is_the_answer_to_that_one_alone(
         ({"operations": [GOOD], "more": 1}, "/more"),
     ],
 )
-async def test_a_batch_that_is_none_is_refused(api: Api, project: Project, body: Any, pointer: str) -> None:
+async def test_malformed_batch_is_refused(api: Api, project: Project, body: Any, pointer: str) -> None:
     answer = await api.post(f"/projects/{project.id}/tasks/batch", json=body)
     problem = assert_problem(answer, 400, "invalid_request")
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
-async def test_an_operation_that_cannot_be_done_undoes_all(
+async def test_failed_operation_rolls_back_the_batch(
     api: Api, database: Database, project: Project, tasks: list[Task]
 ) -> None:
     etag = (await api.get(f"/tasks/{tasks[1].id}")).json()["etag"]
@@ -189,7 +189,7 @@ async def test_an_operation_that_cannot_be_done_undoes_all(
         assert (await contents(database))["tasks"] == before["tasks"]
 
 
-async def test_not_atomic_each_is_answered_and_what_can_be_done_is(
+async def test_batch_that_is_not_atomic_executes_each_possible_operation(
     api: Api, database: Database, project: Project, tasks: list[Task]
 ) -> None:
     etag = (await api.get(f"/tasks/{tasks[1].id}")).json()["etag"]
@@ -216,9 +216,7 @@ async def test_not_atomic_each_is_answered_and_what_can_be_done_is(
     assert await database.fetch_all(wrong_counts()) == []
 
 
-async def test_ids_of_other_projects_are_not_there_whoever_may_change_them(
-    api: Api, user: User, database: Database, project: Project
-) -> None:
+async def test_ids_of_other_projects_are_not_found(api: Api, user: User, database: Database, project: Project) -> None:
     ben = UserFactory.build()
     await store(database, ben)
     for other in (await project_of(database, user), await project_of(database, ben)):
@@ -233,9 +231,7 @@ async def test_ids_of_other_projects_are_not_there_whoever_may_change_them(
         assert (await contents(database))["tasks"] == before
 
 
-async def test_a_project_that_requires_tags_takes_no_blind_operation(
-    api: Api, project: Project, tasks: list[Task]
-) -> None:
+async def test_operation_without_tag_is_428_if_required(api: Api, project: Project, tasks: list[Task]) -> None:
     await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
     problem = assert_problem(
         await send(api, project, [create(), update(tasks[0], {"title": "x"})]), 428, "precondition_required"
@@ -246,7 +242,7 @@ async def test_a_project_that_requires_tags_takes_no_blind_operation(
     assert (await send(api, project, operations)).status_code == 200
 
 
-async def test_viewers_and_strangers_are_refused_before_anything_is_looked_at(
+async def test_viewer_and_stranger_are_refused_before_validation(
     anonymous: Api, database: Database, project: Project, tasks: list[Task]
 ) -> None:
     viewer, stranger = UserFactory.build(), UserFactory.build()
@@ -259,9 +255,7 @@ async def test_viewers_and_strangers_are_refused_before_anything_is_looked_at(
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-async def test_what_a_batch_answers_with_is_bounded(
-    api: Api, database: Database, project: Project, *, atomic: bool
-) -> None:
+async def test_too_large_batch_response_is_409(api: Api, database: Database, project: Project, *, atomic: bool) -> None:
     most = MAX_ANSWERED_BYTES // 40_000
     long = TaskFactory.batch(most + 1, project_id=project.id, description="\U0001f527" * 10_000, completed=False)
     await store(database, *long)
@@ -276,7 +270,7 @@ async def test_what_a_batch_answers_with_is_bounded(
     assert (await send(api, project, rest, atomic=atomic)).is_success
 
 
-async def test_with_a_key_it_is_carried_out_once(api: Api, project: Project, tasks: list[Task]) -> None:
+async def test_batch_with_idempotency_key_is_executed_once(api: Api, project: Project, tasks: list[Task]) -> None:
     body = {"operations": [create(), delete(tasks[0]), delete(uuid7())], "atomic": False}
     path = f"/projects/{project.id}/tasks/batch"
     first = await api.post(path, json=body, headers={"Idempotency-Key": "once"})
@@ -287,7 +281,7 @@ async def test_with_a_key_it_is_carried_out_once(api: Api, project: Project, tas
     assert (await api.get(f"/projects/{project.id}")).json()["tasks_total"] == 3
 
 
-async def test_batches_at_once_neither_wait_for_each_other_for_ever_nor_lose_anything(
+async def test_concurrent_batches_neither_deadlock_nor_lose_changes(
     api: Api, database: Database, project: Project, tasks: list[Task]
 ) -> None:
     etags = {task.id: (await api.get(f"/tasks/{task.id}")).json()["etag"] for task in tasks}
@@ -303,7 +297,7 @@ async def test_batches_at_once_neither_wait_for_each_other_for_ever_nor_lose_any
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_a_batch_of_malformed_operations_costs_little_and_names_twenty_values(atomic: bool) -> None:
+def test_invalid_operations_cost_little_and_report_twenty_errors(atomic: bool) -> None:
     junk = {f"member {number}": "x" * 40 for number in range(29)}
     body = {"atomic": atomic, "operations": [{"op": "create", "task": {"title": "x", **junk}}] * 500}
     began = process_time()

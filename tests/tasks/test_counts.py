@@ -22,9 +22,7 @@ async def counts_of(api: Api, project: Project) -> tuple[int, int]:
     return answer["tasks_total"], answer["tasks_completed"]
 
 
-async def test_a_project_tells_how_many_tasks_it_has_and_how_many_are_done(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_project_has_counts_of_all_and_completed_tasks(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     assert await counts_of(api, project) == (0, 0)
     tasks = [(await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"})).json() for _ in range(3)]
@@ -54,7 +52,7 @@ async def test_a_project_tells_how_many_tasks_it_has_and_how_many_are_done(
         "UPDATE tasks SET id = id WHERE false",
     ],
 )
-async def test_raw_sql_cannot_make_them_wrong(database: Database, user: User, statement: str) -> None:
+async def test_counts_are_right_after_raw_sql(database: Database, user: User, statement: str) -> None:
     for size in (3, 5):
         project = await project_of(database, user)
         await store(database, *TaskFactory.batch(size, project_id=project.id))
@@ -62,7 +60,7 @@ async def test_raw_sql_cannot_make_them_wrong(database: Database, user: User, st
     assert await database.fetch_all(wrong_counts()) == []
 
 
-async def test_what_is_rolled_back_is_not_counted(database: Database, user: User) -> None:
+async def test_rolled_back_tasks_are_not_counted(database: Database, user: User) -> None:
     project = await project_of(database, user)
 
     async def break_off() -> None:
@@ -78,7 +76,7 @@ async def test_what_is_rolled_back_is_not_counted(database: Database, user: User
     ) == {"n": 0}
 
 
-async def test_they_are_right_after_many_writers_at_once(api: Api, user: User, database: Database) -> None:
+async def test_counts_are_right_after_concurrent_writes(api: Api, user: User, database: Database) -> None:
     projects = [await project_of(database, user) for _ in range(2)]
     chance = random.Random(20261122)
     alive: list[str] = []

@@ -41,9 +41,7 @@ async def test_fifty_created_at_once_are_fifty_tasks(api: Api, user: User, datab
     assert {item["id"] for item in page["items"]} == {answer.json()["id"] for answer in answers}
 
 
-async def test_creating_while_the_project_is_deleted_is_never_an_error(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_create_during_project_deletion_is_201_or_404(api: Api, user: User, database: Database) -> None:
     for pause in (0, 0.002, 0.004, 0.006, 0.008):
         project = await project_of(database, user)
         create = f"/projects/{project.id}/tasks"
@@ -58,9 +56,7 @@ async def test_creating_while_the_project_is_deleted_is_never_an_error(
         assert (await contents(database))["tasks"] == []
 
 
-async def test_creating_after_waiting_for_the_projects_deletion_finds_no_project(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_create_that_waited_for_project_deletion_is_404(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     waiting = text(
         "SELECT count(*) AS found FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -76,7 +72,7 @@ async def test_creating_after_waiting_for_the_projects_deletion_finds_no_project
     assert_problem(await create, 404, "project_not_found")
 
 
-async def test_creating_ignores_preconditions(api: Api, user: User, database: Database) -> None:
+async def test_create_ignores_preconditions(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     for headers in ({"If-None-Match": "*"}, {"If-Match": '"t7"'}, {"If-Match": "t7"}):
         answer = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"}, headers=headers)

@@ -89,9 +89,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_what_is_written_is_read_back_by_the_api_and_by_sql(
-    api: Api, user: User, database: Database, write: Any
-) -> None:
+async def test_extreme_values_are_read_back_unchanged(api: Api, user: User, database: Database, write: Any) -> None:
     project = str((await project_of(database, user)).id)
     for row in rows_of_values():
         task = await write(api, project, row)
@@ -103,7 +101,7 @@ async def test_what_is_written_is_read_back_by_the_api_and_by_sql(
         assert (stored["length"], stored["is_day"]) == (len(row["title"]), None if row["due_date"] is None else True)
 
 
-async def test_names_and_descriptions_of_projects_likewise(api: Api, database: Database) -> None:
+async def test_extreme_texts_of_projects_are_read_back_unchanged(api: Api, database: Database) -> None:
     for name, description in zip(("😀" * 200, "x", "é" * 200), ("😀" * 10_000, "\r\n\t", None), strict=True):
         project = answered(await api.post("/projects/", json={"name": name, "description": description}), 201)
         query = text("SELECT name, description FROM projects WHERE id = CAST(:id AS uuid)").bindparams(id=project["id"])
@@ -112,7 +110,7 @@ async def test_names_and_descriptions_of_projects_likewise(api: Api, database: D
 
 
 @pytest.mark.parametrize("name", ["priority", "due_date"])
-async def test_filters_find_the_ends(api: Api, user: User, database: Database, name: str) -> None:
+async def test_filters_find_extreme_values(api: Api, user: User, database: Database, name: str) -> None:
     project = (await project_of(database, user)).id
     values = [value for value in VALUES[name] if value is not None]
     await store(database, *(TaskFactory.build(project_id=project, **{name: _of(name, value)}) for value in values))
@@ -127,7 +125,7 @@ async def test_filters_find_the_ends(api: Api, user: User, database: Database, n
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{name}" for name in ("priority", "due_date", "title") for sign in ("", "-")])
-async def test_cursors_pass_the_ends(api: Api, user: User, database: Database, sort: str) -> None:
+async def test_cursors_pass_extreme_values(api: Api, user: User, database: Database, sort: str) -> None:
     project = (await project_of(database, user)).id
     name = sort.removeprefix("-")
     await store(

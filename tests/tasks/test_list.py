@@ -27,7 +27,7 @@ async def test_the_highest_priority_comes_first_and_the_newest_among_equals(
     }
 
 
-async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, user: User, database: Database) -> None:
+async def test_page_beyond_the_last_is_empty_with_the_total(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     await store(database, *TaskFactory.batch(3, project_id=project.id))
     answer = (await api.get(f"/projects/{project.id}/tasks/?page=5000&size=2")).json()
@@ -37,7 +37,7 @@ async def test_beyond_the_last_page_it_is_empty_with_the_true_total(api: Api, us
 @pytest.mark.parametrize(
     "query", [*("page=5001&size=2", "page=201", "page=101&size=100"), "page=10001&size=1", f"page={'9' * 30}"]
 )
-async def test_beyond_the_bound_a_page_number_is_refused_with_the_way_on(
+async def test_page_number_beyond_the_limit_is_refused_naming_cursors(
     api: Api, user: User, database: Database, query: str
 ) -> None:
     project = await project_of(database, user)
@@ -46,9 +46,7 @@ async def test_beyond_the_bound_a_page_number_is_refused_with_the_way_on(
     assert "?cursor=" in problem["detail"]
 
 
-async def test_a_project_without_tasks_is_an_empty_page_and_no_project_is_a_404(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_empty_project_is_an_empty_page_missing_project_is_404(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     assert (await api.get(f"/projects/{project.id}/tasks/")).json()["items"] == []
     assert_problem(await api.get(f"/projects/{TaskFactory.build().id}/tasks/"), 404, "project_not_found")

@@ -76,7 +76,7 @@ async def full_project(database: Database, user: User, tasks: int = 43) -> Proje
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_every_sort_is_walked_completely_in_the_order_of_its_pages_by_number(
+async def test_cursors_give_the_order_of_numbered_pages(
     api: Api, user: User, database: Database, sort: str | None
 ) -> None:
     project = await full_project(database, user)
@@ -199,7 +199,7 @@ async def test_every_list_is_walked_by_cursor(api: Api, user: User, database: Da
     assert len(found) == everything["total"]
 
 
-async def test_what_does_not_change_is_seen_once_while_others_write(api: Api, user: User, database: Database) -> None:
+async def test_unchanged_tasks_appear_once_during_writes(api: Api, user: User, database: Database) -> None:
     project = await full_project(database, user, 60)
     path = f"/projects/{project.id}/tasks/"
     items = (await api.get(f"{path}?size=100")).json()["items"]
@@ -239,7 +239,7 @@ EXTREMES = ["\U0001f527", '"', "\\", "\x01", "ﬃ", "é", "a", "Å", "\u2028", "
 
 @pytest.mark.parametrize("sort", ["title", "-title,due_date", "priority,title,-due_date", "-due_date,-title"])
 @pytest.mark.parametrize("filters", ["", "&q=" + quote("\U0001f527" * 190 + " -x"), "&project_id={}" * 100])
-async def test_every_cursor_and_link_that_is_given_out_is_taken(
+async def test_every_returned_cursor_and_link_is_accepted(
     api: Api, user: User, database: Database, sort: str, filters: str
 ) -> None:
     project = await project_of(database, user)

@@ -73,7 +73,7 @@ async def varied_tasks(database: Database, project: Project, count: int) -> list
 
 
 @pytest.mark.parametrize("sort", ["", "&sort=due_date"])
-async def test_filter_lets_through_what_it_says(api: Api, user: User, database: Database, sort: str) -> None:
+async def test_filter_selects_the_matching_tasks(api: Api, user: User, database: Database, sort: str) -> None:
     project, other = await project_of(database, user), await project_of(database, user)
     tasks, more = await varied_tasks(database, project, 40), await varied_tasks(database, other, 5)
     for query, matches in CASES.items():
@@ -94,7 +94,9 @@ async def test_filter_lets_through_what_it_says(api: Api, user: User, database: 
         assert by_cursor == wanted, query
 
 
-async def test_all_tasks_can_be_narrowed_to_projects(api: Api, anonymous: Api, user: User, database: Database) -> None:
+async def test_list_of_all_tasks_can_be_filtered_by_projects(
+    api: Api, anonymous: Api, user: User, database: Database
+) -> None:
     ben = UserFactory.build()
     await store(database, ben)
     mine = [await project_of(database, user) for _ in range(3)]
@@ -159,7 +161,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("query", "parameter", "code"), BAD)
-async def test_what_is_malformed_or_contradictory_is_named(
+async def test_malformed_or_contradictory_filter_is_400_naming_it(
     api: Api, user: User, database: Database, query: str, parameter: str, code: str
 ) -> None:
     project = await project_of(database, user)
@@ -167,12 +169,12 @@ async def test_what_is_malformed_or_contradictory_is_named(
     assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(parameter, code)]
 
 
-async def test_an_unknown_name_is_answered_with_the_known_ones(api: Api) -> None:
+async def test_unknown_parameter_is_400_listing_the_known_ones(api: Api) -> None:
     problem = assert_problem(await api.get("/tasks/?sort=prio"), 400, "invalid_request")
     assert all(name in problem["detail"] for name in ("priority", "due_date", "relevance"))
 
 
-async def test_a_stranger_learns_nothing_of_what_is_malformed(anonymous: Api, user: User, database: Database) -> None:
+async def test_stranger_gets_404_even_if_a_filter_is_malformed(anonymous: Api, user: User, database: Database) -> None:
     ben = UserFactory.build()
     await store(database, ben)
     project = await project_of(database, user)

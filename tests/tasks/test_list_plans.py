@@ -216,9 +216,7 @@ BY_GROUPS = ["-priority,due_date", "priority,-created_at", "due_date,-priority",
 
 @pytest.mark.parametrize("depth", [None, 0, TASKS // 2, TASKS * 17 // 20, TASKS - 2])
 @pytest.mark.parametrize("sort", INDEXED)
-async def test_an_indexed_sort_reads_no_more_than_the_page_at_any_depth(
-    crowd: Crowd, sort: str, depth: int | None
-) -> None:
+async def test_indexed_sort_reads_only_the_page_at_any_depth(crowd: Crowd, sort: str, depth: int | None) -> None:
     position = None if depth is None else await crowd.position_at(sort, depth)
     plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, position))
     assert indexes(plan) == {INDEXED[sort]}
@@ -232,7 +230,7 @@ async def test_an_indexed_sort_reads_no_more_than_the_page_at_any_depth(
 
 
 @pytest.mark.parametrize("sort", ["-priority", "due_date"])
-async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
+async def test_paging_backwards_reads_as_much_as_forwards(crowd: Crowd, sort: str) -> None:
     order = order_of(sort, "id")
     position = await crowd.position_at(sort, TASKS // 2)
     listed = queries.tasks_of_project
@@ -246,7 +244,7 @@ async def test_backwards_costs_the_same(crowd: Crowd, sort: str) -> None:
 
 
 @pytest.mark.parametrize("sort", ["-priority", "-due_date", "created_at"])
-async def test_all_projects_together_read_no_more_than_a_page_of_each(crowd: Crowd, sort: str) -> None:
+async def test_list_over_projects_reads_one_page_of_each(crowd: Crowd, sort: str) -> None:
     for position in (None, await crowd.position_at(sort, TASKS // 2)):
         plan = await crowd.plan(*crowd.statement(queries.visible_tasks, sort, position))
         assert indexes(plan) == {INDEXED[sort]}
@@ -254,7 +252,7 @@ async def test_all_projects_together_read_no_more_than_a_page_of_each(crowd: Cro
 
 
 @pytest.mark.parametrize("sort", WITHIN_THE_PROJECT)
-async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd, sort: str) -> None:
+async def test_unindexed_sort_reads_the_project_once_at_any_depth(crowd: Crowd, sort: str) -> None:
     for depth in (0, TASKS * 9 // 10):
         plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
         assert len(scans(plan)) == 1
@@ -264,7 +262,7 @@ async def test_other_sorts_read_the_project_once_whatever_the_depth(crowd: Crowd
 
 
 @pytest.mark.parametrize("sort", BY_GROUPS)
-async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort: str) -> None:
+async def test_second_sort_key_reads_only_equal_first_keys(crowd: Crowd, sort: str) -> None:
     index = INDEXED[sort.partition(",")[0]]
     for depth in (10, TASKS // 2):
         plan = await crowd.plan(*crowd.statement(queries.tasks_of_project, sort, await crowd.position_at(sort, depth)))
@@ -276,7 +274,7 @@ async def test_a_second_key_costs_what_is_equal_in_the_first(crowd: Crowd, sort:
 @pytest.mark.parametrize(
     ("words", "matches"), [("saw 12343", 1), ("nothing", 0), ("task 1234", 111), ('"more about it" 77', TASKS // 300)]
 )
-async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: int) -> None:
+async def test_search_reads_only_its_matches(crowd: Crowd, words: str, matches: int) -> None:
     for listed in (queries.tasks_of_project, queries.visible_tasks):
         plan = await crowd.plan_by_value(*crowd.statement(listed, "-priority", q=words))
         assert indexes(plan) == {"tasks_words_idx"}
@@ -284,7 +282,7 @@ async def test_a_search_reads_what_it_finds(crowd: Crowd, words: str, matches: i
 
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
-async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: ListQuery) -> None:
+async def test_words_of_others_cost_no_reads(crowd: Crowd, listed: ListQuery) -> None:
     # Begun by all words of projects that are not the stranger's, by one, and by none: each reads the same.
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
     read = {}
@@ -296,7 +294,7 @@ async def test_words_of_others_cost_and_tell_nothing(crowd: Crowd, listed: ListQ
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
 @pytest.mark.parametrize("sort", ["-priority", "title", "updated_at,-due_date"])
-async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd, listed: ListQuery, sort: str) -> None:
+async def test_no_list_reads_tasks_of_others(crowd: Crowd, listed: ListQuery, sort: str) -> None:
     own = crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)
     asked: list[dict[str, Any]] = [
         {"priority_gte": 0},
@@ -309,7 +307,7 @@ async def test_tasks_of_others_are_not_looked_at_whatever_is_asked(crowd: Crowd,
         assert rows_read(plan) <= 2 * 5, filters
 
 
-async def test_projects_of_others_are_not_looked_at_when_projects_are_searched(crowd: Crowd) -> None:
+async def test_project_search_reads_no_projects_of_others(crowd: Crowd) -> None:
     await crowd.connection.execute(
         "INSERT INTO projects (id, name) SELECT gen_random_uuid(), 'Apiary ' || n FROM generate_series(1, 3000) AS n"
     )
@@ -321,7 +319,7 @@ async def test_projects_of_others_are_not_looked_at_when_projects_are_searched(c
     assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) == 1 for node in read)
 
 
-async def test_the_sixth_search_is_planned_for_its_words_as_the_first(crowd: Crowd) -> None:
+async def test_sixth_search_is_planned_for_its_words(crowd: Crowd) -> None:
     sql, values = crowd.statement(queries.tasks_of_project, "-priority", q="saw 12343")
     async with crowd.connection.transaction():
         await crowd.connection.execute(CUSTOM_PLAN_SETTINGS)
@@ -334,7 +332,7 @@ async def test_the_sixth_search_is_planned_for_its_words_as_the_first(crowd: Cro
     assert tuple(planned) == (0, 8)
 
 
-async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
+async def test_narrow_range_is_read_from_its_index(crowd: Crowd) -> None:
     day = (await crowd.position_at("due_date", TASKS * 2 // 5)).values[0]
     plan = await crowd.plan_by_value(
         *crowd.statement(queries.tasks_of_project, "due_date", due_date_gte=day, due_date_lte=day)
@@ -343,7 +341,7 @@ async def test_a_narrow_range_is_read_off_its_index(crowd: Crowd) -> None:
     assert rows_read(plan) <= 2 * (SIZE + 1)
 
 
-async def test_the_total_is_not_counted(crowd: Crowd) -> None:
+async def test_total_is_read_from_maintained_counts(crowd: Crowd) -> None:
     variant = ListVariant(queries.tasks_of_project.order)
     statement = queries.tasks_of_project.statement(permissions(Role.VIEWER)[False, False], variant)
     values = {"caller_id": crowd.caller, "project_id": crowd.largest, "limit": SIZE + 1, "offset": 0}

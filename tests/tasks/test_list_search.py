@@ -90,13 +90,13 @@ async def project(user: User, database: Database) -> Project:
 
 
 @pytest.mark.parametrize("words", CASES)
-async def test_words_find_what_has_them(api: Api, project: Project, words: str) -> None:
+async def test_search_finds_tasks_with_its_words(api: Api, project: Project, words: str) -> None:
     found = await searched(api, f"/projects/{project.id}/tasks/", words)
     assert sorted(found) == sorted(TASKS[name][0] for name in CASES[words])
     assert sorted(await searched(api, "/tasks/", words)) == sorted(found)
 
 
-async def test_what_stands_in_a_title_is_found_however_it_is_written(api: Api, user: User, database: Database) -> None:
+async def test_title_is_found_in_any_spelling(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     await store(
         database, *(TaskFactory.build(project_id=project.id, title=title, description=None) for title in WRITTEN)
@@ -107,7 +107,7 @@ async def test_what_stands_in_a_title_is_found_however_it_is_written(api: Api, u
 
 
 @pytest.mark.parametrize("words", ["fi-wi", "log", '"wi rou"', "123-abc", "c:emp", "example/org docs -setup", "理管"])
-async def test_what_does_not_stand_there_so_is_not_found(api: Api, user: User, database: Database, words: str) -> None:
+async def test_search_ignores_tasks_without_its_words(api: Api, user: User, database: Database, words: str) -> None:
     project = await project_of(database, user)
     await store(
         database, *(TaskFactory.build(project_id=project.id, title=title, description=None) for title in WRITTEN)
@@ -116,7 +116,7 @@ async def test_what_does_not_stand_there_so_is_not_found(api: Api, user: User, d
     assert await searched(api, f"/projects/{project.id}/tasks/", words) == expected
 
 
-async def test_a_search_stays_within_the_project_and_what_one_may_see(
+async def test_search_finds_only_visible_tasks_of_its_project(
     api: Api, anonymous: Api, user: User, database: Database, project: Project
 ) -> None:
     other = await project_of(database, user)
@@ -130,7 +130,7 @@ async def test_a_search_stays_within_the_project_and_what_one_may_see(
         assert await searched(stranger, "/tasks/", "workbench") == []
 
 
-async def test_the_title_weighs_more(api: Api, database: Database, project: Project) -> None:
+async def test_title_has_more_weight_than_description(api: Api, database: Database, project: Project) -> None:
     path = f"/projects/{project.id}/tasks/"
     assert await searched(api, path, "beech", sort="-relevance") == ["Order beech", "Buy a workbench"]
     assert await searched(api, path, "beech", sort="relevance") == ["Buy a workbench", "Order beech"]
@@ -148,7 +148,7 @@ async def test_the_title_weighs_more(api: Api, database: Database, project: Proj
     assert "relevance" not in by_number[0]
 
 
-async def test_what_changes_is_found_by_its_new_words(api: Api, project: Project) -> None:
+async def test_changed_task_is_found_by_its_new_words(api: Api, project: Project) -> None:
     path = f"/projects/{project.id}/tasks/"
     task = (await api.get(path, params={"q": "floor"})).json()["items"][0]
     await api.patch(f"/tasks/{task['id']}", json={"description": "With the large broom"})

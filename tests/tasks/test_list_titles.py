@@ -66,9 +66,7 @@ async def test_titles_are_sorted_without_case_and_accents_page_by_page(
     assert [item["title"] for item in by_number] == found
 
 
-async def test_what_differs_in_case_and_accents_alone_goes_by_the_next_key(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_titles_equal_but_for_case_follow_the_next_key(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     for priority, title in enumerate(("apfel", "Äpfel", "APFEL", "a\u0308pfel")):
         await store(database, TaskFactory.build(project_id=project.id, title=title, priority=priority))
@@ -77,14 +75,14 @@ async def test_what_differs_in_case_and_accents_alone_goes_by_the_next_key(
     assert [item["priority"] for item in first["items"] + second["items"]] == [3, 2, 1, 0]
 
 
-async def test_names_of_projects_are_sorted_likewise(api: Api, user: User, database: Database) -> None:
+async def test_project_names_are_sorted_without_case_and_accents(api: Api, user: User, database: Database) -> None:
     for name in ("zebra", "Äpfel", "apple", "Zulu"):
         await project_of(database, user, name=name)
     found = [item["name"] for item in (await api.get("/projects/?sort=name")).json()["items"]]
     assert found == ["Äpfel", "apple", "zebra", "Zulu"]
 
 
-def test_the_order_does_not_depend_on_the_locale_of_the_database(server_url: str) -> None:
+def test_order_does_not_depend_on_the_databases_locale(server_url: str) -> None:
     # In this one, PostgreSQL itself knows no letters but ASCII's. All other tests run on one that does.
     name = fresh_name()
     server.execute(server_url, f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")

@@ -13,9 +13,7 @@ from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
 
 
-async def test_pages_over_many_projects_hold_every_task_once_in_one_order(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_pages_over_projects_have_every_task_once(api: Api, user: User, database: Database) -> None:
     stranger = UserFactory.build()
     await store(database, stranger)
     mine = [await project_of(database, user) for _ in range(3)]

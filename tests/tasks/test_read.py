@@ -43,7 +43,7 @@ async def test_each_answer_with_a_task_has_its_tag(api: Api, project: Project) -
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_the_client_has_is_not_sent_again(api: Api, task: Task, method: str) -> None:
+async def test_read_with_a_current_if_none_match_is_304(api: Api, task: Task, method: str) -> None:
     address = f"/tasks/{task.id}"
     tag = tag_of(await api.get(address))
     for known in (tag, f"W/{tag}", f'"t0", {tag}', "*"):
@@ -77,19 +77,19 @@ async def test_a_page_has_a_tag_of_its_own(
         assert (await api.get(address)).headers["etag"] not in {tag, changed.headers["etag"]}
 
 
-async def test_a_list_is_refused_for_it_as_well(api: Api, project: Project) -> None:
+async def test_malformed_tag_on_a_list_is_400(api: Api, project: Project) -> None:
     answer = await api.get(f"/projects/{project.id}/tasks/", headers={"If-None-Match": "t1"})
     assert_problem(answer, 400, "invalid_request")
 
 
-async def test_a_read_can_ask_for_a_certain_state(api: Api, task: Task) -> None:
+async def test_read_with_another_if_match_is_412(api: Api, task: Task) -> None:
     assert (await api.get(f"/tasks/{task.id}", headers={"If-Match": '"t1"'})).status_code == 200
     answer = await api.get(f"/tasks/{task.id}", headers={"If-Match": '"t2"'})
     assert_problem(answer, 412, "precondition_failed")
     assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"t1"', "no-store")
 
 
-async def test_numbering_the_states_keeps_updates_in_place(database: Database, task: Task) -> None:
+async def test_updating_the_version_keeps_hot_updates(database: Database, task: Task) -> None:
     # A connection of the server that others used before has counts of theirs.
     updated = text("SELECT pg_stat_get_xact_tuples_hot_updated('tasks'::regclass) AS n")
     async with database.transaction() as transaction:
@@ -98,7 +98,7 @@ async def test_numbering_the_states_keeps_updates_in_place(database: Database, t
         assert await transaction.fetch_one_or_none(updated) == {"n": before["n"] + 1}
 
 
-def test_another_shape_has_another_letter() -> None:
+def test_new_response_schema_needs_a_new_tag_letter() -> None:
     """Where this fails, give tags another letter in `app.tasks.scopes.tag`, so that nobody takes what they have of the
     old shape for what they would get.
     """
@@ -116,7 +116,7 @@ def test_another_shape_has_another_letter() -> None:
     assert list(TaskRead.model_fields) == [*shape, "etag"]
 
 
-async def test_tag_changes_only_when_the_shown_members_do(api: Api, project: Project, task: Task) -> None:
+async def test_tag_changes_only_with_the_shown_members(api: Api, project: Project, task: Task) -> None:
     """Random walks over changes, of which many change nothing."""
     chance = random.Random(20261122)
     address = f"/tasks/{task.id}"

@@ -13,7 +13,7 @@ from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
 
 
-async def test_it_counts_what_is_done_late_and_due(api: Api, user: User, database: Database) -> None:
+async def test_summary_counts_completed_overdue_and_due_tasks(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     today = datetime.now(UTC).date()
     days = [None, -1, 0, 7, 8]
@@ -39,18 +39,14 @@ async def test_it_counts_what_is_done_late_and_due(api: Api, user: User, databas
     }
 
 
-async def test_without_tasks_all_is_zero_and_without_a_project_it_is_not_there(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_empty_project_sums_to_zero_missing_project_is_404(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     nothing = {"tasks_total": 0, "tasks_completed": 0, "overdue": 0, "due_soon": 0, "by_priority": []}
     assert (await api.get(f"/projects/{project.id}/summary")).json() == nothing
     assert_problem(await api.get(f"/projects/{TaskFactory.build().id}/summary"), 404, "project_not_found")
 
 
-async def test_of_many_priorities_the_highest_are_listed_and_all_are_counted(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_summary_lists_the_highest_priorities_and_counts_all(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     await store(database, *(TaskFactory.build(project_id=project.id, priority=number) for number in range(130)))
     answer = (await api.get(f"/projects/{project.id}/summary")).json()
@@ -58,7 +54,7 @@ async def test_of_many_priorities_the_highest_are_listed_and_all_are_counted(
     assert [item["priority"] for item in answer["by_priority"]] == list(range(129, 29, -1))
 
 
-async def test_the_person_says_what_day_it_is(api: Api, user: User, database: Database) -> None:
+async def test_parameter_today_sets_the_day(api: Api, user: User, database: Database) -> None:
     # 20:00 of UTC on the 1st is 09:00 on the 2nd in Auckland.
     project = await project_of(database, user)
     for day in (date.min, date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 8), date(2026, 12, 9), date.max):
@@ -89,7 +85,7 @@ async def test_the_person_says_what_day_it_is(api: Api, user: User, database: Da
         ("tomorrow=2026-12-01", "unknown"),
     ],
 )
-async def test_what_is_no_day_is_named(api: Api, user: User, database: Database, query: str, code: str) -> None:
+async def test_invalid_day_is_400_naming_it(api: Api, user: User, database: Database, query: str, code: str) -> None:
     project = await project_of(database, user)
     problem = assert_problem(await api.get(f"/projects/{project.id}/summary?{query}"), 400, "invalid_request")
     assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(query.partition("=")[0], code)]

@@ -271,7 +271,7 @@ async def test_update_that_waited_for_a_move_follows_the_task(
     assert answer.json()["project_id"] == str(source.id if moves_back else target.id)
 
 
-async def test_update_that_waited_for_a_move_out_of_sight_is_404(api: Api, database: Database, task: Task) -> None:
+async def test_update_after_a_move_out_of_sight_is_404(api: Api, database: Database, task: Task) -> None:
     stranger = UserFactory.build()
     await store(database, stranger)
     hidden = await project_of(database, stranger)

@@ -106,7 +106,7 @@ async def test_patch_without_changes_keeps_and_checks_the_tag(api: Api, task: Ta
         assert_problem(await api.patch(address, json=nothing, headers={"If-Match": '"t7"'}), 412, "precondition_failed")
 
 
-async def test_blind_writers_overwrite_only_what_they_send(api: Api, task: Task) -> None:
+async def test_writers_without_tags_overwrite_only_sent_members(api: Api, task: Task) -> None:
     address = f"/tasks/{task.id}"
     bodies = ({"title": "Oil"}, {"priority": 7}, {"completed": True}, {"description": "All of it"})
     answers = await asyncio.gather(*(api.patch(address, json=body) for body in bodies))
@@ -135,7 +135,7 @@ async def test_strangers_and_viewers_learn_nothing_by_preconditions(
 
 
 @each_write
-async def test_blind_write_is_428_where_the_project_requires_if_match(
+async def test_write_without_tag_is_428_if_required(
     api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any]
 ) -> None:
     await api.patch(f"/projects/{project.id}", json={"require_if_match": True})

@@ -85,7 +85,7 @@ def test_one_of_twenty_deletions_with_the_same_tag_wins(
 
 
 @pytest.mark.parametrize("kind", ["project", "task"])
-def test_twenty_blind_writers_all_write(
+def test_twenty_writers_without_tags_all_write(
     service: Service, admin: Client, request: pytest.FixtureRequest, kind: str
 ) -> None:
     address, member = request.getfixturevalue(kind), {"project": "name", "task": "title"}[kind]

@@ -26,7 +26,7 @@ async def stored(database: Database, user: User) -> dict[str, Any]:
     return row
 
 
-async def test_whoever_registers_can_sign_in(anonymous: Api, database: Database) -> None:
+async def test_registered_user_can_sign_in(anonymous: Api, database: Database) -> None:
     answer = await anonymous.post("/auth/register", json=ADA)
     assert answer.status_code == 201
     assert answer.headers["location"] == "/api/v1/auth/me"
@@ -74,7 +74,7 @@ BAD_REGISTRATIONS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "pointer", "code"), BAD_REGISTRATIONS)
-async def test_what_is_wrong_with_a_registration_is_named(
+async def test_invalid_registration_is_400_naming_each_value(
     anonymous: Api, database: Database, changes: dict[str, Any], pointer: str, code: str
 ) -> None:
     answer = await anonymous.post("/auth/register", json={**ADA, **changes})
@@ -85,7 +85,7 @@ async def test_what_is_wrong_with_a_registration_is_named(
 
 
 @pytest.mark.parametrize("username", ["abc", "a" * 32, "a.b-c_D9"])
-async def test_names_up_to_the_bounds_are_taken(anonymous: Api, username: str) -> None:
+async def test_usernames_up_to_the_limits_are_accepted(anonymous: Api, username: str) -> None:
     longest = {"username": username, "password": "ä" * 256}
     assert (await anonymous.post("/auth/register", json=longest)).status_code == 201
     assert (await sign_in(anonymous, username, "ä" * 256)).status_code == 200
@@ -98,12 +98,12 @@ async def test_names_up_to_the_bounds_are_taken(anonymous: Api, username: str) -
         ({"username": "ben", "email": "ADA@Example.ORG"}, "email_taken"),
     ],
 )
-async def test_a_taken_name_is_taken_in_any_case(anonymous: Api, changes: dict[str, Any], code: str) -> None:
+async def test_taken_username_is_409_in_any_case(anonymous: Api, changes: dict[str, Any], code: str) -> None:
     assert (await anonymous.post("/auth/register", json=ADA)).status_code == 201
     assert_problem(await anonymous.post("/auth/register", json={**ADA, **changes}), 409, code)
 
 
-async def test_one_of_two_who_register_a_name_at_the_same_moment_gets_it(anonymous: Api, database: Database) -> None:
+async def test_concurrent_registrations_of_one_name_create_one_account(anonymous: Api, database: Database) -> None:
     for round_ in range(8):
         names = (f"Twin-{round_}", f"tWIN-{round_}")
         answers = await asyncio.gather(
@@ -118,7 +118,7 @@ async def test_one_of_two_who_register_a_name_at_the_same_moment_gets_it(anonymo
     "changes",
     [{"registration": "closed"}, {"env": "production", "jwt_secret": "q7zxV0uB3nKfLw9sTjRgHdMaPo6iVtEbNhXyQz"}],
 )
-async def test_closed_registration_is_a_403(settings: Settings, database: Database, changes: dict[str, Any]) -> None:
+async def test_closed_registration_is_403(settings: Settings, database: Database, changes: dict[str, Any]) -> None:
     app = create_app(Settings(_env_file=None, **{**settings.model_dump(exclude_unset=True), **changes}))
     async with app.router.lifespan_context(app), Api(app) as api:
         assert_problem(await api.post("/auth/register", json=ADA), 403, "registration_closed")
@@ -134,7 +134,7 @@ async def test_registrations_from_one_address_are_limited(settings: Settings, da
         assert 3000 < int(answer.headers["retry-after"]) <= 3600
 
 
-async def test_me_tells_how_one_is_signed_in(app: FastAPI, anonymous: Api, settings: Settings) -> None:
+async def test_me_says_how_the_caller_is_signed_in(app: FastAPI, anonymous: Api, settings: Settings) -> None:
     ada = await person(app, "Ada")
     async with with_token(app, (await tokens_of(anonymous, "Ada"))["access_token"]) as api:
         me = (await api.get("/auth/me")).json()
@@ -177,9 +177,7 @@ async def test_changing_the_email_needs_the_current_password(app: FastAPI, anony
         assert (await api.patch("/auth/me", json={"current_password": PASSWORD})).json()["email"] is None
 
 
-async def test_a_new_password_ends_the_other_sessions_and_not_this_one(
-    app: FastAPI, anonymous: Api, database: Database
-) -> None:
+async def test_new_password_ends_all_other_sessions(app: FastAPI, anonymous: Api, database: Database) -> None:
     ada, ben = await person(app, "Ada"), await person(app, "Ben")
     _, secret = await key_of(app, ada)
     here, there = await tokens_of(anonymous, "Ada"), await tokens_of(anonymous, "Ada")
@@ -209,7 +207,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_this_one(
         assert (await key.get("/projects/")).status_code == 200
 
 
-async def test_deleting_an_account_needs_its_password_and_takes_everything_along(
+async def test_account_deletion_needs_password_and_removes_everything(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
     ada, ben = await person(app, "Ada"), await person(app, "Ben")
@@ -233,7 +231,7 @@ async def test_deleting_an_account_needs_its_password_and_takes_everything_along
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR])
-async def test_the_only_owner_of_a_shared_project_cannot_delete_the_account(
+async def test_only_owner_of_a_shared_project_cannot_delete_the_account(
     app: FastAPI, anonymous: Api, database: Database, role: Role
 ) -> None:
     ada, ben = await person(app, "Ada"), await person(app, "Ben")
@@ -245,7 +243,7 @@ async def test_the_only_owner_of_a_shared_project_cannot_delete_the_account(
         assert (await api.get("/projects/")).json()["total"] == 2
 
 
-async def test_two_owners_who_delete_their_accounts_at_once_leave_no_project_without_an_owner(
+async def test_concurrent_account_deletions_leave_no_project_without_owner(
     app: FastAPI, anonymous: Api, database: Database
 ) -> None:
     for round_ in range(8):

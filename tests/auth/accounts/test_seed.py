@@ -23,7 +23,7 @@ async def test_admin_signs_in_with_1234_and_administers(anonymous: Api, app: Fas
 
 
 @pytest.mark.parametrize("username", ["admin", "Admin"])
-async def test_an_admin_who_is_there_is_left_alone(app: FastAPI, database: Database, username: str) -> None:
+async def test_existing_admin_is_left_unchanged(app: FastAPI, database: Database, username: str) -> None:
     await store(database, UserFactory.build(username=username, hashed_password="kept"))
     assert not await create_seed_admin(database, app.state.services[Authentication].passwords)
     assert await database.fetch_all(select(User.username, User.hashed_password)) == [

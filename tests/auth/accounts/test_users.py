@@ -40,9 +40,7 @@ async def test_an_administrator_lists_and_reads_all_accounts(app: FastAPI, admin
     assert_problem(await admin.get(f"/users/{uuid7()}"), 404, "user_not_found")
 
 
-async def test_a_created_account_has_a_one_time_password_that_is_good_for_one_sign_in(
-    app: FastAPI, admin: Api, anonymous: Api
-) -> None:
+async def test_one_time_password_allows_one_sign_in(app: FastAPI, admin: Api, anonymous: Api) -> None:
     answer = await admin.post("/users/", json={"username": "Ada", "email": "ada@example.org"})
     account = answer.json()
     assert (answer.status_code, account["is_superuser"]) == (201, False)
@@ -60,7 +58,7 @@ async def test_a_created_account_has_a_one_time_password_that_is_good_for_one_si
         assert (await sign_in(anonymous, "Ada")).status_code == 200
 
 
-async def test_a_one_time_password_is_good_for_choosing_another_and_for_nothing_else(
+async def test_one_time_session_may_only_set_a_new_password(
     app: FastAPI, admin: Api, anonymous: Api, database: Database
 ) -> None:
     once = (await admin.post("/users/", json={"username": "Ada"})).json()["one_time_password"]
@@ -83,7 +81,7 @@ async def test_a_one_time_password_is_good_for_choosing_another_and_for_nothing_
     assert (await refresh(anonymous, tokens["refresh_token"])).status_code == 200
 
 
-async def test_a_one_time_password_ends_and_so_does_the_session_that_it_began(
+async def test_expired_one_time_password_ends_its_session(
     app: FastAPI, admin: Api, anonymous: Api, database: Database, settings: Settings
 ) -> None:
     sessions = {}
@@ -110,7 +108,7 @@ async def test_a_one_time_password_ends_and_so_does_the_session_that_it_began(
     assert (await sign_in(anonymous, "chosen")).status_code == 200
 
 
-async def test_of_two_who_use_a_one_time_password_at_once_one_gets_in(admin: Api, anonymous: Api) -> None:
+async def test_concurrent_uses_of_a_one_time_password_admit_one(admin: Api, anonymous: Api) -> None:
     for round_ in range(8):
         once = (await admin.post("/users/", json={"username": f"Ada-{round_}"})).json()["one_time_password"]
         answers = await asyncio.gather(*(sign_in(anonymous, f"Ada-{round_}", once) for _ in range(3)))
@@ -127,9 +125,7 @@ async def test_a_taken_name_is_a_409_for_administrators_too(app: FastAPI, admin:
     assert (await admin.patch(f"/users/{ada.id}", json={"email": "ADA@example.org"})).status_code == 200
 
 
-async def test_a_reset_password_replaces_the_old_one_and_ends_the_sessions(
-    app: FastAPI, admin: Api, anonymous: Api
-) -> None:
+async def test_password_reset_replaces_the_password_and_ends_sessions(app: FastAPI, admin: Api, anonymous: Api) -> None:
     ada = await person(app, "Ada")
     tokens = await tokens_of(anonymous, "Ada")
     async with with_token(app, tokens["access_token"]) as api:
@@ -145,9 +141,7 @@ async def test_a_reset_password_replaces_the_old_one_and_ends_the_sessions(
     assert problem["errors"][0]["pointer"] == "/reset_password"
 
 
-async def test_whoever_is_deactivated_is_out_at_once_and_back_when_reactivated(
-    app: FastAPI, admin: Api, anonymous: Api
-) -> None:
+async def test_deactivated_user_is_refused_at_once_until_reactivated(app: FastAPI, admin: Api, anonymous: Api) -> None:
     ada = await person(app, "Ada")
     tokens = await tokens_of(anonymous, "Ada")
     _, secret = await key_of(app, ada)
@@ -167,9 +161,7 @@ async def test_whoever_is_deactivated_is_out_at_once_and_back_when_reactivated(
     assert (await sign_in(anonymous, "Ada")).status_code == 200
 
 
-async def test_whoever_is_promoted_administers_at_once_and_no_longer_than_that(
-    app: FastAPI, admin: Api, anonymous: Api
-) -> None:
+async def test_promotion_and_demotion_apply_at_once(app: FastAPI, admin: Api, anonymous: Api) -> None:
     ada = await person(app, "Ada")
     async with await anonymous.as_(ada) as api:
         assert_problem(await api.get("/users/"), 403, "admin_required")
@@ -180,7 +172,7 @@ async def test_whoever_is_promoted_administers_at_once_and_no_longer_than_that(
 
 
 @pytest.mark.parametrize("change", [{"is_superuser": False}, {"is_active": False}])
-async def test_the_last_active_administrator_stays_one(
+async def test_last_active_administrator_cannot_be_demoted(
     app: FastAPI, admin: Api, root: User, database: Database, change: dict[str, bool]
 ) -> None:
     await person(app, "retired", is_superuser=True, is_active=False)
@@ -192,7 +184,7 @@ async def test_the_last_active_administrator_stays_one(
 
 
 @pytest.mark.parametrize("change", [{"is_superuser": False}, {"is_active": False}])
-async def test_two_administrators_cannot_put_each_other_out_at_the_same_moment(
+async def test_two_administrators_cannot_demote_each_other_at_once(
     app: FastAPI, anonymous: Api, database: Database, change: dict[str, bool]
 ) -> None:
     for round_ in range(8):
@@ -210,9 +202,7 @@ async def test_two_administrators_cannot_put_each_other_out_at_the_same_moment(
         await database.execute(delete(User))
 
 
-async def test_everybody_looks_people_up_by_exact_name_and_sees_id_and_name_only(
-    app: FastAPI, api: Api, database: Database
-) -> None:
+async def test_lookup_by_username_shows_id_and_username_only(app: FastAPI, api: Api, database: Database) -> None:
     ada = await person(app, "Ada", email="ada@example.org")
     await person(app, "gone", is_active=False)
     assert (await api.get("/auth/me")).status_code == 200
@@ -224,7 +214,7 @@ async def test_everybody_looks_people_up_by_exact_name_and_sees_id_and_name_only
     assert_problem(await api.get("/users/by-username/a%00b"), 400, "invalid_request")
 
 
-async def test_the_password_of_an_account_made_by_an_administrator_is_no_readable_word(admin: Api) -> None:
+async def test_generated_passwords_are_random_and_unambiguous(admin: Api) -> None:
     given = [
         (await admin.post("/users/", json={"username": f"user{n}"})).json()["one_time_password"] for n in range(20)
     ]

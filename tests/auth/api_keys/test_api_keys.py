@@ -43,7 +43,7 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(api: Api, database: D
     assert secret[8:] not in str(row)
 
 
-async def test_both_ways_of_sending_a_key_work(app: FastAPI, anonymous: Api, user: User) -> None:
+async def test_key_works_in_both_headers(app: FastAPI, anonymous: Api, user: User) -> None:
     _, secret = await key_of(app, user)
     for caller in (anonymous.with_key(secret), with_token(app, secret)):
         async with caller:
@@ -69,7 +69,7 @@ async def test_both_ways_of_sending_a_key_work(app: FastAPI, anonymous: Api, use
         ({"secret": "tlr_x"}, "/secret", "unknown"),
     ],
 )
-async def test_what_is_wrong_with_a_key_is_named(
+async def test_invalid_values_of_a_key_are_named(
     api: Api, database: Database, changes: dict[str, Any], pointer: str, code: str
 ) -> None:
     problem = assert_problem(await api.post("/auth/api-keys", json={**NEW, **changes}), 400, "invalid_request")
@@ -77,9 +77,7 @@ async def test_what_is_wrong_with_a_key_is_named(
     assert await database.fetch_all(select(ApiKey.id)) == []
 
 
-async def test_a_revoked_key_is_refused_at_once_and_its_holder_is_told_so(
-    app: FastAPI, api: Api, anonymous: Api, user: User
-) -> None:
+async def test_revoked_key_is_refused_at_once_as_revoked(app: FastAPI, api: Api, anonymous: Api, user: User) -> None:
     key, secret = await key_of(app, user)
     async with anonymous.with_key(secret) as caller:
         assert (await caller.get("/auth/me")).status_code == 200
@@ -92,7 +90,7 @@ async def test_a_revoked_key_is_refused_at_once_and_its_holder_is_told_so(
     assert (await api.get("/auth/api-keys")).json()["items"] == []
 
 
-async def test_an_expired_key_is_refused_remembered_or_not(app: FastAPI, anonymous: Api, user: User) -> None:
+async def test_expired_key_is_refused_cached_or_not(app: FastAPI, anonymous: Api, user: User) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=0.5)
     _, secret = await key_of(app, user, expires_at=soon)
     _, unused = await key_of(app, user, expires_at=soon)
@@ -109,7 +107,7 @@ def _mistyped(secret: str) -> list[str]:
     return [*wrong, secret[:-1] + ("0" if secret[-1] != "0" else "1"), *([swapped] if swapped != secret else [])]
 
 
-async def test_a_malformed_key_is_told_without_a_statement_and_an_unknown_one_alike(
+async def test_malformed_key_is_refused_like_unknown_without_a_statement(
     app: FastAPI, anonymous: Api, user: User, database: Database
 ) -> None:
     _, secret = await key_of(app, user, revoked_at=datetime.now(UTC))
@@ -143,7 +141,7 @@ BEARER, KEY = "Authorization", "X-API-Key"
         ([(BEARER, "Bearer {session}"), (KEY, "")], None),
     ],
 )
-async def test_a_request_brings_one_credential_or_is_refused(
+async def test_several_credentials_are_refused(
     app: FastAPI, anonymous: Api, user: User, sent: list[tuple[str, str]], refused: str | None
 ) -> None:
     _, key = await key_of(app, user)
@@ -181,7 +179,7 @@ async def test_write_includes_read_and_nothing_else(app: FastAPI, anonymous: Api
         assert answer.status_code == (201 if scope == "projects:write" else 403)
 
 
-async def test_a_key_of_one_project_reaches_that_alone(
+async def test_bound_key_accesses_only_its_project(
     app: FastAPI, api: Api, anonymous: Api, user: User, database: Database
 ) -> None:
     bound, other = await project_of(database, user), await project_of(database, user)
@@ -207,9 +205,7 @@ async def test_a_key_of_one_project_reaches_that_alone(
     assert (await api.get("/auth/api-keys")).json()["total"] == 0
 
 
-async def test_a_key_of_one_project_that_was_made_with_scopes_of_the_account_lost_them(
-    app: FastAPI, anonymous: Api, user: User, database: Database
-) -> None:
+async def test_bound_key_has_lost_account_scopes(app: FastAPI, anonymous: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     _, secret = await key_of(app, user, project_id=project.id)
     async with anonymous.with_key(secret) as caller:
@@ -223,7 +219,7 @@ async def test_a_key_of_one_project_that_was_made_with_scopes_of_the_account_los
             assert_problem(await caller.request(method, path), 403, "insufficient_scope")
 
 
-async def test_an_administrators_key_of_one_project_reaches_that_alone(
+async def test_administrators_bound_key_accesses_only_its_project(
     app: FastAPI, anonymous: Api, database: Database, user: User
 ) -> None:
     root = await person(app, "root", is_superuser=True)
@@ -237,9 +233,7 @@ async def test_an_administrators_key_of_one_project_reaches_that_alone(
         assert_problem(await caller.get("/users/"), 403, "session_required")
 
 
-async def test_a_project_that_one_may_not_see_is_as_one_that_does_not_exist(
-    api: Api, app: FastAPI, database: Database
-) -> None:
+async def test_hidden_project_is_refused_like_a_missing_one(api: Api, app: FastAPI, database: Database) -> None:
     theirs = await project_of(database, await person(app, "Ben"))
     bodies = []
     for project_id in (theirs.id, uuid7()):
@@ -251,7 +245,7 @@ async def test_a_project_that_one_may_not_see_is_as_one_that_does_not_exist(
     assert await database.fetch_all(select(ApiKey.id)) == []
 
 
-async def test_keys_can_neither_make_nor_revoke_keys(app: FastAPI, anonymous: Api, user: User) -> None:
+async def test_keys_can_neither_create_nor_revoke_keys(app: FastAPI, anonymous: Api, user: User) -> None:
     key, secret = await key_of(app, user)
     async with anonymous.with_key(secret) as caller:
         assert_problem(await caller.post("/auth/api-keys", json=NEW), 403, "session_required")
@@ -278,9 +272,7 @@ async def test_a_key_is_never_stronger_than_its_owner(
         assert_problem(await caller.get(path), 404, "project_not_found")
 
 
-async def test_there_are_as_many_keys_as_there_may_be_also_when_made_at_once(
-    settings: Settings, database: Database, user: User
-) -> None:
+async def test_limit_of_keys_holds_for_concurrent_creations(settings: Settings, database: Database, user: User) -> None:
     app = create_app(settings.model_copy(update={"max_api_keys": 3}))
     async with app.router.lifespan_context(app), Api(app) as anonymous, await anonymous.as_(user) as api:
         answers = await asyncio.gather(*(api.post("/auth/api-keys", json=NEW) for _ in range(8)))
@@ -298,7 +290,7 @@ async def _last_use(database: Database, key: ApiKey) -> datetime | None:
     return used
 
 
-async def test_the_last_use_is_written_off_the_request_path_once_a_minute(
+async def test_last_use_is_recorded_in_background_once_a_minute(
     settings: Settings, database: Database, user: User
 ) -> None:
     app = create_app(settings.model_copy(update={"revocation_delay": 1.0}))

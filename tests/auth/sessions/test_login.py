@@ -97,7 +97,7 @@ async def test_nothing_but_the_password_is_the_password(anonymous: Api, ada: Use
     assert_problem(await sign_in(anonymous, "Ada", password), 401, "invalid_credentials")
 
 
-async def test_wrong_password_unknown_user_and_inactive_user_get_the_same_answer(
+async def test_wrong_password_and_unknown_or_inactive_user_answer_alike(
     anonymous: Api, database: Database, ada: User, hashed: str
 ) -> None:
     await store(database, UserFactory.build(username="gone", hashed_password=hashed, is_active=False))
@@ -123,9 +123,7 @@ async def slow_app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_wrong_password_unknown_user_and_no_password_take_the_same_time(
-    slow_app: FastAPI, database: Database
-) -> None:
+async def test_wrong_password_and_unknown_user_take_equal_time(slow_app: FastAPI, database: Database) -> None:
     hashed = await slow_app.state.services[Authentication].passwords.hash(PASSWORD)
     await store(
         database,
@@ -169,7 +167,7 @@ async def test_logins_do_not_stall_other_requests(settings: Settings, database: 
     assert max(gaps) < alone / 2, f"{max(gaps):.3f} s beside hashes of {alone:.3f} s"
 
 
-async def test_a_hash_with_old_parameters_is_replaced_when_its_owner_signs_in(
+async def test_hash_with_old_parameters_is_replaced_at_sign_in(
     anonymous: Api, database: Database, settings: Settings
 ) -> None:
     old = await Passwords(settings.model_copy(update={"argon2_memory_cost": 16})).hash(PASSWORD)
@@ -207,7 +205,7 @@ async def test_a_hash_with_old_parameters_is_replaced_when_its_owner_signs_in(
         "$2b$12$x",
     ],
 )
-async def test_a_stored_hash_that_is_none_is_a_401(anonymous: Api, database: Database, stored: str) -> None:
+async def test_invalid_stored_hash_is_401(anonymous: Api, database: Database, stored: str) -> None:
     await store(database, UserFactory.build(username="Ada", hashed_password=stored))
     for password in (PASSWORD, stored):
         assert_problem(await sign_in(anonymous, "Ada", password), 401, "invalid_credentials")
@@ -228,7 +226,7 @@ BAD_CREDENTIALS: list[tuple[Any, str, str]] = [
 
 @pytest.mark.parametrize("kind", ["json", "data"])
 @pytest.mark.parametrize(("credentials", "pointer", "code"), BAD_CREDENTIALS)
-async def test_what_is_wrong_with_credentials_is_named(
+async def test_invalid_credentials_are_named(
     anonymous: Api, kind: str, credentials: dict[str, str], pointer: str, code: str
 ) -> None:
     answer = await anonymous.post("/auth/login", **{kind: credentials})
@@ -261,7 +259,7 @@ async def test_body_that_is_no_json_object_is_refused(anonymous: Api) -> None:
 
 
 @pytest.mark.parametrize("password", ['"\\ud800"', '"x\\udfff"'])
-async def test_half_a_surrogate_pair_is_refused(anonymous: Api, password: str) -> None:
+async def test_unpaired_surrogate_is_refused(anonymous: Api, password: str) -> None:
     body = f'{{"username": "Ada", "password": {password}}}'
     problem = assert_problem(await anonymous.post("/auth/login", content=body, headers=JSON), 400, "invalid_request")
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/password", "string_unicode")]
@@ -284,7 +282,7 @@ async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("headers", [JSON, FORM], ids=["json", "form"])
-async def test_a_body_that_is_too_large_is_refused_declared_or_not(anonymous: Api, headers: dict[str, str]) -> None:
+async def test_too_large_body_is_refused_declared_or_not(anonymous: Api, headers: dict[str, str]) -> None:
     body = b"username=" + b"x" * (1 << 20)
     for content in (body, _in_chunks(body)):
         answer = await anonymous.post("/auth/login", content=content, headers=headers)
@@ -299,7 +297,7 @@ async def test_another_media_type_is_refused(anonymous: Api, media_type: str) ->
     assert_problem(answer, 415, "unsupported_media_type")
 
 
-async def test_a_token_does_not_pass_in_the_address(anonymous: Api) -> None:
+async def test_token_in_the_query_is_refused(anonymous: Api) -> None:
     problem = assert_problem(await anonymous.get("/auth/me?access_token=x"), 401, "not_authenticated")
     assert "errors" not in problem
 
@@ -309,7 +307,7 @@ NFC, NFD = "contraseña larga", "contrasen\u0303a larga"
 
 @pytest.mark.parametrize("sent", [NFC, NFD, NFC.replace(" ", "\u00a0"), NFD.replace(" ", "\u3000")], ids=ascii)
 @pytest.mark.parametrize("chosen", [NFC, NFD, NFC.replace(" ", "\u2003")], ids=ascii)
-async def test_a_password_is_the_same_from_every_keyboard(anonymous: Api, chosen: str, sent: str) -> None:
+async def test_password_matches_in_any_unicode_form(anonymous: Api, chosen: str, sent: str) -> None:
     # RFC 8265, OpaqueString.
     account = {"username": "Ana", "password": chosen}
     assert (await anonymous.post("/auth/register", json=account)).status_code == 201
@@ -318,7 +316,7 @@ async def test_a_password_is_the_same_from_every_keyboard(anonymous: Api, chosen
         assert_problem(await sign_in(anonymous, "Ana", other), 401, "invalid_credentials")
 
 
-async def test_a_password_that_was_hashed_as_it_was_sent_still_works_and_is_hashed_anew(
+async def test_password_hashed_before_normalisation_works_and_is_rehashed(
     anonymous: Api, database: Database, settings: Settings
 ) -> None:
     old = Passwords(settings).helper.hash(NFD)
@@ -343,7 +341,7 @@ class CountingHelper(PasswordHelper):
 
 
 @pytest.mark.parametrize(("password", "hashes"), [(PASSWORD + "x", 1), (NFC, 1), (NFD, 2)], ids=ascii)
-async def test_an_unknown_name_costs_as_many_hashes_as_a_wrong_password(
+async def test_unknown_name_costs_as_many_hashes_as_wrong_password(
     settings: Settings, hashed: str, password: str, hashes: int
 ) -> None:
     passwords = Passwords(settings)
@@ -363,7 +361,7 @@ async def test_an_unknown_name_costs_as_many_hashes_as_a_wrong_password(
         ("p@ssw0rd", "password_common"),
     ],
 )
-async def test_a_new_password_is_judged_as_it_is_hashed(anonymous: Api, password: str, code: str) -> None:
+async def test_password_policy_applies_to_the_normalised_form(anonymous: Api, password: str, code: str) -> None:
     answer = await anonymous.post("/auth/register", json={"username": "Ana", "password": password})
     assert [error["code"] for error in assert_problem(answer, 400, "invalid_request")["errors"]] == [code]
 

@@ -75,7 +75,7 @@ async def test_only_a_hash_of_a_refresh_token_is_stored(database: Database, firs
     assert first["refresh_token"].encode() not in stored
 
 
-async def test_a_lost_answer_may_be_asked_for_again_for_a_moment(
+async def test_repeated_refresh_within_grace_gets_the_same_pair(
     app: FastAPI, anonymous: Api, database: Database, first: dict[str, str]
 ) -> None:
     second = await tokens(anonymous, first["refresh_token"])
@@ -87,13 +87,13 @@ async def test_a_lost_answer_may_be_asked_for_again_for_a_moment(
     assert (await refresh(anonymous, second["refresh_token"])).status_code == 200
 
 
-async def test_many_exchanges_at_once_give_one_and_the_same_next_token(anonymous: Api, first: dict[str, str]) -> None:
+async def test_concurrent_refreshes_return_the_same_pair(anonymous: Api, first: dict[str, str]) -> None:
     answers = await asyncio.gather(*(refresh(anonymous, first["refresh_token"]) for _ in range(12)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
 
 
-async def test_a_token_that_comes_back_after_the_grace_ends_the_session(
+async def test_refresh_token_reused_after_grace_ends_the_session(
     app: FastAPI, anonymous: Api, database: Database, settings: Settings, first: dict[str, str]
 ) -> None:
     second = await tokens(anonymous, first["refresh_token"])
@@ -126,7 +126,7 @@ async def quick(settings: Settings, database: Database) -> AsyncIterator[FastAPI
         yield app
 
 
-async def test_callers_of_a_session_that_a_reuse_ended_are_soon_refused(quick: FastAPI) -> None:
+async def test_access_tokens_are_refused_after_a_reuse(quick: FastAPI) -> None:
     await person(quick, "Ada")
     async with Api(quick) as anonymous:
         first = await tokens_of(anonymous, "Ada")
@@ -138,9 +138,7 @@ async def test_callers_of_a_session_that_a_reuse_ended_are_soon_refused(quick: F
             assert_problem(await api.get("/auth/me"), 401, "invalid_token")
 
 
-async def test_one_who_holds_a_token_of_another_session_ends_only_that(
-    app: FastAPI, anonymous: Api, first: dict[str, str]
-) -> None:
+async def test_reused_token_ends_only_its_own_session(app: FastAPI, anonymous: Api, first: dict[str, str]) -> None:
     second = await tokens_of(anonymous, "Ada")
     third = await tokens(anonymous, first["refresh_token"])
     await tokens(anonymous, third["refresh_token"])
@@ -154,7 +152,7 @@ def _flipped(token: str) -> list[str]:
     return [REFRESH_PREFIX + urlsafe_b64encode(value).decode().rstrip("=") for value in changed]
 
 
-async def test_a_refresh_token_that_was_tampered_with_costs_no_statement_and_does_no_harm(
+async def test_tampered_refresh_token_is_refused_without_a_statement(
     app: FastAPI, anonymous: Api, database: Database, first: dict[str, str]
 ) -> None:
     token = first["refresh_token"]
@@ -183,7 +181,7 @@ async def test_a_refresh_token_that_was_tampered_with_costs_no_statement_and_doe
     assert (await refresh(anonymous, token)).status_code == 200
 
 
-async def test_a_token_of_a_session_that_never_was_gets_the_same_answer(
+async def test_token_of_a_missing_session_gets_the_same_answer(
     app: FastAPI, anonymous: Api, first: dict[str, str]
 ) -> None:
     signed = issue_refresh_token(app.state.services[Authentication].ring, uuid7(), 0)
@@ -197,7 +195,7 @@ async def test_a_token_of_a_session_that_never_was_gets_the_same_answer(
 
 
 @pytest.mark.parametrize("body", [{}, {"refresh_token": ""}, {"refresh_token": "x" * 201}, {"refresh_token": None}])
-async def test_what_is_no_refresh_token_at_all_is_a_400(anonymous: Api, body: dict[str, Any]) -> None:
+async def test_malformed_refresh_body_is_400(anonymous: Api, body: dict[str, Any]) -> None:
     problem = assert_problem(await anonymous.post("/auth/refresh", json=body), 400, "invalid_request")
     assert problem["errors"][0]["pointer"] == "/refresh_token"
 

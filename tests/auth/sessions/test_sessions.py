@@ -43,7 +43,7 @@ async def test_signing_out_ends_both_tokens_at_once(app: FastAPI, anonymous: Api
     assert (await refresh(anonymous, others["refresh_token"])).status_code == 200
 
 
-async def test_the_list_tells_where_one_is_signed_in_the_newest_first(
+async def test_list_has_own_live_sessions_newest_first(
     app: FastAPI, anonymous: Api, database: Database, ada: User
 ) -> None:
     other = await person(app, "Ben")
@@ -64,7 +64,7 @@ async def test_the_list_tells_where_one_is_signed_in_the_newest_first(
     }  # fmt: skip
 
 
-async def test_sessions_are_ended_one_by_one_or_all_others_at_once(app: FastAPI, anonymous: Api, ada: User) -> None:
+async def test_sessions_end_one_by_one_or_all_others(app: FastAPI, anonymous: Api, ada: User) -> None:
     pairs = [await tokens_of(anonymous, "Ada") for _ in range(4)]
     apis = [with_token(app, pair["access_token"]) for pair in pairs]
     ids = [(await api.get("/auth/me")).json()["signed_in_by"]["id"] for api in apis]
@@ -81,7 +81,7 @@ async def test_sessions_are_ended_one_by_one_or_all_others_at_once(app: FastAPI,
     assert_problem(await apis[0].get("/auth/me"), 401, "invalid_token")
 
 
-async def test_one_session_more_than_there_may_be_ends_the_oldest(settings: Settings, database: Database) -> None:
+async def test_session_beyond_the_limit_ends_the_oldest(settings: Settings, database: Database) -> None:
     app = create_app(settings.model_copy(update={"max_sessions": 3}))
     async with app.router.lifespan_context(app), Api(app) as anonymous:
         ada, ben = await person(app, "Ada"), await person(app, "Ben")
@@ -94,9 +94,7 @@ async def test_one_session_more_than_there_may_be_ends_the_oldest(settings: Sett
     assert [row["user_id"] for row in await database.fetch_all(live)].count(ada.id) == 3
 
 
-async def test_an_access_token_ends_seconds_after_it_expires_remembered_or_not(
-    settings: Settings, database: Database
-) -> None:
+async def test_expired_access_token_is_refused_cached_or_not(settings: Settings, database: Database) -> None:
     app = create_app(settings)
     async with app.router.lifespan_context(app), Api(app) as anonymous:
         ada = await person(app, "Ada")
@@ -127,7 +125,7 @@ async def test_a_session_that_has_expired_ends_its_access_tokens(app: FastAPI, a
         assert_problem(await api.get("/auth/me"), 401, "invalid_token")
 
 
-async def test_a_token_of_a_session_of_somebody_else_does_not_hold(
+async def test_token_with_somebody_elses_session_is_refused(
     app: FastAPI, anonymous: Api, database: Database, ada: User
 ) -> None:
     ben = await person(app, "Ben")
@@ -170,7 +168,7 @@ async def test_keys_rotate_without_logging_anyone_out(settings: Settings, databa
         assert (await refresh(anonymous, second["refresh_token"])).status_code == 200
 
 
-async def test_a_token_says_who_in_which_session_and_names_its_key(
+async def test_access_token_names_user_session_and_key(
     app: FastAPI, anonymous: Api, settings: Settings, ada: User
 ) -> None:
     tokens = await tokens_of(anonymous, "Ada")
@@ -182,7 +180,7 @@ async def test_a_token_says_who_in_which_session_and_names_its_key(
     assert claims["exp"] - claims["iat"] == int(tokens["expires_in"]) == settings.access_token_lifetime
 
 
-async def test_the_algorithm_and_the_key_are_ours_to_choose(
+async def test_token_cannot_choose_algorithm_or_key(
     app: FastAPI, anonymous: Api, database: Database, ada: User
 ) -> None:
     ring = app.state.services[Authentication].ring

@@ -93,9 +93,7 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounc
     assert (theirs["plan_cache_mode"], theirs["enable_seqscan"], theirs["enable_sort"]) == ("auto", "on", "on")
 
 
-async def test_a_statement_that_takes_too_long_is_cancelled_and_the_server_connection_goes_on(
-    connect: Connect, bounced: Database
-) -> None:
+async def test_slow_statement_is_cancelled_and_keeps_the_server_connection(connect: Connect, bounced: Database) -> None:
     async with connect(statement_timeout=0.2) as hurried:
         before = await backend(bounced)
         with pytest.raises(StatementTimeoutError):
@@ -116,7 +114,7 @@ async def test_what_a_commit_refuses_is_an_error_and_not_kept(bounced: Database)
     assert await backend(bounced) == before
 
 
-async def test_a_statement_that_fails_is_rolled_back_and_the_server_connection_goes_on(bounced: Database) -> None:
+async def test_failed_statement_rolls_back_and_keeps_the_server_connection(bounced: Database) -> None:
     before = await backend(bounced)
     for _ in range(20):
         with pytest.raises(asyncpg.DivisionByZeroError):
@@ -126,7 +124,7 @@ async def test_a_statement_that_fails_is_rolled_back_and_the_server_connection_g
     assert await backend(bounced) == before
 
 
-async def test_a_request_that_is_cut_off_anywhere_leaves_no_transaction_behind(bounced: Database) -> None:
+async def test_cancelled_request_leaves_no_transaction_open(bounced: Database) -> None:
     # From before BEGIN to after COMMIT.
     for wait in range(40):
         task = asyncio.create_task(bounced.fetch_all(text("INSERT INTO bounced VALUES (:number)"), {"number": wait}))
@@ -143,9 +141,7 @@ async def test_a_request_that_is_cut_off_anywhere_leaves_no_transaction_behind(b
     assert await bounced.fetch_one_or_none(open_) == {"n": 0}
 
 
-async def test_who_finds_no_free_connection_to_the_server_is_told_after_the_pool_timeout(
-    connect: Connect, bounced: Database
-) -> None:
+async def test_no_free_server_connection_fails_after_pool_timeout(connect: Connect, bounced: Database) -> None:
     async with connect(database_pool_timeout=0.3) as waiting, bounced.transaction() as transaction:
         await transaction.execute(text("SELECT 1"))
         started = time.monotonic()

@@ -30,7 +30,7 @@ async def pool(database_url: str) -> AsyncIterator[ConnectionPool]:
     await pool.close()
 
 
-async def test_what_was_used_last_is_lent_first_and_no_more_than_there_may_be(pool: ConnectionPool) -> None:
+async def test_last_used_connection_is_lent_first_up_to_the_size(pool: ConnectionPool) -> None:
     one, two = await pool.acquire(), await pool.acquire()
     with pytest.raises(UnavailableError):
         await pool.acquire()
@@ -91,7 +91,7 @@ async def test_who_gives_up_waiting_takes_nothing_along(pool: ConnectionPool) ->
     pool.release(two)
 
 
-async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_that_others_get(
+async def test_cancelled_request_leaves_no_statement_on_its_connection(
     database: Database,
 ) -> None:
     slow = asyncio.create_task(database.fetch_all(text("SELECT pg_sleep(1)")))
@@ -102,7 +102,7 @@ async def test_a_request_that_was_cut_off_leaves_no_statement_on_a_connection_th
     assert answers == [{"one": 1}] * 20
 
 
-async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: ConnectionPool) -> None:
+async def test_connection_handed_to_a_cancelled_request_is_not_lost(pool: ConnectionPool) -> None:
     held = [await pool.acquire(), await pool.acquire()]
     loop = asyncio.get_running_loop()
     waiting = asyncio.create_task(pool.acquire())
@@ -119,7 +119,7 @@ async def test_what_is_handed_over_in_the_moment_of_giving_up_is_not_lost(pool: 
         pool.release(connection)
 
 
-async def test_room_that_a_leaving_request_was_told_of_goes_to_the_next(pool: ConnectionPool) -> None:
+async def test_place_offered_to_a_cancelled_request_goes_on(pool: ConnectionPool) -> None:
     one, two = await pool.acquire(), await pool.acquire()
     first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
@@ -153,7 +153,7 @@ async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> No
         assert connection.is_closed(), "what comes back after the end is closed"
 
 
-async def test_after_the_start_no_request_waits_for_a_connection_to_open(settings: Settings, tmp_path: Path) -> None:
+async def test_no_request_waits_for_a_connection_after_start(settings: Settings, tmp_path: Path) -> None:
     assert settings.database_url is not None
     server = make_url(settings.database_url)
     host = server.query.get("host") or server.host
@@ -198,7 +198,7 @@ async def test_more_than_may_wait_are_refused_at_once(pool: ConnectionPool) -> N
         pool.release(connection)
 
 
-async def test_an_attempt_to_connect_that_hangs_keeps_nobody_from_what_others_give_back(database_url: str) -> None:
+async def test_hanging_connection_attempt_does_not_block_released_connections(database_url: str) -> None:
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     first = await asyncpg.connect(address)
     attempts = iter([first])
@@ -255,9 +255,7 @@ TERMINATION = text("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 @pytest.mark.parametrize("custom_plan", [False, True], ids=["by a statement", "by a transaction"])
-async def test_what_one_connection_tells_of_an_outage_is_true_of_all_that_are_as_old(
-    three: Database, custom_plan: bool
-) -> None:
+async def test_outage_on_one_connection_retires_all_older_ones(three: Database, custom_plan: bool) -> None:
     before = await lent_by(three)
     held = await three.pool.acquire()
     with pytest.raises(UnavailableError):
@@ -282,7 +280,7 @@ async def test_the_fault_of_a_statement_costs_no_connection(three: Database, sta
     assert await lent_by(three) == before
 
 
-async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_another(
+async def test_transaction_begins_on_another_connection_if_idle_one_was_lost(
     three: Database, database: Database
 ) -> None:
     lost = await three.fetch_one_or_none(text("SELECT pg_backend_pid() AS pid"))
@@ -299,7 +297,7 @@ async def test_a_unit_whose_connection_was_lost_while_nobody_used_it_begins_on_a
     assert row != lost
 
 
-async def test_with_fewer_connections_than_it_wants_the_pool_works_with_those(
+async def test_pool_works_with_fewer_connections_than_its_size(
     settings: Settings, database: Database, database_url: str, worker_id: str
 ) -> None:
     role = f"taller_test_few_{worker_id}"

@@ -31,7 +31,7 @@ async def left(database: Database) -> int:
     return count
 
 
-async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app: FastAPI, database: Database) -> None:
+async def test_expired_rows_are_deleted_in_steps_others_kept(app: FastAPI, database: Database) -> None:
     await fill(database, 2 * STEP + 1, "1 hour")
     await fill(database, 3, "-1 hour")
     with recorded_statements(database) as statements:
@@ -40,7 +40,7 @@ async def test_what_has_expired_is_deleted_in_steps_and_what_has_not_is_kept(app
     assert len([statement for statement in statements if statement.startswith("DELETE FROM attempts")]) == 3
 
 
-async def test_a_row_that_a_request_is_changing_is_left_to_it(app: FastAPI, database: Database) -> None:
+async def test_locked_rows_are_skipped(app: FastAPI, database: Database) -> None:
     await fill(database, 2, "1 hour")
     async with database.transaction() as transaction:
         await transaction.execute(

@@ -44,14 +44,14 @@ def test_values_stand_in_the_order_of_their_numbers() -> None:
     assert "$3" in statement.sql
 
 
-def test_a_value_that_is_not_given_is_an_error_and_not_a_null() -> None:
+def test_missing_parameter_is_an_error_not_null() -> None:
     with pytest.raises(KeyError, match="project_id"):
         one_project(None).arguments({})
     with pytest.raises(KeyError, match="x"):
         Statement(text("SELECT :x")).arguments({})
 
 
-def test_a_default_that_nobody_would_run_is_an_error_and_not_a_null() -> None:
+def test_client_side_default_is_an_error_not_null() -> None:
     with pytest.raises(TypeError, match="give values for id"):
         Statement(insert(Project).values(name="Workshop"))
 
@@ -70,7 +70,7 @@ async def test_a_violated_constraint_is_known_by_its_name(database: Database) ->
     assert refused.value.constraint == "users_username_lower_key"
 
 
-def test_what_is_asked_for_often_stays_whatever_else_is_asked_for() -> None:
+def test_frequent_statements_stay_cached() -> None:
     kept = StatementCache(20)
 
     def asked_for(times: int, *numbers: int) -> list[Statement]:

@@ -45,7 +45,7 @@ async def alone(settings: Settings, database: Database) -> AsyncIterator[Databas
     await alone.close()
 
 
-async def test_what_a_unit_did_is_seen_by_others_when_it_ends(database: Database) -> None:
+async def test_changes_are_visible_to_others_after_commit(database: Database) -> None:
     async with database.transaction() as transaction:
         await create(transaction, "a")
         await create(transaction, "b")
@@ -57,7 +57,7 @@ async def test_what_a_unit_did_is_seen_by_others_when_it_ends(database: Database
 @pytest.mark.parametrize(
     ("steps", "error"), [(("a", OwnError()), OwnError), (("a", ""), ConstraintError)], ids=["raised", "by PostgreSQL"]
 )
-async def test_any_exception_undoes_a_unit_and_leaves_its_connection_to_others(
+async def test_exception_rolls_back_and_releases_the_connection(
     alone: Database, steps: tuple[str | Exception, ...], error: type[Exception]
 ) -> None:
     pid = await alone.fetch_one_or_none(PID)
@@ -90,7 +90,7 @@ async def test_a_part_is_undone_with_the_whole(database: Database) -> None:
     assert await names(database) == []
 
 
-async def test_a_unit_whose_statement_failed_does_not_pretend_to_be_kept(database: Database) -> None:
+async def test_transaction_with_a_failed_statement_does_not_commit(database: Database) -> None:
     async def careless() -> None:
         async with database.transaction() as transaction:
             await create(transaction, "a")
@@ -103,7 +103,7 @@ async def test_a_unit_whose_statement_failed_does_not_pretend_to_be_kept(databas
 
 
 @pytest.mark.parametrize("during", ["SELECT pg_sleep(10)", "SELECT 1"], ids=["in a statement", "between two"])
-async def test_a_unit_that_is_cancelled_is_undone_and_its_connection_replaced(alone: Database, during: str) -> None:
+async def test_cancelled_transaction_rolls_back_and_replaces_its_connection(alone: Database, during: str) -> None:
     async def cut_off() -> None:
         async with alone.transaction() as transaction:
             await work(transaction, "a", during)
@@ -119,13 +119,13 @@ async def test_a_unit_that_is_cancelled_is_undone_and_its_connection_replaced(al
     assert await alone.fetch_one_or_none(PID) != pid
 
 
-async def test_a_connection_that_is_lost_in_a_statement_of_a_unit_is_an_outage(alone: Database) -> None:
+async def test_connection_lost_in_a_statement_is_an_outage(alone: Database) -> None:
     with pytest.raises(UnavailableError):
         await work(alone, "a", "SELECT pg_terminate_backend(pg_backend_pid())")
     assert await names(alone) == []
 
 
-async def test_a_connection_that_is_lost_before_a_unit_ends_is_an_outage(alone: Database, database: Database) -> None:
+async def test_connection_lost_before_commit_is_an_outage(alone: Database, database: Database) -> None:
     async def lonely() -> None:
         async with alone.transaction() as transaction:
             await create(transaction, "a")
@@ -154,7 +154,7 @@ async def test_without_a_database_a_unit_is_unavailable() -> None:
     await nowhere.close()
 
 
-async def test_statements_of_a_unit_are_observed_and_use_its_one_connection(database: Database) -> None:
+async def test_transaction_uses_one_connection_and_observers_see_it(database: Database) -> None:
     seen: list[str] = []
     database.observers.append(lambda sql, _: seen.append(sql))
     try:

@@ -76,5 +76,5 @@ async def test_a_request_is_forgotten_without_the_collector(settings: Settings, 
             gc.enable()
 
 
-async def test_an_address_that_is_not_there_is_refused_without_a_router(anonymous: Api) -> None:
+async def test_unknown_path_is_404_without_fastapis_router(anonymous: Api) -> None:
     assert_problem(await anonymous.get("/nowhere"), 404, "not_found")

@@ -82,7 +82,7 @@ async def test_closed_registration_refuses_before_the_body(settings: Settings, d
     assert (status, problem["code"], request.chunks_read) == (403, "registration_closed", 0)
 
 
-async def test_what_may_not_be_done_with_a_key_is_refused_before_the_body(api: Api, app: FastAPI) -> None:
+async def test_key_without_permission_is_refused_before_the_body(api: Api, app: FastAPI) -> None:
     key = (await api.post("/auth/api-keys", json={"name": "k", "scopes": ["tasks:read"]})).json()["secret"]
     for path, code in (("/projects/", "insufficient_scope"), ("/auth/api-keys", "session_required")):
         request = CountedRequest(app, repeat(b"x"))
@@ -138,7 +138,7 @@ async def test_a_repeated_member_is_named_and_nothing_is_changed(api: Api, datab
     assert (await api.get(f"/projects/{project.id}")).json()["name"] == project.name
 
 
-async def test_a_form_that_cannot_be_read_or_repeats_a_field_is_refused(anonymous: Api) -> None:
+async def test_malformed_form_or_repeated_field_is_refused(anonymous: Api) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"username=\xff&password=x", b"username=%FF&password=x", b"a=&" * 30, b"username=a&username=b"):
         assert_problem(await anonymous.post("/auth/login", content=body, headers=form), 400, "invalid_request")

@@ -54,7 +54,7 @@ def lines() -> Iterator[Lines]:
 
 
 @pytest.mark.parametrize("given", ["a", "7", "req-1:2.3_4", "x" * 100])
-async def test_a_request_id_that_is_safe_to_log_is_taken_over(anonymous: Api, given: str) -> None:
+async def test_request_id_is_kept_if_safe_to_log(anonymous: Api, given: str) -> None:
     answer = await anonymous.get("/nowhere", headers={"X-Request-ID": given})
     assert answer.headers.get_list("x-request-id") == [given]
     assert assert_problem(answer, 404, "not_found")["request_id"] == given
@@ -75,7 +75,7 @@ async def test_each_request_gets_an_id_of_its_own(anonymous: Api) -> None:
     assert len(ids) == 5
 
 
-async def test_one_line_is_logged_for_each_request_with_the_route_and_not_the_address(
+async def test_each_request_logs_one_line_with_its_route_template(
     api: Api, user: User, database: Database, lines: Lines
 ) -> None:
     project = await project_of(database, user)
@@ -105,7 +105,7 @@ async def test_a_refusal_is_logged_with_its_code(
     assert (line["status"], line["code"], line["route"]) == (status, code, route)
 
 
-async def test_a_body_that_is_too_large_is_logged_like_any_refusal(anonymous: Api, lines: Lines) -> None:
+async def test_too_large_body_is_logged_like_any_error(anonymous: Api, lines: Lines) -> None:
     await anonymous.post("/auth/login", content=b"x" * 16_385, headers=JSON)
     (line,) = lines.access()
     assert (line["status"], line["code"]) == (413, "body_too_large")
@@ -152,7 +152,7 @@ async def test_a_refused_size_has_them_too(anonymous: Api) -> None:
     assert answer.headers["x-request-id"] == assert_problem(answer, 413, "body_too_large")["request_id"]
 
 
-async def test_a_replay_is_told_apart_in_the_log_and_its_key_is_not_told(api: Api, lines: Lines) -> None:
+async def test_replay_is_marked_in_the_log_without_its_key(api: Api, lines: Lines) -> None:
     for _ in range(2):
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed(SECRET))).status_code == 201
     assert [line.get("replayed") for line in lines.access()] == [None, True]

@@ -93,7 +93,7 @@ async def trials(trial_app: FastAPI) -> AsyncIterator[Api]:
 
 
 @pytest.mark.parametrize("path", ["/trials/bug", "/trials/answer-that-breaks-its-promise", "/trials/sql"])
-async def test_an_unhandled_error_is_a_500_that_shows_nothing_of_the_inside(
+async def test_unhandled_error_is_500_without_internals(
     trials: Api, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await trials.get(path)
@@ -124,14 +124,12 @@ async def test_what_the_framework_raises_becomes_a_problem_of_ours(
     assert SECRET not in answer.text
 
 
-async def test_an_answer_under_way_is_broken_off_and_not_completed_with_an_error(trials: Api) -> None:
+async def test_response_in_progress_is_broken_off_on_error(trials: Api) -> None:
     with pytest.raises(RuntimeError, match=SECRET):
         await trials.get("/trials/stream")
 
 
-async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
-    trials: Api, trial_app: FastAPI
-) -> None:
+async def test_commit_precedes_the_response_and_errors_roll_back(trials: Api, trial_app: FastAPI) -> None:
     assert (await trials.post("/trials/committed")).status_code == 200
     assert_problem(await trials.post("/trials/rolled-back"), 404, "not_found")
     # The client must not hold a 200 for work that the commit refused.
@@ -143,7 +141,7 @@ async def test_work_is_committed_before_the_answer_and_rolled_back_by_a_refusal(
     assert tables == [{"relname": "trial_committed"}]
 
 
-def test_a_problem_is_ascii_json_of_its_own_media_type_with_the_errors_headers() -> None:
+def test_problem_is_ascii_json_with_its_media_type_and_headers() -> None:
     scope: dict[str, Any] = {"path": "/pröjects/x y"}
     RequestState("r-1").put_into(scope)
     response = problem_response(UnavailableError("Später \ud800"), scope)

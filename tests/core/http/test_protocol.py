@@ -141,7 +141,7 @@ async def connected(*, keep_alive: float = 60, head: float = 60, body: float = 6
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.3, x/2", b"h2c\r\nUpgrade: websocket"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("is_split", [False, True])
-async def test_an_offered_upgrade_that_is_not_taken_is_as_if_it_had_not_been_offered(
+async def test_offered_upgrade_is_ignored(
     method: str, protocol: bytes, is_split: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     offer = HOST + b"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\n"
@@ -350,7 +350,7 @@ async def test_every_byte_may_be_a_packet() -> None:
         assert [body for _, _, body in connection.app.seen] == [b"{}", b"[]", b""]
 
 
-async def test_what_waits_for_its_turn_is_not_parsed_however_much_is_sent() -> None:
+async def test_queued_requests_are_not_parsed_ahead() -> None:
     post = b"POST /p HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n{}"
     async with connected() as connection:
         waiting = []
@@ -380,7 +380,7 @@ async def test_a_broken_body_behind_another_request_is_refused_after_it() -> Non
         assert [path for _, path, _ in connection.app.seen] == ["/a"]
 
 
-async def test_an_answer_that_came_before_its_body_stands_whatever_the_body_is() -> None:
+async def test_early_response_stands_whatever_the_body_is() -> None:
     async with connected() as connection:
         await connection.send(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 500000\r\n\r\n")
         assert (await connection.answer())[0] == 200
@@ -436,7 +436,7 @@ async def test_each_part_of_a_request_has_its_time(sent: bytes, limits: dict[str
         assert await connection.answers() == expected
 
 
-async def test_a_request_that_is_being_answered_has_no_end_to_its_time() -> None:
+async def test_request_in_progress_does_not_time_out() -> None:
     async with connected(keep_alive=0.1, head=0.1, body=0.1) as connection:
         connection.app.may_answer.clear()
         await connection.send(GET)
@@ -487,7 +487,7 @@ async def test_a_body_may_come_in_parts() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-async def test_what_has_no_body_needs_no_length_and_is_followed_by_the_next(status: int) -> None:
+async def test_response_without_body_needs_no_length(status: int) -> None:
     async with connected() as connection:
         connection.app.response = [_start(status=status), _part(b"")]
         await connection.send(GET, GET)

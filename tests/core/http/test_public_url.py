@@ -31,7 +31,7 @@ def stripped(reference: str) -> str:
     return reference.removeprefix("/taller")
 
 
-async def test_locations_lead_to_what_was_made_also_when_it_is_told_again(api: Api) -> None:
+async def test_location_has_the_prefix_also_when_replayed(api: Api) -> None:
     for _ in range(2):
         made = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
         assert (await api.get(stripped(made.headers["location"]))).json()["id"] == made.json()["id"]
@@ -53,7 +53,7 @@ async def test_problems_lead_to_what_they_mean(api: Api) -> None:
     assert (await api.get(stripped(problem["type"]))).json()["code"] == "not_found"
 
 
-async def test_the_page_finds_its_files_and_the_document_says_where_the_service_is(api: Api) -> None:
+async def test_page_and_document_use_the_public_url(api: Api) -> None:
     references = re.findall(r"""(?:src|href)="([^"]*)\"""", (await api.get("/docs")).text)
     assert len(references) == 4
     for reference in references:

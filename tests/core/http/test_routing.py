@@ -140,6 +140,6 @@ def test_a_feature_router_names_operations_by_their_functions() -> None:
     assert (route.path, route.unique_id, route.tags) == ("/api/v1/things/", "endpoint", ["things"])
 
 
-async def test_only_a_pair_of_parameters_that_both_are_wrong_is_reported_together(api: Api) -> None:
+async def test_errors_of_two_parameters_are_reported_together(api: Api) -> None:
     problem: dict[str, Any] = assert_problem(await api.get("/projects/?page=0&size=0"), 400, "invalid_request")
     assert {error["parameter"] for error in problem["errors"]} == {"page", "size"}

@@ -107,7 +107,7 @@ def test_text_is_left_alone() -> None:
     assert json.loads(with_fractions(content.encode())) == {**json.loads(content), "created_at": FORM}
 
 
-def test_every_moment_of_an_answer_is_named_so_that_it_is_found() -> None:
+def test_every_moment_in_a_response_ends_in_at() -> None:
     def names(model: Any, seen: set[Any]) -> Iterator[str]:
         for part in (model, *getattr(model, "__args__", ())):
             if isinstance(part, type) and issubclass(part, BaseModel) and part not in seen:

@@ -111,7 +111,7 @@ async def work(database: DatabaseDep) -> None:
     ],
     ids=["ordinary", "answers with secrets", "for nobody in particular"],
 )
-def test_an_operation_takes_keys_if_its_answers_may_be_kept_and_its_callers_are_known(
+def test_keys_are_accepted_by_authenticated_non_secret_operations(
     route_class: type[ApiRoute], guard: Any, accepts_idempotency_key: bool
 ) -> None:
     for method in ("POST", "PATCH", "PUT", "DELETE", "GET"):

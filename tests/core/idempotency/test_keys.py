@@ -18,7 +18,7 @@ from tests.support.keys import REPLAYED, assert_replay, keyed
 from tests.support.samples import number_of
 
 
-async def test_the_same_request_gets_the_same_answer_and_is_done_once(api: Api, database: Database) -> None:
+async def test_repeated_request_is_executed_once_and_answered_again(api: Api, database: Database) -> None:
     first = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
     assert first.status_code == 201
     for path in ("/projects/", "/projects", "/api/v1/projects", "/api/v1/projects/"):
@@ -82,9 +82,7 @@ async def test_while_the_first_runs_the_second_is_told_to_wait(api: Api, user: U
 # Another request
 
 
-async def test_another_request_with_the_same_key_is_refused_and_changes_nothing(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_other_request_with_the_same_key_is_refused(api: Api, user: User, database: Database) -> None:
     one, two = await project_of(database, user), await project_of(database, user)
     first = await api.post(f"/projects/{one.id}/tasks/", json={"title": "Sweep"}, **keyed())
     for path, body, headers in (
@@ -141,9 +139,7 @@ async def test_who_lost_access_is_not_served_what_was_kept(anonymous: Api, user:
             assert_problem(await api.post(path, json=body, **keyed("new")), 404, "project_not_found")
 
 
-async def test_a_key_without_the_scope_is_not_served_what_was_kept(
-    app: FastAPI, anonymous: Api, user: User, database: Database
-) -> None:
+async def test_stored_response_needs_the_scope(app: FastAPI, anonymous: Api, user: User, database: Database) -> None:
     stored, secret = await key_of(app, user)
     async with anonymous.with_key(secret) as api:
         assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
@@ -157,7 +153,7 @@ async def test_a_key_without_the_scope_is_not_served_what_was_kept(
         assert_problem(answer, 401, "api_key_revoked")
 
 
-async def test_what_the_answer_was_about_is_gone_and_so_is_the_answer(api: Api, user: User, database: Database) -> None:
+async def test_stored_response_about_a_deleted_project_is_404(api: Api, user: User, database: Database) -> None:
     path = f"/projects/{(await project_of(database, user)).id}"
     assert (await api.patch(path, json={"name": "Garage"}, **keyed())).status_code == 200
     assert (await api.delete(path)).status_code == 204
@@ -167,9 +163,7 @@ async def test_what_the_answer_was_about_is_gone_and_so_is_the_answer(api: Api, 
 # What is kept
 
 
-async def test_a_refusal_is_not_kept_and_the_key_is_good_for_the_mended_request(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_refusal_is_not_stored_and_its_key_stays_usable(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     for path, kind, content, status in (
         ("/projects/", "application/json", b'{"name": ""}', 400),
@@ -209,9 +203,7 @@ async def test_without_its_record_the_change_is_undone(api: Api, database: Datab
     assert (await api.post("/projects/", json={"name": "Workshop"}, **keyed())).status_code == 201
 
 
-async def test_after_its_lifetime_a_key_is_new_whether_it_was_purged_or_not(
-    app: FastAPI, api: Api, database: Database
-) -> None:
+async def test_expired_key_is_new_purged_or_not(app: FastAPI, api: Api, database: Database) -> None:
     first = await api.post("/projects/", json={"name": "Workshop"}, **keyed())
     for created_at, is_replay in (("interval '23:59'", True), ("interval '24:01'", False)):
         await database.execute(text(f"UPDATE idempotency_keys SET created_at = now() - {created_at}"))

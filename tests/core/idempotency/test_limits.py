@@ -55,7 +55,7 @@ async def test_there_is_a_limit_to_the_keys_of_a_caller(narrow: FastAPI, user: U
         assert_problem(answer, 404, "project_not_found")
 
 
-async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
+async def test_bytes_of_stored_responses_are_limited_per_caller(
     settings: Settings, user: User, database: Database
 ) -> None:
     app = create_app(settings.model_copy(update={"max_idempotency_bytes": 25_000}))
@@ -71,7 +71,7 @@ async def test_there_is_a_limit_to_the_bytes_of_the_answers_of_a_caller(
         assert (await api.post("/projects/", json=body, **keyed("k-3"))).status_code == 201
 
 
-async def test_keys_are_counted_only_when_the_room_that_was_found_is_used_up(
+async def test_keys_are_counted_again_only_when_quota_is_used_up(
     settings: Settings, user: User, database: Database
 ) -> None:
     app = create_app(settings.model_copy(update={"max_idempotency_keys": 100}))
@@ -125,9 +125,7 @@ async def test_without_the_header_a_request_costs_what_it_did(api: Api, user: Us
             assert_replay(await api.request(method, target, json=body, **keyed()), first)
 
 
-async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_noticed(
-    app: FastAPI, database: Database
-) -> None:
+async def test_first_request_committed_before_the_lock_is_noticed(app: FastAPI, database: Database) -> None:
     store: IdempotencyStore = app.state.services[IdempotencyStore]
     request = IdempotentRequest(uuid7(), "create_project", "k-1", b"x")
 
@@ -146,7 +144,7 @@ async def test_a_first_request_that_ends_between_the_look_and_the_lock_is_notice
     assert kept.body == b"first"
 
 
-def test_whose_turn_it_is_is_a_question_of_caller_operation_and_key() -> None:
+def test_lock_depends_on_caller_operation_and_key() -> None:
     here, there = uuid7(), uuid7()
     requests = [
         IdempotentRequest(*of, b"x") for of in ((here, "a", "k"), (there, "a", "k"), (here, "b", "k"), (here, "a", "l"))

@@ -92,7 +92,7 @@ async def test_size_above_the_maximum_is_answered_with_the_maximum(api: Api) -> 
     assert problem["errors"][0]["detail"].endswith(" 100")
 
 
-async def test_last_page_that_a_number_reaches_is_empty_and_no_error(api: Api) -> None:
+async def test_last_reachable_page_number_is_empty_not_an_error(api: Api) -> None:
     answer = await api.get("/projects/?page=100&size=100")
     assert (answer.status_code, answer.json()["items"], answer.json()["total"]) == (200, [], 0)
 

@@ -142,7 +142,7 @@ async def test_every_answer_to_somebody_counts_once_for_them(
     assert left(await here.get("/docs")) == 19
 
 
-async def test_one_more_than_the_quota_is_refused_and_told_when_to_come_again(caller: Api) -> None:
+async def test_request_over_the_quota_is_429_with_retry_after(caller: Api) -> None:
     remaining = [left(await caller.get("/projects/")) for _ in range(19)]
     assert remaining == list(range(18, -1, -1))
     for path in ("/projects/", "/projects/?wrong=1", "/auth/me"):
@@ -203,9 +203,7 @@ async def test_who_is_known_is_served_whatever_their_address_did(caller: Api, he
     assert (await caller.get("/projects/")).status_code == 200
 
 
-async def test_who_is_signed_in_is_served_at_once_from_an_address_that_strangers_have_spent(
-    limited: FastAPI, here: Api, user: User
-) -> None:
+async def test_signed_in_caller_is_served_from_an_exhausted_address(limited: FastAPI, here: Api, user: User) -> None:
     _, secret = await key_of(limited, user)
     _, revoked = await key_of(limited, user)
     await limited.state.services[Database].fetch_all(

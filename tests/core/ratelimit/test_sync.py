@@ -95,7 +95,7 @@ async def test_what_could_not_be_told_is_told_later(database: Database) -> None:
     assert ask(other, HERE, 10) == 3
 
 
-async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_counts_for_itself(
+async def test_each_worker_counts_alone_while_the_exchange_fails(
     settings: Settings, database: Database, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings.model_copy(update={"rate_limit": f"20/{DAY}"}))
@@ -116,9 +116,7 @@ async def test_while_counts_cannot_be_shared_everything_goes_on_and_each_worker_
     ] == ["cannot share request counts, each worker counts for itself"]
 
 
-async def test_counts_are_exchanged_within_two_seconds_and_only_if_there_are_any(
-    limited: FastAPI, database: Database
-) -> None:
+async def test_counts_are_exchanged_within_two_seconds_if_any(limited: FastAPI, database: Database) -> None:
     seen: list[str] = []
 
     def note(statement: str, _: object) -> None:
@@ -158,7 +156,7 @@ async def test_a_worker_that_stops_tells_what_it_counted(settings: Settings, dat
     assert await database.fetch_all(text("SELECT count FROM rate_counts")) == [{"count": 1}]
 
 
-async def test_what_is_over_is_deleted_and_what_may_not_be_elsewhere_is_kept(database: Database) -> None:
+async def test_counts_of_past_windows_are_deleted_after_a_minute(database: Database) -> None:
     over, young = "now() - interval '2 minutes'", "now() - interval '1 second'"
     await database.execute(text(f"INSERT INTO rate_counts VALUES ({over}, 'over', 1), ({young}, 'for slow clocks', 1)"))
     await Purger(database, PURGE_RULES).purge()
@@ -184,7 +182,7 @@ def test_a_new_window_begins_with_nothing_counted() -> None:
     assert ask(limits, HERE, 9) == 5
 
 
-def test_what_was_free_after_all_is_not_given_back_to_the_next_window() -> None:
+def test_refund_does_not_apply_to_the_next_window() -> None:
     limits = limits_of(5, 1)
     time.sleep(1 - time.time() % 1)
     quota = limits.quota((HERE, 1))
