@@ -53,6 +53,7 @@ async def examine(
     contender: Contender,
     program: Path,
     address: Address,
+    way: Address,
     scale: Scale,
     operations: list[Operation],
     expected: Answers,
@@ -60,7 +61,8 @@ async def examine(
 ) -> Findings:
     """Start it behind a counting proxy, compare its answers, count.
 
-    `expected` is filled by the first contender. Raises `BenchmarkError` where an answer differs.
+    It reaches the database at `address` by the `way`. `expected` is filled by the first contender. Raises
+    `BenchmarkError` where an answer differs.
     """
     findings = Findings()
     connection = await asyncpg.connect(address.dsn)
@@ -68,7 +70,7 @@ async def examine(
         await restore(connection)
         await add_disposable(connection, scale, WARMING + COUNTED + 1)
         with tempfile.TemporaryDirectory(prefix="taller-bench-") as directory:
-            async with CountingProxy(Path(directory), address.host, address.port) as proxy:
+            async with CountingProxy(Path(directory), way.host, way.port) as proxy:
                 running = Running(contender, program, address.at(directory), logs)
                 await asyncio.to_thread(running.start)
                 try:
@@ -94,7 +96,7 @@ async def _examine(
     await _find_cursors(running, operations, findings)
     # What only reads comes first, while all find the same data.
     for operation in sorted(operations, key=lambda one: one.writes):
-        if operation.only not in {"", running.contender.name}:
+        if not operation.includes(running.contender.name):
             findings.absent[operation.name] = "does not take part"
         elif operation.name not in findings.absent and operation.script not in COVERED:
             await _look_at(running, proxy, operation, scale, expected, findings)
@@ -163,7 +165,7 @@ async def _count(
         asked, waited = proxy.statements, proxy.round_trips
         request = sample(operation, scale, number, findings.queries.get(operation.name))
         status, answer = await asyncio.to_thread(send, running, request)
-        if not (200 <= status < 300 or status == 304):
+        if status != operation.status if operation.status else not (200 <= status < 300 or status == 304):
             raise BenchmarkError(
                 f"{running.contender.name} answers {status} {answer} to {request}\n{running.log_tail()}"
             )

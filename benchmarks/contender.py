@@ -65,6 +65,9 @@ class Contender:
     revision: str = ""
     """Of an earlier Taller: the commit."""
 
+    people: str = ""
+    """The contender whose people sign in here, if they are not its own."""
+
     def password_hash(self) -> str:
         """Return what its table of users holds."""
         return self.hash_prefix + self.hasher.hash(PASSWORD)
@@ -184,6 +187,19 @@ BY_NAME = {contender.name: contender for contender in ALL}
 EARLIER = "earlier"
 
 
+def _taller(name: str, title: str, **environment: str) -> Contender:
+    taller = BY_NAME["taller"]
+    return replace(taller, name=name, title=title, people="taller", environment={**taller.environment, **environment})
+
+
+BOUNCER, LIMITED = "bouncer", "limited"
+VARIANTS = (
+    _taller(BOUNCER, "Taller through PgBouncer", TALLER_PGBOUNCER="true"),
+    _taller(LIMITED, "Taller, one request a day", TALLER_RATE_LIMIT="1/86400", TALLER_DATABASE_POOL_SIZE="2"),
+)
+"""Taller as it is run for the operations that name it."""
+
+
 def without_limits(contender: Contender) -> Contender:
     """Taller without limits of requests, as it can be run and as its earlier versions were; others have none."""
     if contender.kind != "taller":
@@ -255,6 +271,10 @@ class Running:
         raise BenchmarkError(f"{self.contender.name} did not start:\n{self.log_tail()}")
 
     @property
+    def _people(self) -> str:
+        return self.contender.people or self.contender.name
+
+    @property
     def pid(self) -> int:
         """Of the process that was started; others may descend from it."""
         assert self._process is not None
@@ -289,7 +309,7 @@ class Running:
         if not self.contender.signs_in:
             return "none"
         if time.monotonic() - self._signed_in_at > TOKEN_AGE:
-            body, content_type = self.contender.credentials(login_name(self.contender.name, 0))
+            body, content_type = self.contender.credentials(login_name(self._people, 0))
             self._authorization = self._sign_in(body, content_type)
             self._signed_in_at = time.monotonic()
         return self._authorization
@@ -331,7 +351,7 @@ class Running:
 
     def login_bodies(self) -> tuple[list[str], str]:
         """Logins of several people, and their content type."""
-        pairs = [self.contender.credentials(login_name(self.contender.name, n + 1)) for n in range(LOGIN_USERS)]
+        pairs = [self.contender.credentials(login_name(self._people, n + 1)) for n in range(LOGIN_USERS)]
         return [body for body, _ in pairs], pairs[0][1]
 
 

@@ -14,10 +14,11 @@ PASSWORD = "benchmark password"  # noqa: S105 - of people who exist nowhere else
 LOGIN_USERS = 16
 """People who sign in, for each contender; number 0 is one more, who calls."""
 
+CALLERS = 1_000_000
+"""By which the numbers of one contender's people are apart from those of the next."""
+
 OTHERS = 4
 """Members of every project besides the contenders' callers, who are editors: an owner, and viewers."""
-
-USERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class Scale:
     larger: tuple[int, ...]
     """Tasks of one more project each, the largest last."""
 
+    people: int = 1_000
+    """Who have accounts, besides those who sign in here."""
+
     def number_of(self, size: int) -> int:
         """Return the number of the (first) project that has this many tasks."""
         return 1 if size == self.tasks else self.projects + 1 + self.larger.index(size)
@@ -42,6 +46,7 @@ class Scale:
 
 
 FULL = Scale(projects=100, tasks=1_000, larger=(10_000, 100_000, 1_000_000))
+LARGE = Scale(projects=100, tasks=1_000, larger=(10_000, 100_000, 1_000_000, 10_000_000), people=100_000)
 QUICK = Scale(projects=16, tasks=200, larger=(400, 2_000))
 
 
@@ -112,7 +117,7 @@ INSERT_MEMBERS = f"""
 INSERT INTO project_members (project_id, user_id, role)
 SELECT ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
        ('01970000-0000-7000-8000-' || lpad(to_hex(
-           CASE WHEN m < 0 THEN -m * 100000 ELSE (n * 13 + m * 101) % $2::int + 1 END
+           CASE WHEN m < 0 THEN -m * {CALLERS} ELSE (n * 13 + m * 101) % $2::int + 1 END
        ), 12, '0'))::uuid,
        CASE WHEN m < 0 THEN 'editor' WHEN m = 0 THEN 'owner' ELSE 'viewer' END
 FROM generate_series(1, $1::int) AS n, generate_series(-$3::int, {OTHERS - 1}) AS m
@@ -140,21 +145,21 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
     connection = await asyncpg.connect(address.dsn)
     try:
         hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
-        await connection.execute(INSERT_USERS, 0, USERS, "member-", hashed, 1)
+        await connection.execute(INSERT_USERS, 0, scale.people, "member-", hashed, 1)
         for number, (contender, own_hash) in enumerate(sorted(logins.items()), 1):
-            await connection.execute(INSERT_USERS, 100_000 * number, LOGIN_USERS, f"login-{contender}-", own_hash, 0)
+            await connection.execute(INSERT_USERS, CALLERS * number, LOGIN_USERS, f"login-{contender}-", own_hash, 0)
         projects = scale.projects + len(scale.larger)
         await connection.execute(INSERT_PROJECTS, projects)
-        await connection.execute(INSERT_MEMBERS, projects, USERS, len(logins))
+        await connection.execute(INSERT_MEMBERS, projects, scale.people, len(logins))
         await connection.execute(INSERT_TASKS, 1, scale.projects, scale.tasks, timeout=600)
         await connection.execute("CREATE TABLE benchmark_seed AS SELECT id, title, completed FROM tasks")
         for size in scale.larger:
             number = scale.number_of(size)
-            await connection.execute(INSERT_TASKS, number, number, size, timeout=600)
+            await connection.execute(INSERT_TASKS, number, number, size, timeout=7200)
         # Restored and vacuumed by the harness between measurements, and not in the midst of somebody's.
         for table in (*VACUUMED, "project_members"):
             await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
-        await connection.execute("VACUUM (ANALYZE)", timeout=600)
+        await connection.execute("VACUUM (ANALYZE)", timeout=3600)
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from benchmarks.contender import Running
 from benchmarks.data import Scale, project_id
 from benchmarks.operations import BATCH, Operation
 from benchmarks.server import BenchmarkError
+
+BESIDE = 100
+"""Milliseconds between the requests that are sent beside others, on average."""
 
 SCRIPT = Path(__file__).resolve().parent / "lua" / "load.lua"
 SETTLE_TIMEOUT = 60
@@ -39,7 +42,7 @@ class Measurement:
     """The same, or None where the database runs elsewhere."""
 
     errors: int
-    """Answers that were none or not 2xx; the figures mean nothing if there is one."""
+    """Answers that were none, or refusals where none was wanted; the figures mean nothing if there is one."""
 
     @property
     def cost(self) -> float:
@@ -69,16 +72,24 @@ async def measure(
     seconds: float,
     start: int,
     query: str,
+    pause: int = 0,
 ) -> Measurement:
-    """Send requests for that long; `start` is where the counter of ids stands."""
+    """Send requests for that long; `start` is where the counter of ids stands, `pause` the milliseconds between an
+    answer and the next request of a connection.
+    """
     application = processes.processor_seconds(running.pid)
     database = 0.0 if postmaster is None else processes.processor_seconds(postmaster)
-    result = await asyncio.to_thread(_wrk, running, operation, scale, seconds, start, query)
+    beside = None
+    if pause and operation.is_accompanied:
+        company = replace(operation, script="beside", connections=1)
+        beside = asyncio.create_task(asyncio.to_thread(_wrk, running, company, scale, seconds, start, query, BESIDE))
+    result = await asyncio.to_thread(_wrk, running, operation, scale, seconds, start, query, pause)
+    if beside is not None and (failed := _wrong(operation, await beside)):
+        raise BenchmarkError(f"{failed} requests beside {operation.name} failed:\n{running.log_tail()}")
     # wrk leaves at the end without waiting; what it had asked for is still answered, paid for and so counted: one
     # request on each connection.
     await settle(running, connection)
     done = result["requests"] + operation.connections
-    errors = result["failed"] + result["status"] + result["timeout"]
     spent = processes.processor_seconds(running.pid) - application
     spent_there = None if postmaster is None else processes.processor_seconds(postmaster) - database
     return Measurement(
@@ -88,8 +99,14 @@ async def measure(
         p99=result["p99"] / 1000,
         application=spent / done * 1e6,
         database=None if spent_there is None else spent_there / done * 1e6,
-        errors=errors + (result["requests"] == 0),
+        errors=_wrong(operation, result) + (result["requests"] == 0),
     )
+
+
+def _wrong(operation: Operation, result: dict[str, int]) -> int:
+    """Return how many requests were not answered as they should be."""
+    refused = result["status"]
+    return result["failed"] + result["timeout"] + (result["requests"] - refused if operation.status else refused)
 
 
 async def settle(running: Running, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -111,7 +128,7 @@ async def settle(running: Running, connection: "asyncpg.Connection[asyncpg.Recor
 
 
 def _wrk(
-    running: Running, operation: Operation, scale: Scale, seconds: float, start: int, query: str
+    running: Running, operation: Operation, scale: Scale, seconds: float, start: int, query: str, pause: int
 ) -> dict[str, int]:
     bodies, content_type = running.login_bodies()
     environment = {
@@ -126,6 +143,7 @@ def _wrk(
         "AUTHORIZATION": running.authorization(),
         "LOGINS": "\n".join(bodies),
         "LOGIN_TYPE": content_type,
+        "PAUSE": str(pause),
     }
     # wrk takes whole seconds; a fraction is for smoke tests, and ended by a signal, after which it still reports.
     whole = max(1, round(seconds))

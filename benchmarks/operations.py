@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
-from benchmarks.contender import Running
+from benchmarks.contender import BOUNCER, LIMITED, VARIANTS, Running
 from benchmarks.data import Scale, project_id, task_id
 
 SIZE = 50
@@ -44,13 +45,26 @@ class Operation:
     """Whether the page is asked for by cursor: only those who offer that take part."""
 
     only: str = ""
-    """The one contender that takes part, if not all do."""
+    """The one contender that takes part, if not all do; a variant of Taller takes part in nothing else."""
+
+    status: int = 0
+    """The refusal that each answer is to be, if it is to be one."""
+
+    load: float = 1.0
+    """The part of the requests that could be answered."""
+
+    is_accompanied: bool = False
+    """Whether logins, searches and batches are sent meanwhile, one at a time."""
 
     plain: str = ""
     """The operation that does the same without a feature, where this one is to show what the feature costs."""
 
     asks: str = ""
     """What such a list is asked for."""
+
+    def includes(self, contender: str) -> bool:
+        """Whether a contender is to take part."""
+        return self.only == contender if self.only else contender not in {variant.name for variant in VARIANTS}
 
     @property
     def query(self) -> str:
@@ -93,6 +107,16 @@ def operations(scale: Scale) -> list[Operation]:
         Operation("mix", "mix: 70 % list, 20 % read, 10 % write", "mix", writes=True),
         Operation("create-alone", "create a task, one at a time", "create", 1, writes=True, only="taller"),
         Operation("batch-create", f"create {BATCH} tasks in one request", "batch", 1, writes=True, only="taller"),
+        Operation("half", "read a project, at half load", "read", only="taller", load=0.5),
+        Operation(
+            "half-beside",
+            "the same beside logins, searches and batches",
+            "read",
+            writes=True,
+            only="taller",
+            load=0.5,
+            is_accompanied=True,
+        ),
         *_features(),
     ]
     for size in scale.sizes:
@@ -123,8 +147,8 @@ def operations(scale: Scale) -> list[Operation]:
 
 
 def _features() -> list[Operation]:
-    def feature(name: str, title: str, plain: str, script: str, asks: str = "", *, writes: bool = False) -> Operation:
-        return Operation(name, title, script, writes=writes, only="taller", plain=plain, asks=asks)
+    def feature(name: str, title: str, plain: str, script: str, asks: str = "", **options: Any) -> Operation:
+        return Operation(name, title, script, **{"only": "taller", "plain": plain, "asks": asks, **options})
 
     page = f"page=1&size={SIZE}"
     return [
@@ -143,7 +167,20 @@ def _features() -> list[Operation]:
             "asked",
             f"?{page}&q=17",
         ),
+        feature(
+            "list-searched-common",
+            "search a list for a beginning that most tasks have (`wh`)",
+            "list",
+            "asked",
+            f"?{page}&q=wh",
+        ),
         feature("summary", "a project's summary", "list", "summary"),
+        feature("read-missing", "read a project that is not there (404)", "read", "missing", status=404),
+        feature("read-anonymous", "read a project without a token (401)", "read", "anonymous", status=401),
+        feature("read-limited", "read a project beyond the limit (429)", "read", "read", status=429, only=LIMITED),
+        feature("openapi", "read the OpenAPI document (gzip)", "read", "openapi"),
+        feature("docs", "read the documentation's page (gzip)", "read", "docs"),
+        feature("read-bouncer", "read a project through PgBouncer", "read", "read", only=BOUNCER),
     ]
 
 
@@ -156,6 +193,7 @@ class Sample:
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
     login: bool = False
+    anonymous: bool = False
 
 
 def sample(operation: Operation, scale: Scale, number: int, query: str | None = None) -> Sample:
@@ -187,6 +225,10 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
         "keyed": lambda: Sample("POST", tasks, {**new, "priority": 7}, {"Idempotency-Key": f"sample-{number}"}),
         "asked": lambda: Sample("GET", tasks + operation.query),
         "summary": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}/summary"),
+        "missing": lambda: Sample("GET", f"/api/v1/projects/{task_id(project, 1)}"),
+        "anonymous": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}", anonymous=True),
+        "openapi": lambda: Sample("GET", "/openapi.json"),
+        "docs": lambda: Sample("GET", "/docs"),
     }
     return samples[operation.script]()
 
@@ -196,6 +238,8 @@ def send(running: Running, request: Sample) -> tuple[int, object]:
     if request.login:
         bodies, content_type = running.login_bodies()
         return running.request(request.method, request.path, bodies[0], {"Content-Type": content_type})
+    if request.anonymous:
+        return running.request(request.method, request.path)
     return running.call(request.method, request.path, request.body, request.headers)
 
 

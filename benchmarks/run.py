@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ import asyncpg
 
 from benchmarks import data, processes
 from benchmarks.check import Answers, Findings, examine
-from benchmarks.contender import CONTENDERS, POOL_SIZE, ROOT, Contender, Running
+from benchmarks.contender import BOUNCER, CONTENDERS, POOL_SIZE, ROOT, Contender, Running
 from benchmarks.data import Scale
 from benchmarks.load import Measurement, measure, wrk_program
 from benchmarks.operations import Operation
-from benchmarks.server import Address, BenchmarkError, another_database, fresh_database
+from benchmarks.server import Address, BenchmarkError, address_of, another_database, fresh_database
+from devtools.pgbouncer import running_bouncer
 
 DELETES_PER_SECOND = 30_000
 """More than anybody manages; tasks to delete are made ready for that while warming up."""
@@ -84,8 +86,11 @@ def run(plan: Plan) -> Results:
     with fresh_database(plan.directory) as address, contextlib.ExitStack() as stack:
         say(f"building the data: {plan.scale.projects} × {plan.scale.tasks} tasks, and {plan.scale.larger}")
         started = time.monotonic()
-        addresses = dict.fromkeys(programs, address)
-        hashes = {contender.name: contender.password_hash() for contender in contenders if not contender.revision}
+        addresses, ways = dict.fromkeys(programs, address), {}
+        if BOUNCER in programs:
+            ways[BOUNCER] = address_of(stack.enter_context(running_bouncer(address.url, servers=POOL_SIZE)))
+        own = [contender for contender in contenders if not (contender.revision or contender.people)]
+        hashes = {contender.name: contender.password_hash() for contender in own}
         data.build(address, plan.scale, hashes)
         for contender in contenders:
             if contender.revision:
@@ -93,14 +98,20 @@ def run(plan: Plan) -> Results:
                 addresses[contender.name] = another = stack.enter_context(another_database(address))
                 data.build(another, plan.scale, {contender.name: contender.password_hash()}, contender.migrate)
         say(f"built in {time.monotonic() - started:.1f} s")
-        asyncio.run(_run(results, contenders, programs, addresses, logs))
+        asyncio.run(_run(results, contenders, programs, addresses, ways, logs))
     results.machine["load_after"] = os.getloadavg()
     return results
 
 
 async def _run(
-    results: Results, contenders: list[Contender], programs: dict[str, Path], addresses: dict[str, Address], logs: Path
+    results: Results,
+    contenders: list[Contender],
+    programs: dict[str, Path],
+    addresses: dict[str, Address],
+    ways: dict[str, Address],
+    logs: Path,
 ) -> None:
+    """`addresses`: where each contender's data are; `ways`: how it reaches them, if not directly."""
     plan = results.plan
     expected: Answers = {}
     for contender in contenders:
@@ -109,6 +120,7 @@ async def _run(
             contender,
             programs[contender.name],
             addresses[contender.name],
+            ways.get(contender.name, addresses[contender.name]),
             plan.scale,
             list(plan.operations),
             expected,
@@ -125,7 +137,7 @@ async def _run(
         if postmaster is None:
             say("the database runs elsewhere: its processor time is not counted")
         running = [
-            Running(contender, programs[contender.name], addresses[contender.name], logs) for contender in contenders
+            Running(one, programs[one.name], ways.get(one.name, addresses[one.name]), logs) for one in contenders
         ]
         for one in running:
             stack.callback(one.stop)
@@ -159,10 +171,9 @@ async def _measure(
     warming = min(0.5, seconds / 4)
     query = findings.queries.get(operation.name, operation.query)
 
-    async def once(length: float, first: int) -> Measurement:
-        return await measure(
-            running, operation, plan.scale, connection, postmaster, seconds=length, start=first, query=query
-        )
+    async def once(length: float, first: int, pause: int = 0) -> Measurement:
+        how: dict[str, Any] = {"seconds": length, "start": first, "query": query, "pause": pause}
+        return await measure(running, operation, plan.scale, connection, postmaster, **how)
 
     if operation.script == "delete":
         await data.add_disposable(connection, plan.scale, int(warming * DELETES_PER_SECOND) + 1_000)
@@ -171,8 +182,10 @@ async def _measure(
         await data.add_disposable(connection, plan.scale, int(seconds * min(2 * rate, DELETES_PER_SECOND)) + 1_000)
         result = await once(seconds, 0)
     else:
-        await once(warming, number * ROUND_STEP + ROUND_STEP // 2)
-        result = await once(seconds, number * ROUND_STEP)
+        rate = (await once(warming, number * ROUND_STEP + ROUND_STEP // 2)).per_second
+        # A part of the load: each connection waits, and its requests hardly take any of that time.
+        pause = 0 if operation.load == 1 else round(operation.connections / (rate * operation.load) * 1000)
+        result = await once(seconds, number * ROUND_STEP, pause)
     if running.has_ended:
         raise BenchmarkError(f"{name} ended during {operation.name}:\n{running.log_tail()}")
     results.measurements.setdefault(operation.name, {}).setdefault(name, []).append(result)
@@ -202,6 +215,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(memory / 2**30, 1),
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
+        "python_options": sysconfig.get_config_var("CONFIG_ARGS") or "",
         "node": _output("node", "--version"),
         "wrk": _output("wrk", "--version").split(" [")[0].split("\n")[0],
         "pool_size": POOL_SIZE,

@@ -14,9 +14,10 @@ from benchmarks.contender import BY_NAME, Running
 from benchmarks.data import Scale
 from benchmarks.load import measure, wrk_program
 from benchmarks.operations import operations, spaced
-from benchmarks.report import MEMORY, Target, heading, replace_in_readme
+from benchmarks.report import heading, replace_in_readme
 from benchmarks.run import machine, say
 from benchmarks.server import Address, BenchmarkError, fresh_database
+from benchmarks.targets import MEMORY, PEAK, Target
 
 STEPS = 20
 """How often the memory is read: every 50 000 requests of a million."""
@@ -46,7 +47,8 @@ class Soak:
         (_, first), (_, last) = self.resident[0], self.resident[-1]
         return (
             Target("memory at the end × after the first twentieth", last / first, GROWTH),
-            Target("peak memory, MiB", self.peak / 2**20, MEMORY),
+            Target("memory at the end, MiB", last / 2**20, MEMORY),
+            Target("peak memory, MiB", self.peak / 2**20, PEAK),
         )
 
 

@@ -14,8 +14,9 @@ from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.models import Base
 from app.main import create_app
+from devtools import pgbouncer
 from tests.auth.factories import UserFactory
-from tests.support import bouncer, server
+from tests.support import server
 from tests.support.client import Api
 from tests.support.factories import store
 from tests.support.process import Service, running_service
@@ -35,8 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the server and make the template once, before the workers are started."""
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    if config.option.pgbouncer and bouncer.PROGRAM is None:
-        raise pytest.UsageError(f"--pgbouncer: {bouncer.NOT_INSTALLED}")
+    if config.option.pgbouncer and pgbouncer.PROGRAM is None:
+        raise pytest.UsageError(f"--pgbouncer: {pgbouncer.NOT_INSTALLED}")
     with ExitStack() as stack:
         # The workers inherit it.
         environment = stack.enter_context(pytest.MonkeyPatch.context())

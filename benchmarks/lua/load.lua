@@ -59,6 +59,8 @@ local function with(headers, name, value)
 end
 local unchanged, matched = with(reading, "If-None-Match", "*"), with(writing, "If-Match", "*")
 
+local zipped = { ["Accept-Encoding"] = "gzip" }
+
 local make = {
   read = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n), reading) end,
   list = function(n) return list(small_project(n), "?page=1&size=50") end,
@@ -78,6 +80,10 @@ local make = {
   keyed = function(n) return create(small_project(n), n, with(writing, "Idempotency-Key", "benchmark-" .. n)) end,
   asked = function(n) return list(small_project(n), target) end,
   summary = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n) .. "/summary", reading) end,
+  missing = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_task(n), reading) end,
+  anonymous = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n), {}) end,
+  openapi = function() return wrk.format("GET", "/openapi.json", zipped) end,
+  docs = function() return wrk.format("GET", "/docs", zipped) end,
   one = function(n) return create(project(1), n) end,
   many = function(n) return create(project(n % 16 + 1), n) end,
   mix = function(n)
@@ -89,8 +95,19 @@ local make = {
   end,
 }
 
+make.beside = function(n)
+  if n % 3 == 0 then return make.login(n) end
+  if n % 3 == 1 then return list(small_project(n), "?page=1&size=50&q=wh") end
+  return make.batch(n)
+end
+
 local counter = start
 local maker = make[operation]
+-- Milliseconds between an answer and the next request of a connection; at random, so that these do not come together.
+local pause = number("PAUSE")
+if pause > 0 then
+  function delay() return math.random(0, 2 * pause) end
+end
 
 function request()
   counter = counter + 1

@@ -16,7 +16,8 @@ from app.core.config import Settings
 from app.core.database.database import GENERIC_PLAN_SETTINGS, ConstraintError, Database
 from app.core.errors import StatementTimeoutError, UnavailableError
 from benchmarks.proxy import CountingProxy
-from tests.support.bouncer import at_socket, running_bouncer
+from devtools.pgbouncer import at_socket
+from tests.support.bouncer import running_bouncer
 from tests.support.server import through
 
 # Whichever comes first in its worker starts the bouncer.

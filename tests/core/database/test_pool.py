@@ -15,7 +15,7 @@ from app.core.database.database import Database
 from app.core.database.pool import ConnectionPool
 from app.core.errors import UnavailableError
 from benchmarks.proxy import CountingProxy
-from tests.support.bouncer import at_socket
+from devtools.pgbouncer import at_socket
 
 
 @pytest.fixture
