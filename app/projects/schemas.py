@@ -108,7 +108,7 @@ class ProjectRead(ResponseModel):
 class ProjectParams(ListParams):
     """The filters and the order of a list of projects."""
 
-    q: SearchText | None = search_query("name or description")
+    q: SearchText | None = search_query("name or description", "workshop")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
     created_at_gte: Moment | None = range_query("created_at", "gte")
     created_at_gt: Moment | None = range_query("created_at", "gt")

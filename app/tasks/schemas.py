@@ -150,9 +150,9 @@ class TaskParams(ListParams):
         "project": "project_id",
     }
 
-    q: SearchText | None = search_query("title or description")
+    q: SearchText | None = search_query("title or description", "oil bench")
     completed: QueryFlag | None = Query(None, description="Only those that are done, or only those that are not.")
-    priority: QueryInt | None = Query(None, description="Exactly this priority.")
+    priority: QueryInt | None = Query(None, description="Exactly this priority.", examples=[10])
     priority_gte: QueryInt | None = range_query("priority", "gte")
     priority_gt: QueryInt | None = range_query("priority", "gt")
     priority_lte: QueryInt | None = range_query("priority", "lte")

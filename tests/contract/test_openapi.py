@@ -292,7 +292,10 @@ def test_its_problems_are_the_ones_that_leave_with_an_example_for_each_code(oper
             continue
         assert set(response["content"]) == {PROBLEM_MEDIA_TYPE}
         content = response["content"][PROBLEM_MEDIA_TYPE]
-        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert content["schema"] == {
+            "allOf": [{"$ref": "#/components/schemas/Problem"}],
+            "properties": {"code": {"type": "string", "enum": sorted(content["examples"])}},
+        }
         assert content["examples"]
         for code, example in content["examples"].items():
             kind = AppError.catalogue[code]
@@ -351,8 +354,39 @@ def test_every_parameter_is_named_as_any_client_can_and_has_one_type(operation: 
 
 
 @each_with_parameters
-def test_every_parameter_is_described(operation: Operation) -> None:
-    assert [item["name"] for item in operation.said["parameters"] if not item.get("description")] == []
+def test_every_parameter_has_a_sentence_of_its_own_and_an_example(operation: Operation) -> None:
+    said = [item.get("description", "") for item in operation.said["parameters"]]
+    assert [text for text in said if not text.endswith(".") or said.count(text) > 1] == []
+    for parameter in operation.said["parameters"]:
+        schema = followed(parameter["schema"])
+        examples = schema.get("enum") or schema.get("items", schema).get("examples")
+        assert examples, f"give {parameter['name']} a value to show: `examples=[…]`"
+        for example in examples:
+            assert complaints(schema.get("items", schema), example) == []
+        # Swagger UI would fill these in, and send what nobody meant.
+        assert not {"example", "examples"} & parameter.keys()
+
+
+@each_with_parameters
+def test_parameters_stand_in_the_order_in_which_people_need_them(operation: Operation) -> None:
+    places = [parameter["in"] for parameter in operation.said["parameters"]]
+    assert places == sorted(places, key=["path", "query", "header"].index)
+    names = [parameter["name"] for parameter in operation.said["parameters"] if parameter["in"] == "query"]
+    bounds = [name for name in names if name.endswith(("_gte", "_gt", "_lte", "_lt", "_is_null"))]
+    assert names[len(names) - len(bounds) :] == bounds
+    if is_list(operation):
+        paging = ["size", "cursor", "page", "include_total"]
+        assert names[: len(names) - len(bounds)][-4:] == paging
+        assert names.index("sort") == names.index("size") - 1 if "sort" in names else names[:4] == paging
+        assert "q" not in names or names[0] == "q"
+
+
+def test_the_start_of_a_list_by_cursor_can_be_sent() -> None:
+    cursors = [
+        item for operation in OPERATIONS for item in operation.said.get("parameters", ()) if item["name"] == "cursor"
+    ]
+    assert cursors
+    assert all(cursor["allowEmptyValue"] for cursor in cursors)
 
 
 @each_operation

@@ -93,7 +93,17 @@ def python_environment() -> Path:
     def install(target: Path) -> None:
         uv = Path(sys.executable).with_name("uv")
         run(uv, "venv", "--clear", "--python", sys.executable, target, directory=ROOT, timeout=INSTALL_TIMEOUT)
-        packages = ("pip", "install", "--python", target / "bin" / "python", "--require-hashes", "-r", lock)
+        # What `pyproject.toml` tells uv is for this project.
+        packages = (
+            "pip",
+            "install",
+            "--no-config",
+            "--python",
+            target / "bin" / "python",
+            "--require-hashes",
+            "-r",
+            lock,
+        )
         run(uv, *packages, directory=ROOT, timeout=INSTALL_TIMEOUT)
 
     return _installed("python", lock.read_bytes() + sys.version.encode(), install) / "bin"

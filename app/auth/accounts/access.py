@@ -83,7 +83,7 @@ async def _any_user(caller: Administrator, user_id: UserId) -> OwnScope:
 
 async def _person_by_username(
     caller: PeopleReader,
-    username: Annotated[str, Path(max_length=320, description="A username."), NoNul],
+    username: Annotated[str, Path(max_length=320, description="A username.", examples=["ana"]), NoNul],
 ) -> OwnScope:
     return OwnScope(caller, UserNotFoundError, username=username_key(username))
 

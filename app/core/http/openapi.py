@@ -21,6 +21,7 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
+from app.core.listing.params import IS_NULL, OPERATORS
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
 from app.core.preconditions.responses import etag_factory
 
@@ -127,7 +128,12 @@ def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
         "description": "; or ".join(dict.fromkeys(error.title for error in errors)),
         "content": {
             PROBLEM_MEDIA_TYPE: {
-                "schema": {"$ref": "#/components/schemas/Problem"},
+                # With `properties` beside `allOf`, TypeScript knows the codes of each response, and generators of other
+                # languages keep to `Problem`: their types would be many, and Python's refuse a code that is new.
+                "schema": {
+                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                    "properties": {"code": {"type": "string", "enum": sorted({error.code for error in errors})}},
+                },
                 "examples": {
                     error.code: {
                         "value": problem_document(error, error.help, instance=_EXAMPLE_PATH, request_id=_EXAMPLE_ID)
@@ -243,6 +249,9 @@ def _describe_list(operation: dict[str, Any]) -> None:
     if "cursor" not in {parameter["name"] for parameter in operation.get("parameters", ())}:
         return
     for parameter in operation["parameters"]:
+        if parameter["name"] == "cursor":
+            # That is the start of a list.
+            parameter["allowEmptyValue"] = True
         if parameter["name"] == "page":
             # Generated clients would send a default, and `page` cannot be combined with `cursor`.
             parameter["schema"].pop("default", None)
@@ -331,8 +340,34 @@ def _tidy(schema: dict[str, Any]) -> None:
         example.update({name: example.pop(name) for name in members if name in example})
 
 
-def _finish(operation: dict[str, Any]) -> None:
-    for parameter in operation.get("parameters", ()):
+_EXAMPLES: dict[str, Any] = {"uuid": _EXAMPLE_ID, "date": "2026-12-01", "date-time": "2026-11-22T09:00:00Z"}
+"""Examples of parameters that declare none, by their format."""
+
+
+def _give_example(schema: dict[str, Any]) -> None:
+    """Give a parameter an example, unless it has one or its type says all."""
+    kind = schema.get("items", schema)
+    # Not as the parameter's own `example`: pages on which it can be tried would send that.
+    if "examples" not in kind:
+        if kind.get("format") in _EXAMPLES:
+            kind["examples"] = [_EXAMPLES[kind["format"]]]
+        elif kind.get("type") == "boolean" or "default" in kind:
+            kind["examples"] = [kind.get("default", True)]
+
+
+_ORDER = ("q", "", "sort", "size", "cursor", "page", "include_total")
+"""The parameters of a list in the order in which people need them; the filters stand where the gap is."""
+
+
+def _place(parameter: dict[str, Any]) -> tuple[int, int]:
+    """Return where a parameter stands: the path's, the query's with bounds last, headers."""
+    name, where = parameter["name"], ("path", "query", "header").index(parameter["in"])
+    is_bound = where == 1 and name.endswith((*(f"_{operator}" for operator in OPERATORS), IS_NULL))
+    return where, len(_ORDER) if is_bound else _ORDER.index(name if name in _ORDER else "")
+
+
+def _finish_parameters(parameters: list[dict[str, Any]]) -> None:
+    for parameter in parameters:
         # null stands for an omitted parameter and cannot be sent. The remaining type is one for which clients can be
         # generated.
         parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
@@ -341,6 +376,12 @@ def _finish(operation: dict[str, Any]) -> None:
         if parameter["schema"].get("default") == []:
             # An empty list cannot be sent in a query.
             del parameter["schema"]["default"]
+        _give_example(parameter["schema"])
+    parameters.sort(key=_place)
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    _finish_parameters(operation.get("parameters", []))
     responses: dict[str, Any] = operation["responses"]
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         # FastAPI adds its own to operations with parameters; this service answers 400 instead.

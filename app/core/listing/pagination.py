@@ -40,6 +40,8 @@ MAX_LINK_LENGTH = 3_000
 otherwise, and answers 502 to more.
 """
 
+EXAMPLE_CURSOR = "QWxsIHRoYXQgY29tZXMgYWZ0ZXIgdGhpcw"
+
 _DIGITS = re.compile(r"-?[0-9]{1,30}", re.ASCII)
 _FLAGS = {"true": True, "false": False}
 
@@ -90,6 +92,7 @@ class PageParams(Params):
 
     page: Annotated[int, BeforeValidator(plain_integer)] = Query(
         1,
+        examples=[1],
         ge=1,
         # A validator below refuses more, and says how to go on.
         json_schema_extra={"maximum": MAX_DEPTH},
@@ -101,6 +104,7 @@ class PageParams(Params):
     )
     cursor: Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)] | None = Query(
         None,
+        examples=["", EXAMPLE_CURSOR],
         description="Instead of `page`: empty for the start of the list, then the `next_cursor` of each answer. Costs "
         "the same at any depth, and neither repeats nor skips what does not change meanwhile.",
     )
@@ -151,7 +155,7 @@ def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
         and issubclass(item, BaseModel)
         and isinstance(extra := item.model_config.get("json_schema_extra"), dict)
     ):
-        envelope = {"total": 2, "page": 1, "size": 1, "pages": 2, "next_cursor": "QWxsIHRoYXQgY29tZXMgYWZ0ZXIgdGhpcw"}
+        envelope = {"total": 2, "page": 1, "size": 1, "pages": 2, "next_cursor": EXAMPLE_CURSOR}
         schema["examples"] = [{"items": extra["examples"], **envelope}]
 
 

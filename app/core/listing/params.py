@@ -77,20 +77,37 @@ class CommaSeparated:
         return {**handler(schema), "pattern": f"^{once}{name}(,{name}){more}$"}
 
 
-_BOUNDS = {"gte": "At least this", "gt": "More than this", "lte": "At most this", "lt": "Less than this"}
-_BOUNDS_IN_TIME = {"gte": "Then or later", "gt": "Later", "lte": "Then or earlier", "lt": "Earlier"}
+_BOUNDS: Mapping[str, tuple[Mapping[str, str], Any]] = {
+    "_date": (
+        {
+            "gte": "on this day or later",
+            "gt": "after this day",
+            "lte": "on this day or earlier",
+            "lt": "before this day",
+        },
+        "2026-12-01",
+    ),
+    "_at": (
+        {"gte": "then or later", "gt": "after this moment", "lte": "then or earlier", "lt": "before this moment"},
+        "2026-11-22T09:00:00Z",
+    ),
+    "": ({"gte": "at least this", "gt": "more than this", "lte": "at most this", "lt": "less than this"}, 5),
+}
+"""What bounds mean, and an example, by how the name of what they bound ends."""
 
 
 def range_query(name: str, operator: str) -> Any:
     """How a parameter that bounds another is declared."""
-    words = _BOUNDS_IN_TIME if name.endswith(("_at", "_date")) else _BOUNDS
-    return Query(None, description=f"{words[operator]}.")
+    ending, (words, example) = next((ending, said) for ending, said in _BOUNDS.items() if name.endswith(ending))
+    noun = name.removesuffix(ending).replace("_", " ").capitalize()
+    return Query(None, description=f"{noun} {words[operator]}, as in `{example}`.", examples=[example])
 
 
-def search_query(where: str) -> Any:
+def search_query(where: str, example: str) -> Any:
     """How `q` is declared."""
     return Query(
         None,
+        examples=[example],
         description=f"Words in {where}, the last one may be a beginning. In quotes: in this order; `or`: either; `-` "
         "in front: without.",
     )
@@ -101,6 +118,7 @@ def sort_query(names: tuple[str, ...], default: str) -> Any:
     needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
     return Query(
         None,
+        examples=[default],
         description=f"By what to sort, at most {MAX_SORT_KEYS} of these, the most important first, `-` for descending: "
         f"{', '.join(names)}. What is equal goes by id; what has no value comes last in either direction."
         f"{needs} Unless given: `{default}`.",
