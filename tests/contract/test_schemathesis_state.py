@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 # Hypothesis repeats walks and expects the same to happen, so each starts from a database without projects. The command
 # line's own stateful phase cannot do that: it notices the difference and ends early without a word.
 WALKS = settings(
-    max_examples=14,
+    max_examples=30,
     stateful_step_count=8,
     derandomize=True,
     database=None,

@@ -26,6 +26,7 @@ from app.core.guards import Guard, guards_of
 from app.core.http.fast_path import Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
+from app.core.listing.pagination import PAGE_ERRORS, PageParams
 from app.core.request_state import RequestState, state_of
 from app.core.services import services_of
 from app.core.suggestions import unknown
@@ -90,7 +91,9 @@ class ApiRoute(APIRoute):
         body_errors = (InvalidJsonError, BodyTooLargeError, UnsupportedMediaTypeError) if self.accepts else ()
         guard_errors = (error for guard in guards for error in guard.errors)
         key_errors = idempotency.ERRORS if self.accepts_idempotency_key else ()
-        self.errors = (InvalidRequestError, *body_errors, *guard_errors, *key_errors, *errors)
+        is_list = any(issubclass(model, PageParams) for model in _query_models(self.dependant))
+        page_errors = PAGE_ERRORS if is_list else ()
+        self.errors = (InvalidRequestError, *page_errors, *body_errors, *guard_errors, *key_errors, *errors)
         self.responses |= problems(*self.errors)
         handle = build_fast_path(self)
         if self.accepts_idempotency_key:

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from app.core.database.database import Database, RowScope, get_database
 from app.core.errors import InvalidRequestError
 from app.core.listing import cursors
-from app.core.listing.cursors import MAX_CURSOR_LENGTH, Position
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position
 from app.core.listing.sorting import Keys, Order, order_of, position_parameters, reversed_order
 from app.core.listing.statement import MAX_COUNTED, TOTAL, ListQuery, ListVariant, without_placeholder
 from app.core.request_state import state_of
@@ -75,6 +75,10 @@ class PageTooDeepError(InvalidRequestError):
             f"is too deep: page × size must be at most {MAX_DEPTH}; start with `?cursor=`, then follow `next_cursor`"
         )
         super().__init__(errors=[{"parameter": "page", "detail": detail, "code": self.code}])
+
+
+PAGE_ERRORS = (PageTooDeepError, CursorMismatchError)
+"""What lists refuse with, besides invalid values."""
 
 
 class PageParams(Params):
