@@ -21,6 +21,7 @@ ASSETS = {
     name: StaticContent((STATIC / file).read_bytes, media_type)
     for name, file, media_type in (
         ("docs.js", "docs.js", "text/javascript; charset=utf-8"),
+        ("docs.css", "docs.css", "text/css; charset=utf-8"),
         ("swagger-ui-bundle.js", "swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
         ("swagger-ui.css", "swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
         ("favicon-32x32.png", "swagger-ui/favicon-32x32.png", "image/png"),

@@ -5,12 +5,13 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
+from app.auth.errors import InvalidCredentialsError
 from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
@@ -160,3 +161,59 @@ def test_page_blocks_inline_scripts_and_other_origins(visit: Visit) -> None:
         "script-src-elem inline",
     ]
     assert len(visit.complaints) >= 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_the_page_fits_and_follows_the_system(visit: Visit, width: int, scheme: Literal["light", "dark"]) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.open()
+    is_dark = visit.page.evaluate("document.documentElement.classList.contains('dark-mode')")
+    assert is_dark == (scheme == "dark")
+
+    block = visit.operation("tasks", "list_tasks")
+    execute = block.get_by_role("button", name="Execute").bounding_box()
+    start = block.bounding_box()
+    assert execute is not None
+    assert start is not None
+    if width == 1300:
+        assert execute["y"] - start["y"] < 1200
+    # Swagger UI alone is 35 px wider than a phone.
+    assert visit.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 4
+    # The refusals are links in a line each, and no example of a parameter is sent unasked.
+    assert block.locator("tr.response", has_text="404").locator("pre").count() == 0
+    expect(block.get_by_placeholder("q", exact=True)).to_have_value("")
+
+
+def test_authorize_opens_on_the_username_and_a_wrong_password_is_refused_in_the_services_words(visit: Visit) -> None:
+    visit.open()
+    visit.page.get_by_role("button", name="Authorize").click()
+    dialog = visit.page.locator(".dialog-ux")
+    username = dialog.locator("#oauth_username")
+    expect(username).to_be_focused()
+    expect(username).to_be_in_viewport()
+    username.fill(SEED_USERNAME)
+    dialog.locator("#oauth_password").fill("wrong")
+    dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(dialog.locator(".errors")).to_contain_text(InvalidCredentialsError.help)
+
+
+def test_a_wrong_value_is_refused_by_the_service_and_an_empty_cursor_can_be_sent(visit: Visit) -> None:
+    visit.open()
+    visit.sign_in()
+    block = visit.operation("tasks", "list_visible_tasks")
+    block.get_by_placeholder("sort", exact=True).fill("prio")
+    status, problem = visit.execute(block)
+    assert (status, problem["errors"][0]["code"]) == (400, "unknown_name")
+    block.get_by_placeholder("sort", exact=True).fill("")
+    block.locator('tr[data-param-name="cursor"] input[type="checkbox"]').check()
+    status, page = visit.execute(block)
+    assert (status, page["page"]) == (200, None)
+
+
+def test_the_filter_finds_words_of_descriptions(visit: Visit) -> None:
+    visit.open()
+    visit.page.locator(".operation-filter-input").fill("merge patch")
+    expect(visit.page.locator("#operations-tasks-patch_task")).to_be_visible()
+    expect(visit.page.locator("#operations-tasks-read_task")).to_have_count(0)
