@@ -86,9 +86,17 @@ def _and_above(role: Role | None) -> list[str]:
     return [] if role is None else list(role.and_above)
 
 
-@cache
 def permissions(least: Role | None, own: Role | None = None) -> Mapping[tuple[bool, bool], Permission]:
-    """Return the permissions for this role, by whether the caller is an administrator and whether a bound API key."""
+    """Return the permissions for this role, by whether the caller is an administrator and whether a bound API key.
+
+    They are the same objects each time.
+    """
+    return _permissions(least, own)
+
+
+# The cache tells a default from the same value given.
+@cache
+def _permissions(least: Role | None, own: Role | None) -> Mapping[tuple[bool, bool], Permission]:
     kinds = product((False, True), repeat=2)
     return {
         (is_superuser, is_bound): Permission(least, own, is_superuser, is_bound) for is_superuser, is_bound in kinds
@@ -237,6 +245,9 @@ class EntityScope(CallersScope):
         """Return the error for a statement that found no row: the caller cannot see the entity, or their role does not
         suffice, there or in the project `target` of a move, or the preconditions fail.
         """
+        if self.permission is self.read_permission and self.entity.vanished is None:
+            # The statement has asked for no more than to see it.
+            return self.entity.missing()
         row = await database.fetch_one_or_none(self.entity.access_of(self.read_permission), self.parameters)
         if row is None:
             return self.entity.missing()
