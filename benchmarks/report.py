@@ -67,7 +67,7 @@ def _build(machine: Mapping[str, Any]) -> str:
     """Say how the interpreter was built, as far as it tells (`sysconfig.get_config_var("CONFIG_ARGS")`)."""
     options = str(machine.get("python_options", ""))
     named = [name for name in ("--enable-optimizations", "--with-lto") if name in options]
-    return f"built {' '.join(named)}" if named else "built without a word of optimisation"
+    return f"built {' '.join(named)}" if named else "its build options name no optimisation"
 
 
 def as_json(results: Results) -> dict[str, Any]:

@@ -103,20 +103,15 @@ def publish(found: Soak, directory: Path, readme: Path | None) -> None:
         "targets": [target.as_json() for target in found.targets],
     }
     (directory / f"{name}.json").write_text(json.dumps(stored, indent=1) + "\n")
-    lines = [
-        heading(found.machine),
-        "",
-        "| requests | memory, MiB |",
-        "|---:|---:|",
-        *(f"| {spaced(done)} | {size / 2**20:.1f} |" for done, size in found.resident),
-        "",
+    wanted = [
         "| figure | measured | wanted | reached |",
         "|---|---:|---:|---|",
         *(target.row for target in found.targets),
         "",
     ]
-    text = "\n".join(lines)
+    counted = (f"| {spaced(done)} | {size / 2**20:.1f} |" for done, size in found.resident)
+    text = "\n".join([heading(found.machine), "", "| requests | memory, MiB |", "|---:|---:|", *counted, "", *wanted])
     (directory / f"{name}.md").write_text(f"# Soak of {name[:10]}\n\n{text}")
     print(text)
     if readme is not None:
-        replace_in_readme(readme, MARKER, text)
+        replace_in_readme(readme, MARKER, "\n".join([heading(found.machine), "", *wanted]))
