@@ -1,9 +1,11 @@
 """The types of usernames and passwords in requests."""
 
+import re
 from typing import Annotated
+from uuid import UUID
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticKnownError
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from app.auth.passwords import MAX_LENGTH, MAX_SENT_LENGTH, MIN_LENGTH, normalised_password
 from app.core.text import Line, NoNul
@@ -48,3 +50,28 @@ NewPassword = Annotated[
     ),
     AfterValidator(normalised_password),
 ]
+
+
+_PERSON = re.compile("me|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+ME = UUID(int=0)
+"""Stands for the caller in a `PersonId`. It is compared by identity, since a request may contain an equal id."""
+
+
+def _person(value: object) -> UUID:
+    if not isinstance(value, str) or not _PERSON.fullmatch(value):
+        raise PydanticCustomError("person", "must be the id of a person, or me")
+    return ME if value == "me" else UUID(value)
+
+
+PersonId = Annotated[
+    UUID,
+    PlainValidator(_person),
+    WithJsonSchema({"type": "string", "pattern": f"^({_PERSON.pattern})$", "examples": ["me"]}),
+]
+"""A user id in a query, or `me` for the caller."""
+
+
+def by_id(person_id: UUID, caller_id: UUID) -> UUID:
+    """Return the user id of a `PersonId`."""
+    return caller_id if person_id is ME else person_id

@@ -1,5 +1,6 @@
 """Types that the schemas of every feature share."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -83,8 +84,22 @@ class _AsText:
         return {"type": "string", "format": "uuid"}
 
 
+class _AsJson:
+    """Parses a value that the database returned as JSON text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_read, handler(source))
+
+
+def _read(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
 Uuid = Annotated[UUID, _AsText()]
 """An id."""
+
+IdList = Annotated[list[Uuid], _AsJson()]
+"""Ids in a response, from a column of the type `app.core.database.models.IdList`."""
 
 Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]
 CreatedAt = Annotated[datetime, Field(description="When it was created (UTC).")]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.models import Base, Identified, Versioned
@@ -27,6 +27,8 @@ class Label(Identified, Versioned, Base):
     __table_args__ = (
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint("color ~ '^#[0-9a-f]{6}$'", name="color"),
+        # What refers to a label names its project as well.
+        UniqueConstraint("id", "project_id"),
         Index("labels_name_key", "project_id", text("fold_case(name)"), unique=True),
         # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("labels_by_name_idx", "project_id", text('sort_key(name COLLATE "C")'), "id"),

@@ -10,10 +10,13 @@ from app.auth.scopes import KEY_SCOPES
 from app.projects.access import EntityGuard, ProjectGuard
 from app.projects.models import Role
 from app.projects.scopes import ProjectScope
-from app.tasks.scopes import TaskScope, TasksScope
+from app.tasks.scopes import TaskAssigneeScope, TaskLabelScope, TaskScope, TasksScope
 
 TASKS_READ = KEY_SCOPES.declare("tasks:read", "See tasks.")
 TASKS_WRITE = KEY_SCOPES.declare("tasks:write", "See, create, change and delete tasks.")
+
+
+TaskId = Annotated[UUID, Path(description="The task's id.")]
 
 
 class TaskGuard(EntityGuard[TaskScope]):
@@ -21,11 +24,33 @@ class TaskGuard(EntityGuard[TaskScope]):
 
     scope_class = TaskScope
 
-    async def __call__(
-        self, request: Request, task_id: Annotated[UUID, Path(description="The task's id.")]
-    ) -> TaskScope:
+    async def __call__(self, request: Request, task_id: TaskId) -> TaskScope:
         """Return the task's scope."""
         return self.scope_of(request, await self.caller(request), task_id)
+
+
+class TaskLabelGuard(EntityGuard[TaskLabelScope]):
+    """Admits to the task of the path, with a label."""
+
+    scope_class = TaskLabelScope
+
+    async def __call__(
+        self, request: Request, task_id: TaskId, label_id: Annotated[UUID, Path(description="The label's id.")]
+    ) -> TaskLabelScope:
+        """Return the task's scope."""
+        return self.scope_of(request, await self.caller(request), task_id, label_id)
+
+
+class TaskAssigneeGuard(EntityGuard[TaskAssigneeScope]):
+    """Admits to the task of the path, with a person."""
+
+    scope_class = TaskAssigneeScope
+
+    async def __call__(
+        self, request: Request, task_id: TaskId, user_id: Annotated[UUID, Path(description="The person's id.")]
+    ) -> TaskAssigneeScope:
+        """Return the task's scope."""
+        return self.scope_of(request, await self.caller(request), task_id, user_id)
 
 
 class TasksGuard(CallerGuard):
@@ -47,6 +72,12 @@ ReadableTask = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, TASKS_READ))]
 
 EditableTask = Annotated[TaskScope, Depends(TaskGuard(Role.EDITOR, TASKS_WRITE, is_conditional=True))]
 """The task of the path, if the caller may change it."""
+
+LabelledTask = Annotated[TaskLabelScope, Depends(TaskLabelGuard(Role.EDITOR, TASKS_WRITE, is_conditional=True))]
+"""The task and the label of the path, if the caller may change the task."""
+
+AssignedTask = Annotated[TaskAssigneeScope, Depends(TaskAssigneeGuard(Role.EDITOR, TASKS_WRITE, is_conditional=True))]
+"""The task and the person of the path, if the caller may change the task."""
 
 VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(TASKS_READ))]
 """The tasks that the caller may see, in all projects."""

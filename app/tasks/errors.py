@@ -1,6 +1,6 @@
 """The errors of tasks."""
 
-from app.core.errors import AppError, NotFoundError
+from app.core.errors import AppError, ConflictError, NotFoundError
 
 
 class TaskNotFoundError(NotFoundError):
@@ -8,6 +8,26 @@ class TaskNotFoundError(NotFoundError):
 
     code = "task_not_found"
     title = "Task not found"
+
+
+class TooManyTaskLabelsError(ConflictError):
+    """The task has reached its limit of labels: take one off first."""
+
+    code = "too_many_task_labels"
+    title = "Too many labels on the task"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The task has reached its limit of {limit} labels: take one off first.")
+
+
+class TooManyAssigneesError(ConflictError):
+    """The task has reached its limit of assignees: take one off first."""
+
+    code = "too_many_assignees"
+    title = "Too many assignees"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The task has reached its limit of {limit} assignees: take one off first.")
 
 
 class BatchAnswerTooLargeError(AppError):

@@ -3,15 +3,20 @@
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.models import Base, Identified, Versioned
+from app.core.database.models import Base, Identified, IdList, Versioned
 from app.core.database.search import words_index
-from app.projects.models import Project
+from app.labels.models import Label
+from app.projects.models import Member, Project
 
 MAX_TITLE_LENGTH = 500
 MAX_DESCRIPTION_LENGTH = 10_000
+
+MAX_LISTED = 20
+"""Labels, and people, that a task may have. The database holds it to that, so that two who add one at once cannot
+exceed it."""
 
 
 class Task(Identified, Versioned, Base):
@@ -25,6 +30,8 @@ class Task(Identified, Versioned, Base):
     priority: Mapped[int] = mapped_column(server_default=text("0"))
     completed: Mapped[bool] = mapped_column(server_default=text("false"))
     due_date: Mapped[date | None]
+    label_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
+    assignee_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
 
     __table_args__ = (
         CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
@@ -35,4 +42,36 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
         words_index("tasks_words_idx", "search_words_in(search_words(title, description), project_id)"),
+    )
+
+
+class TaskLabel(Base):
+    """That a task has a label. Triggers keep these rows as the tasks' lists are, and the lists as these are
+    (docs/decisions/0035-labels-and-assignees.md).
+    """
+
+    __tablename__ = "task_labels"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), primary_key=True)
+    label_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["label_id", "project_id"], [Label.id, Label.project_id]),
+        Index("task_labels_by_label_idx", "label_id", "project_id", "task_id"),
+    )
+
+
+class TaskAssignee(Base):
+    """That a member of a task's project does it. Kept as labels are."""
+
+    __tablename__ = "task_assignees"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["user_id", "project_id"], [Member.user_id, Member.project_id]),
+        Index("task_assignees_by_assignee_idx", "user_id", "project_id", "task_id"),
     )

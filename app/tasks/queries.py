@@ -1,5 +1,7 @@
 """Statements that return tasks."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,19 +13,22 @@ from sqlalchemy import (
     Date,
     FromClause,
     Uuid,
+    and_,
     any_,
     case,
     cast,
     func,
+    literal_column,
     or_,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.database.search import matches_in, relevance, words_in, words_of
 from app.core.database.statements import Column, Rows, compiled, inline, param
+from app.core.errors import FieldError
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, Segment, alphabetical
 from app.core.listing.statement import (
@@ -36,9 +41,10 @@ from app.core.listing.statement import (
     total_of,
 )
 from app.core.preconditions.headers import PreconditionShape
-from app.projects.models import Project, TaskCount
-from app.projects.scopes import Permission, this_project
-from app.tasks.models import Task
+from app.labels.models import Label
+from app.projects.models import Member, Project, TaskCount
+from app.projects.scopes import Permission, UuidColumn, this_project
+from app.tasks.models import Task, TaskAssignee, TaskLabel
 from app.tasks.scopes import tag, this_task
 
 COLUMNS = (
@@ -49,6 +55,8 @@ COLUMNS = (
     Task.priority,
     Task.completed,
     Task.due_date,
+    Task.label_ids,
+    Task.assignee_ids,
     Task.created_at,
     Task.updated_at,
 )
@@ -82,15 +90,20 @@ KEYS: Keys = {
 }
 """The sort keys of tasks."""
 
+EMPTY: ColumnElement[Any] = literal_column("'[]'")
+"""An empty list of ids, as it is stored."""
+
 CONDITIONS = {
     "completed": Task.completed == param("completed", Boolean),
     **comparisons("priority", Task.priority),
     **comparisons("due_date", Task.due_date),
     "due_date_is_null": Task.due_date.is_(None) == param("due_date_is_null", Boolean),
+    "label_ids_is_empty": (Task.label_ids == EMPTY) == param("label_ids_is_empty", Boolean),
+    "assignee_ids_is_empty": (Task.assignee_ids == EMPTY) == param("assignee_ids_is_empty", Boolean),
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
 }
-"""The SQL conditions of the filters in `TaskParams`, except `q`, whose condition depends on the project."""
+"""The SQL conditions of the filters in `TaskParams`, except those whose condition depends on the project."""
 
 DUE_SOON = 7
 """Days from today within which a task counts as due soon."""
@@ -136,11 +149,30 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
 
 def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     """Select the tasks of a project that match the filters, with their sort keys."""
-    conditions = {**CONDITIONS, "q": matches_in(words_in(WORDS, Task.project_id), project_id), PROJECT_IDS: true()}
+    conditions = {
+        **CONDITIONS,
+        "q": matches_in(words_in(WORDS, Task.project_id), project_id),
+        "label_id": _lists_any("label_id", TaskLabel, TaskLabel.label_id, project_id),
+        "assignee_id": _lists_any("assignee_id", TaskAssignee, TaskAssignee.user_id, project_id),
+        PROJECT_IDS: true(),
+    }
     filters = (conditions[name] for name in variant.filters)
     return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
         _is_in(variant, project_id), *filters
     )
+
+
+def _lists_any(
+    name: str,
+    model: type[TaskLabel | TaskAssignee],
+    listed: InstrumentedAttribute[UUID],
+    project_id: ColumnElement[UUID],
+) -> ColumnElement[bool]:
+    """Return a condition for tasks that list any of the ids in the filter of this name."""
+    row = select(model.task_id).where(
+        model.task_id == Task.id, listed == any_(param(name, ARRAY(Uuid))), model.project_id == project_id
+    )
+    return row.correlate_except(model).exists()
 
 
 def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -202,6 +234,80 @@ def summary(permission: Permission) -> Rows:
         .where(this_project(permission))
         .order_by(highest.c.priority.desc())
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Listable:
+    """What a task's list may contain."""
+
+    id: InstrumentedAttribute[UUID]
+    project_id: InstrumentedAttribute[UUID]
+    unknown: FieldError
+    """The error for any other id."""
+
+
+LISTS = {
+    "label_ids": Listable(
+        Label.id, Label.project_id, {"detail": "is not a label of the task's project", "code": "unknown_label"}
+    ),
+    "assignee_ids": Listable(
+        Member.user_id, Member.project_id, {"detail": "is not a member of the task's project", "code": "not_a_member"}
+    ),
+}
+"""By column, which is also the name of the statement parameter with the ids."""
+
+
+def listable(name: str, project_id: UuidColumn) -> ColumnElement[Any]:
+    """Return which of the given ids a task of this project may list, locked against deletion."""
+    locked = _locked(name, project_id).where(LISTS[name].id == any_(param(name, ARRAY(Uuid))))
+    return func.array(locked.scalar_subquery(), type_=ARRAY(Uuid))
+
+
+def is_listable(name: str, id_: UuidColumn, project_id: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that a task of this project may list an id, which is locked as in `listable`."""
+    return _locked(name, project_id).where(LISTS[name].id == id_).exists()
+
+
+def _locked(name: str, project_id: UuidColumn) -> Rows:
+    """Select what a task of this project may list: the project is locked first, then the labels or members, and then
+    the task. Deletions of any of them lock in the same order, so that there is no deadlock.
+    """
+    kind, project = LISTS[name], aliased(Project)
+    found = select(kind.id).join(project, project.id == kind.project_id).where(project.id == project_id)
+    model = kind.id.class_
+    return found.with_for_update(read=True, key_share=True, of=[project, model]).correlate(Task, Project)
+
+
+def unknown_ids(given: Mapping[str, Any], found: Mapping[str, Any], place: str = "") -> list[FieldError]:
+    """Return an error for each given id that was not found. `place` is the JSON pointer of what has the lists."""
+    return [
+        FieldError(pointer=f"{place}/{name}/{index}", **LISTS[name].unknown)
+        for name in LISTS
+        for index, id_ in enumerate(given.get(name) or ())
+        if id_ not in found[name]
+    ]
+
+
+def are_listable(names: Iterable[str], project_id: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that a task of this project may list all given ids."""
+    counted = (
+        func.cardinality(listable(name, project_id)) == func.cardinality(param(name, ARRAY(Uuid))) for name in names
+    )
+    return and_(true(), *counted)
+
+
+@compiled
+def listable_in_project(permission: Permission, names: tuple[str, ...]) -> Rows:
+    """Select which of the given ids a task of the project may list."""
+    return select(*(listable(name, Project.id).label(name) for name in names)).where(this_project(permission))
+
+
+@compiled
+def listable_in_task(permission: Permission, names: tuple[str, ...], *, moves: bool) -> Rows:
+    """Select which of the given ids a task may list, in its project or in the one that it moves to."""
+    project_id: UuidColumn = param("new_project_id", Uuid) if moves else Task.project_id
+    found = select(*(listable(name, project_id).label(name) for name in names)).where(this_task(permission))
+    return found.where(permission.on(project_id)) if moves else found
 
 
 @compiled

@@ -10,12 +10,26 @@ from app.core.http.problems import problem_of
 from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
-from app.projects.errors import ProjectNotFoundError
+from app.labels.errors import LabelNotFoundError
+from app.projects.errors import MemberNotFoundError, ProjectNotFoundError
 from app.tasks import queries, service
-from app.tasks.access import EditableTask, ProjectForTasks, ProjectWithTasks, ReadableTask, VisibleTasks
+from app.tasks.access import (
+    AssignedTask,
+    EditableTask,
+    LabelledTask,
+    ProjectForTasks,
+    ProjectWithTasks,
+    ReadableTask,
+    VisibleTasks,
+)
 from app.tasks.batch import service as batch
 from app.tasks.batch.schemas import TaskBatch, TaskBatchResult
-from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
+from app.tasks.errors import (
+    BatchAnswerTooLargeError,
+    TaskNotFoundError,
+    TooManyAssigneesError,
+    TooManyTaskLabelsError,
+)
 from app.tasks.schemas import (
     SummaryParams,
     TaskCreate,
@@ -34,7 +48,7 @@ async def list_tasks(
     project: ProjectWithTasks, params: Annotated[TaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
     """List a project's tasks, the highest priority first, then the newest first, page by page."""
-    return await pages.read(queries.tasks_of_project, project, params)
+    return await pages.read(queries.tasks_of_project, project, params.asked_by(project.caller))
 
 
 @router.post(
@@ -95,7 +109,7 @@ async def list_visible_tasks(
     tasks: VisibleTasks, params: Annotated[VisibleTaskParams, Query()], pages: PagesDep
 ) -> dict[str, Any]:
     """List the tasks of all projects that you may see, the highest priority first, then the newest first."""
-    return await pages.read(queries.visible_tasks, tasks, params)
+    return await pages.read(queries.visible_tasks, tasks, params.asked_by(tasks.caller))
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
@@ -122,3 +136,47 @@ async def patch_task(task: EditableTask, changes: TaskUpdate, database: Database
 async def delete_task(task: EditableTask, database: DatabaseDep) -> None:
     """Delete a task and its comments. This cannot be undone."""
     await service.delete(database, task)
+
+
+@router.put(
+    "/tasks/{task_id}/labels/{label_id}",
+    summary="Add a label to a task",
+    status_code=204,
+    errors=(LabelNotFoundError, TooManyTaskLabelsError),
+)
+async def add_task_label(task: LabelledTask, database: DatabaseDep) -> None:
+    """Give a task a label of its project, beside those that it has. Nothing changes if it has that label."""
+    await service.add_label(database, task)
+
+
+@router.delete(
+    "/tasks/{task_id}/labels/{label_id}",
+    summary="Take a label off a task",
+    status_code=204,
+    errors=(LabelNotFoundError,),
+)
+async def remove_task_label(task: LabelledTask, database: DatabaseDep) -> None:
+    """Take a label off a task: 404 `label_not_found` if the task does not have it."""
+    await service.remove_label(database, task)
+
+
+@router.put(
+    "/tasks/{task_id}/assignees/{user_id}",
+    summary="Assign a task to a member",
+    status_code=204,
+    errors=(MemberNotFoundError, TooManyAssigneesError),
+)
+async def add_assignee(task: AssignedTask, database: DatabaseDep) -> None:
+    """Give a task to a member of its project, beside those who do it already. Nothing changes if they do."""
+    await service.add_assignee(database, task)
+
+
+@router.delete(
+    "/tasks/{task_id}/assignees/{user_id}",
+    summary="Take an assignee off a task",
+    status_code=204,
+    errors=(MemberNotFoundError,),
+)
+async def remove_assignee(task: AssignedTask, database: DatabaseDep) -> None:
+    """Take a person off a task: 404 `member_not_found` if they do not do it."""
+    await service.remove_assignee(database, task)

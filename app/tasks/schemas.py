@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from fastapi import Query
 from pydantic import ConfigDict, Field
 
+from app.auth.schemas import PersonId, by_id
+from app.auth.scopes import Caller
 from app.core.listing.params import (
     RELEVANCE,
     CommaSeparated,
@@ -22,6 +24,7 @@ from app.core.schemas import (
     CreatedAt,
     ETag,
     Id,
+    IdList,
     Int32,
     IsoDate,
     Moment,
@@ -35,7 +38,7 @@ from app.core.schemas import (
     with_example,
 )
 from app.core.text import Line, LongText
-from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_LISTED, MAX_TITLE_LENGTH
 
 Title = Annotated[str, Line(MAX_TITLE_LENGTH), Field(description="What is to be done.")]
 Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
@@ -53,6 +56,15 @@ _ALSO_CALLED = {
     **dict.fromkeys(("importance", "urgency", "rank"), "priority"),
 }
 """Names of other APIs for the members of a task, for suggestions."""
+
+LabelIds = Annotated[
+    list[Uuid],
+    Field(max_length=MAX_LISTED, description="All its labels. They must be labels of its project."),
+]
+AssigneeIds = Annotated[
+    list[Uuid],
+    Field(max_length=MAX_LISTED, description="All its assignees. They must be members of its project."),
+]
 
 _DESCRIPTION = "More details; null for none."
 _PRIORITY = "A higher priority comes first."
@@ -81,6 +93,8 @@ class TaskCreate(RequestModel):
     priority: Int32 = Field(default=0, description=_PRIORITY)
     completed: StrictBool = Field(default=False, description=_COMPLETED)
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
+    label_ids: LabelIds = Field(default=[])
+    assignee_ids: AssigneeIds = Field(default=[])
 
 
 class TaskChanges(PatchModel):
@@ -95,13 +109,17 @@ class TaskChanges(PatchModel):
     priority: Int32 = Field(default_factory=unset, description=_PRIORITY)
     completed: StrictBool = Field(default_factory=unset, description=_COMPLETED)
     due_date: IsoDate | None = Field(default_factory=unset, description=_DUE_DATE)
+    label_ids: LabelIds = Field(default_factory=unset)
+    assignee_ids: AssigneeIds = Field(default_factory=unset)
 
 
 class TaskUpdate(TaskChanges):
     """Changes to a task: omitted members stay unchanged, null clears."""
 
     project_id: Uuid = Field(
-        default_factory=unset, description="The project to move it to. You need the role `editor` in both."
+        default_factory=unset,
+        description="The project to move it to. You need the role `editor` in both. It keeps labels of the same name "
+        "there, and assignees who are members there.",
     )
 
 
@@ -118,9 +136,11 @@ class TaskRead(ResponseModel):
                 "priority": 10,
                 "completed": False,
                 "due_date": "2026-12-01",
+                "label_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
+                "assignee_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"],
                 "created_at": "2026-11-22T09:00:00.000000Z",
                 "updated_at": "2026-11-22T09:00:00.000000Z",
-                "etag": '"t1"',
+                "etag": '"tb1"',
             }
         )
     )
@@ -132,6 +152,8 @@ class TaskRead(ResponseModel):
     priority: int
     completed: bool
     due_date: date | None
+    label_ids: IdList = Field(description="Its labels, sorted by id.")
+    assignee_ids: IdList = Field(description="Its assignees, sorted by id.")
     created_at: CreatedAt
     updated_at: UpdatedAt
     etag: ETag
@@ -148,6 +170,8 @@ class TaskParams(ListParams):
         **dict.fromkeys(("updated_after", "updated_since", "modified_since"), "updated_at_gte"),
         **dict.fromkeys(("min_priority", "priority_min"), "priority_gte"),
         "project": "project_id",
+        **dict.fromkeys(("label", "labels", "label_ids"), "label_id"),
+        **dict.fromkeys(("assignee", "assignees", "assignee_ids", "assigned_to"), "assignee_id"),
     }
 
     q: SearchText | None = search_query("title or description", "oil bench")
@@ -165,6 +189,14 @@ class TaskParams(ListParams):
     due_date_gt: IsoDate | None = range_query("due_date", "gt")
     due_date_lte: IsoDate | None = range_query("due_date", "lte")
     due_date_lt: IsoDate | None = range_query("due_date", "lt")
+    label_id: list[Uuid] = Query([], max_length=MAX_LISTED, description="With any of these labels; may be repeated.")
+    label_ids_is_empty: QueryFlag | None = Query(None, description="Only those without labels, or only those with any.")
+    assignee_id: list[PersonId] = Query(
+        [], max_length=MAX_LISTED, description="Assigned to any of these people, `me` for yourself; may be repeated."
+    )
+    assignee_ids_is_empty: QueryFlag | None = Query(
+        None, description="Only those without assignees, or only those with any."
+    )
     created_at_gte: Moment | None = range_query("created_at", "gte")
     created_at_gt: Moment | None = range_query("created_at", "gt")
     created_at_lte: Moment | None = range_query("created_at", "lte")
@@ -174,6 +206,12 @@ class TaskParams(ListParams):
     updated_at_lte: Moment | None = range_query("updated_at", "lte")
     updated_at_lt: Moment | None = range_query("updated_at", "lt")
     sort: Annotated[str, CommaSeparated(SORTABLE, is_signed=True)] | None = sort_query(SORTABLE, "-priority")
+
+    def asked_by(self, caller: Caller) -> Self:
+        """Replace `me` with the caller's id, and return the parameters."""
+        if self.assignee_id:
+            self.assignee_id = [by_id(person, caller.user_id) for person in self.assignee_id]
+        return self
 
 
 class VisibleTaskParams(TaskParams):

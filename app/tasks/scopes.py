@@ -3,6 +3,8 @@
 from sqlalchemy import ColumnElement, SQLColumnExpression
 
 from app.core.preconditions.etags import etag_expression
+from app.labels.errors import LabelNotFoundError
+from app.projects.errors import MemberNotFoundError
 from app.projects.scopes import CallersScope, Entity, EntityScope
 from app.tasks.errors import TaskNotFoundError
 from app.tasks.models import Task
@@ -15,11 +17,29 @@ class TasksScope(CallersScope):
 
 
 def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """Return a task's entity tag. If the response's schema changes, the letter must change too."""
-    return etag_expression("t", version)
+    """Return a task's entity tag. If the response's schema changes, the second letter must change too."""
+    return etag_expression("tb", version)
 
 
 TASK = Entity(Task, Task.project_id, tag(Task.version), TaskNotFoundError, ("task_id",))
+
+TASK_LABEL = Entity(
+    Task,
+    Task.project_id,
+    tag(Task.version),
+    TaskNotFoundError,
+    ("task_id", "label_id"),
+    vanished=LabelNotFoundError,
+)
+TASK_ASSIGNEE = Entity(
+    Task,
+    Task.project_id,
+    tag(Task.version),
+    TaskNotFoundError,
+    ("task_id", "user_id"),
+    vanished=MemberNotFoundError,
+)
+"""A task together with one of its labels or assignees."""
 
 this_task = TASK.condition
 
@@ -30,3 +50,19 @@ class TaskScope(EntityScope):
     __slots__ = ()
 
     entity = TASK
+
+
+class TaskLabelScope(TaskScope):
+    """One task, and a label that it has or gets, as far as this caller may touch the task."""
+
+    __slots__ = ()
+
+    entity = TASK_LABEL
+
+
+class TaskAssigneeScope(TaskScope):
+    """One task, and a person who does or gets it, as far as this caller may touch the task."""
+
+    __slots__ = ()
+
+    entity = TASK_ASSIGNEE

@@ -1,23 +1,27 @@
 """Operations that change or summarise tasks. Each is one statement."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, insert, select
+from sqlalchemy import ColumnElement, Executable, Uuid, any_, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import ConstraintError, Database
-from app.core.database.statements import as_params, column_params, compiled
+from app.core.database.statements import Statement, as_params, column_params, compiled, param
+from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
-from app.projects.scopes import Permission, ProjectScope, this_project
+from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
-from app.tasks.models import Task
+from app.tasks.errors import TooManyAssigneesError, TooManyTaskLabelsError
+from app.tasks.models import MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskUpdate
-from app.tasks.scopes import TaskScope, this_task
+from app.tasks.scopes import TASK_ASSIGNEE, TASK_LABEL, TaskAssigneeScope, TaskLabelScope, TaskScope, this_task
 
 
 async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
@@ -35,8 +39,17 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
 
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> dict[str, Any]:
     """Add a task to a project."""
-    values = {"id": uuid7(), **new.model_dump()}
-    return await database.fetch_one(_insert_task(project.permission, tuple(values)), project, as_params(values))
+    given = {name: value for name, value in new.model_dump().items() if name not in queries.LISTS or value}
+    values, lists = {"id": uuid7(), **given}, _lists_in(given)
+    statement = _insert_task(project.permission, tuple(values), tuple(lists))
+    if not lists:
+        return await database.fetch_one(statement, project, as_params(values))
+    row = await database.fetch_one_or_none(statement, {**project.parameters, **as_params(values), **lists})
+    if row is None:
+        found = queries.listable_in_project(project.permission, tuple(lists))
+        await _refuse_unknown(database, found, {**project.parameters, **lists}, given)
+        raise await project.refusal(database)
+    return row
 
 
 async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> dict[str, Any]:
@@ -44,26 +57,77 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> d
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
-    if (target := values.get("project_id")) is not None:
-        return await _moved(database, scope, values, target)
-    return await database.fetch_one(
-        _update_task(scope.permission, scope.shape, tuple(values)), scope, as_params(values)
+    target, lists = values.get("project_id"), _lists_in(values)
+    statement = _update_task(scope.permission, scope.shape, tuple(values), tuple(lists))
+    if target is None and not lists:
+        return await database.fetch_one(statement, scope, as_params(values))
+    parameters = {**scope.parameters, **as_params(values), **lists}
+    row = await (
+        database.fetch_one_or_none(statement, parameters) if target is None else _moved(database, statement, parameters)
     )
+    if row is None:
+        if lists:
+            found = queries.listable_in_task(scope.permission, tuple(lists), moves=target is not None)
+            await _refuse_unknown(database, found, parameters, values)
+        raise await scope.refusal(database, target)
+    return row
 
 
-async def _moved(database: Database, scope: TaskScope, values: dict[str, Any], target: UUID) -> dict[str, Any]:
-    statement = _update_task(scope.permission, scope.shape, tuple(values))
+async def _moved(database: Database, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any] | None:
     try:
         async with database.savepoint() as savepoint:
-            row = await savepoint.fetch_one_or_none(statement, {**scope.parameters, **as_params(values)})
+            return await savepoint.fetch_one_or_none(statement, parameters)
     except ConstraintError as error:
         if error.constraint != "tasks_project_id_fkey":
             raise
         # An administrator named a project that does not exist, or it was deleted a moment ago.
-        row = None
-    if row is None:
-        raise await scope.refusal(database, target)
-    return row
+        return None
+
+
+def _lists_in(values: dict[str, Any]) -> dict[str, list[UUID]]:
+    """Return the ids of each list that is not empty, without duplicates."""
+    return {name: sorted(set(values[name])) for name in queries.LISTS if values.get(name)}
+
+
+async def _refuse_unknown(
+    database: Database, statement: Statement, parameters: dict[str, Any], given: dict[str, Any]
+) -> None:
+    """Raise `InvalidRequestError` if the statement changed nothing because a given id cannot be listed."""
+    row = await database.fetch_one_or_none(statement, parameters)
+    if row is not None and (errors := queries.unknown_ids(given, row)):
+        raise InvalidRequestError(errors=errors)
+
+
+async def add_label(database: Database, scope: TaskLabelScope) -> None:
+    """Add a label to a task, which may already have it."""
+    with _limiting("label_ids", TooManyTaskLabelsError):
+        await database.fetch_one(_add_label(scope.permission, scope.shape), scope)
+
+
+async def remove_label(database: Database, scope: TaskLabelScope) -> None:
+    """Remove a label from a task."""
+    await database.fetch_one(_remove_label(scope.permission, scope.shape), scope)
+
+
+async def add_assignee(database: Database, scope: TaskAssigneeScope) -> None:
+    """Assign a task to a member, who may already be assigned."""
+    with _limiting("assignee_ids", TooManyAssigneesError):
+        await database.fetch_one(_add_assignee(scope.permission, scope.shape), scope)
+
+
+async def remove_assignee(database: Database, scope: TaskAssigneeScope) -> None:
+    """Remove an assignee from a task."""
+    await database.fetch_one(_remove_assignee(scope.permission, scope.shape), scope)
+
+
+@contextmanager
+def _limiting(name: str, refusal: type[TooManyTaskLabelsError | TooManyAssigneesError]) -> Generator[None]:
+    try:
+        yield
+    except ConstraintError as error:
+        if error.constraint == f"tasks_{name}_limit":
+            raise refusal(MAX_LISTED) from None
+        raise
 
 
 async def delete(database: Database, scope: TaskScope) -> None:
@@ -72,8 +136,10 @@ async def delete(database: Database, scope: TaskScope) -> None:
 
 
 @compiled
-def _insert_task(permission: Permission, names: tuple[str, ...]) -> Executable:
+def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[str, ...]) -> Executable:
     row = select(Project.id, *column_params(Task, names).values()).where(this_project(permission))
+    if lists:
+        row = row.where(queries.are_listable(lists, Project.id))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
     return (
@@ -84,15 +150,56 @@ def _insert_task(permission: Permission, names: tuple[str, ...]) -> Executable:
 
 
 @compiled
-def _update_task(permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...]) -> Executable:
+def _update_task(
+    permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...], lists: tuple[str, ...]
+) -> Executable:
     values = column_params(Task, names)
     condition = this_task(permission, preconditions)
-    if "project_id" in values:
+    if moves := "project_id" in values:
         # Moving a task needs the role in both projects.
         condition &= permission.on(values["project_id"])
+    if lists:
+        project_id: UuidColumn = values["project_id"] if moves else Task.project_id
+        condition &= queries.are_listable(lists, project_id)
     return update_in(Task).where(condition).values(values).returning(*queries.READ_COLUMNS)
 
 
 @compiled
 def _delete_task(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
     return delete_from(Task).where(this_task(permission, preconditions)).returning(Task.id)
+
+
+@compiled
+def _add_label(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return _extended(TASK_LABEL.condition(permission, preconditions), "label_ids", "label_id")
+
+
+@compiled
+def _remove_label(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return _reduced(TASK_LABEL.condition(permission, preconditions), "label_ids", "label_id")
+
+
+@compiled
+def _add_assignee(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return _extended(TASK_ASSIGNEE.condition(permission, preconditions), "assignee_ids", "user_id")
+
+
+@compiled
+def _remove_assignee(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
+    return _reduced(TASK_ASSIGNEE.condition(permission, preconditions), "assignee_ids", "user_id")
+
+
+def _extended(condition: ColumnElement[bool], name: str, id_name: str) -> Executable:
+    """Return a statement that adds an id to a task's list, if the list may contain it."""
+    column, new = Task.__table__.c[name], param(id_name, Uuid)
+    longer = func.list_of(func.array_append(func.ids_in(column), new))
+    changed = update_in(Task).where(condition, queries.is_listable(name, new, Task.project_id)).values({name: longer})
+    return changed.returning(Task.id)
+
+
+def _reduced(condition: ColumnElement[bool], name: str, id_name: str) -> Executable:
+    """Return a statement that removes an id from a task's list, if it is there."""
+    column, gone = Task.__table__.c[name], param(id_name, Uuid)
+    ids = func.ids_in(column)
+    changed = update_in(Task).where(condition, gone == any_(ids))
+    return changed.values({name: func.list_of(func.array_remove(ids, gone))}).returning(Task.id)

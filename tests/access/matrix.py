@@ -137,8 +137,9 @@ class _Examination:
                 self._shows(caller, answer)
         for caller, answer_to_own in self._row.own.items():
             await self._renew()
-            place = await stored(database, self._scenario.here.project, self._scenario.people[caller])
-            ids = {"user_id": self._scenario.people[caller].id, **ids_of(place)}
+            person = self._scenario.people[caller]
+            place = await stored(database, self._scenario.here.project, person, self._scenario.here.member)
+            ids = {"user_id": person.id, **ids_of(place)}
             answer = await self._ask(caller, self._whole(), ids)
             if said(answer) != answer_to_own:
                 self._note(f"{caller} about their own: {said(answer)} instead of {answer_to_own}")
@@ -234,7 +235,8 @@ class _Examination:
             self._note(f"{caller} is shown nothing: let `things` in {self._row.file} make one of each kind")
 
     async def _ask(self, caller: str, options: dict[str, Any], ids: Mapping[str, object] | None = None) -> Response:
-        answer = await ask(self._api, self._operation, self._scenario, caller, options, ids)
+        named = {name: value(self._scenario) for name, value in self._row.ids.items()}
+        answer = await ask(self._api, self._operation, self._scenario, caller, options, {**named, **(ids or {})})
         for difference in differences(self._operation.answers, answer):
             self._note(difference)
         return answer

@@ -48,6 +48,9 @@ class StoredSamples:
     author: User
     """Whose it is, where it is anybody's."""
 
+    member: User
+    """Somebody in the project."""
+
     things: dict[str, Base] = field(default_factory=dict)
     """What the features below have stored there, and then this one, by what paths call its id."""
 
@@ -137,6 +140,9 @@ class AccessSamples:
     bodies: Mapping[str, Callable[[Scenario], dict[str, Any]]] = field(default_factory=dict)
     """By operation: a body that it takes."""
 
+    ids: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """By operation: what its path names, where that is not what others name (`Scenario.ids`)."""
+
     hidden: Mapping[str, Mapping[str, SecretId]] = field(default_factory=dict)
     """By operation and input: every id that it takes, but for the one that its guard admits to."""
 
@@ -152,9 +158,9 @@ def access_samples() -> dict[str, AccessSamples]:
     return {name: import_module(f"tests.{name}.access").SAMPLES for name in found}
 
 
-async def stored(database: Database, project: Project, author: User) -> StoredSamples:
+async def stored(database: Database, project: Project, author: User, member: User) -> StoredSamples:
     """Store one of each kind that the features have."""
-    place = StoredSamples(project, author)
+    place = StoredSamples(project, author, member)
     for feature in access_samples().values():
         new = feature.things(place)
         await store(database, *new.values())
@@ -217,9 +223,9 @@ async def new_scenario(app: FastAPI, scope: str | None) -> Scenario:
     await store(database, *people.values(), project, elsewhere, foreign)
     await store(database, *members, *own.values(), *spare.values(), *spare_keys.values(), *keys)
     other_owner = people["other_owner"]
-    here, beside = [await stored(database, project, other_owner) for _ in range(2)]
-    in_elsewhere = await stored(database, elsewhere, people["owner"])
-    in_foreign = await stored(database, foreign, people["foreigner"])
+    here, beside = [await stored(database, project, other_owner, other_owner) for _ in range(2)]
+    in_elsewhere = await stored(database, elsewhere, people["owner"], people["owner"])
+    in_foreign = await stored(database, foreign, people["foreigner"], people["foreigner"])
 
     def bearer(name: str, expires_in: int = 3600) -> dict[str, str]:
         token = issue_access_token(authentication.ring, people[name].id, own[name].id, expires_in)

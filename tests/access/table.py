@@ -15,7 +15,7 @@ from app.core.guards import Guard, guards_of
 from app.features import ROUTERS
 from app.projects.access import EntityGuard
 from app.projects.models import Role
-from tests.access.scenario import CALLERS, KEYS, NOBODY, ONE_TIME, Scenario, SecretId, access_samples
+from tests.access.scenario import CALLERS, KEYS, NOBODY, ONE_TIME, Scenario, SecretId, Value, access_samples
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Row:
 
     body: Callable[[Scenario], dict[str, Any]] | None = None
 
+    ids: Mapping[str, Value] = field(default_factory=dict)
+    """What its path names, where that is not what others name."""
+
 
 def rows() -> dict[str, Row]:
     """The table, by operation."""
@@ -54,6 +57,7 @@ def rows() -> dict[str, Row]:
                     own=dict(_answers_to_own(guard)),
                     hidden=dict(_hidden(guard)) | dict(known.hidden.get(route.name, {}) if known else {}),
                     body=known.bodies.get(route.name) if known else None,
+                    ids=known.ids.get(route.name, {}) if known else {},
                 )
     return found
 

@@ -41,7 +41,8 @@ def test_what_takes_keys_is_what_answers_with_no_secret() -> None:
 async def test_it_is_done_once_or_not_at_all(app: FastAPI, database: Database, name: str) -> None:
     operation: Operation = UNSAFE[name]
     scenario = await new_scenario(app, ROWS[name].scope)
-    own = ids_of(await stored(database, scenario.here.project, scenario.people["admin"]))
+    here = scenario.here
+    own = ids_of(await stored(database, here.project, scenario.people["admin"], here.member))
     async with Api(app) as api:
         # The same body each time: some are made up anew.
         options = request_of(ROWS[name], scenario, "k-1")

@@ -58,7 +58,8 @@ def test_the_members_that_matter_are_among_those_that_are_tried() -> None:
 async def test_what_is_only_read_is_refused_by_name(app: FastAPI, database: Database, operation: Operation) -> None:
     scenario = await new_scenario(app, None)
     # Some things only their owner may write.
-    own = await stored(database, scenario.here.project, scenario.people["admin"])
+    here = scenario.here
+    own = await stored(database, here.project, scenario.people["admin"], here.member)
     before = await fingerprint(database)
     ids, valid = {**scenario.ids("admin"), **ids_of(own)}, rows()[operation.name].body
     assert valid is not None

@@ -12,11 +12,13 @@ from sqlalchemy import ForeignKeyConstraint, Table, types
 
 import app
 from app.core.database.database import GENERIC_PLAN_SETTINGS
+from app.core.database.models import IdList
 from app.core.listing.statement import ListQuery, ListVariant
 from app.projects.models import Role
 from app.projects.scopes import permissions
 
 _VALUES: dict[type[types.TypeEngine[Any]], tuple[str, str]] = {
+    IdList: ("'[]'", """'["00000000-0000-0000-0000-000000000001"]'"""),
     types.Uuid: ("gen_random_uuid()", "gen_random_uuid()"),
     types.Text: ("'x'", "{0} || 'x'"),
     types.Boolean: ("false", "NOT {0}"),
@@ -33,12 +35,21 @@ def versioned(tables: dict[str, Table]) -> list[Table]:
 
 
 async def still_versions(connection: asyncpg.Connection, table: Table) -> list[str]:
-    """The columns of a table whose change does not move its version by one. Leaves the table without constraints."""
+    """The columns of a table whose change does not move its version by one. Leaves the table without constraints, and
+    without triggers that follow a change.
+    """
     constraints = await connection.fetch(
         "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype IN ('f', 'c')", table.name
     )
     for (name,) in constraints:
         await connection.execute(f"ALTER TABLE {table.name} DROP CONSTRAINT {name}")
+    # What follows a change of the row, in other tables.
+    after = await connection.fetch(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgtype & 2 = 0",
+        table.name,
+    )
+    for (name,) in after:
+        await connection.execute(f"DROP TRIGGER {name} ON {table.name}")
     columns = [column for column in table.c if column.computed is None]
     values = {column.name: _values_of(column.type) for column in columns}
     names = [name for name in values if name != "version"]

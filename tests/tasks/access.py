@@ -1,8 +1,14 @@
 """What the access matrix has to know of tasks."""
 
-from tests.access.scenario import AccessSamples, SecretId
+from tests.access.scenario import AccessSamples, SecretId, of_person
 from tests.tasks.factories import TaskFactory
 
+_LABEL = SecretId(
+    ("editor", "owner", "key_with"),
+    lambda scenario: vars(scenario.foreign.things["label_id"])["id"],
+    "404 label_not_found",
+)
+_PERSON = SecretId(("editor", "owner", "key_with"), of_person("stranger"), "404 member_not_found")
 _TARGET = SecretId(("editor",), lambda scenario: scenario.elsewhere.project.id, "404 project_not_found")
 
 SAMPLES = AccessSamples(
@@ -14,6 +20,20 @@ SAMPLES = AccessSamples(
         "update_task": lambda _: {"title": "Sweep"},
         "patch_task": lambda _: {"title": "Sweep"},
     },
-    hidden={"update_task": {"project_id": _TARGET}, "patch_task": {"project_id": _TARGET}},
-    things=lambda place: {"task_id": TaskFactory.build(project_id=place.project.id)},
+    ids={"remove_assignee": {"user_id": lambda scenario: scenario.here.member.id}},
+    hidden={
+        "update_task": {"project_id": _TARGET},
+        "patch_task": {"project_id": _TARGET},
+        "add_task_label": {"label_id": _LABEL},
+        "remove_task_label": {"label_id": _LABEL},
+        "add_assignee": {"user_id": _PERSON},
+        "remove_assignee": {"user_id": _PERSON},
+    },
+    things=lambda place: {
+        "task_id": TaskFactory.build(
+            project_id=place.project.id,
+            label_ids=[vars(place.things["label_id"])["id"]],
+            assignee_ids=[place.member.id],
+        )
+    },
 )

@@ -1,8 +1,10 @@
 """Tasks."""
 
+from uuid import UUID
+
 from polyfactory import Use
 
-from app.tasks.models import Task
+from app.tasks.models import Task, TaskAssignee, TaskLabel
 from tests.support.factories import RowFactory
 
 
@@ -12,4 +14,18 @@ class TaskFactory(RowFactory[Task]):
     __model__ = Task
     priority = Use(lambda: TaskFactory.__random__.randint(-5, 5))
     due_date = None
+    label_ids = Use(list[UUID])
+    assignee_ids = Use(list[UUID])
     version = 1
+
+
+class TaskLabelFactory(RowFactory[TaskLabel]):
+    """That a task has a label: give it all three ids."""
+
+    __model__ = TaskLabel
+
+
+class TaskAssigneeFactory(RowFactory[TaskAssignee]):
+    """That somebody does a task: give it all three ids."""
+
+    __model__ = TaskAssignee

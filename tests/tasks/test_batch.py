@@ -76,7 +76,7 @@ async def test_results_are_in_order_and_stored(
     assert (shown[1]["completed"], shown[1]["description"]) == (True, None)
     for task in shown:
         assert (await api.get(f"/tasks/{task['id']}")).json() == task
-    assert shown[3]["etag"] == '"t1"', "nothing was changed"
+    assert shown[3]["etag"] == '"tb1"', "nothing was changed"
     assert (await api.get(f"/tasks/{tasks[0].id}")).status_code == 404
     assert (await api.get(f"/projects/{project.id}")).json()["tasks_total"] == 4
     assert await database.fetch_all(wrong_counts()) == []
@@ -114,7 +114,7 @@ MALFORMED: list[tuple[Any, str, str]] = [
     (update(ID, {"title": None}), "/changes/title", "string_type"),
     (update(ID, {"project_id": ID}), "/changes/project_id", "unknown"),
     (update("1", {}), "/id", "uuid_parsing"),
-    (update(ID, {}, if_match="t1"), "/if_match", "entity_tags"),
+    (update(ID, {}, if_match="tb1"), "/if_match", "entity_tags"),
     ({"op": "update", "id": ID}, "/changes", "missing"),
     (delete(ID, changes={}), "/changes", "unknown"),
     ({"op": "destroy", "id": ID}, "/op", "unknown_operation"),
@@ -179,7 +179,7 @@ async def test_failed_operation_rolls_back_the_batch(
         (update(uuid7(), {"title": "x"}), 404, "task_not_found", "id"),
         (delete(uuid7()), 404, "task_not_found", "id"),
         (update(tasks[1], {"title": "x"}, if_match=etag), 412, "precondition_failed", "if_match"),
-        (delete(tasks[1], if_match=f'{etag}, W/"t2"'), 412, "precondition_failed", "if_match"),
+        (delete(tasks[1], if_match=f'{etag}, W/"tb2"'), 412, "precondition_failed", "if_match"),
         (delete(tasks[0]), 400, "invalid_request", "id"),
     ]
     for operation, status, code, member in cases:
@@ -201,7 +201,7 @@ async def test_batch_that_is_not_atomic_executes_each_possible_operation(
             update(tasks[0], {"title": "Twice"}),
             delete(uuid7()),
             update(tasks[1], {"title": "Seen"}, if_match=etag),
-            delete(tasks[2], if_match='"t7"'),
+            delete(tasks[2], if_match='"tb7"'),
             create(),
         ],
         atomic=False,

@@ -74,6 +74,6 @@ async def test_create_that_waited_for_project_deletion_is_404(api: Api, user: Us
 
 async def test_create_ignores_preconditions(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
-    for headers in ({"If-None-Match": "*"}, {"If-Match": '"t7"'}, {"If-Match": "t7"}):
+    for headers in ({"If-None-Match": "*"}, {"If-Match": '"tb7"'}, {"If-Match": "tb7"}):
         answer = await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw"}, headers=headers)
         assert answer.status_code == 201

@@ -19,7 +19,7 @@ FULL = {
     "completed": True,
     "due_date": "2028-02-29",
 }
-MEMBERS = ["id", "project_id", *FULL, "created_at", "updated_at", "etag"]
+MEMBERS = ["id", "project_id", *FULL, "label_ids", "assignee_ids", "created_at", "updated_at", "etag"]
 MOVED = ("updated_at", "etag")
 """Members that change whenever another does."""
 

@@ -65,12 +65,12 @@ async def test_patch_answers_as_put(api: Api, user: User, database: Database) ->
             {"json": body, "headers": headers}
             for body in ({}, {"title": "Sell it"}, {"project_id": str(other.id)}, {"project_id": str(uuid7())})
             for headers in (
-                {"If-Match": '"t1"'},
-                {"If-Match": '"t7"'},
-                {"If-Match": "t1"},
+                {"If-Match": '"tb1"'},
+                {"If-Match": '"tb7"'},
+                {"If-Match": "tb1"},
                 {"If-Match": "*"},
-                {"If-None-Match": '"t1"'},
-                {"If-None-Match": '"t7"'},
+                {"If-None-Match": '"tb1"'},
+                {"If-None-Match": '"tb7"'},
             )
         ),
     ]

@@ -192,13 +192,13 @@ async def test_key_bound_to_one_project_cannot_move(
 
 async def test_move_depends_on_preconditions_like_any_change(api: Api, target: Project, task: Task) -> None:
     address, body = f"/tasks/{task.id}", {"project_id": str(target.id)}
-    answer = await api.patch(address, json=body, headers={"If-Match": '"t7"'})
+    answer = await api.patch(address, json=body, headers={"If-Match": '"tb7"'})
     assert_problem(answer, 412, "precondition_failed")
-    assert answer.headers["etag"] == '"t1"'
+    assert answer.headers["etag"] == '"tb1"'
     # What would be refused anyway is not refused for its precondition (RFC 9110, 13.2.1).
-    answer = await api.patch(address, json={"project_id": str(uuid7())}, headers={"If-Match": '"t7"'})
+    answer = await api.patch(address, json={"project_id": str(uuid7())}, headers={"If-Match": '"tb7"'})
     assert_refused(answer, 404, "project_not_found", "unknown_project")
-    answer = await api.patch(address, json=body, headers={"If-Match": '"t1"'})
+    answer = await api.patch(address, json=body, headers={"If-Match": '"tb1"'})
     assert answer.json()["project_id"] == str(target.id)
 
 

@@ -42,7 +42,7 @@ async def test_write_with_the_current_tag_is_one_statement(
     api: Api, database: Database, task: Task, method: str, options: dict[str, Any]
 ) -> None:
     tag = tag_of(await api.get(f"/tasks/{task.id}"))
-    for wanted in (f'"t0", {tag}', "*"):
+    for wanted in (f'"tb0", {tag}', "*"):
         other = TaskFactory.build(project_id=task.project_id)
         await store(database, other)
         with query_budget(database, 1):
@@ -55,14 +55,14 @@ async def test_write_with_the_current_tag_is_one_statement(
 @pytest.mark.parametrize(
     "headers",
     [
-        {"If-Match": '"t0"'},
-        {"If-Match": '"t0", "t7"'},
-        {"If-Match": 'W/"t1"'},
+        {"If-Match": '"tb0"'},
+        {"If-Match": '"tb0", "tb7"'},
+        {"If-Match": 'W/"tb1"'},
         {"If-Match": '"T1"'},
         {"If-None-Match": "*"},
-        {"If-None-Match": '"t1"'},
-        {"If-None-Match": 'W/"t1"'},
-        {"If-Match": '"t1"', "If-None-Match": '"t1"'},
+        {"If-None-Match": '"tb1"'},
+        {"If-None-Match": 'W/"tb1"'},
+        {"If-Match": '"tb1"', "If-None-Match": '"tb1"'},
     ],
     ids=str,
 )
@@ -70,11 +70,11 @@ async def test_write_with_another_tag_is_412_and_does_nothing(
     api: Api, database: Database, task: Task, method: str, options: dict[str, Any], headers: dict[str, str]
 ) -> None:
     before = await api.get(f"/tasks/{task.id}")
-    assert tag_of(before) == '"t1"'
+    assert tag_of(before) == '"tb1"'
     with query_budget(database, 2):
         answer = await api.request(method, f"/tasks/{task.id}", headers=headers, **options)
     assert_problem(answer, 412, "precondition_failed")
-    assert answer.headers["etag"] == '"t1"'
+    assert answer.headers["etag"] == '"tb1"'
     assert (await api.get(f"/tasks/{task.id}")).json() == before.json()
 
 
@@ -82,7 +82,7 @@ async def test_write_with_another_tag_is_412_and_does_nothing(
 async def test_write_with_if_none_match_of_other_tags_is_done(
     api: Api, task: Task, method: str, options: dict[str, Any]
 ) -> None:
-    answer = await api.request(method, f"/tasks/{task.id}", headers={"If-None-Match": '"t0", W/"t2"'}, **options)
+    answer = await api.request(method, f"/tasks/{task.id}", headers={"If-None-Match": '"tb0", W/"tb2"'}, **options)
     assert answer.is_success
 
 
@@ -92,7 +92,7 @@ async def test_malformed_tag_is_400_and_names_the_header(
     api: Api, task: Task, method: str, options: dict[str, Any], header: str
 ) -> None:
     for asked, address in (((method, options), f"/tasks/{task.id}"), (("GET", {}), f"/tasks/{task.id}")):
-        answer = await api.request(asked[0], address, headers={header: "t1"}, **asked[1])
+        answer = await api.request(asked[0], address, headers={header: "tb1"}, **asked[1])
         problem = assert_problem(answer, 400, "invalid_request")
         assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(header, "entity_tags")]
     assert (await api.get(f"/tasks/{task.id}")).json()["title"] == "Saw"
@@ -103,7 +103,9 @@ async def test_patch_without_changes_keeps_and_checks_the_tag(api: Api, task: Ta
     tag = tag_of(await api.get(address))
     for nothing in ({}, {"title": "Saw"}):
         assert tag_of(await api.patch(address, json=nothing, headers={"If-Match": tag})) == tag
-        assert_problem(await api.patch(address, json=nothing, headers={"If-Match": '"t7"'}), 412, "precondition_failed")
+        assert_problem(
+            await api.patch(address, json=nothing, headers={"If-Match": '"tb7"'}), 412, "precondition_failed"
+        )
 
 
 async def test_writers_without_tags_overwrite_only_sent_members(api: Api, task: Task) -> None:
@@ -116,7 +118,7 @@ async def test_writers_without_tags_overwrite_only_sent_members(api: Api, task: 
 
 
 @each_write
-@pytest.mark.parametrize("value", ["t1", '"t1"', '"t0"', "*"])
+@pytest.mark.parametrize("value", ["tb1", '"tb1"', '"tb0"', "*"])
 async def test_strangers_and_viewers_learn_nothing_by_preconditions(
     api: Api, database: Database, project: Project, task: Task, method: str, options: dict[str, Any], value: str
 ) -> None:
@@ -140,17 +142,17 @@ async def test_write_without_tag_is_428_if_required(
 ) -> None:
     await api.patch(f"/projects/{project.id}", json={"require_if_match": True})
     address = f"/tasks/{task.id}"
-    for headers in ({}, {"If-None-Match": '"t0"'}):
+    for headers in ({}, {"If-None-Match": '"tb0"'}):
         with query_budget(database, 2):
             answer = await api.request(method, address, headers=headers, **options)
         assert_problem(answer, 428, "precondition_required")
     if method != "DELETE":
         assert_problem(await api.request(method, address, json={}), 428, "precondition_required")
     assert_problem(
-        await api.request(method, address, headers={"If-Match": '"t7"'}, **options), 412, "precondition_failed"
+        await api.request(method, address, headers={"If-Match": '"tb7"'}, **options), 412, "precondition_failed"
     )
     assert (await api.get(address)).json()["title"] == "Saw"
     with query_budget(database, 1):
-        answer = await api.request(method, address, headers={"If-Match": '"t1"'}, **options)
+        answer = await api.request(method, address, headers={"If-Match": '"tb1"'}, **options)
     assert answer.is_success
     assert (await api.post(f"/projects/{project.id}/tasks/", json={"title": "Oil"})).status_code == 201

@@ -3,10 +3,11 @@
 Defaults are the server's (`server_default`): statements run without SQLAlchemy's execution, which fills in client ones.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy import DateTime, Dialect, MetaData, Text, TypeDecorator, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.ids import uuid7
@@ -45,3 +46,17 @@ class Versioned(Timestamped):
     """
 
     version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)
+
+
+class IdList(TypeDecorator[Iterable[UUID]]):
+    """Sorted, unique ids, stored as the JSON text of the response, so that reading them costs no conversion."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[UUID] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the JSON text of ids in any order."""
+        if value is None:
+            return None
+        ids = '","'.join(sorted({str(id_) for id_ in value}))
+        return f'["{ids}"]' if ids else "[]"

@@ -47,7 +47,7 @@ IfMatch = Annotated[
     Field(
         max_length=1_000,
         description="Entity tags, or `*`, as in the header `If-Match`.",
-        examples=['"t1"'],
+        examples=['"tb1"'],
         json_schema_extra={"pattern": f"^(?:{PATTERN})$"},
     ),
     AfterValidator(_entity_tags),

@@ -95,6 +95,7 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
                 error = _error(index, "is used by an earlier operation of this batch", "repeated")
                 work.outcomes[index] = InvalidRequestError(errors=[error])
             named.add(operation.id)
+    await _validate_lists(work)
     if not named:
         return
     found = await work.fetch_all(queries.tasks_locked(), {"ids": list(named)})
@@ -111,6 +112,30 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
     )
     if sum(shown) > MAX_ANSWERED_BYTES:
         raise BatchAnswerTooLargeError(MAX_ANSWERED_BYTES)
+
+
+async def _validate_lists(work: _BatchRun) -> None:
+    """Find out which operations list what there is not. What there is stays until the batch is done, and is locked
+    before the tasks (see `queries.listable`).
+    """
+    given = [
+        (index, f"/operations/{index}/task", operation.task.model_dump(include=set(queries.LISTS)))
+        for index, operation in work.left(CreateOperation)
+    ] + [
+        (index, f"/operations/{index}/changes", operation.changes.values())
+        for index, operation in work.left(UpdateOperation)
+    ]
+    ids = {name: {id_ for _, _, lists in given for id_ in lists.get(name) or ()} for name in queries.LISTS}
+    names = tuple(name for name in ids if ids[name])
+    if not names:
+        return
+    project = work.project
+    found = await work.transaction.fetch_one(
+        queries.listable_in_project(project.permission, names), project, {name: sorted(ids[name]) for name in names}
+    )
+    for index, place, lists in given:
+        if errors := queries.unknown_ids(lists, found, place):
+            work.outcomes[index] = InvalidRequestError(errors=errors)
 
 
 def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:
@@ -171,7 +196,7 @@ async def _delete(work: _BatchRun) -> None:
 def _unnested(names: Sequence[str]) -> TableValuedAlias:
     """Return a table of the parameters' arrays: the new value of each of these columns, and whether it is to be set."""
     columns: Any = Task.__table__.c
-    arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in ("id", *names)]
+    arrays = [param(f"new_{name}", ARRAY(columns[name].type, dimensions=1)) for name in ("id", *names)]
     flags = [param(f"sets_{name}", ARRAY(Boolean)) for name in names]
     named = ("id", *names, *(f"sets_{name}" for name in names))
     return func.unnest(*arrays, *flags).table_valued(*named).render_derived(name="new")
@@ -181,7 +206,7 @@ def _unnested(names: Sequence[str]) -> TableValuedAlias:
 def _insert_tasks() -> Executable:
     columns: Any = Task.__table__.c
     names = ("id", *TaskCreate.model_fields)
-    arrays = [param(f"new_{name}", ARRAY(columns[name].type)) for name in names]
+    arrays = [param(f"new_{name}", ARRAY(columns[name].type, dimensions=1)) for name in names]
     new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
     rows = select(param("project_id", Uuid), *new.c)
     return (
