@@ -1,8 +1,8 @@
-"""The way to PostgreSQL: one statement at a time, or several in one transaction.
+"""Access to PostgreSQL: single statements, and transactions of several statements.
 
-- `DatabaseDep` runs single statements. PostgreSQL makes each of them a transaction of its own, committed when the call
-  returns and so before the response leaves; there are no BEGIN and COMMIT round trips to pay for.
-- `async with database.transaction() as transaction` makes several such statements one transaction. Nothing else in the
+- `DatabaseDep` runs single statements. PostgreSQL commits each of them as a transaction of its own before the call
+  returns, and so before the response is sent, without round trips for BEGIN and COMMIT.
+- `async with database.transaction() as transaction` runs several statements in one transaction. Nothing else in the
   application commits.
 """
 
@@ -34,24 +34,24 @@ TRANSIENT_SQLSTATE_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
 
 TRANSIENT_SQLSTATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
-"""SQLSTATEs that a later try may not meet: a transaction that idled or took too long (as where the process was stopped
-for a while), serialization failure, deadlock, a server that is not ready for it, lock timeout."""
+"""SQLSTATEs that may not occur again on a retry: a transaction that idled or took too long (for example because the
+process was suspended), serialization failure, deadlock, a server that is not in the required state, lock timeout."""
 
 GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
-"""Every single statement finds its rows by an index and in its order, whatever the values. Left to choose, PostgreSQL
-plans each page anew, which takes longer than the page; and a plan for any values must not be one that reads the whole
-table, as it might be where one project has most of the tasks, because nothing tells the planner how small a page is."""
+"""Single statements use generic plans that read rows from an index, in its order. By default PostgreSQL would plan each
+page again, which takes longer than reading the page. A generic plan must not scan the whole table, which the planner
+might prefer if one project has most of the tasks, because it does not know how small a page is."""
 
 CUSTOM_PLAN_SETTINGS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on"
-"""A statement with filters is planned for the values that it is given: they decide which index is best. Not the whole
-table even so, most of which is not the caller's."""
+"""Statements with filters are planned for their values, which determine the best index. Sequential scans stay off,
+because most of a table is not the caller's."""
 
 STATEMENT_CANCELLED = "57014"
 READ_ONLY = "25006"
 
 
 class ConstraintError(Exception):
-    """A statement violated a constraint of the database; its name tells what stands in the way."""
+    """A statement violated the database constraint with this name."""
 
     def __init__(self, constraint: str | None) -> None:
         super().__init__(constraint)
@@ -59,15 +59,15 @@ class ConstraintError(Exception):
 
 
 class RowScope(Protocol):
-    """What a caller may touch: the shape and the values of the condition that statements carry."""
+    """The rows that a caller may access: the condition that statements contain, and its bind parameters."""
 
     @property
     def permission(self) -> Hashable:
-        """What decides the condition's text."""
+        """The part that determines the condition's SQL."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The condition's values."""
+        """The condition's bind parameters."""
 
     async def refusal(self, database: "Database") -> AppError:
         """Why a statement with this condition found nothing."""
@@ -78,27 +78,28 @@ Observer = Callable[[str, list[Any]], None]
 
 @dataclass(slots=True)
 class _Shared:
-    """What a database and its transactions have in common."""
+    """The state that a database and its transactions share."""
 
     pool: ConnectionPool
     opening: str
-    """What begins a transaction."""
+    """The SQL that begins a transaction."""
 
     acquire_timeout: float
     sends_singly: bool
-    """Whether a single statement is sent by itself. Through PgBouncer its settings have to come along."""
+    """Whether a single statement is sent without BEGIN and COMMIT. Through PgBouncer it needs a transaction, in which
+    its settings are set."""
 
     observers: list[Observer] = field(default_factory=list)
 
 
 class Database:
-    """The connections to one PostgreSQL database. Connects on first use; heals by itself after an outage."""
+    """A client of one PostgreSQL database. It connects on first use, and reconnects after an outage."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
-            # Our statements are short: compiling them costs more than it gains.
+            # Our statements are short: JIT compilation costs more than it gains.
             "jit": "off",
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
             "idle_in_transaction_session_timeout": "30000",
@@ -116,7 +117,7 @@ class Database:
 
     @property
     def pool(self) -> ConnectionPool:
-        """The connections."""
+        """The connection pool."""
         return self._shared.pool
 
     @property
@@ -125,7 +126,7 @@ class Database:
         return self._shared.observers
 
     async def start(self) -> None:
-        """Open all connections, if the database is there, so that no request waits for one."""
+        """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
         await self.pool.warm_up()
 
     async def fetch_all(
@@ -154,7 +155,7 @@ class Database:
                 raise
             raise better from error
         names = tuple(records[0].keys()) if records else ()
-        # A quarter faster than `dict(record)`, which looks up each value by its name, or with `strict` said.
+        # A quarter faster than `dict(record)`, which looks up each value by name, and than zip with `strict`.
         return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
 
     async def _records(
@@ -177,8 +178,8 @@ class Database:
     async def _records_if_renewed(
         self, statement: Statement, arguments: list[Any], *, custom_plan: bool, refused: Exception
     ) -> "list[asyncpg.Record]":
-        """Return the records of a statement that a read-only server refused, and so has not begun, from one that is
-        not.
+        """Repeat a statement, which a read-only server refused and so did not execute, on a writable server. Raises the
+        refusal if there is none.
         """
         if not await self.pool.renewed():
             raise refused
@@ -232,9 +233,9 @@ class Database:
             transaction.release()
 
     async def _begun(self, opening: str) -> "Transaction":
-        """Return a transaction that has begun, on a server that can be written to if there is one.
+        """Return a transaction that has begun, on a writable server if there is one.
 
-        That a connection was lost while nobody used it costs a request no more than another one.
+        If an idle connection turns out to be lost, the transaction begins on another one.
         """
         is_last = False
         while True:
@@ -250,7 +251,7 @@ class Database:
             else:
                 if is_last or not transaction.is_read_only:
                     return transaction
-                # PostgreSQL tells with each response. Statements that only read may run on a standby.
+                # Reads may run on a standby, so a read-only server is used if there is no other.
                 if not await self.pool.renewed():
                     return transaction
                 transaction.release()
@@ -258,9 +259,9 @@ class Database:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator["Database"]:
-        """Return this database for a statement after whose failure others are to run: `async with …`.
+        """Yield this database for statements that may fail without aborting a transaction.
 
-        Outside a transaction nothing has to be done for that: a statement that fails undoes itself only.
+        Outside a transaction, a failed statement rolls back only itself, so this does nothing.
         """
         yield self
 
@@ -272,7 +273,7 @@ class Database:
 def _fetched(
     connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
 ) -> "Awaitable[list[asyncpg.Record]]":
-    """Return the rows of a statement, which the connection and PostgreSQL keep in mind unless it is rare."""
+    """Return the rows of a statement. It stays prepared on the connection unless it is rare."""
     if statement.is_rare:
         return _fetched_once(connection, statement, arguments)
     fetching: Awaitable[list[asyncpg.Record]] = connection.fetch(statement.sql, *arguments)
@@ -288,20 +289,20 @@ async def _fetched_once(
 
 
 class Transaction(Database):
-    """The database within one transaction (`Database.transaction`): all statements share it, one after the other."""
+    """The database within one transaction (`Database.transaction`), in which statements run one after the other."""
 
     def __init__(self, shared: _Shared, connection: "asyncpg.Connection") -> None:
         self._shared = shared
         self._connection = connection
         self.is_broken = False
-        """Whether nobody knows what is still under way on the connection."""
+        """Whether the connection's state is unknown, for example after a cancellation."""
 
         self.is_lost = False
-        """Whether the connection was lost, and what was sent last was not carried out for that."""
+        """Whether the connection was lost before the transaction began."""
 
     @property
     def is_read_only(self) -> bool:
-        """Whether PostgreSQL has said that nothing can be written here. PgBouncer does not pass that on."""
+        """Whether PostgreSQL has reported that the server is read-only. PgBouncer does not pass that on."""
         told = self._connection.get_settings()
         return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
 
@@ -312,15 +313,15 @@ class Transaction(Database):
         except BaseException as error:
             self.is_broken = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
-            # Through PgBouncer, a connection to the server may not become free in time, and that is no outage.
+            # Through PgBouncer, a timeout may mean that no server connection is free, which is not an outage.
             if self.is_lost or self._shared.sends_singly:
                 self.pool.note_error(self._connection, error)
             raise
 
     def release(self) -> None:
-        """Let others have the connection."""
+        """Return the connection to the pool."""
         connection = self._connection
-        # Cancelled, or cut off, it may still be in the transaction; PostgreSQL ends that with the connection.
+        # After a cancellation it may still be in the transaction, which PostgreSQL rolls back when it is closed.
         is_clean = not (self.is_broken or connection.is_closed() or connection.is_in_transaction())
         if is_clean:
             self.pool.release(connection)
@@ -328,11 +329,11 @@ class Transaction(Database):
             self.pool.discard(connection)
 
     async def command(self, sql: str) -> None:
-        """End the transaction, or begin or end a part of it."""
+        """Execute a transaction command such as COMMIT or SAVEPOINT."""
         with translating_errors():
             done = await self._whole(self._connection.execute(sql))
         if sql == "COMMIT" and done != "COMMIT":
-            # PostgreSQL rolls back what it is asked to commit if a statement failed, and calls that no error.
+            # After a failed statement, PostgreSQL answers COMMIT with ROLLBACK and without an error.
             raise RuntimeError("the error of a statement was caught inside its transaction, which is undone by it")
 
     async def _records(
@@ -340,12 +341,14 @@ class Transaction(Database):
         statement: Statement,
         arguments: list[Any],
         *,
-        custom_plan: bool = False,  # noqa: ARG002 - what a transaction runs finds its rows by ids
+        custom_plan: bool = False,  # noqa: ARG002 - the whole transaction has a custom plan or none
     ) -> "list[asyncpg.Record]":
         return await self._whole(_fetched(self._connection, statement, arguments))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
-        """Return what PostgreSQL answers, or refuses; anything else leaves the connection in an unknown state."""
+        """Return PostgreSQL's answer or raise its error. Any other exception leaves the connection in an
+        unknown state.
+        """
         try:
             return await answer
         except BaseException as error:
@@ -361,7 +364,9 @@ class Transaction(Database):
         custom_plan: bool,  # noqa: ARG002
         refused: Exception,
     ) -> "list[asyncpg.Record]":
-        """Refuse it: its transaction has begun elsewhere. The next one will begin where something can be written."""
+        """Raise the refusal, because the transaction cannot continue on another server. The next one uses a writable
+        server.
+        """
         await self.pool.renewed()
         raise refused
 
@@ -383,13 +388,13 @@ class Transaction(Database):
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator["Database"]:
-        """Return this transaction for statements that are rolled back alone where they raise: `async with …`."""
+        """Yield this transaction for statements that are rolled back alone if they raise."""
         async with self.transaction() as transaction:
             yield transaction
 
 
 def get_database(request: Request) -> Database:
-    """Return the application's database, or the transaction in which this request is answered (`transaction_of`)."""
+    """Return the application's database, or the transaction that spans this request (`transaction_of`)."""
     transaction = state_of(request.scope).transaction
     if isinstance(transaction, Transaction):
         return transaction
@@ -398,7 +403,7 @@ def get_database(request: Request) -> Database:
 
 @asynccontextmanager
 async def transaction_of(request: Request) -> AsyncGenerator[Transaction]:
-    """Yield a transaction of all statements that this request runs meanwhile by `DatabaseDep` or `get_database`."""
+    """Yield a transaction that `DatabaseDep` and `get_database` return for this request meanwhile."""
     async with get_database(request).transaction() as transaction:
         state = state_of(request.scope)
         state.transaction = transaction
@@ -414,13 +419,13 @@ async def _database(request: Request) -> Database:
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
-"""For handlers. What they do, in one statement or in a transaction of several, is committed before the response is
-sent, so that a client never holds a 2xx for work that was not kept."""
+"""The database, for handlers. Statements and transactions are committed before the response is sent, so that a client
+never gets a 2xx for a change that was not committed."""
 
 
 @contextmanager
 def translating_errors() -> Generator[None]:
-    """Turn what passes by itself (an outage, a timeout, a deadlock) into a 503 that says so."""
+    """Translate transient database errors (an outage, a timeout, a deadlock) into errors with status 503."""
     try:
         yield
     except Exception as error:
@@ -430,7 +435,7 @@ def translating_errors() -> Generator[None]:
 
 
 def to_app_error(error: Exception) -> Exception | None:
-    """Return what to raise instead of this, if it passes by itself or is better known by another class."""
+    """Return the exception to raise instead of a database error; None if it is to propagate."""
     match error:
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return UnavailableError()
@@ -439,7 +444,7 @@ def to_app_error(error: Exception) -> Exception | None:
         case asyncpg.PostgresError():
             return _by_state(getattr(error, "sqlstate", None))
         case DBAPIError() if isinstance(error.driver_exception, Exception):
-            # Of migrations, which Alembic runs by SQLAlchemy's engine.
+            # From migrations, which Alembic runs through SQLAlchemy's engine.
             return to_app_error(error.driver_exception)
     return None
 

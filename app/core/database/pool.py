@@ -1,13 +1,11 @@
-"""A pool of asyncpg connections to one database, which may go, and come back as another server.
+"""A pool of asyncpg connections to one database, which survives outages and failovers.
 
-asyncpg's own pool spends 25 µs of processor time on lending a connection, three times what a short statement itself
-costs here: it wraps each connection, and readies it for whatever the borrower may have left behind. Our borrowers run
-one statement, or a transaction to its end, and leave nothing
-(docs/decisions/0012-statements-go-straight-to-asyncpg.md).
+asyncpg's own pool spends 25 µs of processor time per acquired connection, three times the cost of a short statement
+here: it wraps each connection, and resets the state that its last user may have left. Our users run one statement, or a
+transaction to its end, and leave no state (docs/decisions/0012-statements-go-straight-to-asyncpg.md).
 
-Connections have generations (docs/decisions/0024-another-database.md). What one of them tells of an outage is true of
-all that are as old, so none of those is lent again; and as soon as a server says that it is read only, the pool looks
-for one that is not.
+Connections have generations (docs/decisions/0024-another-database.md). An outage on one connection retires all
+connections of its generation. When a server reports that it is read-only, the pool looks for a writable one.
 """
 
 import asyncio
@@ -28,27 +26,27 @@ MAX_AGE = 1800.0
 """Seconds after which a connection is replaced: below the usual idle limits of proxies and firewalls."""
 
 RENEWAL_PAUSE = 0.3
-"""Seconds between two attempts of it, so that the first write after a failover is served within a second."""
+"""Seconds between two attempts to find a writable server, so that writes resume within a second of a failover."""
 
 FAILURE_PAUSE = 0.1
-"""Seconds after a failure in which no more connections are opened, as long as there are some."""
+"""Seconds after a failed attempt in which no further connections are opened, as long as there are some."""
 
 RENEWAL_PATIENCE = 1.0
 """Seconds that a request waits for one of these attempts."""
 
 OUTAGE = ("08", "57P", "55000")
-"""SQLSTATEs, or how they begin: connection lost, server shutting down or starting up, or not there for what we do."""
+"""Prefixes of the SQLSTATEs of an outage: connection lost, server shutting down or starting up, or in a wrong state."""
 
 REFUSE_READ_ONLY = (
     "DO $$BEGIN IF current_setting('transaction_read_only')::bool THEN RAISE read_only_sql_transaction; END IF; END$$"
 )
-"""Fails with SQLSTATE 25006 where nothing can be written: on a standby, or by `default_transaction_read_only`."""
+"""Fails with SQLSTATE 25006 on a read-only server: a standby, or one with `default_transaction_read_only`."""
 
 
 class ConnectionPool:
-    """Up to `size` connections, the last used first. Broken ones are replaced when they are next asked for.
+    """Up to `size` connections, of which the last used is acquired first. Broken ones are replaced on demand.
 
-    At most `queue` requests wait for one, each for at most `acquire_timeout` seconds.
+    At most `queue` requests wait for a connection, each for at most `acquire_timeout` seconds.
     """
 
     def __init__(self, connect: Connect, *, size: int, queue: int, acquire_timeout: float) -> None:
@@ -56,7 +54,7 @@ class ConnectionPool:
         self._size = size
         self._idle: list[tuple[asyncpg.Connection, float, int]] = []
         self._opened: dict[asyncpg.Connection, tuple[float, int]] = {}
-        """When each connection was opened, and in which generation."""
+        """The time at which each connection was opened, and its generation."""
 
         self._generation = 0
         self._opening: set[asyncio.Task[asyncpg.Connection]] = set()
@@ -92,7 +90,7 @@ class ConnectionPool:
         return None
 
     async def acquire(self) -> "asyncpg.Connection":
-        """Return a connection, as soon as one is free or opened; raises `UnavailableError` if that takes too long."""
+        """Return a connection as soon as one is free or opened. Raises `UnavailableError` if that takes too long."""
         connection = self.acquire_nowait()
         if connection is not None:
             return connection
@@ -102,8 +100,8 @@ class ConnectionPool:
             raise UnavailableError(
                 "The service is overloaded: too many requests are waiting for a database connection."
             ) from None
-        # A task opens it, not the request itself: an attempt that hangs must not keep the request from a connection
-        # that others release meanwhile.
+        # A task opens the connection, not the request itself: if the attempt hangs, the request can still get a
+        # connection that others release.
         self._open_for_waiting()
         try:
             return await self._waiting.wait(turn)
@@ -113,7 +111,7 @@ class ConnectionPool:
             ) from None
 
     def release(self, connection: "asyncpg.Connection") -> None:
-        """Let somebody else have this connection."""
+        """Return a connection to the pool."""
         opened_at, generation = self._opened.get(connection, (0.0, -1))
         if generation != self._generation or connection.is_closed() or self._size == 0:
             self.discard(connection)
@@ -121,29 +119,29 @@ class ConnectionPool:
             self._idle.append((connection, opened_at, generation))
 
     def discard(self, connection: "asyncpg.Connection") -> None:
-        """Do away with a connection: it is old, or its state is not known."""
+        """Close a connection that is too old or whose state is unknown."""
         connection.terminate()
         self._opened.pop(connection, None)
         self._open_for_waiting()
 
     def release_after(self, connection: "asyncpg.Connection", error: BaseException) -> None:
-        """Take a connection back on which a statement failed."""
+        """Return a connection on which a statement failed to the pool, or discard it."""
         self.note_error(connection, error)
         if isinstance(error, asyncpg.PostgresError):
             self.release(connection)
         else:
-            # After a cancellation or a lost connection, nobody knows what is still under way on it.
+            # After a cancellation or a lost connection, its state is unknown.
             self.discard(connection)
 
     def note_error(self, connection: "asyncpg.Connection", error: BaseException) -> None:
-        """Draw the conclusions for all connections from what went wrong on one that is still lent."""
+        """Retire all connections of this one's generation if the error is an outage."""
         if _is_outage(connection, error) and self._opened.get(connection, (0.0, -1))[1] == self._generation:
             self._retire()
 
     async def renewed(self) -> bool:
-        """Whether there is a server now that can be written to, after one said that it is read only.
+        """Return whether a writable server was found, after a server has reported that it is read-only.
 
-        If so, nothing that was opened before is used again. If not, the search goes on in the background.
+        If so, all older connections are retired. If not, the search continues in the background.
         """
         if monotonic() - self._renewed_at < RENEWAL_PAUSE:
             return True
@@ -151,13 +149,13 @@ class ConnectionPool:
             logger.warning("the database is read-only: looking for a writable server")
             self._attempt = asyncio.create_task(self._try_renewal())
             self._renewal = asyncio.create_task(self._renew(self._attempt))
-        # In a pause, the latest has failed already.
+        # During a pause, the latest attempt has already failed.
         attempt = self._attempt
         await asyncio.wait({attempt}, timeout=RENEWAL_PATIENCE)
         return attempt.done() and not attempt.cancelled() and attempt.result()
 
     async def close(self) -> None:
-        """Close those that are free; the others close when they are given back."""
+        """Close the free connections; the others are closed when they are released."""
         self._size = 0
         background = [task for task in (self._renewal, self._attempt, *self._opening) if task is not None]
         for task in background:
@@ -182,22 +180,22 @@ class ConnectionPool:
                 await connection.execute(REFUSE_READ_ONLY)
             finally:
                 connection.terminate()
-        except Exception:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+        except Exception:  # noqa: BLE001 - whatever failed, the next attempt may succeed
             return False
         self._renewed_at = monotonic()
         self._retire()
         return True
 
     def _retire(self) -> None:
-        """Use nothing again that was opened before this moment."""
+        """Begin a new generation, and discard the free connections of older ones."""
         self._generation += 1
         while self._idle:
             self.discard(self._idle.pop()[0])
 
     def _open_for_waiting(self) -> None:
-        """Open connections for those who wait, as far as there is room."""
+        """Open connections for the waiting requests, up to the size of the pool."""
         if self._opened and self._is_pausing:
-            # Those that are open serve meanwhile.
+            # The open connections serve meanwhile.
             return
         room = self._size - len(self._opened) - len(self._opening)
         for _ in range(min(room, len(self._waiting) - len(self._opening))):
@@ -212,11 +210,11 @@ class ConnectionPool:
             if generation == self._generation:
                 self._opened[connection] = (monotonic(), generation)
                 return connection
-            # It may be one of those that were found to be of no use meanwhile.
+            # A new generation began meanwhile: this connection may be to the old server.
             connection.terminate()
 
     def _hand_over(self, opened: "asyncio.Task[asyncpg.Connection]") -> None:
-        """Let those who wait have a connection, or know why there is none."""
+        """Give a new connection to the waiting requests, or fail them if there is none."""
         self._opening.discard(opened)
         if opened.cancelled():
             return
@@ -227,7 +225,7 @@ class ConnectionPool:
             return
         self._note_failure(error)
         if self._opened or self._opening:
-            # One of these may still serve those who wait.
+            # Another connection may still serve the waiting requests.
             if not self._is_pausing:
                 self._is_pausing = True
                 asyncio.get_running_loop().call_later(FAILURE_PAUSE, self._end_pause)
@@ -252,10 +250,10 @@ class ConnectionPool:
 
 
 def _is_outage(connection: "asyncpg.Connection", error: BaseException) -> bool:
-    """Whether what went wrong is not the statement's fault, but the server's or the network's."""
+    """Return whether an error is a failure of the server or the network and not of the statement."""
     if isinstance(error, asyncpg.PostgresError):
         return (getattr(error, "sqlstate", None) or "").startswith(OUTAGE)
-    # The driver's internal error is what comes of a statement after the server's last word, before the end is noticed.
+    # asyncpg raises its internal error for a statement that is sent between the loss of a connection and its detection.
     is_internal = isinstance(error, asyncpg.InternalClientError)
     return (
         isinstance(error, OSError)

@@ -24,19 +24,19 @@ Rows = Select[*tuple[Any, ...]]
 """A statement that returns rows, whatever their columns."""
 
 MAX_PREPARED = 400
-"""Statements that are kept compiled. Some dozens are common; of what clients can compose there are thousands."""
+"""Statements that stay compiled. A few dozen are common; clients can compose thousands."""
 
 FEW = 5
-"""So often a statement of some shape is asked for before it counts as common (see `Statement.is_rare`)."""
+"""Uses of a statement before it counts as common (see `Statement.is_rare`)."""
 
 
 class _WrittenDate(Date):
-    """Days are given as text: asyncpg takes the first and the last that Python knows for infinity, and stores that."""
+    """Sends dates as text: asyncpg would store the first and the last date of Python as infinity."""
 
     render_bind_cast = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return what makes of a day its text."""
+        """Return a function from a date to its text."""
         return lambda day: None if day is None else day.isoformat()
 
 
@@ -61,28 +61,28 @@ _PREFIX = "new_"
 
 
 def param(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
-    """Return a value that is given when the statement runs."""
+    """Return a bind parameter, whose value is passed when the statement runs."""
     return bindparam(name, _OPEN, type_)
 
 
 def inline(value: Any) -> BindParameter[Any]:
-    """Return a value, or a list of them for IN, that is the same each time and so part of the statement's text."""
+    """Return a constant value, or a list for IN, that becomes part of the statement's text."""
     return bindparam(None, value, expanding=isinstance(value, list), literal_execute=True)
 
 
 def column_params(model: type[Base], names: Iterable[str]) -> dict[str, BindParameter[Any]]:
-    """Values for these columns of a row that is written, each given when the statement runs (see `as_params`)."""
+    """Return bind parameters for the values of these columns in a written row (see `as_params`)."""
     columns = model.__table__.c
     return {name: param(_PREFIX + name, columns[name].type) for name in names}
 
 
 def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values for `column_params`. SQLAlchemy keeps the columns' own names to itself."""
+    """Return the values for `column_params`. SQLAlchemy reserves the columns' own names."""
     return {_PREFIX + name: value for name, value in values.items()}
 
 
 class Statement:
-    """SQL with numbered parameters, and where each parameter's value comes from."""
+    """SQL with numbered parameters, and the source of each parameter's value."""
 
     __slots__ = ("_parameters", "sql", "uses")
 
@@ -108,11 +108,11 @@ class Statement:
 
     @property
     def is_rare(self) -> bool:
-        """Whether it is not worth that every connection keeps it: it is one of many shapes and was hardly asked for."""
+        """Whether it is used too seldom to stay prepared on every connection."""
         return self.uses is not None and self.uses <= FEW
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """Return the values in the order of their numbers. Raises `KeyError` for one that is not given."""
+        """Return the values in the order of their numbers. Raises `KeyError` for a missing one."""
         values = []
         for name, constant, process in self._parameters:
             value = parameters[name] if constant is _OPEN else constant
@@ -121,9 +121,9 @@ class Statement:
 
 
 class StatementCache:
-    """Statements that were built and compiled once for each shape, as long as they are asked for more than others.
+    """A cache of compiled statements that evicts the least frequently used.
 
-    By how often and not by when: a client that goes through many shapes pushes out its own.
+    It counts uses and ignores recency, so that a client who composes many statements evicts its own.
     """
 
     def __init__(self, size: int) -> None:
@@ -131,7 +131,7 @@ class StatementCache:
         self._kept: dict[Hashable, Statement] = {}
 
     def get(self, build: Callable[..., Executable], *arguments: Hashable, **options: Hashable) -> Statement:
-        """Return the statement that `build` makes of these arguments."""
+        """Return the compiled statement that `build` returns for these arguments."""
         key = (build, *arguments, *options.items()) if options else (build, *arguments)
         statement = self._kept.get(key)
         if statement is None:
@@ -148,12 +148,12 @@ class StatementCache:
         return len(self._kept)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Empty the cache."""
         self._kept.clear()
 
     def _shed(self) -> None:
-        """Forget the quarter that was asked for least, of equals what came first; and as many uses of the others, so
-        that what was common once does not stay for good.
+        """Evict the least used quarter, of equals the oldest, and subtract its highest count from all others, so that a
+        statement that was common once does not stay for ever.
         """
         by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses or 0)
         forgotten = self._size // 4
@@ -164,17 +164,17 @@ class StatementCache:
 
 
 compiled_statements = StatementCache(MAX_PREPARED)
-"""What `compiled` functions return."""
+"""The cache of `compiled` functions."""
 
 P = ParamSpec("P")
 
 
 def compiled(build: Callable[P, Executable]) -> Callable[P, Statement]:
-    """Make a function that builds a statement return it compiled: once for each combination of its arguments."""
+    """Decorate a function that builds a statement, so that it is compiled once for each combination of arguments."""
 
     @wraps(build)
     def statement(*arguments: P.args, **options: P.kwargs) -> Statement:
-        # Whether they can be hashed is seen when they are.
+        # ParamSpec cannot express that arguments are hashable; the cache fails if they are not.
         return compiled_statements.get(build, *arguments, **options)  # type: ignore[arg-type] # ty: ignore[invalid-argument-type]
 
     return statement

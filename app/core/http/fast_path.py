@@ -1,8 +1,8 @@
-"""The fast path: an operation runs from a plan of its dependencies that is made when its route is.
+"""The fast path: an operation runs from a dependency plan that is made when its route is created.
 
-FastAPI solves dependencies anew for each request: it walks their tree, opens exit stacks that nothing here enters, and
-prepares for streams, forms and telemetry. Here all of that is known when the route is made, so the walk is planned
-once, and every operation is of a kind that can be planned. docs/decisions/0011-the-short-way.md has the measurements.
+FastAPI solves dependencies again for each request: it walks their tree, opens exit stacks that stay empty here, and
+prepares for streams, forms and telemetry. All of that is known when the route is created, so the plan is made once.
+Every operation must be simple enough for such a plan. docs/decisions/0011-the-short-way.md has the measurements.
 """
 
 import inspect
@@ -28,11 +28,11 @@ from app.core.request_state import state_of
 Handler = Callable[[Request], Awaitable[Response]]
 Query = QueryParams | Mapping[str, str]
 Reader = Callable[[Request, Query, bytes], Any]
-"""Reads one input of a request. Raises `ValidationError`."""
+"""Reads and validates one input of a request. Raises `ValidationError`."""
 
 
 class UnplannedRouteError(TypeError):
-    """An operation uses what only FastAPI's own way could run."""
+    """An operation uses features of FastAPI that the fast path does not support."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -42,26 +42,27 @@ class UnplannedRouteError(TypeError):
 
 
 class _DependencyCall:
-    """One call of a dependency, or of the handler itself: what it is given, by name."""
+    """One call of a dependency or of the handler, with the sources of its arguments by name."""
 
     def __init__(self, dependant: Dependant) -> None:
         self.call: Any = dependant.call
         self.request = dependant.request_param_name
         self.response = dependant.response_param_name
         self.results: list[tuple[str, int]] = []
-        """Arguments that are results of earlier steps, by their number."""
+        """Arguments that are results of earlier calls, with the call's number."""
 
         self.inputs: list[tuple[str, int]] = []
-        """Arguments that are inputs of the request, by their number."""
+        """Arguments that are inputs of the request, with the input's number."""
 
 
 class _DependencyPlan:
-    """The inputs that a request must have, and the steps that use them, each after those that it needs."""
+    """The inputs of a request, and the calls that use them, each after the calls that it depends on."""
 
     def __init__(self, dependant: Dependant) -> None:
         self.steps: list[_DependencyCall] = []
         self.inputs: list[tuple[tuple[str, ...], type[BaseModel] | None, Reader]] = []
-        """Each input, after the place that its errors name (`path` and its name, `query` or `body`) and its model."""
+        """Each input: the location for its errors (`path` and its name, `query` or `body`), its model and its
+        reader."""
 
         self.reads_body = False
         self._known: dict[int, int] = {}
@@ -98,7 +99,9 @@ class _DependencyPlan:
 
 
 def build_fast_path(route: APIRoute) -> Handler:
-    """Return what runs a route's operation. Raises `UnplannedRouteError` for one that is not of the ordinary kind."""
+    """Return a handler that runs a route's operation. Raises `UnplannedRouteError` if the fast path does not support
+    it.
+    """
     plan = _DependencyPlan(route.dependant)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
         raise UnplannedRouteError(route.name)
@@ -134,11 +137,13 @@ def build_fast_path(route: APIRoute) -> Handler:
 
 
 def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
-    """Return what makes a response of the handler's result, and of the headers and the status that it may have set."""
+    """Return a function that makes the response from the handler's result, and from the headers and status that
+    it set.
+    """
     field, status_code = route.response_field, route.status_code or 200
     media_type = None if field is None else "application/json"
     tag = etag_factory(route)
-    # Called directly: FastAPI's and pydantic's wrappers pass a dozen options on, which takes a microsecond.
+    # Called directly: FastAPI's and pydantic's wrappers pass on a dozen options, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
     may_be_whole = may_have_whole_seconds(None if field is None else field.field_info.annotation)
 
@@ -174,12 +179,12 @@ def _answers_ordinarily(route: APIRoute) -> bool:
 
 _LENGTH = b"content-length"
 _UNSET_STATUS = 200
-"""What a new `Response` says; handlers only ever set another."""
+"""The status of a new `Response`, which means that the handler has set none."""
 
 
 def _is_ordinary(node: Dependant) -> bool:
     call = node.call
-    # An instance is called by its class's `__call__`.
+    # For an instance, `__call__` of its class is what runs.
     is_coroutine = any(inspect.iscoroutinefunction(kind) for kind in (call, type(call).__call__))
     return (
         is_coroutine
@@ -214,7 +219,7 @@ def _path_reader(field: Any) -> Reader:
 def _query_reader(model: type[BaseModel]) -> Reader:
     repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
 
-    # Which parameters there may be, and how often, was checked before (`app.core.http.routing`).
+    # Unknown and repeated parameters have been refused before (`app.core.http.routing`).
     def read(_request: Request, query: Query, _body: bytes) -> Any:
         values: dict[str, Any] = dict(query)
         for name in repeatable:
@@ -226,13 +231,13 @@ def _query_reader(model: type[BaseModel]) -> Reader:
 
 
 def is_collection(field: FieldInfo) -> bool:
-    """Whether a parameter may be repeated."""
+    """Return whether a parameter may be repeated."""
     return get_origin(field.annotation) in {list, set, tuple}
 
 
 def _body_reader(model: type[BaseModel]) -> Reader:
     def read(_request: Request, _query: Query, body: bytes) -> Any:
-        # An empty body is not a JSON object either, and this is the clearer error.
+        # For an empty body, "must be a JSON object" is a clearer error than one of the JSON parser.
         return model.model_validate(read_json(body) if body else None)
 
     return read

@@ -1,7 +1,7 @@
-"""HTTP as it arrives: uvicorn's protocol on llhttp, with bounds in bytes, lines and seconds on what a client may send.
+"""The HTTP protocol: uvicorn's on llhttp, with limits in bytes, lines and seconds on what a client may send.
 
-llhttp refuses every framing that two readers could understand differently. What is left to do here, and why, is in
-docs/decisions/0022-the-edge.md; `tests/core/http/test_protocol.py` talks bytes to each rule.
+llhttp refuses every framing that two parsers could understand differently. docs/decisions/0022-the-edge.md says what is
+left to do here, and why; `tests/core/http/test_protocol.py` sends raw bytes to test each rule.
 """
 
 import asyncio
@@ -28,21 +28,22 @@ from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, problem_document
 from app.core.ids import uuid7
 
 MAX_HEAD_BYTES = 65_536
-"""Request line and headers together, give or take a piece; also what may surround the pieces of a chunked body."""
+"""Bytes of the request line and headers, give or take one piece; also of the framing around a chunked body."""
 
 MAX_HEADER_LINES = 100
-"""Header lines of a request; as many trailer lines, which nobody reads."""
+"""Header lines of a request, and separately trailer lines, which are not used."""
 
 CHUNK_ALLOWANCE = 16
-"""Bytes of size and line ends that a chunk may have around it."""
+"""Bytes of framing that each chunk may have: its size and line ends."""
 
 PIECE = 4096
-"""Bytes that are parsed at a time: the requests in one piece are queued, what follows waits until they are answered."""
+"""Bytes that are parsed at a time. The requests in one piece are queued; the next piece waits until they are
+answered."""
 
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 LINGER = 5.0
-"""Seconds in which a client may take the rest of an answer after its connection is closed."""
+"""Seconds in which a client may read the rest of a response after its connection is closed."""
 
 
 class MalformedRequestError(AppError):
@@ -90,24 +91,24 @@ _HEAD, _BODY, _COMPLETE = _Stage
 
 
 class _Flow(FlowControl):
-    """Reads nothing more while requests are queued, although the one that is answered asks for its body."""
+    """Flow control that does not resume reading while requests are queued."""
 
     is_held = False
 
     def resume_reading(self) -> None:
-        """Read on, unless requests are queued."""
+        """Resume reading, unless requests are queued."""
         if not self.is_held:
             super().resume_reading()
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its response. Head and body are written at once, which saves a system call for each request."""
+    """A request and its response. The head is written together with the body, which saves a system call per request."""
 
     _head: bytes | None = None
-    """The head, until there is something of the body to be written with it."""
+    """The head, until it is written together with the first part of the body."""
 
     async def send(self, message: Any) -> None:
-        """Send the head of the response, or a part of its body, as ASGI has it."""
+        """Send the head of the response or a part of its body, as in ASGI."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
@@ -158,7 +159,7 @@ class _Cycle(RequestResponseCycle):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. Requests are answered in the order in which they came, then what cannot be read is refused."""
+    """One connection. Requests are answered in order of arrival; a malformed one is refused after those before it."""
 
     flow: _Flow  # ty: ignore[incompatible-mutable-override] # of our own kind
     parser: httptools.HttpRequestParser
@@ -182,33 +183,33 @@ class BoundedHttp(HttpToolsProtocol):
         self._drain: Drain = app_state[STATE_KEY]
         self._stage = _COMPLETE
         self._overhead = 0
-        """Bytes since the head began, or around the pieces of its body, that nothing accounts for."""
+        """Bytes of the head so far, or of the framing around the body."""
         self._codings: list[bytes] = []
         self._hosts = 0
         self._unparsed = memoryview(b"")
         self._unanswered = 0
         self._is_ended = False
-        """Whether nothing more is read."""
+        """Whether the connection reads no further requests."""
         self._refusal: AppError | None = None
-        """What is said when all requests before it are answered."""
+        """The error to send after the responses to all earlier requests."""
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ends = float("inf")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Wait for the first request, but not for ever."""
+        """Set the timeout for the first request."""
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self._limit(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the running request."""
+        """Notify the running request, and stop the timer."""
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
 
     def eof_received(self) -> bool:  # type: ignore[override] # ty: ignore[incompatible-method-override] # as in asyncio
-        """Answer what has arrived before the connection is closed: the client may still read."""
+        """Answer the requests that have arrived before closing the connection: the client may still read."""
         is_waiting = self._unanswered > 0 and self._stage is not _BODY
         if is_waiting:
             self.cycle.keep_alive = False
@@ -218,7 +219,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What arrives
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, a piece at a time, up to a request that has to wait for its turn."""
+        """Parse the data a piece at a time, until a request has to wait for its turn."""
         if self._is_ended:
             return
         if self._unparsed or len(data) > PIECE:
@@ -260,8 +261,8 @@ class BoundedHttp(HttpToolsProtocol):
                 self._limit(self._timeouts[self._stage])
 
     def _decline_upgrade(self) -> None:
-        """Read the request again as if it had offered nothing: the parser takes what follows an offer for another
-        protocol, and none is spoken here (RFC 9110 section 7.8).
+        """Parse the request again without its `Upgrade` header (RFC 9110 section 7.8): the parser would treat the bytes
+        after it as another protocol, and none is supported.
         """
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode()]
         for name, value in self.headers:
@@ -290,7 +291,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, as the head is complete, unless its end is not where others may see it."""
+        """Start the request, because its head is complete. Refuse it if its framing is ambiguous."""
         if len(self.headers) > MAX_HEADER_LINES:
             raise HeadTooLargeError
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
@@ -336,7 +337,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What is answered
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Start the next request."""
         self.server_state.total_requests += 1
         self._unanswered -= 1
         if self.transport.is_closing():
@@ -358,7 +359,7 @@ class BoundedHttp(HttpToolsProtocol):
                 self._limit(self.timeout_keep_alive)
 
     def _refuse(self, error: AppError) -> None:
-        """Read nothing more; say why after the answers to the requests before."""
+        """Stop reading, and send this error after the responses to earlier requests."""
         if self._refusal is not None:
             return
         self._refusal = error
@@ -377,7 +378,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._hang_up(error)
 
     def _hang_up(self, error: AppError) -> None:
-        """Close the connection with these words, unless the request that they are about has its answer."""
+        """Send an error and close the connection, unless the request has already been answered."""
         if self._stage is not _BODY or not self.cycle.response_started:
             self._say(error)
         self.transport.close()
@@ -401,7 +402,9 @@ class BoundedHttp(HttpToolsProtocol):
     # What takes too long
 
     def _limit(self, seconds: float) -> None:
-        """Wait so long for what comes next. The timer is not moved for each request; it looks again when it ends."""
+        """Set the timeout for the next event. The timer is not moved for each request: it checks again when it
+        fires.
+        """
         self._deadline = self.loop.time() + seconds
         if self._deadline < self._timer_ends:
             self._set_timer(seconds)

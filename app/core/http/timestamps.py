@@ -1,5 +1,5 @@
-"""Moments in answers have one form, RFC 3339 with six digits of a second. pydantic leaves the digits out on a whole
-second, which is one moment in a million; so the others do not pay for it.
+"""Moments in responses always have six fractional digits (RFC 3339). pydantic omits the digits of a whole second. That
+is one moment in a million, so the check for it has to be cheap.
 """
 
 import re
@@ -11,18 +11,18 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 _WHOLE = re.compile(rb'(_at":"[-0-9T:]{19})Z"')
-"""The member of a moment on a whole second. Within text, quotation marks would have a backslash in front."""
+"""A member with a moment on a whole second. It cannot match inside a text, where quotation marks are escaped."""
 
 
 def with_fractions(content: bytes) -> bytes:
-    """Return JSON in which each moment has six digits of a second."""
+    """Return the JSON with six fractional digits in each moment."""
     return _WHOLE.sub(rb'\1.000000Z"', content)
 
 
 def may_have_whole_seconds(model: Any) -> Callable[[Any], bool]:
-    """Return what tells of an answer of this type whether it is worth looking through.
+    """Return a function that tells whether a response of this type may have a moment on a whole second.
 
-    The moments of one thing, and of a page of things, are asked faster than the text is searched.
+    Checking the moments of an item, or of a page's items, is faster than searching the text.
     """
     fields = getattr(model, "model_fields", {})
     if "items" in fields and (digits := _digits(next(iter(get_args(fields["items"].annotation)), None))):

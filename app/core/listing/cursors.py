@@ -1,7 +1,7 @@
-"""Cursors: where a page begins, in a form that clients can keep but not make.
+"""Cursors: signed positions in a list, which clients can store but not forge.
 
-A cursor holds the values of one row by which its list is sorted, and a MAC over them, the caller, the list and the
-filters: what verifies was issued for this very question, so its values need no further check.
+A cursor holds the sort keys of one row, and a MAC over them, the caller, the list and the filters. A cursor that
+verifies was issued for this request, so its values need no further validation.
 """
 
 import hmac
@@ -15,8 +15,8 @@ from app.core.listing.sorting import Keys, Order
 from app.core.signing import KeyRing
 
 MAX_CURSOR_LENGTH = 4_608
-"""Characters: more than any order takes. The longest holds a title of 500 control characters, which JSON escapes with
-six bytes each; of other titles one of 500 characters of four bytes, 2 800 characters.
+"""Characters, more than any cursor has. The longest would hold a title of 500 control characters, which JSON escapes
+with six bytes each; without control characters, a title of 500 four-byte characters gives a cursor of 2 800.
 """
 
 _PURPOSE = b"cursor"
@@ -39,7 +39,7 @@ class CursorMismatchError(InvalidRequestError):
 
 
 class Position:
-    """A row at which a page begins, itself not on it, and whether the page is read from there towards the start."""
+    """The row before a page's first one, and whether the page is read backwards from there."""
 
     __slots__ = ("is_backwards", "values")
 
@@ -54,7 +54,7 @@ class Position:
 
 
 def context_bytes(*parts: object) -> bytes:
-    """Return what a cursor is bound to, as bytes."""
+    """Return the context to which a cursor is bound, as bytes."""
     return _encode(parts).encode(errors="surrogatepass")
 
 
@@ -65,7 +65,7 @@ def encode(ring: KeyRing, bound_to: bytes, position: Position) -> str:
 
 
 def decode(ring: KeyRing, bound_to: bytes, cursor: str, order: Order, keys: Keys) -> Position:
-    """Return the position of a cursor. Raises `CursorMismatchError` for any that was not issued for this."""
+    """Return the position of a cursor. Raises `CursorMismatchError` if it was issued for another context."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"==")
     except ValueError:

@@ -1,8 +1,8 @@
-"""Pages: the only module that knows fastapi-pagination.
+"""Pagination: query parameters, the page's envelope and its links. The only module that imports fastapi-pagination.
 
-The library gives the contract (parameters, envelope, OpenAPI); the statement is ours, because permission, total and
-items come back in one round trip (docs/decisions/0004-one-statement-lists.md). A page is asked for by its number or by
-a cursor (docs/decisions/0015-cursors.md); both are the same statement.
+The library provides the contract (parameters, envelope, OpenAPI). The statement is ours, because permission, total and
+items are read in one round trip (docs/decisions/0004-one-statement-lists.md). A request names a page by its number or
+by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 """
 
 import re
@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 MAX_SIZE = 100
 MAX_DEPTH = 10_000
-"""The last row that a page number reaches: PostgreSQL reads and drops the rows before a page. Cursors go on from there
-at no such cost."""
+"""The last row that a page number can reach: PostgreSQL reads and discards the rows before a page. Cursors have neither
+this limit nor this cost."""
 
 MAX_LINK_LENGTH = 3_000
-"""Characters of the `Link` header. Many a proxy takes 4 KB for all headers of an answer, as nginx does unless told
-otherwise, and answers 502 to more.
+"""Characters of the `Link` header. Many proxies, nginx by default, accept 4 KB of response headers and answer 502 to
+more.
 """
 
 EXAMPLE_CURSOR = "QWxsIHRoYXQgY29tZXMgYWZ0ZXIgdGhpcw"
@@ -47,14 +47,14 @@ _FLAGS = {"true": True, "false": False}
 
 
 def plain_integer(value: Any) -> Any:
-    """Return a parameter that is written as a plain integer: pydantic also reads "1.0", "1_000" and " 1 "."""
+    """Return a parameter in plain decimal form. pydantic would also accept "1.0", "1_000" and " 1 "."""
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise PydanticCustomError("int_parsing", "must be an integer")
     return value
 
 
 def plain_flag(value: Any) -> Any:
-    """Return a parameter that is `true` or `false`, and not one of the many words that pydantic takes for these."""
+    """Return the boolean of `true` or `false`. pydantic would also accept many other words."""
     if isinstance(value, str):
         if value not in _FLAGS:
             raise PydanticCustomError("bool_parsing", "must be true or false")
@@ -78,7 +78,7 @@ class PageTooDeepError(InvalidRequestError):
 
 
 PAGE_ERRORS = (PageTooDeepError, CursorMismatchError)
-"""What lists refuse with, besides invalid values."""
+"""The errors of lists besides those of invalid values."""
 
 
 class PageParams(Params):
@@ -92,13 +92,13 @@ class PageParams(Params):
         **dict.fromkeys(("after", "next", "token", "continuation", "starting_after", "next_page_token"), "cursor"),
         **dict.fromkeys(("total", "with_total", "with_count"), "include_total"),
     }
-    """What other APIs call the parameters, for suggestions."""
+    """Names of other APIs for the parameters, for suggestions."""
 
     page: Annotated[int, BeforeValidator(plain_integer)] = Query(
         1,
         examples=[1],
         ge=1,
-        # A validator below refuses more, and says how to go on.
+        # A validator below enforces this, and its error names the way on.
         json_schema_extra={"maximum": MAX_DEPTH},
         description="Which page, from 1, which it is without `cursor` as well. Beyond the last one `items` is empty. "
         f"page × size is at most {MAX_DEPTH}.",
@@ -129,21 +129,21 @@ class PageParams(Params):
 
     @property
     def offset(self) -> int:
-        """Rows before the page, where it is asked for by number."""
+        """The number of rows before the page; 0 with a cursor."""
         return 0 if self.cursor is not None else self.size * (self.page - 1)
 
     @property
     def sorted_by(self) -> str | None:
-        """The order that is asked for, as it is written; None for the list's own."""
+        """The requested order in the syntax of `sort`; None for the list's default."""
         return None
 
     def conditions(self) -> Mapping[str, Any]:
-        """Return the filters that are asked for, with their values."""
+        """Return the requested filters with their values."""
         return {}
 
 
 def contradiction(parameter: str, detail: str) -> InvalidRequestError:
-    """Parameters that are fine by themselves, but not together."""
+    """Return the error for a parameter that contradicts another one."""
     return InvalidRequestError.at(detail, "contradiction", parameter=parameter)
 
 
@@ -151,8 +151,8 @@ PageParamsDep = Annotated[PageParams, Query()]
 
 
 def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
-    """Document a page by the example of its items."""
-    # The generic page itself has a type variable here.
+    """Add an example of a page, made of its items' example."""
+    # The unparametrised page has a type variable here.
     (item,) = get_args(page.model_fields["items"].annotation)
     if (
         isinstance(item, type)
@@ -168,7 +168,7 @@ class Page(LibraryPage[T], Generic[T]):
 
     model_config = ConfigDict(json_schema_extra=_with_example)
 
-    # `list` serialises a third faster than the library's `Sequence`; and what a page by cursor cannot tell is null.
+    # `list` serialises a third faster than the library's `Sequence`. Members that a cursor's page cannot have are null.
     items: list[T]  # ty: ignore[incompatible-mutable-override]
     total: int | None = Field(  # type: ignore[assignment] # ty: ignore[incompatible-attribute-override]
         description="How many there are in all; null on a page by cursor that did not ask for it, and where more than "
@@ -184,40 +184,40 @@ class Page(LibraryPage[T], Generic[T]):
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """Return `TaskPage` for a page of `TaskRead`: generated clients call it by this name."""
+        """Return `TaskPage` for a page of `TaskRead`; generated clients use this name."""
         return str(params[0].__name__).removesuffix("Read") + "Page"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page as it was read, with what tells where the others begin."""
+    """The items of a page, and the positions of its neighbours."""
 
     items: list[dict[str, Any]]
     order: Order
     total: int | None
-    """How many items the list has; None where that was not asked for, or is too much to count."""
+    """The number of items in the list; None if it was not requested, or exceeds the limit of counting."""
 
     has_more: bool
-    """Whether there is more in the direction in which it was read."""
+    """Whether there are further items in the direction of reading."""
 
     position: Position | None
-    """Where it begins; None at the start of the list."""
+    """The position from which it was read; None for the start of the list or a page number."""
 
     @property
     def is_backwards(self) -> bool:
-        """Whether it was read towards the start, and ends where it was asked for."""
+        """Whether it was read backwards, so that it ends at its position."""
         return self.position is not None and self.position.is_backwards
 
     @property
     def next_position(self) -> Position | None:
-        """Where the next page begins, if there is one."""
+        """The position of the next page, if there is one."""
         # Paging backwards, there is always a next page: the one that the client came from.
         goes_on = self.items and (self.has_more or self.is_backwards)
         return Position.from_row(self.items[-1], self.order) if goes_on else None
 
     @property
     def previous_position(self) -> Position | None:
-        """Where the page before begins, read backwards, if there is one."""
+        """The position of the previous page, read backwards, if there is one."""
         goes_back = self.items and (self.has_more if self.is_backwards else self.position is not None)
         return Position.from_row(self.items[0], self.order, is_backwards=True) if goes_back else None
 
@@ -225,7 +225,7 @@ class FetchedPage:
 async def fetch_page(
     database: Database, query: ListQuery, scope: RowScope, params: PageParams, position: Position | None = None
 ) -> FetchedPage:
-    """Read a page of a scope's list, from a position or the page that `params` number. Raises the scope's refusal."""
+    """Read a page of a scope's list, from a position or by the page number in `params`. Raises the scope's refusal."""
     return await _fetch(database, query, scope, params, params.conditions(), _order(query, params), position)
 
 
@@ -263,16 +263,17 @@ def _order(query: ListQuery, params: PageParams) -> Order:
 
 
 class Pages:
-    """Answers one request with a page of a list, and says in the `Link` header where the others are."""
+    """Reads the page that a request asks for, and sets the `Link` header."""
 
     def __init__(self, request: Request, response: Response) -> None:
         self._request = request
         self._response = response
 
     async def read(self, query: ListQuery, scope: RowScope, params: PageParams) -> dict[str, Any]:
-        """Return the page of a scope's list that the request asks for.
+        """Return the requested page of a scope's list.
 
-        Raises the scope's refusal where there is none, `CursorMismatchError` for a cursor that does not belong here.
+        Raises the scope's refusal if the caller may not see the list, and `CursorMismatchError` for a cursor that was
+        issued for another request.
         """
         request, conditions, order = self._request, params.conditions(), _order(query, params)
         context = _CursorContext(request, scope, order, conditions)
@@ -309,7 +310,7 @@ class Pages:
 
 
 class _CursorContext:
-    """What a list is asked, to which its cursors are bound."""
+    """The request for a list, to which its cursors are bound: operation, caller, order and filters."""
 
     def __init__(self, request: Request, scope: RowScope, order: Order, conditions: Mapping[str, Any]) -> None:
         self._ring = services_of(request)[KeyRing]
@@ -324,9 +325,9 @@ class _CursorContext:
 
 
 class _Links:
-    """A `Link` header (RFC 8288). Its targets are as absolute as the address that was asked for.
+    """A `Link` header (RFC 8288), whose targets have the path of the request.
 
-    What would make it longer than `MAX_LINK_LENGTH` is left out; the answer's `next_cursor` is there in any case.
+    Links that would exceed `MAX_LINK_LENGTH` are omitted; the body's `next_cursor` is there in any case.
     """
 
     def __init__(self, request: Request) -> None:
@@ -343,7 +344,7 @@ class _Links:
 
     @property
     def header(self) -> str:
-        """The links for which there is room, that to the next page before others."""
+        """The links that fit, of which the next page's has priority."""
         kept: set[str] = set()
         for relation in ("next", "prev", "first"):
             if len(self._joined(kept | {relation})) <= MAX_LINK_LENGTH:
@@ -359,4 +360,4 @@ async def _pages(request: Request, response: Response) -> Pages:
 
 
 PagesDep = Annotated[Pages, Depends(_pages)]
-"""For handlers that answer with a page of a list."""
+"""The dependency of handlers that return a page of a list."""

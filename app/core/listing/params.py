@@ -1,8 +1,8 @@
-"""What a list may be asked for beyond a page: filters and an order.
+"""Query parameters of lists: filters and sorting.
 
-A feature declares its parameters one by one in a subclass of `ListParams`; `priority_gte` is a bound on `priority`, and
-`due_date_is_null` asks for rows with or without a `due_date`. Its statement has a condition of the same name for each
-(see `comparisons`).
+A feature declares its parameters in a subclass of `ListParams`: `priority_gte` is a bound on `priority`, and
+`due_date_is_null` selects rows with or without a `due_date`. Its statement has a condition of the same name for each
+parameter (see `comparisons`).
 """
 
 from collections.abc import Callable, Mapping
@@ -25,16 +25,16 @@ MAX_QUERY_LENGTH = 200
 """Characters of `q`."""
 
 MAX_SORT_KEYS = 3
-"""Keys of `sort`. Each order is a statement of its own, and the number of orders grows with this one's factorial."""
+"""Keys of `sort`. Each order is a statement of its own, and the number of orders grows rapidly with this limit."""
 
 RELEVANCE = "relevance"
 """The sort key that is allowed only together with `q`."""
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
-"""What may follow a parameter's name, after an underscore, to bound its values."""
+"""The suffixes of parameters that are bounds, after an underscore."""
 
 IS_NULL = "_is_null"
-"""What follows a parameter's name to ask for rows with or without a value."""
+"""The suffix of parameters that select rows with or without a value."""
 
 QueryInt = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(plain_integer)]
 """A 32-bit integer."""
@@ -43,12 +43,12 @@ QueryFlag = Annotated[bool, BeforeValidator(plain_flag)]
 """`true` or `false`."""
 
 SearchText = Annotated[str, Line(MAX_QUERY_LENGTH)]
-"""What is searched for."""
+"""A search query."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommaSeparated:
-    """Text that lists some of these names, by comma; where it `is_signed`, each may have a `-` in front."""
+    """A comma-separated list of allowed names; if `is_signed`, each may be prefixed with `-`."""
 
     allowed: tuple[str, ...]
     is_signed: bool = False
@@ -93,18 +93,18 @@ _BOUNDS: Mapping[str, tuple[Mapping[str, str], Any]] = {
     ),
     "": ({"gte": "at least this", "gt": "more than this", "lte": "at most this", "lt": "less than this"}, 5),
 }
-"""What bounds mean, and an example, by how the name of what they bound ends."""
+"""The meanings of bounds and an example value, by the suffix of the parameter's name."""
 
 
 def range_query(name: str, operator: str) -> Any:
-    """How a parameter that bounds another is declared."""
+    """Return the declaration of a parameter that is a bound on another."""
     ending, (words, example) = next((ending, said) for ending, said in _BOUNDS.items() if name.endswith(ending))
     noun = name.removesuffix(ending).replace("_", " ").capitalize()
     return Query(None, description=f"{noun} {words[operator]}, as in `{example}`.", examples=[example])
 
 
 def search_query(where: str, example: str) -> Any:
-    """How `q` is declared."""
+    """Return the declaration of `q`."""
     return Query(
         None,
         examples=[example],
@@ -114,7 +114,7 @@ def search_query(where: str, example: str) -> Any:
 
 
 def sort_query(names: tuple[str, ...], default: str) -> Any:
-    """How `sort` is declared."""
+    """Return the declaration of `sort`."""
     needs = f" `{RELEVANCE}` needs `q`." if RELEVANCE in names else ""
     return Query(
         None,
@@ -126,7 +126,7 @@ def sort_query(names: tuple[str, ...], default: str) -> Any:
 
 
 def comparisons(name: str, column: Column) -> dict[str, ColumnElement[bool]]:
-    """Return the conditions of a parameter and of its bounds, each by the name of its field and of its value."""
+    """Return the conditions of a parameter and of its bounds; their keys are also the names of the bind parameters."""
     conditions: dict[str, ColumnElement[bool]] = {name: column == param(name, column.type)}
     for operator, compare in OPERATORS.items():
         conditions[f"{name}_{operator}"] = compare(column, param(f"{name}_{operator}", column.type))
@@ -157,23 +157,23 @@ class ListParams(PageParams):
 
     @property
     def sorted_by(self) -> str | None:
-        """The order that is asked for, as it is written."""
+        """The requested order in the syntax of `sort`."""
         return self.sort
 
     def conditions(self) -> dict[str, Any]:
-        """Return the filters that are asked for, with their values, by name."""
+        """Return the requested filters with their values."""
         return {name: getattr(self, name) for name in sorted(self.model_fields_set - ListParams.model_fields.keys())}
 
 
 def _refuse_values_beside_null(name: str, conditions: Mapping[str, Any]) -> None:
-    """Refuse what asks for values of the rows without one."""
+    """Raise an error for filters on the values of rows that have none."""
     for other in (name, *(f"{name}_{operator}" for operator in OPERATORS)):
         if other in conditions:
             raise contradiction(other, f"cannot be combined with {name}{IS_NULL}=true")
 
 
 def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
-    """Refuse bounds between which nothing lies, naming one of them."""
+    """Raise an error that names a bound if no value lies between the bounds."""
     bounds = [(f"{name}_{operator}", operator) for operator in OPERATORS if f"{name}_{operator}" in conditions]
     if not bounds:
         return
@@ -187,7 +187,7 @@ def _refuse_empty_range(name: str, conditions: Mapping[str, Any]) -> None:
 
 
 def _nearest(value: Any, operator: str) -> Any:
-    """Return the value next to an excluded bound; None where there is none."""
+    """Return the value next to an excluded bound; None if there is none."""
     if operator in {"gte", "lte"}:
         return value
     step: Any = 1

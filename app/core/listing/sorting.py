@@ -1,9 +1,9 @@
-"""The order of a list, and where a page of it begins.
+"""The order of a list, and the conditions for reading it from a position.
 
-A cursor names the row after which a page begins by that row's values. `Segment` turns them into conditions that an
-index can answer: one comparison of whole rows where all directions agree, and otherwise the alternatives spelled out.
-Where the first key may be null, the rows with a value and the rows without one are two segments, read one after the
-other, so that each is in the order of the same index. docs/decisions/0015-cursors.md tells why.
+A cursor has the sort keys of the row before a page. `segments_of` turns them into conditions that an index supports: a
+row comparison if all directions agree, otherwise alternatives joined by OR. If the first key may be null, the rows with
+a value and those without one are two segments, which are read one after the other in the order of the same index.
+docs/decisions/0015-cursors.md has the reasons.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from app.core.database.statements import Column, param
 
 
 class Sort(NamedTuple):
-    """One key of an order. Rows without a value come last in both directions, and first when read backwards."""
+    """One key of an order. Null values come last in both directions, and first when the list is read backwards."""
 
     name: str
     is_descending: bool = False
@@ -29,7 +29,7 @@ class Sort(NamedTuple):
 
     @property
     def backwards(self) -> "Sort":
-        """The same, from the other end."""
+        """The same key for reading backwards."""
         return Sort(self.name, not self.is_descending, not self.has_nulls_first)
 
 
@@ -39,12 +39,12 @@ Order = tuple[Sort, ...]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Something that a list can be sorted by."""
+    """A sort key of a list."""
 
     column: Column
     is_nullable: bool = False
     compared: Callable[[Any], Any] = lambda value: value
-    """What is compared of a value, where that is not the value itself."""
+    """Maps a column or value to the expression that is compared, if that is not the value itself."""
 
     @property
     def type_(self) -> TypeEngine[Any]:
@@ -53,7 +53,7 @@ class Key:
         return type_
 
     def decoded(self, value: Any) -> Any:
-        """Return a value that went through JSON."""
+        """Return the value that a cursor's JSON holds."""
         if value is None:
             return None
         for kind, read in _READERS:
@@ -75,39 +75,37 @@ Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 
 
 def alphabetical(text: Any) -> ColumnElement[Any]:
-    """Return what is compared of a text that people sort by: neither letter case nor accents, and alike on every
-    server.
-    """
+    """Return the sort key of a text: without letter case and accents, and independent of the server's locale."""
     return func.sort_key(collate(text, "C"), type_=Text)
 
 
 def order_of(text: str, tiebreaker: str) -> Order:
-    """Return the order that `-priority,due_date` describes; equals go by the tiebreaker, in the last direction."""
+    """Return the order of `-priority,due_date` with the tiebreaker added, in the direction of the last key."""
     keys = [Sort(name.removeprefix("-"), name.startswith("-")) for name in text.split(",")]
     return tuple(keys) if keys[-1].name == tiebreaker else (*keys, Sort(tiebreaker, keys[-1].is_descending))
 
 
 def reversed_order(order: Order) -> Order:
-    """Return the same order from the other end."""
+    """Return the order for reading backwards."""
     return tuple(sort.backwards for sort in order)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a list that can be read in order: its own conditions, and the order within."""
+    """A part of a list that an index can deliver in order: its conditions and its order."""
 
     conditions: tuple[ColumnElement[bool], ...]
     order: Order
     keys: Keys
 
     def ordering(self, columns: Columns | None = None) -> list[UnaryExpression[Any]]:
-        """Return what stands behind ORDER BY: of the tables' own columns, or of these by the keys' names."""
+        """Return the ORDER BY expressions: of the tables' columns, or of `columns`, which are named like the keys."""
         return _ordering(self.order, self.keys, columns)
 
 
 def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Segment]:
-    """Return the segments of a list, in their order: all of it, or what follows a position. `after` tells which of the
-    position's values are null; the values themselves are parameters of the statement (`position_parameters`).
+    """Return the segments of a list in order: of the whole list, or of the rows after a position. `after`: which of the
+    position's values are null; the values are bind parameters of the statement (`position_parameters`).
     """
     first, key = order[0], keys[order[0].name]
     position = None if after is None else list(_position(order, keys, after))
@@ -117,7 +115,7 @@ def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[
     with_value = (key.column.is_not(None),)
     without = (key.column.is_(None),)
     rest = order[1:]
-    # The key that is NULL in all these rows stays in ORDER BY, which then matches the index's columns.
+    # The key is NULL in all of these rows. It stays in ORDER BY, so that this matches the index's columns.
     present, absent = [Segment(with_value, order, some)], [Segment(without, order, some)]
     if position is not None and position[0] is None:
         absent = [Segment((*without, _beyond(rest, keys, position[1:])), order, some)]
@@ -129,12 +127,12 @@ def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[
 
 
 def position_parameters(values: Sequence[Any]) -> dict[str, Any]:
-    """Return the parameters of a statement whose segments follow the position with these values."""
+    """Return the bind parameters for a position with these values."""
     return {_AFTER.format(number): value for number, value in enumerate(values)}
 
 
 def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpression[Any]]:
-    """Return the order of all segments together, by columns that have the keys' names."""
+    """Return the ORDER BY expressions over all segments. `columns` are named like the keys."""
     return _ordering(order, keys, columns)
 
 
@@ -156,7 +154,7 @@ def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[Colum
 
 
 def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:
-    """Return a condition that holds for the rows that follow the position."""
+    """Return the condition that a row comes after the position."""
     columns = [keys[sort.name].compared(keys[sort.name].column) for sort in order]
     directions = {sort.is_descending for sort in order}
     if len(directions) == 1 and not any(keys[sort.name].is_nullable for sort in order):

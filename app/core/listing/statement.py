@@ -1,4 +1,4 @@
-"""Lists as statements: what is on a page, how many there are in all, and may the caller see it, in one round trip."""
+"""The statement of a list: the items of a page, the total and the caller's permission, in one round trip."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,45 +10,45 @@ from app.core.database.statements import Column, Rows, compiled, param
 from app.core.listing.sorting import Keys, Order, Segment, full_ordering, order_of, segments_of
 
 MAX_COUNTED = 10_000
-"""Matches that are counted at most, where only counting tells how many there are."""
+"""The most matches that are counted, for totals that have to be counted."""
 
 
 TOTAL = "_total"
-"""The column that tells how many items a list has."""
+"""The column with the total of a list."""
 
 
 class ListVariant(NamedTuple):
-    """What changes the text of a list's statement, besides the caller's permission."""
+    """The part of a request that determines the SQL of a list, besides the caller's permission."""
 
     order: Order
     filters: tuple[str, ...] = ()
     after: tuple[bool, ...] | None = None
-    """For a page that begins at a position, which of the position's values are null."""
+    """For a page from a position: which of the position's values are null."""
 
     is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSource:
-    """What the statement of a list is made of."""
+    """The parts of a list's statement."""
 
     items: Rows | Callable[[Segment], Rows]
-    """The rows that the filters let through, in no order; or what reads one segment of them in its order."""
+    """The matching rows without an order; or a function that reads one segment of them in order."""
 
     total: Rows
-    """How many there are: one column, made by `total_of` or `capped_count`."""
+    """The total: one column, made by `total_of` or `capped_count`."""
 
     columns: Callable[[FromClause], Sequence[ColumnElement[Any]]] = lambda page: list(page.c)
-    """What is answered, of the columns of `items`: for the rows of the page only, not for those that are skipped."""
+    """The response columns, computed from `items` for the rows of the page only, not for skipped rows."""
 
     root: FromClause | None = None
-    """What the list belongs to. Where it is not there, or `where` does not hold, the statement returns no row."""
+    """The parent of the list. If it does not exist, or `where` is false, the statement returns no row."""
 
     where: ColumnElement[bool] | None = None
 
 
 class ListQuery:
-    """A list: its statement, what it can be sorted by, and how it is sorted unless told otherwise."""
+    """A list: its statement, its sort keys and its default order."""
 
     def __init__(
         self, source: Callable[[Any, ListVariant], ListSource], keys: Keys, default: str, tiebreaker: str
@@ -57,7 +57,7 @@ class ListQuery:
         self.keys = keys
         self.tiebreaker = tiebreaker
         self.order = order_of(default, tiebreaker)
-        """Its own order."""
+        """The default order."""
 
         self.statement = compiled(self._page)
 
@@ -68,14 +68,14 @@ class ListQuery:
 def list_query(
     keys: Keys, default: str, tiebreaker: str = "id"
 ) -> Callable[[Callable[[Any, ListVariant], ListSource]], ListQuery]:
-    """Make a list of the function that tells what it consists of, for a permission and a variant."""
+    """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`."""
     return lambda source: ListQuery(source, keys, default, tiebreaker)
 
 
 def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows:
-    """Return one statement for one page: no row where the list may not be seen, else at least one.
+    """Return the statement of one page. It returns no row if the caller may not see the list, otherwise at least one.
 
-    A page without items is one row of nulls beside the total (see `without_placeholder`).
+    An empty page is one row with the total and nulls (see `without_placeholder`).
     """
     root = select(literal(1)).subquery("caller") if source.root is None else source.root
     page = _page(variant, keys, source.items).lateral("page")
@@ -85,7 +85,7 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
     needed = {sort.name: page.c[sort.name] for sort in variant.order}
     columns = (needed | answered).values()
     if variant.is_counted:
-        # A join and not a column: as a column it would be counted anew for each row of the page.
+        # A join: as a scalar subquery in the columns, it would be counted again for each row of the page.
         counted = source.total.lateral("counted")
         selected = select(counted, *columns).select_from(root.join(counted, true()).outerjoin(page, true()))
     else:
@@ -94,33 +94,33 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
 
 
 def without_placeholder(rows: list[dict[str, Any]], order: Order) -> list[dict[str, Any]]:
-    """Return the items among the rows of a page's statement in this order: all of them, unless the page has none."""
+    """Return the rows of a page's statement without the placeholder of an empty page."""
     return rows if rows and rows[0][order[-1].name] is not None else []
 
 
 def simple_list(rows: Rows) -> ListSource:
-    """Return a short list that everybody who asks may see, counted as it is."""
+    """Return the source of a short list without a parent, whose total is counted."""
     return ListSource(items=rows, total=total_of(func.count()).select_from(rows.subquery()))
 
 
 def total_of(number: ColumnElement[Any]) -> Rows:
-    """Return the total of a list as a statement, to which its tables and conditions are added."""
+    """Return a statement for a list's total, to which the caller adds tables and conditions."""
     return select(number.label(TOTAL))
 
 
 def sort_columns(variant: ListVariant, keys: Keys, columns: Iterable[Column]) -> list[Column]:
-    """Return the columns that a list is sorted by and does not show: outer queries and cursors need their values."""
+    """Return the sort keys that are not among a list's columns: outer queries and cursors need their values."""
     shown = {column.key for column in columns}
     return [keys[sort.name].column.label(sort.name) for sort in variant.order if sort.name not in shown]
 
 
 def limit_plus_offset() -> ColumnElement[int]:
-    """How many rows of a segment a page may need: those before it and its own."""
+    """Return the most rows of one segment that a page can need: those before it and its own."""
     return param("limit", BigInteger) + param("offset", BigInteger)
 
 
 def capped_count(matching: Rows) -> Rows:
-    """Select the total of a list that has to be counted: null for more than `MAX_COUNTED`."""
+    """Select the counted total of a list, or null if it exceeds `MAX_COUNTED`."""
     one = matching.with_only_columns(literal(1).label("one"), maintain_column_froms=True)
     some = one.limit(MAX_COUNTED + 1).subquery("some")
     return total_of(func.nullif(func.count(), MAX_COUNTED + 1)).select_from(some)

@@ -1,4 +1,4 @@
-"""Entity tags in responses: how an answer gets its tag, and when a read is answered 304 or 412 instead."""
+"""Entity tags in responses: the `ETag` header, and the responses 304 and 412 to conditional reads."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from app.core.preconditions.headers import UNCONDITIONAL, ConditionKind, Precond
 from app.core.request_state import state_of
 
 _REVALIDATED = b"private, no-cache"
-"""A browser may keep the answer for the one person, and asks each time whether it is still true."""
+"""A browser may cache the response for its user, and revalidates it each time."""
 
 ETagFactory = Callable[[Any, bytes], str]
-"""Makes an answer's tag of its value, if that is known, and its body."""
+"""Returns the tag of a response from its value, if that is known, and its body."""
 
 
 def etag_factory(route: APIRoute) -> ETagFactory | None:
-    """How the answers of a route are tagged: by their own `etag`, or a page by its bytes; None where they are not."""
+    """Return the factory of a route's tags: the value's own `etag`, or a hash for a page; None if it has no tags."""
     if route.response_field is None:
         return None
     annotation = route.response_field.field_info.annotation
@@ -30,8 +30,8 @@ def etag_factory(route: APIRoute) -> ETagFactory | None:
 
 
 def tag_of_bytes(body: bytes) -> str:
-    """Return the tag of an answer that has none of its own."""
-    # SHA-1 is the fastest of hashlib by far, and a collision between two of one's own pages harms nobody else.
+    """Return the tag of a response without an `etag` member."""
+    # SHA-1 is by far the fastest in hashlib, and a collision between two of one caller's pages harms nobody else.
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
 
 
@@ -41,10 +41,10 @@ def _own_tag(value: Any, body: bytes) -> str:
 
 
 def apply_preconditions(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
-    """Return the answer with its tag; to a read, 304 without a body if the client has it already. `kept`:
-    `Cache-Control`.
+    """Return the response with its tag; for a read, 304 without a body if `If-None-Match` names the tag.
 
-    Raises `PreconditionFailedError` if a read wants another, `InvalidRequestError` if it does not say clearly which.
+    `kept`: the value of `Cache-Control`. Raises `PreconditionFailedError` if a read's `If-Match` does not name the tag,
+    and `InvalidRequestError` for a malformed header.
     """
     if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not UNCONDITIONAL:
         if wanted.match.kind is ConditionKind.TAGS and tag not in wanted.match.strong:
