@@ -152,8 +152,8 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     conditions = {
         **CONDITIONS,
         "q": matches_in(words_in(WORDS, Task.project_id), project_id),
-        "label_id": _lists_any("label_id", TaskLabel, TaskLabel.label_id, project_id),
-        "assignee_id": _lists_any("assignee_id", TaskAssignee, TaskAssignee.user_id, project_id),
+        "label_id": _has_label(project_id),
+        "assignee_id": _has_assignee(project_id),
         PROJECT_IDS: true(),
     }
     filters = (conditions[name] for name in variant.filters)
@@ -162,17 +162,26 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     )
 
 
-def _lists_any(
-    name: str,
-    model: type[TaskLabel | TaskAssignee],
-    listed: InstrumentedAttribute[UUID],
-    project_id: ColumnElement[UUID],
-) -> ColumnElement[bool]:
-    """Return a condition for tasks that list any of the ids in the filter of this name."""
-    row = select(model.task_id).where(
-        model.task_id == Task.id, listed == any_(param(name, ARRAY(Uuid))), model.project_id == project_id
+def _has_label(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return a condition for tasks with any of the labels. The planner knows how many have them: it reads either
+    those, or tasks in the order of the list until the page is full.
+    """
+    row = select(TaskLabel.task_id).where(
+        TaskLabel.task_id == Task.id,
+        TaskLabel.label_id == any_(param("label_id", ARRAY(Uuid))),
+        TaskLabel.project_id == project_id,
     )
-    return row.correlate_except(model).exists()
+    return row.correlate_except(TaskLabel).exists()
+
+
+def _has_assignee(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return a condition for tasks with any of the assignees, which is always read from the assignees' index: in a
+    project where they have little to do, other people's tasks cost nothing.
+    """
+    tasks = select(TaskAssignee.task_id).where(
+        TaskAssignee.user_id == any_(param("assignee_id", ARRAY(Uuid))), TaskAssignee.project_id == project_id
+    )
+    return Task.id == any_(func.array(tasks.correlate_except(TaskAssignee).scalar_subquery(), type_=ARRAY(Uuid)))
 
 
 def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -183,8 +192,14 @@ def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnEleme
 
 
 def _named(variant: ListVariant, project_id: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
-    is_named = project_id == any_(param(PROJECT_IDS, ARRAY(Uuid)))
-    return [is_named] if PROJECT_IDS in variant.filters else []
+    named = []
+    if PROJECT_IDS in variant.filters:
+        named.append(project_id == any_(param(PROJECT_IDS, ARRAY(Uuid))))
+    if "label_id" in variant.filters:
+        # Each label is of one project. In the others, all tasks would be read to find none.
+        labelled = select(Label.project_id).where(Label.id == any_(param("label_id", ARRAY(Uuid))))
+        named.append(project_id.in_(labelled))
+    return named
 
 
 def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:

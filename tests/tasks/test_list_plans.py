@@ -20,7 +20,8 @@ from app.projects.queries import projects
 from app.projects.scopes import permissions
 from app.tasks import queries
 from tests.auth.factories import UserFactory
-from tests.projects.factories import project_of
+from tests.labels.factories import LabelFactory
+from tests.projects.factories import add_member, project_of
 from tests.support import server
 from tests.support.factories import store
 from tests.tasks.factories import TaskFactory
@@ -39,15 +40,32 @@ SIZE = 50
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 FILL = """
-    INSERT INTO tasks (id, project_id, title, description, priority, completed, due_date, created_at, updated_at)
+    INSERT INTO tasks (
+        id, project_id, title, description, priority, completed, due_date, created_at, updated_at,
+        label_ids, assignee_ids
+    )
     SELECT (lpad(to_hex($3::int), 8, '0') || lpad(to_hex(n), 24, '0'))::uuid, $1,
         'Task ' || n || ': ' || (ARRAY['saw', 'plane', 'sand', 'oil'])[n % 4 + 1],
         CASE WHEN n % 3 = 0 THEN 'More about it: ' || n % 1000 END, n % 7, n % 2 = 0,
         CASE WHEN n % 5 > 0 THEN date '2026-01-01' + n % 700 END,
-        now() - n * interval '1 second', now() - (n::bigint * 7919 % $2::int) * interval '1 second'
+        now() - n * interval '1 second', now() - (n::bigint * 7919 % $2::int) * interval '1 second',
+        list_of(CASE WHEN n % 2 = 0 THEN $4::uuid[] WHEN n % ($2::int / 40) = 1 THEN $5::uuid[] END),
+        list_of(CASE WHEN n % 2 = 0 THEN $6::uuid[] WHEN n % ($2::int / 40) = 1 THEN $7::uuid[] END)
     FROM generate_series(1, $2::int) AS n
 """
-"""Ids rise, as those that the service makes do."""
+"""Ids rise, as those that the service makes do. Of the lists, one is that of every second task, one of forty."""
+
+LISTED = """
+    INSERT INTO task_labels SELECT id, unnest(ids_in(label_ids)), project_id FROM tasks;
+    INSERT INTO task_assignees SELECT id, unnest(ids_in(assignee_ids)), project_id FROM tasks;
+"""
+KEEPING = (
+    ("tasks", "tasks_keep_labels_inserted"),
+    ("tasks", "tasks_keep_assignees_inserted"),
+    ("task_labels", "task_labels_follow"),
+    ("task_assignees", "task_assignees_follow"),
+)
+"""Triggers that would do for each row what `LISTED` does at once."""
 
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE '%_idx'"
 REFERENCES = """
@@ -66,6 +84,12 @@ class Crowd(NamedTuple):
     """Somebody with a few tasks of their own, in one project."""
 
     strangers_own: UUID
+
+    labels: tuple[UUID, UUID]
+    """Of the largest project: one that every second task has, and one that forty have."""
+
+    colleague: UUID
+    """Who does every second task of the largest project; the caller does forty."""
 
     def statement(
         self,
@@ -135,8 +159,11 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     user = UserFactory.build()
     await store(database, user)
     projects = [await project_of(database, user) for _ in range(OTHERS + 1)]
-    stranger = UserFactory.build()
-    await store(database, stranger)
+    colleague, stranger = UserFactory.build(), UserFactory.build()
+    labels = [LabelFactory.build(project_id=projects[0].id) for _ in range(2)]
+    await store(database, colleague, stranger, *labels)
+    for project in projects:
+        await add_member(database, project, colleague, Role.VIEWER)
     own = await project_of(database, stranger)
     await store(database, *TaskFactory.batch(5, project_id=own.id, title="Sweep", description=None))
     await database.close()
@@ -147,8 +174,15 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     await connection.execute(f"ALTER TABLE tasks DROP CONSTRAINT {reference['conname']}")
     for name, _ in made:
         await connection.execute(f"DROP INDEX {name}")
+    for table, trigger in KEEPING:
+        await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+    largest = [[labels[0].id], [labels[1].id], [colleague.id], [user.id]]
     for number, project in enumerate(projects):
-        await connection.execute(FILL, project.id, 500 if number else TASKS, number, timeout=200)
+        listed = [None] * 4 if number else largest
+        await connection.execute(FILL, project.id, 500 if number else TASKS, number, *listed, timeout=200)
+    await connection.execute(LISTED, timeout=200)
+    for table, trigger in KEEPING:
+        await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
     for _, definition in made:
         await connection.execute(definition, timeout=200)
     await connection.execute(
@@ -157,7 +191,8 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     await connection.execute("VACUUM ANALYZE", timeout=200)
     for name, value in GENERIC_PLAN_SETTINGS.items():
         await connection.execute(f"SET {name} = {value}")
-    yield Crowd(connection, projects[0].id, user.id, stranger.id, own.id)
+    own_and_others = (stranger.id, own.id, (labels[0].id, labels[1].id), colleague.id)
+    yield Crowd(connection, projects[0].id, user.id, *own_and_others)
     await connection.close()
 
 
@@ -339,6 +374,31 @@ async def test_narrow_range_is_read_from_its_index(crowd: Crowd) -> None:
     )
     assert indexes(plan) == {"tasks_by_due_date_idx"}
     assert rows_read(plan) <= 2 * (SIZE + 1)
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+async def test_list_by_label_or_assignee_reads_what_matches_or_the_page(crowd: Crowd, listed: ListQuery) -> None:
+    common, rare = crowd.labels
+    asked: list[tuple[int, dict[str, Any]]] = [
+        (40, {"label_id": [rare]}),
+        (40, {"assignee_id": [crowd.caller], "completed": False}),
+        (40, {"label_id": [rare], "assignee_id": [crowd.caller]}),
+        (2 * SIZE, {"label_id": [common]}),
+        (4 * SIZE, {"label_id": [rare, common]}),
+    ]
+    for most, filters in asked:
+        plan = await crowd.plan_by_value(*crowd.statement(listed, "-priority", **filters))
+        assert rows_read(plan) <= 2 * most + OTHERS, filters
+        references = [node for node in nodes(plan) if node.get("Relation Name") in {"task_labels", "task_assignees"}]
+        assert all("Index" in node["Node Type"] for node in references)
+        assert sum(node["Actual Rows"] * node["Actual Loops"] for node in references) <= (OTHERS + 2) * most, filters
+
+
+async def test_tasks_of_oneself_cost_nothing_for_those_of_others(crowd: Crowd) -> None:
+    asked = crowd.statement(queries.visible_tasks, "-priority", assignee_id=[crowd.caller], completed=False)
+    plan = await crowd.plan_by_value(*asked)
+    assert plan["Actual Rows"] > 1
+    assert pages_read(plan) < 40 * 8 + OTHERS * 10
 
 
 async def test_total_is_read_from_maintained_counts(crowd: Crowd) -> None:
