@@ -55,7 +55,7 @@ async def test_problems_lead_to_what_they_mean(api: Api) -> None:
 
 async def test_page_and_document_use_the_public_url(api: Api) -> None:
     references = re.findall(r"""(?:src|href)="([^"]*)\"""", (await api.get("/docs")).text)
-    assert len(references) == 4
+    assert len(references) == 5
     for reference in references:
         assert (await api.get(stripped(reference))).status_code == 200
     document = (await api.get("/openapi.json")).json()
