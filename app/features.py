@@ -26,6 +26,9 @@ PURGE_RULES = ACCESS_PURGE_RULES
 
 ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, labels, tasks, comments)
 
+PROBES = frozenset(route.path for route in health.routes)
+"""The routes that a supervisor asks again and again: each success has a log line at `debug` only."""
+
 # In the order of the documentation: what newcomers look for stands first.
 TAGS = [
     {"name": "projects", "description": "What people work in, and with whom."},
@@ -38,4 +41,4 @@ TAGS = [
     {"name": "documentation", "description": "What problem codes mean."},
 ]
 
-__all__ = ["PORTS", "PURGE_RULES", "ROUTERS", "TAGS", "security_schemes"]
+__all__ = ["PORTS", "PROBES", "PURGE_RULES", "ROUTERS", "TAGS", "security_schemes"]

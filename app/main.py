@@ -36,7 +36,7 @@ from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
 from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
-from app.features import PORTS, PURGE_RULES, ROUTERS, TAGS, security_schemes
+from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import Documentation, documentation_of
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,13 @@ def create_app(settings: Settings | None = None) -> Application:
     install_openapi(app, routes, TAGS, security_schemes(), prefix=settings.public_prefix)
     always = (settings, PORTS, documentation_of(app, settings.public_prefix))
     app.state.services = Services(*always)
-    app.add_middleware(RequestMiddleware, limits=limits, prefix=settings.public_prefix)
+    app.add_middleware(
+        RequestMiddleware,
+        limits=limits,
+        prefix=settings.public_prefix,
+        probes=PROBES,
+        logs_client=settings.log_client,
+    )
     if settings.cors_origins:
         # Outermost, so that pages of other origins can read every error.
         app.add_middleware(

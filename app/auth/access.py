@@ -112,9 +112,9 @@ async def caller_of(request: Request) -> Caller:
             # It came as `X-API-Key`, so it was meant for a key though it does not look like one.
             raise InvalidApiKeyError from None
         raise
+    state.caller = caller
     if quota is not None:
         quota.consume(caller.principal)
-    state.caller = caller
     return caller
 
 

@@ -266,6 +266,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     """One JSON object per log line, or text for a person's eyes."""
 
+    log_client: bool = False
+    """Whether the line of a request names the network address of its client, which is personal data."""
+
     # Each is checked as a field of its own, so that all that is wrong is told at once. `env` and the files stand above.
 
     @field_validator("database_url", "jwt_secret", "jwt_previous_secrets", mode="before")

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -28,13 +30,17 @@ _BLANK = vars(
 )
 _STANDARD = _BLANK.keys() | {"message", "asctime", "color_message"}
 
+_PLAIN = re.compile(r"[^\s\"\x00-\x1f\x7f]+")
+
 
 class AccessRecord(logging.LogRecord):
     """The line of one request."""
 
-    def __init__(self, fields: dict[str, Any]) -> None:
+    def __init__(self, fields: dict[str, Any], level: int = logging.INFO) -> None:
         # The constructor would look up the source line, the thread and the process, which no line shows.
         vars(self).update(_BLANK)
+        if level != logging.INFO:
+            self.levelno, self.levelname = level, logging.getLevelName(level)
         self.created = time.time()
         self.fields = fields
         """The fields of the line, without the time, the level, the logger and the request's id."""
@@ -65,13 +71,32 @@ class TextFormatter(logging.Formatter):
         fields = log_fields(record)
         head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
         trace = fields.pop("exception", None)
-        return " ".join([head, *(f"{key}={value}" for key, value in fields.items())]) + (f"\n{trace}" if trace else "")
+        return " ".join([head, *(f"{key}={_plain(value)}" for key, value in fields.items())]) + (
+            f"\n{trace}" if trace else ""
+        )
+
+
+def _written_time(seconds: float) -> str:
+    """Return a time in UTC with three digits of a second."""
+    whole = int(seconds)
+    return f"{_written_second(whole)}.{int((seconds - whole) * 1000):03}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _written_second(seconds: int) -> str:
+    # Many lines have the same, and to write it takes longer than the rest of the time.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as text has it: quoted if its end, or that of the line, could not be seen."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and not _PLAIN.fullmatch(value) else value
 
 
 def log_fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return the fields of a log line."""
     fields: dict[str, Any] = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "time": _written_time(record.created),
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": record.getMessage(),

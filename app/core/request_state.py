@@ -67,6 +67,9 @@ class RequestState:
     code: str | None = None
     """The code of the problem in the response."""
 
+    reason: str | None = None
+    """Why it was refused, for the log: the problem's detail, or the codes of what is wrong with the input."""
+
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
 

@@ -58,6 +58,18 @@ def test_text_line_has_time_level_and_fields() -> None:
     assert line.split(" ", 1)[1].split() == ["info", "trial", "request", "method=GET", "status=200"]
 
 
+def test_a_text_line_is_one_line_whatever_a_field_holds() -> None:
+    line = TextFormatter().format(record("request", reason='no "such"\ntask', code="not_found", status=404))
+    assert line.endswith(r"""request reason="no \"such\"\ntask" code=not_found status=404""")
+
+
+def test_a_time_has_three_digits_of_a_second() -> None:
+    one = record("x")
+    for created, written in ((0.0, "00.000"), (1.0625, "01.062"), (59.9999, "59.999")):
+        one.created = created
+        assert json.loads(JsonFormatter().format(one))["time"] == f"1970-01-01T00:00:{written}+00:00"
+
+
 @pytest.fixture
 def _logging_restored() -> Iterator[None]:
     root, alembic, access = logging.getLogger(), logging.getLogger("alembic"), logging.getLogger("uvicorn.access")

@@ -136,7 +136,7 @@ class Fronts:
 @pytest.fixture(scope="module")
 def fronts(server_url: str) -> Iterator[Fronts]:
     nginx, haproxy = free_port(), free_port()
-    environment = {"TALLER_PUBLIC_URL": f"http://127.0.0.1:{nginx}/taller", "TALLER_LOG_FORMAT": "json"}
+    environment = {"TALLER_PUBLIC_URL": f"http://127.0.0.1:{nginx}/taller", "TALLER_LOG_LEVEL": "debug"}
     with (
         running_service(server_url, environment=environment) as service,
         running_proxies(service.port, nginx=nginx, haproxy=haproxy),

@@ -5,6 +5,7 @@ It is plain ASGI: Starlette's `BaseHTTPMiddleware` would cost 200 µs a request.
 
 import logging
 import re
+from collections.abc import Collection
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,10 +32,21 @@ _SECURITY_HEADERS = [
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, limits: RateLimits | None, prefix: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: RateLimits | None,
+        prefix: str,
+        probes: Collection[str] = (),
+        logs_client: bool = False,
+    ) -> None:
+        """`probes`: the paths of routes whose requests are logged at `debug` unless they fail."""
         self.app = app
         self.limits = limits
         self.prefix = prefix
+        self.probes = frozenset(probes)
+        self.logs_client = logs_client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -65,28 +77,37 @@ class RequestMiddleware:
             if status:
                 # The response has begun: only closing the connection tells the client that it is incomplete.
                 raise
-            state.code = InternalError.code
+            state.code, state.reason = InternalError.code, InternalError.title
             response = problem_response(InternalError(), scope)
             await response(scope, receive, send_with_headers)
         finally:
             if access_log.isEnabledFor(logging.INFO):
-                _log(scope, state, status, started)
+                self._log(scope, state, status, started)
             request_id_var.reset(token)
 
-
-def _log(scope: Scope, state: RequestState, status: int, started: float) -> None:
-    # `access_log.info` would search the stack for the calling line, which no line shows.
-    fields = {
-        "method": scope["method"],
-        "route": getattr(scope.get("route"), "path", None),
-        "status": status,
-        "ms": round((perf_counter() - started) * 1000, 2),
-    }
-    if state.code is not None:
-        fields["code"] = state.code
-    if state.is_replayed:
-        fields["replayed"] = True
-    access_log.handle(AccessRecord(fields))
+    def _log(self, scope: Scope, state: RequestState, status: int, started: float) -> None:
+        # `access_log.info` would search the stack for the calling line, which no line shows.
+        route = getattr(scope.get("route"), "path", None)
+        fields = {
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "ms": round((perf_counter() - started) * 1000, 2),
+        }
+        if state.caller is not None:
+            fields["caller"] = state.caller.principal
+        if self.logs_client:
+            fields["client"] = (scope.get("client") or ("unknown",))[0]
+        if state.code is not None:
+            fields["code"] = state.code
+            fields["reason"] = state.reason
+        elif route in self.probes:
+            if access_log.isEnabledFor(logging.DEBUG):
+                access_log.handle(AccessRecord(fields, logging.DEBUG))
+            return
+        if state.is_replayed:
+            fields["replayed"] = True
+        access_log.handle(AccessRecord(fields))
 
 
 def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None) -> None:

@@ -57,7 +57,10 @@ def problem_response(error: AppError, scope: Scope) -> Response:
 def answer_to(request: Request, error: AppError | HTTPException) -> Response:
     """Return the response to a request that raised one of our errors or one of Starlette's."""
     refusal = error if isinstance(error, AppError) else _STARLETTES.get(error.status_code, InternalError)()
-    state_of(request.scope).code = refusal.code
+    state = state_of(request.scope)
+    state.code = refusal.code
+    # Details of errors may name members as the client named them; their codes are ours.
+    state.reason = ", ".join(sorted({each["code"] for each in refusal.errors})) or refusal.detail
     if refusal.status >= 500 and (cause := refusal.__cause__) is not None:
         # One line without a traceback, because in an outage every request logs it.
         logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])

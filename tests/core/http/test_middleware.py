@@ -10,8 +10,10 @@ from uuid import UUID
 import pytest
 
 from app.auth.models import User
+from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.logging import JsonFormatter
+from app.main import create_app
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
 from tests.support.keys import keyed
@@ -81,8 +83,10 @@ async def test_each_request_logs_one_line_with_its_route_template(
     project = await project_of(database, user)
     answer = await api.get(f"/projects/{project.id}/tasks/?size=7")
     (line,) = lines.access()
-    assert set(line) == {"time", "level", "logger", "message", "request_id", "method", "route", "status", "ms"}
+    named = {"time", "level", "logger", "message", "request_id", "method", "route", "status", "ms", "caller"}
+    assert set(line) == named
     assert (line["method"], line["status"], line["level"]) == ("GET", 200, "info")
+    assert line["caller"] == str(user.id)
     assert line["route"] == "/api/v1/projects/{project_id}/tasks/"
     assert line["request_id"] == answer.headers["x-request-id"]
     assert 0 < line["ms"] < 10_000
@@ -90,19 +94,52 @@ async def test_each_request_logs_one_line_with_its_route_template(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "code", "route"),
+    ("method", "path", "status", "code", "reason", "route"),
     [
-        ("GET", "/nowhere", 404, "not_found", None),
-        ("DELETE", "/projects/", 405, "method_not_allowed", None),
-        ("GET", "/projects/abc", 400, "invalid_request", "/api/v1/projects/{project_id}"),
+        ("GET", "/nowhere", 404, "not_found", "There is nothing", None),
+        ("DELETE", "/projects/", 405, "method_not_allowed", "", None),
+        ("GET", "/projects/abc", 400, "invalid_request", "uuid_parsing", "/api/v1/projects/{project_id}"),
+        ("GET", f"/tasks/?{SECRET}=1", 400, "invalid_request", "unknown", "/api/v1/tasks/"),
     ],
 )
-async def test_a_refusal_is_logged_with_its_code(
-    api: Api, lines: Lines, method: str, path: str, status: int, code: str, route: str | None
+async def test_a_refusal_is_logged_with_its_code_and_reason(
+    api: Api, lines: Lines, method: str, path: str, status: int, code: str, reason: str, route: str | None
 ) -> None:
-    await api.request(method, path)
+    answer = await api.request(method, path)
     (line,) = lines.access()
     assert (line["status"], line["code"], line["route"]) == (status, code, route)
+    assert line["reason"].startswith(reason)
+    assert line["reason"] in {answer.json()["detail"], reason}
+    assert SECRET not in lines.text
+
+
+async def test_a_line_names_the_key_that_a_program_used(api: Api, lines: Lines) -> None:
+    key = (await api.post("/auth/api-keys", json={"name": "x", "scopes": ["tasks:read"]})).json()
+    async with api.with_key(key["secret"]) as program:
+        await program.get("/tasks/")
+        await program.delete("/auth/me")
+    _, read, refused = lines.access()
+    assert (read["caller"], "reason" in read) == (key["id"], False)
+    assert (refused["caller"], refused["code"]) == (key["id"], "session_required")
+
+
+@pytest.mark.parametrize(("level", "count"), [(logging.INFO, 1), (logging.DEBUG, 2)])
+async def test_probes_are_logged_at_debug_unless_they_fail(
+    anonymous: Api, lines: Lines, level: int, count: int
+) -> None:
+    logging.getLogger("taller.access").setLevel(level)
+    await anonymous.get("/health/live")
+    await anonymous.get("/health/live?x")
+    written = lines.access()
+    assert [line["level"] for line in written] == ["debug", "info"][-count:]
+    assert written[-1]["code"] == "invalid_request"
+
+
+async def test_the_client_is_named_where_that_is_set(settings: Settings, lines: Lines) -> None:
+    for named in (False, True):
+        async with Api(create_app(settings.model_copy(update={"log_client": named}))) as anonymous:
+            await anonymous.get("/nowhere")
+    assert [line.get("client") for line in lines.access()] == [None, "127.0.0.1"]
 
 
 async def test_too_large_body_is_logged_like_any_error(anonymous: Api, lines: Lines) -> None:
