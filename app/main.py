@@ -21,6 +21,7 @@ from app.core.database.database import Database
 from app.core.database.faults import explanation
 from app.core.database.migrations import head_revision, schema_state
 from app.core.database.retention import Purger
+from app.core.database.statements import check_answers
 from app.core.drain import STATE_KEY, Drain
 from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
@@ -106,6 +107,7 @@ def create_app(settings: Settings | None = None) -> Application:
 
     routes = [route for router in ROUTERS for route in router.routes]
     refuse_unguarded_routes(routes)
+    check_answers()
     app = Application(
         operations=TrieRouter(routes),
         title="Taller",

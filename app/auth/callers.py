@@ -10,7 +10,6 @@ cache starts empty. docs/decisions/0023-decisions-stay.md says why no change is 
 import logging
 from datetime import datetime, timedelta
 from math import inf
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Executable, func, update
@@ -25,6 +24,7 @@ from app.core import clock
 from app.core.bounded import BoundedDict
 from app.core.database.database import Database
 from app.core.database.retention import PurgeRule, delete_all, deletion
+from app.core.database.rows import Row
 from app.core.database.statements import compiled, param
 from app.core.errors import UnavailableError
 from app.core.periodic import PeriodicTask
@@ -178,7 +178,7 @@ class CallerCache:
         self._position, self._server = row["position"], row["server"]
         await self._delete_changes(started, row)
 
-    async def _delete_changes(self, started: float, reading: dict[str, Any]) -> None:
+    async def _delete_changes(self, started: float, reading: Row) -> None:
         """Delete the changes that every process has polled, or missed for so long that it has emptied its cache."""
         if self._kept_from is None:
             self._kept_from = started, reading["position"]

@@ -1,7 +1,5 @@
 """Operations that accounts, sessions and API keys share: lock a caller, and end access that a backup revived."""
 
-from typing import Any
-
 from sqlalchemy import func, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -13,6 +11,7 @@ from app.auth.errors import (
 from app.auth.models import EVERYBODY, ONE_TIME, SPENT, AccessChange, ApiKey, Session, User
 from app.auth.scopes import Caller
 from app.core.database.database import Transaction
+from app.core.database.rows import Records
 
 
 async def lock_caller(transaction: Transaction, caller: Caller) -> None:
@@ -24,7 +23,7 @@ async def lock_caller(transaction: Transaction, caller: Caller) -> None:
         raise InvalidTokenError
 
 
-async def lock_admin(transaction: Transaction, caller: Caller, people: list[dict[str, Any]]) -> None:
+async def lock_admin(transaction: Transaction, caller: Caller, people: Records) -> None:
     """Lock the caller as `lock_caller` does, and raise `AdminRequiredError` unless they are an administrator among
     these locked users.
     """

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec
 from uuid import UUID
 
 import click
@@ -34,6 +34,7 @@ from app.core.config import Settings
 from app.core.database import versions
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
+from app.core.database.rows import Row
 from app.core.http.problems import field_errors
 from app.core.idempotency.store import drop_all
 from app.features import PORTS
@@ -201,7 +202,7 @@ class AdminContext:
         self.authentication = authentication
         self.database = database
 
-    async def user(self, username: str) -> dict[str, Any]:
+    async def user(self, username: str) -> Row:
         """Return the account with this username, active or not."""
         row = await self.database.fetch_one_or_none(login_by_name(), {"username_key": username_key(username)})
         if row is None:

@@ -3,6 +3,7 @@
 from sqlalchemy import Uuid, select
 
 from app.comments.models import Comment
+from app.comments.schemas import CommentRead
 from app.comments.scopes import tag, this_comment
 from app.core.database.statements import Rows, compiled, param
 from app.core.listing.sorting import Key
@@ -24,13 +25,13 @@ READ_COLUMNS = (
 """A comment's columns and its tag."""
 
 
-@compiled
+@compiled(model=CommentRead)
 def comment(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """Select one comment."""
     return select(*READ_COLUMNS).where(this_comment(permission, shape))
 
 
-@list_query({"id": Key(Comment.id)}, "id")
+@list_query({"id": Key(Comment.id)}, "id", model=CommentRead)
 def comments_of_task(permission: Permission, _: ListVariant) -> ListSource:
     """Select a page of a task's comments, the oldest first."""
     of_task = Comment.task_id == param("task_id", Uuid)

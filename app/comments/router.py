@@ -8,6 +8,7 @@ from app.comments import queries, service
 from app.comments.access import DeletableComment, OwnComment, ReadableComment, TaskForComments, TaskWithComments
 from app.comments.schemas import CommentCreate, CommentRead, CommentUpdate
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
@@ -21,9 +22,7 @@ async def list_comments(task: TaskWithComments, params: PageParamsDep, pages: Pa
 
 
 @router.post("/tasks/{task_id}/comments/", summary="Comment on a task", status_code=201, response_model=CommentRead)
-async def create_comment(
-    task: TaskForComments, new: CommentCreate, database: DatabaseDep, response: Response
-) -> dict[str, Any]:
+async def create_comment(task: TaskForComments, new: CommentCreate, database: DatabaseDep, response: Response) -> Row:
     """Comment on a task; you are its author. `Location` is the comment's address."""
     comment = await service.create(database, task, new)
     response.headers["Location"] = f"{API_PREFIX}/comments/{comment['id']}"
@@ -31,19 +30,19 @@ async def create_comment(
 
 
 @router.get("/comments/{comment_id}", summary="Read a comment", response_model=CommentRead)
-async def read_comment(comment: ReadableComment, database: DatabaseDep) -> dict[str, Any]:
+async def read_comment(comment: ReadableComment, database: DatabaseDep) -> Row:
     """Return one comment."""
     return await database.fetch_one(queries.comment(comment.permission), comment)
 
 
 @router.put("/comments/{comment_id}", summary="Update a comment", response_model=CommentRead)
-async def update_comment(comment: OwnComment, changes: CommentUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def update_comment(comment: OwnComment, changes: CommentUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names; **what the body leaves out stays as it is**. Only the author may."""
     return await service.update(database, comment, changes)
 
 
 @router.patch("/comments/{comment_id}", summary="Patch a comment", response_model=CommentRead)
-async def patch_comment(comment: OwnComment, changes: CommentUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def patch_comment(comment: OwnComment, changes: CommentUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): members that it names are set, all others stay as they are. Only the author
     may.
     """

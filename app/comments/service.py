@@ -1,7 +1,5 @@
 """Operations that change comments. Each is one statement."""
 
-from typing import Any
-
 from sqlalchemy import Executable, Uuid, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
@@ -9,9 +7,10 @@ from sqlalchemy import update as update_in
 from app.auth.errors import InvalidTokenError
 from app.comments import queries
 from app.comments.models import Comment
-from app.comments.schemas import CommentCreate, CommentUpdate
+from app.comments.schemas import CommentCreate, CommentRead, CommentUpdate
 from app.comments.scopes import CommentScope, this_comment
 from app.core.database.database import ConstraintError, Database
+from app.core.database.rows import Row
 from app.core.database.statements import as_params, column_params, compiled, param
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
@@ -20,7 +19,7 @@ from app.tasks.models import Task
 from app.tasks.scopes import TaskScope, this_task
 
 
-async def create(database: Database, task: TaskScope, new: CommentCreate) -> dict[str, Any]:
+async def create(database: Database, task: TaskScope, new: CommentCreate) -> Row:
     """Add a comment of the caller's to a task."""
     values = {"id": uuid7(), **new.model_dump()}
     try:
@@ -32,7 +31,7 @@ async def create(database: Database, task: TaskScope, new: CommentCreate) -> dic
         raise
 
 
-async def update(database: Database, scope: CommentScope, changes: CommentUpdate) -> dict[str, Any]:
+async def update(database: Database, scope: CommentScope, changes: CommentUpdate) -> Row:
     """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
@@ -47,7 +46,7 @@ async def delete(database: Database, scope: CommentScope) -> None:
     await database.fetch_one(_delete_comment(scope.permission, scope.shape), scope)
 
 
-@compiled
+@compiled(model=CommentRead)
 def _insert_comment(permission: Permission, names: tuple[str, ...]) -> Executable:
     values = column_params(Comment, names).values()
     row = select(Task.id, param("caller_id", Uuid), *values).where(this_task(permission))
@@ -57,7 +56,7 @@ def _insert_comment(permission: Permission, names: tuple[str, ...]) -> Executabl
     return insert(Comment).from_select(columns, locked, include_defaults=False).returning(*queries.READ_COLUMNS)
 
 
-@compiled
+@compiled(model=CommentRead)
 def _update_comment(permission: Permission, shape: PreconditionShape | None, names: tuple[str, ...]) -> Executable:
     changed = update_in(Comment).where(this_comment(permission, shape)).values(column_params(Comment, names))
     return changed.returning(*queries.READ_COLUMNS)

@@ -70,7 +70,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 """A moment (RFC 3339), to the microsecond. A leap second counts as the second after it."""
 
 
-class _AsText:
+class AsText:
     """Serialises a UUID with `str`. pydantic's own serialiser reads the UUID's integer, which takes six times as long
     with asyncpg's class: as long as all other fields of a task together.
     """
@@ -84,7 +84,7 @@ class _AsText:
         return {"type": "string", "format": "uuid"}
 
 
-class _AsJson:
+class AsJson:
     """Parses a value that the database returned as JSON text."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -95,10 +95,10 @@ def _read(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-Uuid = Annotated[UUID, _AsText()]
+Uuid = Annotated[UUID, AsText()]
 """An id."""
 
-IdList = Annotated[list[Uuid], _AsJson()]
+IdList = Annotated[list[Uuid], AsJson()]
 """Ids in a response, from a column of the type `app.core.database.models.IdList`."""
 
 Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]

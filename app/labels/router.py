@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Response
 
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.labels import queries, service
@@ -28,9 +29,7 @@ async def list_labels(project: ProjectWithLabels, params: PageParamsDep, pages: 
     response_model=LabelRead,
     errors=(LabelNameTakenError, TooManyLabelsError),
 )
-async def create_label(
-    project: ProjectForLabels, new: LabelCreate, database: DatabaseDep, response: Response
-) -> dict[str, Any]:
+async def create_label(project: ProjectForLabels, new: LabelCreate, database: DatabaseDep, response: Response) -> Row:
     """Add a label to a project, which has at most 200. `Location` is its address."""
     label = await service.create(database, project, new)
     response.headers["Location"] = f"{API_PREFIX}/labels/{label['id']}"
@@ -38,19 +37,19 @@ async def create_label(
 
 
 @router.get("/labels/{label_id}", summary="Read a label", response_model=LabelRead)
-async def read_label(label: ReadableLabel, database: DatabaseDep) -> dict[str, Any]:
+async def read_label(label: ReadableLabel, database: DatabaseDep) -> Row:
     """Return one label."""
     return await database.fetch_one(queries.label(label.permission), label)
 
 
 @router.put("/labels/{label_id}", summary="Update a label", response_model=LabelRead, errors=(LabelNameTakenError,))
-async def update_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def update_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names; **omitted members stay unchanged**."""
     return await service.update(database, label, changes)
 
 
 @router.patch("/labels/{label_id}", summary="Patch a label", response_model=LabelRead, errors=(LabelNameTakenError,))
-async def patch_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def patch_label(label: EditableLabel, changes: LabelUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): named members are set, all others stay unchanged."""
     return await service.update(database, label, changes)
 

@@ -2,33 +2,33 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy import Executable, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import ConstraintError, Database
+from app.core.database.rows import Row
 from app.core.database.statements import as_params, column_params, compiled
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.labels import queries
 from app.labels.errors import LabelNameTakenError, TooManyLabelsError
 from app.labels.models import MAX_LABELS, Label
-from app.labels.schemas import LabelCreate, LabelUpdate
+from app.labels.schemas import LabelCreate, LabelRead, LabelUpdate
 from app.labels.scopes import LabelScope, this_label
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, this_project
 
 
-async def create(database: Database, project: ProjectScope, new: LabelCreate) -> dict[str, Any]:
+async def create(database: Database, project: ProjectScope, new: LabelCreate) -> Row:
     """Add a label to a project."""
     values = {"id": uuid7(), **new.model_dump()}
     with _refusing():
         return await database.fetch_one(_insert_label(project.permission, tuple(values)), project, as_params(values))
 
 
-async def update(database: Database, scope: LabelScope, changes: LabelUpdate) -> dict[str, Any]:
+async def update(database: Database, scope: LabelScope, changes: LabelUpdate) -> Row:
     """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
@@ -57,7 +57,7 @@ def _refusing() -> Generator[None]:
         raise
 
 
-@compiled
+@compiled(model=LabelRead)
 def _insert_label(permission: Permission, names: tuple[str, ...]) -> Executable:
     values = column_params(Label, names).values()
     row = select(Project.id, *values).where(this_project(permission))
@@ -70,7 +70,7 @@ def _insert_label(permission: Permission, names: tuple[str, ...]) -> Executable:
     )
 
 
-@compiled
+@compiled(model=LabelRead)
 def _update_label(permission: Permission, shape: PreconditionShape | None, names: tuple[str, ...]) -> Executable:
     changed = update_in(Label).where(this_label(permission, shape)).values(column_params(Label, names))
     return changed.returning(*queries.READ_COLUMNS)

@@ -13,6 +13,7 @@ from app.core.listing.sorting import Key, Keys, alphabetical
 from app.core.listing.statement import ListSource, ListVariant, capped_count, list_query, sort_columns, total_of
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Member, Project, Role, TaskCount
+from app.projects.schemas import MemberRead, ProjectRead
 from app.projects.scopes import Permission, stats_columns, tag, this_project
 
 COLUMNS = (
@@ -36,7 +37,7 @@ def select_read(row: FromClause) -> Rows:
     return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
 
 
-@compiled
+@compiled(model=ProjectRead)
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """Select one project."""
     return select_read(Project.__table__).where(this_project(permission, shape))
@@ -61,7 +62,7 @@ CONDITIONS = {
 """The SQL conditions of the filters in `ProjectParams`."""
 
 
-@list_query(KEYS, "-id")
+@list_query(KEYS, "-id", model=ProjectRead)
 def projects(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the caller's projects, by default the newest first."""
     # The index covers all projects, so only callers who see all of them use it: for others, the time that it takes
@@ -79,7 +80,7 @@ def projects(permission: Permission, variant: ListVariant) -> ListSource:
 MEMBER_KEYS: Keys = {"created_at": Key(Member.created_at), "user_id": Key(Member.user_id)}
 
 
-@list_query(MEMBER_KEYS, "created_at", tiebreaker="user_id")
+@list_query(MEMBER_KEYS, "created_at", tiebreaker="user_id", model=MemberRead)
 def members(permission: Permission, _: ListVariant) -> ListSource:
     """Select a page of a project's members, in the order in which they joined."""
     of_project = Member.project_id == param("project_id", Uuid)

@@ -6,6 +6,7 @@ from fastapi import Query, Response
 
 from app.auth.errors import UserNotFoundError
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.http.routing import API_PREFIX, FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.projects import queries, service
@@ -36,9 +37,7 @@ async def list_projects(
 
 
 @router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead)
-async def create_project(
-    projects: NewProject, new: ProjectCreate, database: DatabaseDep, response: Response
-) -> dict[str, Any]:
+async def create_project(projects: NewProject, new: ProjectCreate, database: DatabaseDep, response: Response) -> Row:
     """Create a project. You become its owner. `Location` is its address."""
     project = await service.create(database, projects, new)
     response.headers["Location"] = f"{API_PREFIX}/projects/{project['id']}"
@@ -46,13 +45,13 @@ async def create_project(
 
 
 @router.get("/{project_id}", summary="Read a project", response_model=ProjectRead)
-async def read_project(project: ReadableProject, database: DatabaseDep) -> dict[str, Any]:
+async def read_project(project: ReadableProject, database: DatabaseDep) -> Row:
     """Return one project."""
     return await database.fetch_one(queries.project(project.permission), project)
 
 
 @router.put("/{project_id}", summary="Update a project", response_model=ProjectRead)
-async def update_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def update_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
     null.
     """
@@ -60,7 +59,7 @@ async def update_project(project: EditableProject, changes: ProjectUpdate, datab
 
 
 @router.patch("/{project_id}", summary="Patch a project", response_model=ProjectRead)
-async def patch_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def patch_project(project: EditableProject, changes: ProjectUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
     return await service.update(database, project, changes)
 
@@ -83,7 +82,7 @@ async def list_members(project: ProjectWithMembers, params: PageParamsDep, pages
     response_model=MemberRead,
     errors=(MemberNotFoundError,),
 )
-async def read_member(member: ReadableMember, database: DatabaseDep) -> dict[str, Any]:
+async def read_member(member: ReadableMember, database: DatabaseDep) -> Row:
     """Return one member of the project."""
     return await database.fetch_one(queries.visible_member(member.permission), member)
 
@@ -101,7 +100,7 @@ async def set_member(
     new: MemberSet,
     database: DatabaseDep,
     response: Response,
-) -> dict[str, Any]:
+) -> Row:
     """Give a person a role in the project: 201 if they were not a member before, otherwise 200.
 
     The last owner cannot be given another role.

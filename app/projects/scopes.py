@@ -24,7 +24,7 @@ from app.auth.errors import InvalidTokenError
 from app.auth.scopes import Caller
 from app.core.database.database import Database
 from app.core.database.models import Base
-from app.core.database.statements import Rows, compiled, inline, param
+from app.core.database.statements import SAMPLES, Rows, compiled, inline, param
 from app.core.errors import AppError, FieldError
 from app.core.preconditions.etags import etag_expression, precondition_clause
 from app.core.preconditions.headers import Preconditions, PreconditionShape
@@ -104,6 +104,8 @@ def _permissions(least: Role | None, own: Role | None) -> Mapping[tuple[bool, bo
 
 
 _READ_PERMISSIONS = permissions(Role.VIEWER)
+
+SAMPLES[Permission] = _READ_PERMISSIONS[False, False]
 
 
 def role_in(project_id: UuidColumn) -> Any:

@@ -1,6 +1,5 @@
 """Operations that change projects and their members."""
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, Executable, Integer, Uuid, insert, literal, literal_column, select, true
@@ -10,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
 from app.core.database.database import ConstraintError, Database, Transaction
+from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
@@ -20,14 +20,14 @@ from app.projects.errors import (
     TooManyMembersError,
 )
 from app.projects.models import Member, Project, Role
-from app.projects.schemas import ProjectCreate, ProjectUpdate
+from app.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate
 from app.projects.scopes import MemberScope, Permission, ProjectScope, ProjectsScope, tag, this_project
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
 
 
-async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> dict[str, Any]:
+async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> Row:
     """Create a project that the caller owns."""
     values = {"id": uuid7(), **new.model_dump()}
     try:
@@ -39,7 +39,7 @@ async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -
         raise
 
 
-async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> dict[str, Any]:
+async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> Row:
     """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
@@ -54,7 +54,7 @@ async def delete(database: Database, scope: ProjectScope) -> None:
     await database.fetch_one(_delete_project(scope.permission, scope.shape), scope)
 
 
-@compiled
+@compiled(model=ProjectRead)
 def _insert_project(_: Permission, names: tuple[str, ...]) -> Rows:
     """Insert a project and its owner in one statement."""
     project = insert(Project).values(column_params(Project, names)).returning(*queries.ROW_COLUMNS).cte("project")
@@ -67,7 +67,7 @@ def _insert_project(_: Permission, names: tuple[str, ...]) -> Rows:
     return select(project, *no_tasks, owner.c.role, etag).select_from(project.join(owner, true()))
 
 
-@compiled
+@compiled(model=ProjectRead)
 def _update_project(
     permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...]
 ) -> Executable:
@@ -81,7 +81,7 @@ def _delete_project(permission: Permission, preconditions: PreconditionShape | N
     return delete_from(Project).where(this_project(permission, preconditions)).returning(Project.id)
 
 
-async def set_member(database: Database, scope: ProjectScope, user_id: UUID, role: Role) -> tuple[dict[str, Any], bool]:
+async def set_member(database: Database, scope: ProjectScope, user_id: UUID, role: Role) -> tuple[Row, bool]:
     """Add a member or change their role. Return the member, and whether they are new. Raises `LastOwnerError`,
     `UserNotFoundError` or `TooManyMembersError`.
     """

@@ -45,6 +45,7 @@ from app.labels.models import Label
 from app.projects.models import Member, Project, TaskCount
 from app.projects.scopes import Permission, UuidColumn, this_project
 from app.tasks.models import Task, TaskAssignee, TaskLabel
+from app.tasks.schemas import TaskRead
 from app.tasks.scopes import tag, this_task
 
 COLUMNS = (
@@ -72,7 +73,7 @@ def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
     return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
 
 
-@compiled
+@compiled(model=TaskRead)
 def task(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """Select one task."""
     return select(*READ_COLUMNS).where(this_task(permission, shape))
@@ -115,7 +116,7 @@ PROJECT_IDS = "project_id"
 """The filter that names projects."""
 
 
-@list_query(KEYS, "-priority")
+@list_query(KEYS, "-priority", model=TaskRead)
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of a project's tasks: by default the highest priority first, then the newest first."""
     matching = _matching(variant, param("project_id", Uuid))
@@ -128,7 +129,7 @@ def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource
     )
 
 
-@list_query(KEYS, "-priority")
+@list_query(KEYS, "-priority", model=TaskRead)
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the tasks of all the caller's projects, in the same order.
 

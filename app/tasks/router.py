@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.errors import AppError
 from app.core.http.problems import problem_of
 from app.core.http.routing import API_PREFIX, FeatureRouter
@@ -54,9 +55,7 @@ async def list_tasks(
 @router.post(
     "/projects/{project_id}/tasks/", summary="Add a task to a project", status_code=201, response_model=TaskRead
 )
-async def create_task(
-    project: ProjectForTasks, new: TaskCreate, database: DatabaseDep, response: Response
-) -> dict[str, Any]:
+async def create_task(project: ProjectForTasks, new: TaskCreate, database: DatabaseDep, response: Response) -> Row:
     """Add a task to a project. `Location` is its address."""
     task = await service.create(database, project, new)
     response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
@@ -113,13 +112,13 @@ async def list_visible_tasks(
 
 
 @router.get("/tasks/{task_id}", summary="Read a task", response_model=TaskRead)
-async def read_task(task: ReadableTask, database: DatabaseDep) -> dict[str, Any]:
+async def read_task(task: ReadableTask, database: DatabaseDep) -> Row:
     """Return one task."""
     return await database.fetch_one(queries.task(task.permission), task)
 
 
 @router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
-async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
     null.
     """
@@ -127,7 +126,7 @@ async def update_task(task: EditableTask, changes: TaskUpdate, database: Databas
 
 
 @router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
-async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> dict[str, Any]:
+async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
     return await service.update(database, task, changes)
 

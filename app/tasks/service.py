@@ -11,6 +11,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import ConstraintError, Database
+from app.core.database.rows import Row
 from app.core.database.statements import Statement, as_params, column_params, compiled, param
 from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
@@ -20,7 +21,7 @@ from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_proje
 from app.tasks import queries
 from app.tasks.errors import TooManyAssigneesError, TooManyTaskLabelsError
 from app.tasks.models import MAX_LISTED, Task
-from app.tasks.schemas import TaskCreate, TaskUpdate
+from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 from app.tasks.scopes import TASK_ASSIGNEE, TASK_LABEL, TaskAssigneeScope, TaskLabelScope, TaskScope, this_task
 
 
@@ -37,7 +38,7 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
     }
 
 
-async def create(database: Database, project: ProjectScope, new: TaskCreate) -> dict[str, Any]:
+async def create(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     """Add a task to a project."""
     given = {name: value for name, value in new.model_dump().items() if name not in queries.LISTS or value}
     values, lists = {"id": uuid7(), **given}, _lists_in(given)
@@ -52,7 +53,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
     return row
 
 
-async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> dict[str, Any]:
+async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> Row:
     """Set the members that the client sent, and nothing else."""
     values = changes.values()
     if not values:
@@ -73,7 +74,7 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> d
     return row
 
 
-async def _moved(database: Database, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any] | None:
+async def _moved(database: Database, statement: Statement, parameters: dict[str, Any]) -> Row | None:
     try:
         async with database.savepoint() as savepoint:
             return await savepoint.fetch_one_or_none(statement, parameters)
@@ -135,7 +136,7 @@ async def delete(database: Database, scope: TaskScope) -> None:
     await database.fetch_one(_delete_task(scope.permission, scope.shape), scope)
 
 
-@compiled
+@compiled(model=TaskRead)
 def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[str, ...]) -> Executable:
     row = select(Project.id, *column_params(Task, names).values()).where(this_project(permission))
     if lists:
@@ -149,7 +150,7 @@ def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[st
     )
 
 
-@compiled
+@compiled(model=TaskRead)
 def _update_task(
     permission: Permission, preconditions: PreconditionShape | None, names: tuple[str, ...], lists: tuple[str, ...]
 ) -> Executable:

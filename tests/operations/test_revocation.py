@@ -24,6 +24,7 @@ from app.auth.models import User
 from app.auth.queries import access_changes
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.rows import Row
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.factories import UserFactory
@@ -293,7 +294,7 @@ async def test_a_revocation_that_takes_long_to_commit_is_seen(worker: Service, o
 async def test_a_reading_returns_what_the_one_before_could_not_see_and_no_more(
     app: FastAPI, user: User, database: Database
 ) -> None:
-    async def read(since: int | None) -> dict[str, Any]:
+    async def read(since: int | None) -> Row:
         row = await database.fetch_one_or_none(access_changes(), {"since": since})
         assert row is not None
         return row

@@ -12,9 +12,11 @@ from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
 from app.core.database.database import CUSTOM_PLAN_SETTINGS, GENERIC_PLAN_SETTINGS, Database
+from app.core.database.prepared import PreparedConnection
 from app.core.listing.cursors import Position
 from app.core.listing.sorting import order_of, position_parameters, reversed_order
 from app.core.listing.statement import ListQuery, ListVariant
+from app.core.waiting import Deadlines
 from app.projects.models import Role
 from app.projects.queries import projects
 from app.projects.scopes import permissions
@@ -113,7 +115,10 @@ class Crowd(NamedTuple):
         """What the one plan for all values does with these."""
         await self.connection.execute(f"PREPARE page AS {sql}")
         try:
-            given = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
+            types = await self.connection.fetchval(
+                "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'page'"
+            )
+            given = ", ".join(map(literal, values, types))
             explained = await self.connection.fetchval(
                 f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE page ({given})"
             )
@@ -146,6 +151,15 @@ class Crowd(NamedTuple):
         return Position.from_row(dict(row), order)
 
 
+def literal(value: object, type_: str) -> str:
+    """A parameter as it is sent, in SQL: moments and days are numbers."""
+    if value is None:
+        return "NULL"
+    if type_ == "timestamp with time zone":
+        return f"timestamptz '2000-01-01 00:00Z' + {value} * interval '1 microsecond'"
+    return f"date '2000-01-01' + {value}" if type_ == "date" else f"'{value}'"
+
+
 @pytest.fixture(scope="module")
 def crowded_url(server_url: str, worker_id: str) -> Iterator[str]:
     """A database of this module's own: so many rows would slow down the cleaning after other tests."""
@@ -167,7 +181,10 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     own = await project_of(database, stranger)
     await store(database, *TaskFactory.batch(5, project_id=own.id, title="Sweep", description=None))
     await database.close()
-    connection = await asyncpg.connect(make_url(crowded_url).set(drivername="postgresql").render_as_string(False))
+    connection = await asyncpg.connect(
+        make_url(crowded_url).set(drivername="postgresql").render_as_string(False), connection_class=PreparedConnection
+    )
+    await connection.set_up(Deadlines(200, PreparedConnection.terminate), keeps=True)
     # Made again as the migrations made them, of all rows at once: more than half of the time is saved.
     made = await connection.fetch(INDEXES)
     (reference,) = await connection.fetch(REFERENCES)

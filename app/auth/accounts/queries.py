@@ -9,6 +9,7 @@ from sqlalchemy import (
     select,
 )
 
+from app.auth.accounts.schemas import PersonRead, UserRead
 from app.auth.models import User
 from app.auth.queries import ACCOUNT, lowered_username
 from app.core.database.statements import Rows, compiled, param
@@ -30,19 +31,19 @@ def account() -> Rows:
     return select(*ACCOUNT).where(User.id == param("caller_id", Uuid))
 
 
-@compiled
+@compiled(model=UserRead)
 def user() -> Rows:
     """Select the account with the id of the path."""
     return select(*ACCOUNT).where(User.id == param("user_id", Uuid))
 
 
-@compiled
+@compiled(model=PersonRead)
 def person() -> Rows:
     """Select the public part of the active account whose `username_key` is the parameter."""
     return select(User.id, User.username).where(lowered_username() == param("username", Text), User.is_active)
 
 
-@list_query({"id": Key(User.id)}, "-id")
+@list_query({"id": Key(User.id)}, "-id", model=UserRead)
 def users(_: Hashable, __: ListVariant) -> ListSource:
     """Select a page of all accounts, the newest first."""
     return simple_list(select(*ACCOUNT))

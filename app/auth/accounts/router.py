@@ -46,6 +46,7 @@ from app.auth.errors import (
 )
 from app.auth.scopes import KEY_SCOPES, Caller
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.http.routing import API_PREFIX, FeatureRouter, SecretRoute
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
@@ -68,7 +69,7 @@ async def register(
     database: DatabaseDep,
     network: NetworkDep,
     response: Response,
-) -> dict[str, Any]:
+) -> Row:
     """Create your own account, if the service accepts registrations."""
     response.headers["Location"] = f"{API_PREFIX}/auth/me"
     return await service.register(authentication, database, new, network=network)
@@ -163,7 +164,7 @@ async def create_user(
     response_model=PersonRead,
     errors=(UserNotFoundError,),
 )
-async def read_person(person: PersonByUsername, database: DatabaseDep) -> dict[str, Any]:
+async def read_person(person: PersonByUsername, database: DatabaseDep) -> Row:
     """Return the user with this exact username (in any letter case), to share a project with: id and username only."""
     return await database.fetch_one(queries.person(), person)
 
@@ -174,7 +175,7 @@ async def read_person(person: PersonByUsername, database: DatabaseDep) -> dict[s
     response_model=UserRead,
     errors=(UserNotFoundError,),
 )
-async def read_user(user: AnyUser, database: DatabaseDep) -> dict[str, Any]:
+async def read_user(user: AnyUser, database: DatabaseDep) -> Row:
     """Return one account. For administrators."""
     return await database.fetch_one(queries.user(), user)
 
@@ -203,7 +204,7 @@ async def update_user(
     return user
 
 
-def _me(row: dict[str, Any], caller: Caller) -> Me:
+def _me(row: Row, caller: Caller) -> Me:
     ends = None if caller.expires_at is None else datetime.fromtimestamp(caller.expires_at, UTC)
     signed_in_by = {
         "method": caller.method,

@@ -29,6 +29,7 @@ from app.auth.scopes import Caller
 from app.auth.service import lock_admin, lock_caller
 from app.auth.sessions.service import end_sessions
 from app.core.database.database import ConstraintError, Database, Transaction
+from app.core.database.rows import Records, Row
 from app.core.ids import uuid7
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
@@ -43,9 +44,7 @@ async def create_seed_admin(database: Database, passwords: Passwords) -> bool:
     return created is not None
 
 
-async def register(
-    authentication: Authentication, database: Database, new: Registration, *, network: str
-) -> dict[str, Any]:
+async def register(authentication: Authentication, database: Database, new: Registration, *, network: str) -> Row:
     """Create an account for an anonymous caller. Raises `TooManyAttemptsError` if the address has registered
     too many.
     """
@@ -56,7 +55,7 @@ async def register(
 
 async def create_account(
     authentication: Authentication, database: Database, new: Registration, *, is_superuser: bool = False
-) -> dict[str, Any]:
+) -> Row:
     """Create an account with a password that its owner has chosen."""
     refuse_weak(new.password, new.username)
     return await _insert_user(
@@ -77,7 +76,7 @@ async def create_user(
         people = await transaction.fetch_all(people_locked([caller.user_id], with_admins=False))
         await lock_admin(transaction, caller, people)
         user = await _insert_user(transaction, **new.model_dump(), **values)
-    return {**user, "one_time_password": secret, "one_time_password_expires_at": user.pop("password_expires_at")}
+    return {**user, "one_time_password": secret, "one_time_password_expires_at": user["password_expires_at"]}
 
 
 async def _one_time_password(authentication: Authentication) -> tuple[str, dict[str, Any]]:
@@ -97,7 +96,7 @@ def _chosen(hashed_password: str) -> dict[str, Any]:
 
 async def update_own(
     authentication: Authentication, database: Database, caller: Caller, changes: MeUpdate, *, login: AuthUser
-) -> dict[str, Any]:
+) -> Row:
     """Change the caller's own account; a new password ends all other sessions."""
     values = changes.values()
     del values["current_password"]
@@ -136,11 +135,10 @@ async def update_user(
         user = await _update_user(transaction, user_id, values)
         if secret is not None or not user["is_active"]:
             await end_sessions(transaction, user_id)
-    expires_at = user.pop("password_expires_at")
     return {
         **user,
         "one_time_password": secret,
-        "one_time_password_expires_at": None if secret is None else expires_at,
+        "one_time_password_expires_at": None if secret is None else user["password_expires_at"],
     }
 
 
@@ -191,7 +189,7 @@ async def confirm_password(
     return user
 
 
-async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
+async def _insert_user(database: Database, **values: Any) -> Row:
     try:
         rows = await database.fetch_all(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
     except ConstraintError as error:
@@ -199,7 +197,7 @@ async def _insert_user(database: Database, **values: Any) -> dict[str, Any]:
     return rows[0]
 
 
-async def _update_user(transaction: Transaction, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+async def _update_user(transaction: Transaction, user_id: UUID, values: dict[str, Any]) -> Row:
     statement: Executable = queries.user_by_id(user_id)
     if values:
         statement = update(User).where(User.id == user_id).values(values).returning(*queries.WRITTEN)
@@ -221,7 +219,7 @@ def _refuse_taken(error: ConstraintError) -> NoReturn:
     raise error
 
 
-def _refuse_last_admin(people: list[dict[str, Any]], user_id: UUID) -> None:
+def _refuse_last_admin(people: Records, user_id: UUID) -> None:
     """Raise `LastAdminError` if this is the only active administrator. The rows are locked, so that two administrators
     cannot be removed at the same moment.
     """
@@ -229,7 +227,7 @@ def _refuse_last_admin(people: list[dict[str, Any]], user_id: UUID) -> None:
         raise LastAdminError
 
 
-def _refuse_changed_password(people: list[dict[str, Any]], login: AuthUser) -> None:
+def _refuse_changed_password(people: Records, login: AuthUser) -> None:
     """Raise `WrongPasswordError` if the password that was confirmed is no longer the account's."""
     if not any(person["id"] == login.id and person["hashed_password"] == login.hashed_password for person in people):
         raise WrongPasswordError

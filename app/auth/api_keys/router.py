@@ -13,6 +13,7 @@ from app.auth.errors import (
     TooManyApiKeysError,
 )
 from app.core.database.database import DatabaseDep
+from app.core.database.rows import Row
 from app.core.http.routing import API_PREFIX, FeatureRouter, SecretRoute
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
@@ -58,7 +59,7 @@ async def create_api_key(
     response_model=ApiKeyRead,
     errors=(ApiKeyNotFoundError,),
 )
-async def read_api_key(key: OwnKey, database: DatabaseDep) -> dict[str, Any]:
+async def read_api_key(key: OwnKey, database: DatabaseDep) -> Row:
     """Return one of your API keys, without its secret."""
     return await database.fetch_one(queries.api_key(), key)
 

@@ -20,6 +20,7 @@ from app.auth.scopes import UNBOUND, Caller
 from app.auth.service import lock_caller
 from app.auth.tokens import hashed, new_api_key
 from app.core.database.database import Database
+from app.core.database.rows import Row
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.ids import uuid7
 
@@ -72,7 +73,7 @@ async def create_api_key(
     return {**key, "secret": secret}
 
 
-async def revoke_any_api_key(database: Database, key: UUID | str) -> dict[str, Any]:
+async def revoke_any_api_key(database: Database, key: UUID | str) -> Row:
     """Revoke anybody's key by its id or its secret, as the operator does with a leaked key."""
     which = ApiKey.id == key if isinstance(key, UUID) else ApiKey.secret_hash == hashed(key)
     return await _revoke(database, which, "The API key does not exist or is already revoked.")
@@ -83,7 +84,7 @@ async def revoke_api_key(database: Database, user_id: UUID, key_id: UUID) -> Non
     await _revoke(database, (ApiKey.id == key_id) & (ApiKey.user_id == user_id))
 
 
-async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> dict[str, Any]:
+async def _revoke(database: Database, which: ColumnElement[bool], detail: str | None = None) -> Row:
     statement = update(ApiKey).where(which, ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
     row = await database.fetch_one_or_none(statement.returning(ApiKey.id, ApiKey.name))
     if row is None:

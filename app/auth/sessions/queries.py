@@ -13,6 +13,7 @@ from sqlalchemy import (
 
 from app.auth.models import Session
 from app.auth.queries import is_live
+from app.auth.sessions.schemas import SessionRead
 from app.core.database.statements import Rows, param
 from app.core.listing.sorting import Key
 from app.core.listing.statement import ListSource, ListVariant, list_query, simple_list
@@ -27,7 +28,7 @@ SESSION = (
 )
 
 
-@list_query({"id": Key(Session.id)}, "-id")
+@list_query({"id": Key(Session.id)}, "-id", model=SessionRead)
 def live_sessions(_: Hashable, __: ListVariant) -> ListSource:
     """Select a page of the caller's sessions, the newest first."""
     own = Session.user_id == param("caller_id", Uuid)

@@ -9,7 +9,6 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -23,10 +22,13 @@ from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.pgbouncer import asyncpg_arguments, opening_of
 from app.core.database.pool import ConnectionPool
+from app.core.database.prepared import PreparedConnection
+from app.core.database.rows import Records, Row
 from app.core.database.statements import Statement
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
 from app.core.request_state import state_of
 from app.core.services import services_of
+from app.core.waiting import Deadlines
 
 T = TypeVar("T")
 
@@ -106,8 +108,21 @@ class Database:
         }
         parameters |= GENERIC_PLAN_SETTINGS
         address = address_of(settings.database_url)
+        # The server ends long statements; this is for a server that has gone without a word.
+        deadlines: Deadlines[PreparedConnection] = Deadlines(
+            settings.statement_timeout + 2, PreparedConnection.terminate
+        )
+
+        async def open_connection() -> PreparedConnection:
+            connection = await connect(
+                address, connection_class=PreparedConnection, **asyncpg_arguments(settings, parameters)
+            )
+            assert isinstance(connection, PreparedConnection), "the class that was asked for"
+            await connection.set_up(deadlines, keeps=not settings.pgbouncer)
+            return connection
+
         pool = ConnectionPool(
-            partial(connect, address, **asyncpg_arguments(settings, parameters)),
+            open_connection,
             size=settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
@@ -135,8 +150,8 @@ class Database:
         parameters: Mapping[str, Any] = MappingProxyType({}),
         *,
         custom_plan: bool = False,
-    ) -> list[dict[str, Any]]:
-        """Run one statement as its own transaction; every row as a dict. `custom_plan` has it planned for its values.
+    ) -> Records:
+        """Run one statement as its own transaction; every row. `custom_plan` has it planned for its values.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
         """
@@ -147,20 +162,15 @@ class Database:
             observe(statement.sql, arguments)
         try:
             try:
-                records = await self._records(statement, arguments, custom_plan=custom_plan)
+                return await self._records(statement, arguments, custom_plan=custom_plan)
             except asyncpg.ReadOnlySQLTransactionError as refused:
-                records = await self._records_if_renewed(statement, arguments, custom_plan=custom_plan, refused=refused)
+                return await self._records_if_renewed(statement, arguments, custom_plan=custom_plan, refused=refused)
         except Exception as error:
             if (better := to_app_error(error)) is None:
                 raise
             raise better from error
-        names = tuple(records[0].keys()) if records else ()
-        # A quarter faster than `dict(record)`, which looks up each value by name, and than zip with `strict`.
-        return [dict(zip(names, record)) for record in records]  # noqa: B905 - all have as many values as names
 
-    async def _records(
-        self, statement: Statement, arguments: list[Any], *, custom_plan: bool = False
-    ) -> "list[asyncpg.Record]":
+    async def _records(self, statement: Statement, arguments: list[Any], *, custom_plan: bool = False) -> Records:
         shared = self._shared
         if custom_plan or not shared.sends_singly:
             async with self.transaction(custom_plan=custom_plan) as transaction:
@@ -168,7 +178,7 @@ class Database:
         pool = shared.pool
         connection = pool.acquire_nowait() or await pool.acquire()
         try:
-            records = await _fetched(connection, statement, arguments)
+            records: Records = await connection.run(statement, arguments)
         except BaseException as error:
             pool.release_after(connection, error)
             raise
@@ -177,7 +187,7 @@ class Database:
 
     async def _records_if_renewed(
         self, statement: Statement, arguments: list[Any], *, custom_plan: bool, refused: Exception
-    ) -> "list[asyncpg.Record]":
+    ) -> Records:
         """Repeat a statement, which a read-only server refused and so did not execute, on a writable server. Raises the
         refusal if there is none.
         """
@@ -187,7 +197,7 @@ class Database:
 
     async def fetch_one_or_none(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
-    ) -> dict[str, Any] | None:
+    ) -> Row | None:
         """Run one statement as its own transaction; its first row, or None."""
         rows = await self.fetch_all(statement, parameters)
         return rows[0] if rows else None
@@ -197,7 +207,7 @@ class Database:
         statement: Executable | Statement,
         scope: RowScope,
         parameters: Mapping[str, Any] = MappingProxyType({}),
-    ) -> dict[str, Any]:
+    ) -> Row:
         """Run one statement that carries a scope's permission; its first row. Where there is none, raise the scope's
         refusal. `parameters` are what the statement needs besides the scope's own.
         """
@@ -270,28 +280,10 @@ class Database:
         await self.pool.close()
 
 
-def _fetched(
-    connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
-) -> "Awaitable[list[asyncpg.Record]]":
-    """Return the rows of a statement. It stays prepared on the connection unless it is rare."""
-    if statement.is_rare:
-        return _fetched_once(connection, statement, arguments)
-    fetching: Awaitable[list[asyncpg.Record]] = connection.fetch(statement.sql, *arguments)
-    return fetching
-
-
-async def _fetched_once(
-    connection: "asyncpg.Connection", statement: Statement, arguments: list[Any]
-) -> "list[asyncpg.Record]":
-    unnamed = await connection.prepare(statement.sql, name="")
-    records: list[asyncpg.Record] = await unnamed.fetch(*arguments)
-    return records
-
-
 class Transaction(Database):
     """The database within one transaction (`Database.transaction`), in which statements run one after the other."""
 
-    def __init__(self, shared: _Shared, connection: "asyncpg.Connection") -> None:
+    def __init__(self, shared: _Shared, connection: PreparedConnection) -> None:
         self._shared = shared
         self._connection = connection
         self.is_broken = False
@@ -330,7 +322,7 @@ class Transaction(Database):
 
     async def command(self, sql: str) -> None:
         """Execute a transaction command such as COMMIT or SAVEPOINT."""
-        with translating_errors():
+        with translating_errors(), self._connection.limited():
             done = await self._whole(self._connection.execute(sql))
         if sql == "COMMIT" and done != "COMMIT":
             # After a failed statement, PostgreSQL answers COMMIT with ROLLBACK and without an error.
@@ -342,8 +334,8 @@ class Transaction(Database):
         arguments: list[Any],
         *,
         custom_plan: bool = False,  # noqa: ARG002 - the whole transaction has a custom plan or none
-    ) -> "list[asyncpg.Record]":
-        return await self._whole(_fetched(self._connection, statement, arguments))
+    ) -> Records:
+        return await self._whole(self._connection.run(statement, arguments))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
         """Return PostgreSQL's answer or raise its error. Any other exception leaves the connection in an
@@ -363,7 +355,7 @@ class Transaction(Database):
         *,
         custom_plan: bool,  # noqa: ARG002
         refused: Exception,
-    ) -> "list[asyncpg.Record]":
+    ) -> Records:
         """Raise the refusal, because the transaction cannot continue on another server. The next one uses a writable
         server.
         """

@@ -17,11 +17,9 @@ def asyncpg_arguments(settings: Settings, parameters: Mapping[str, str]) -> dict
     named = {"application_name": "taller"}
     return {
         "timeout": settings.database_connect_timeout,
-        # The server cancels long statements; this timeout is for a server that no longer responds.
-        "command_timeout": settings.statement_timeout + 2,
         "server_settings": named if settings.pgbouncer else {**named, **parameters},
-        # Each prepared statement takes 0.1 to 0.3 MB of a server process. A few dozen are common.
-        "statement_cache_size": 0 if settings.pgbouncer else 200,
+        # `PreparedConnection` keeps prepared statements itself. PgBouncer in transaction mode keeps none.
+        "statement_cache_size": 0 if settings.pgbouncer else 1,
     }
 
 

@@ -15,12 +15,13 @@ from time import monotonic
 
 import asyncpg
 
+from app.core.database.prepared import PreparedConnection
 from app.core.errors import UnavailableError
 from app.core.waiting import LineFullError, WaitingLine
 
 logger = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable["asyncpg.Connection"]]
+Connect = Callable[[], Awaitable[PreparedConnection]]
 
 MAX_AGE = 1800.0
 """Seconds after which a connection is replaced: below the usual idle limits of proxies and firewalls."""
@@ -52,14 +53,14 @@ class ConnectionPool:
     def __init__(self, connect: Connect, *, size: int, queue: int, acquire_timeout: float) -> None:
         self._connect = connect
         self._size = size
-        self._idle: list[tuple[asyncpg.Connection, float, int]] = []
-        self._opened: dict[asyncpg.Connection, tuple[float, int]] = {}
+        self._idle: list[tuple[PreparedConnection, float, int]] = []
+        self._opened: dict[PreparedConnection, tuple[float, int]] = {}
         """The time at which each connection was opened, and its generation."""
 
         self._generation = 0
-        self._opening: set[asyncio.Task[asyncpg.Connection]] = set()
+        self._opening: set[asyncio.Task[PreparedConnection]] = set()
         self._is_failing = self._is_pausing = False
-        self._waiting: WaitingLine[asyncpg.Connection] = WaitingLine(
+        self._waiting: WaitingLine[PreparedConnection] = WaitingLine(
             length=queue, timeout=acquire_timeout, hand_back=self.release
         )
 
@@ -80,7 +81,7 @@ class ConnectionPool:
             self._note_failure(failures[0])
             raise UnavailableError from failures[0].__cause__ or failures[0]
 
-    def acquire_nowait(self) -> "asyncpg.Connection | None":
+    def acquire_nowait(self) -> PreparedConnection | None:
         """Return a connection that is open and free, or None."""
         while self._idle:
             connection, opened_at, generation = self._idle.pop()
@@ -89,7 +90,7 @@ class ConnectionPool:
             self.discard(connection)
         return None
 
-    async def acquire(self) -> "asyncpg.Connection":
+    async def acquire(self) -> PreparedConnection:
         """Return a connection as soon as one is free or opened. Raises `UnavailableError` if that takes too long."""
         connection = self.acquire_nowait()
         if connection is not None:
@@ -110,7 +111,7 @@ class ConnectionPool:
                 "The service is overloaded: no database connection became available in time."
             ) from None
 
-    def release(self, connection: "asyncpg.Connection") -> None:
+    def release(self, connection: PreparedConnection) -> None:
         """Return a connection to the pool."""
         opened_at, generation = self._opened.get(connection, (0.0, -1))
         if generation != self._generation or connection.is_closed() or self._size == 0:
@@ -118,13 +119,13 @@ class ConnectionPool:
         elif not self._waiting.give(connection):
             self._idle.append((connection, opened_at, generation))
 
-    def discard(self, connection: "asyncpg.Connection") -> None:
+    def discard(self, connection: PreparedConnection) -> None:
         """Close a connection that is too old or whose state is unknown."""
         connection.terminate()
         self._opened.pop(connection, None)
         self._open_for_waiting()
 
-    def release_after(self, connection: "asyncpg.Connection", error: BaseException) -> None:
+    def release_after(self, connection: PreparedConnection, error: BaseException) -> None:
         """Return a connection on which a statement failed to the pool, or discard it."""
         self.note_error(connection, error)
         if isinstance(error, asyncpg.PostgresError):
@@ -133,7 +134,7 @@ class ConnectionPool:
             # After a cancellation or a lost connection, its state is unknown.
             self.discard(connection)
 
-    def note_error(self, connection: "asyncpg.Connection", error: BaseException) -> None:
+    def note_error(self, connection: PreparedConnection, error: BaseException) -> None:
         """Retire all connections of this one's generation if the error is an outage."""
         if _is_outage(connection, error) and self._opened.get(connection, (0.0, -1))[1] == self._generation:
             self._retire()
@@ -203,7 +204,7 @@ class ConnectionPool:
             self._opening.add(task)
             task.add_done_callback(self._hand_over)
 
-    async def _open(self) -> "asyncpg.Connection":
+    async def _open(self) -> PreparedConnection:
         while True:
             generation = self._generation
             connection = await self._connect()
@@ -213,7 +214,7 @@ class ConnectionPool:
             # A new generation began meanwhile: this connection may be to the old server.
             connection.terminate()
 
-    def _hand_over(self, opened: "asyncio.Task[asyncpg.Connection]") -> None:
+    def _hand_over(self, opened: "asyncio.Task[PreparedConnection]") -> None:
         """Give a new connection to the waiting requests, or fail them if there is none."""
         self._opening.discard(opened)
         if opened.cancelled():
@@ -249,7 +250,7 @@ class ConnectionPool:
         self._open_for_waiting()
 
 
-def _is_outage(connection: "asyncpg.Connection", error: BaseException) -> bool:
+def _is_outage(connection: PreparedConnection, error: BaseException) -> bool:
     """Return whether an error is a failure of the server or the network and not of the statement."""
     if isinstance(error, asyncpg.PostgresError):
         return (getattr(error, "sqlstate", None) or "").startswith(OUTAGE)

@@ -6,16 +6,20 @@ changes their text (the kind of caller, the columns that are set), with `param` 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import wraps
-from typing import Any, Final, ParamSpec
+from datetime import date, datetime, timedelta
+from functools import cache, partial, wraps
+from types import NoneType
+from typing import Any, Final, ParamSpec, get_args, get_origin, get_type_hints, overload
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Date, Dialect, Executable, Select, TextClause, bindparam
-from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
+from pydantic import BaseModel
+from sqlalchemy import BindParameter, ColumnElement, Date, DateTime, Dialect, Executable, Select, TextClause, bindparam
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgDateTime, PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 from app.core.database.models import Base
+from app.core.database.rows import FIRST_DAY, FIRST_MOMENT, refuse_other_columns
 
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 """A column, as Core or as a mapped class knows it."""
@@ -30,32 +34,46 @@ FEW = 5
 """Uses of a statement before it counts as common (see `Statement.is_rare`)."""
 
 
-class _WrittenDate(Date):
-    """Sends dates as text: asyncpg would store the first and the last date of Python as infinity."""
+class _Day(Date):
+    """Days are given as the numbers that they are to PostgreSQL."""
 
     render_bind_cast = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return a function from a date to its text."""
-        return lambda day: None if day is None else day.isoformat()
+        """Return what makes a number of a day."""
+        return number_of
 
 
-class _Compiler(PGCompiler_asyncpg):
-    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
-        if isinstance(getattr(dbapi_type, "item_type", dbapi_type), Date):
-            array = "[]" if isinstance(dbapi_type, ARRAY) else ""
-            return f"{sqltext}::TEXT{array}::DATE{array}"
-        cast: str = super().render_bind_cast(type_, dbapi_type, sqltext)  # type: ignore[no-untyped-call]
-        return cast
+class _Moment(AsyncpgDateTime):
+    """Moments are given as the numbers that they are to PostgreSQL."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
+        """Return what makes a number of a moment."""
+        return number_of
+
+
+class _Unknown(NullType):
+    """A value in literal SQL."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
+        """Return what makes a number of it where it is a moment or a day."""
+        return number_of
 
 
 class _Dialect(PGDialect_asyncpg):
-    statement_compiler = _Compiler
-    colspecs = {**PGDialect_asyncpg.colspecs, Date: _WrittenDate}  # noqa: RUF012 - as SQLAlchemy's own
+    colspecs = {**PGDialect_asyncpg.colspecs, Date: _Day, DateTime: _Moment, NullType: _Unknown}  # noqa: RUF012 - as SQLAlchemy's own
     supports_statement_cache = True
 
 
+def number_of(value: Any) -> Any:
+    """Return the number that a moment or a day is to PostgreSQL, and any other value as it is."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo is None else (value - FIRST_MOMENT) // _MICROSECOND
+    return value.toordinal() - FIRST_DAY if isinstance(value, date) else value
+
+
 _DIALECT: Dialect = _Dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
+_MICROSECOND = timedelta(microseconds=1)
 _OPEN: Final = object()
 _PREFIX = "new_"
 
@@ -82,11 +100,14 @@ def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Statement:
-    """SQL with numbered parameters, and the source of each parameter's value."""
+    """SQL with numbered parameters, and the source of each parameter's value.
 
-    __slots__ = ("_parameters", "sql", "uses")
+    `model`: what its rows are answered as. Raises `AnswerError` if its columns are others.
+    """
 
-    def __init__(self, statement: Executable) -> None:
+    __slots__ = ("_parameters", "model", "sql", "uses")
+
+    def __init__(self, statement: Executable, model: type[BaseModel] | None = None) -> None:
         # SQLAlchemy's `Executable` does not say that it compiles, but every statement does.
         element: Any = statement
         # Written out: IN lists, whose length is part of the text. Literal SQL has none.
@@ -95,6 +116,9 @@ class Statement:
         assert isinstance(compiled, SQLCompiler)
         if missing := [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]:
             raise TypeError(f"give values for {', '.join(missing)}: Python-side defaults are not run here")
+        if model is not None:
+            refuse_other_columns(model, element.exported_columns)
+        self.model = model
         self.sql = str(compiled)
         self.uses: int | None = None
         values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
@@ -135,7 +159,7 @@ class StatementCache:
         key = (build, *arguments, *options.items()) if options else (build, *arguments)
         statement = self._kept.get(key)
         if statement is None:
-            statement = Statement(build(*arguments, **options))
+            statement = Statement(build(*arguments, **options), _MODELS.get(build))
             statement.uses = 0
             if len(self._kept) >= self._size:
                 self._shed()
@@ -169,12 +193,45 @@ compiled_statements = StatementCache(MAX_PREPARED)
 P = ParamSpec("P")
 
 
-def compiled(build: Callable[P, Executable]) -> Callable[P, Statement]:
-    """Decorate a function that builds a statement, so that it is compiled once for each combination of arguments."""
+_MODELS: dict[Callable[..., Executable], type[BaseModel]] = {}
+"""What the rows of statements are answered as, by what builds them."""
+
+SAMPLES: dict[Any, Any] = {Any: None, Hashable: None}
+"""A value of each kind that a function which builds such statements takes, for `check_answers`: whoever makes a kind
+adds one."""
+
+
+@overload
+def compiled(build: Callable[P, Executable], *, model: type[BaseModel] | None = None) -> Callable[P, Statement]: ...
+@overload
+def compiled(*, model: type[BaseModel]) -> Callable[[Callable[P, Executable]], Callable[P, Statement]]: ...
+def compiled(build: Any = None, *, model: type[BaseModel] | None = None) -> Any:
+    """Make a function that builds a statement return it compiled: once for each combination of its arguments.
+
+    `model`: what the statement's rows are answered as, without being validated one by one; the application does not
+    start if the columns are others. Without one, rows are validated where they are answered.
+    """
+    if build is None:
+        return partial(compiled, model=model)
+    if model is not None:
+        _MODELS[build] = model
 
     @wraps(build)
-    def statement(*arguments: P.args, **options: P.kwargs) -> Statement:
-        # ParamSpec cannot express that arguments are hashable; the cache fails if they are not.
-        return compiled_statements.get(build, *arguments, **options)  # type: ignore[arg-type] # ty: ignore[invalid-argument-type]
+    def statement(*arguments: Hashable, **options: Hashable) -> Statement:
+        return compiled_statements.get(build, *arguments, **options)
 
     return statement
+
+
+@cache
+def check_answers() -> None:
+    """Raise `AnswerError` if a statement does not select what its rows are answered as."""
+    for build, model in _MODELS.items():
+        statement: Any = build(*(_sample(hint) for name, hint in get_type_hints(build).items() if name != "return"))
+        refuse_other_columns(model, statement.exported_columns)
+
+
+def _sample(hint: Any) -> Any:
+    if NoneType in get_args(hint):
+        return None
+    return () if get_origin(hint) is tuple else SAMPLES[hint]

@@ -6,8 +6,9 @@ Every operation must be simple enough for such a plan. docs/decisions/0011-the-s
 """
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
@@ -18,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 
+from app.core.database.rows import Records, Row
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
-from app.core.http.timestamps import may_have_whole_seconds, with_fractions
+from app.core.http.timestamps import with_fractions
 from app.core.json_body import read_json
 from app.core.preconditions.responses import apply_preconditions, etag_factory
 from app.core.request_state import state_of
@@ -145,28 +147,50 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
     tag = etag_factory(route)
     # Called directly: FastAPI's and pydantic's wrappers pass on a dozen options, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
-    may_be_whole = may_have_whole_seconds(None if field is None else field.field_info.annotation)
+    rows_json = _rows_json(None if field is None else field.field_info.annotation)
 
     def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
             return result if tag is None else apply_preconditions(request, result, tag(None, bytes(result.body)))
-        content, value = b"", None
-        if adapter is not None:
+        content = b""
+        if adapter is not None and not (content := rows_json(result)):
             try:
-                value = adapter.validator.validate_python(result, from_attributes=True)
+                result = adapter.validator.validate_python(result, from_attributes=True)
             except ValidationError as error:
                 raise ResponseValidationError(errors=error.errors(), body=result) from error
-            content = adapter.serializer.to_json(value, by_alias=True)
-            if may_be_whole(value):
-                content = with_fractions(content)
+            content = with_fractions(adapter.serializer.to_json(result, by_alias=True))
         made = Response(content, status_code, media_type=media_type)
         if response is not None:
             if response.status_code != _UNSET_STATUS:
                 made.status_code = response.status_code
             made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
-        return made if tag is None else apply_preconditions(request, made, tag(value, content))
+        return made if tag is None else apply_preconditions(request, made, tag(result, content))
 
     return answer
+
+
+def _rows_json(model: Any) -> Callable[[Any], bytes]:
+    """Return what writes a row of a model, or a page of such rows; nothing of what has to be validated first."""
+    fields = getattr(model, "model_fields", {})
+    (item,) = get_args(fields["items"].annotation) if "items" in fields else (None,)
+
+    def write(result: Any) -> bytes:
+        if isinstance(result, Row):
+            return result.to_json().encode() if result.model is model else b""
+        items = result.get("items") if item is not None and isinstance(result, dict) else None
+        if not isinstance(items, Records):
+            return b""
+        if items.model is not item:
+            result["items"] = list(items)
+            return b""
+        # The items are the first member of a page.
+        rest = _encode({name: value for name, value in result.items() if value is not items})
+        return f'{{"items":{items.to_json()},{rest[1:]}'.encode()
+
+    return write
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _answers_ordinarily(route: APIRoute) -> bool:

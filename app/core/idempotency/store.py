@@ -32,6 +32,7 @@ from app.core.config import Settings
 from app.core.database.database import Transaction
 from app.core.database.models import Base
 from app.core.database.retention import PurgeRule
+from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.errors import AppError, ConflictError
 
@@ -243,7 +244,7 @@ def _insert_answer() -> Executable:
     ).returning(IdempotencyKey.status)
 
 
-def _response(row: dict[str, Any]) -> Response:
+def _response(row: Row) -> Response:
     response = Response(row["body"], row["status"])
     for name, value in row["headers"]:
         response.headers.append(name, value)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from app.core.database.database import Database, RowScope, get_database
+from app.core.database.rows import Records
 from app.core.errors import InvalidRequestError
 from app.core.listing import cursors
 from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position
@@ -192,7 +193,7 @@ class Page(LibraryPage[T], Generic[T]):
 class FetchedPage:
     """The items of a page, and the positions of its neighbours."""
 
-    items: list[dict[str, Any]]
+    items: Records
     order: Order
     total: int | None
     """The number of items in the list; None if it was not requested, or exceeds the limit of counting."""
@@ -252,9 +253,9 @@ async def _fetch(
     total = rows[0].get(TOTAL)
     items = without_placeholder(rows, order)
     has_more = len(items) > params.size
-    del items[params.size :]
+    items = items[: params.size]
     if position is not None and position.is_backwards:
-        items.reverse()
+        items = items[::-1]
     return FetchedPage(items, order, total, has_more, position)
 
 

@@ -1,11 +1,13 @@
 """The statement of a list: the items of a page, the total and the caller's permission, in one round trip."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
+from pydantic import BaseModel
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, func, literal, select, true, union_all
 
+from app.core.database.rows import Records
 from app.core.database.statements import Column, Rows, compiled, param
 from app.core.listing.sorting import Keys, Order, Segment, full_ordering, order_of, segments_of
 
@@ -51,7 +53,12 @@ class ListQuery:
     """A list: its statement, its sort keys and its default order."""
 
     def __init__(
-        self, source: Callable[[Any, ListVariant], ListSource], keys: Keys, default: str, tiebreaker: str
+        self,
+        source: Callable[[Any, ListVariant], ListSource],
+        keys: Keys,
+        default: str,
+        tiebreaker: str,
+        model: type[BaseModel] | None,
     ) -> None:
         self.source = source
         self.keys = keys
@@ -59,17 +66,22 @@ class ListQuery:
         self.order = order_of(default, tiebreaker)
         """The default order."""
 
-        self.statement = compiled(self._page)
+        def page(permission: Any, variant: ListVariant | None) -> Rows:
+            variant = variant or ListVariant(self.order)
+            return page_statement(variant, keys, source(permission, variant))
 
-    def _page(self, permission: Hashable, variant: ListVariant) -> Rows:
-        return page_statement(variant, self.keys, self.source(permission, variant))
+        page.__annotations__["permission"] = next(iter(get_type_hints(source).values()))
+        self.statement = compiled(page, model=model)
 
 
 def list_query(
-    keys: Keys, default: str, tiebreaker: str = "id"
+    keys: Keys, default: str, tiebreaker: str = "id", *, model: type[BaseModel] | None = None
 ) -> Callable[[Callable[[Any, ListVariant], ListSource]], ListQuery]:
-    """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`."""
-    return lambda source: ListQuery(source, keys, default, tiebreaker)
+    """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`.
+
+    `model`: the response model of the items (see `compiled`).
+    """
+    return lambda source: ListQuery(source, keys, default, tiebreaker, model)
 
 
 def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows:
@@ -93,9 +105,9 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
     return selected if source.where is None else selected.where(source.where)
 
 
-def without_placeholder(rows: list[dict[str, Any]], order: Order) -> list[dict[str, Any]]:
+def without_placeholder(rows: Records, order: Order) -> Records:
     """Return the rows of a page's statement without the placeholder of an empty page."""
-    return rows if rows and rows[0][order[-1].name] is not None else []
+    return rows if rows and rows[0][order[-1].name] is not None else rows[:0]
 
 
 def simple_list(rows: Rows) -> ListSource:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from fastapi import Request, Response
@@ -36,7 +36,9 @@ def tag_of_bytes(body: bytes) -> str:
 
 
 def _own_tag(value: Any, body: bytes) -> str:
-    tag: str = json.loads(body)["etag"] if value is None else value.etag
+    if value is None:
+        value = json.loads(body)
+    tag: str = value["etag"] if isinstance(value, Mapping) else value.etag
     return tag
 
 

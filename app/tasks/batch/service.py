@@ -14,6 +14,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
 from app.core.database.database import Database
+from app.core.database.rows import Row
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
@@ -33,7 +34,7 @@ from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
-OperationOutcome = dict[str, Any] | AppError | None
+OperationOutcome = Row | AppError | None
 """The outcome of an operation: the task, an error, or None for a deleted task."""
 
 OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | DeleteOperation)
@@ -57,7 +58,7 @@ class _BatchRun:
             if index not in self.outcomes and isinstance(operation, kind)
         ]
 
-    async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, dict[str, Any]]:
+    async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, Row]:
         """Return the rows of a statement by their ids."""
         rows = await self.transaction.fetch_all(statement, {"project_id": self.project.project_id, **values})
         return {row["id"]: row for row in rows}
@@ -142,9 +143,7 @@ def _preconditions(operation: UpdateOperation | DeleteOperation) -> Precondition
     return UNCONDITIONAL if operation.if_match is None else Preconditions(condition_of(operation.if_match))
 
 
-def _refusal(
-    row: dict[str, Any] | None, preconditions: Preconditions, index: int, *, is_required: bool
-) -> AppError | None:
+def _refusal(row: Row | None, preconditions: Preconditions, index: int, *, is_required: bool) -> AppError | None:
     """Return the error of an operation on a locked task; None if it can be executed."""
     if row is None:
         error = _error(index, "does not exist in this project", TaskNotFoundError.code)

@@ -11,6 +11,7 @@ from app.auth.models import Session, User
 from app.auth.scopes import KEY_SCOPES
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.rows import Row
 from app.main import create_app
 from app.projects.models import Member, Project, Role
 from tests.auth.people import OTHER_PASSWORD, PASSWORD, key_of, person, sign_in, tokens_of, with_token
@@ -20,7 +21,7 @@ from tests.support.client import Api, assert_problem
 ADA = {"username": "Ada", "email": "ada@example.org", "password": PASSWORD}
 
 
-async def stored(database: Database, user: User) -> dict[str, Any]:
+async def stored(database: Database, user: User) -> Row:
     row = await database.fetch_one_or_none(select(*User.__table__.c).where(User.id == user.id))
     assert row is not None
     return row

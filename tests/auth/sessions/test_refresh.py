@@ -15,6 +15,7 @@ from app.auth.models import Session
 from app.auth.tokens import REFRESH_PREFIX, hashed, issue_refresh_token
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.rows import Row
 from app.core.ids import uuid7
 from app.main import create_app
 from tests.auth.people import person, refresh, tokens_of, with_token
@@ -29,7 +30,7 @@ async def tokens(api: Api, token: str) -> dict[str, str]:
     return pair
 
 
-async def only_session(database: Database) -> dict[str, Any]:
+async def only_session(database: Database) -> Row:
     (row,) = await database.fetch_all(select(*Session.__table__.c))
     return row
 

@@ -13,17 +13,24 @@ from sqlalchemy.engine import make_url
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.pool import ConnectionPool
+from app.core.database.prepared import PreparedConnection
 from app.core.errors import UnavailableError
 from benchmarks.proxy import CountingProxy
 from devtools.pgbouncer import at_socket
+
+
+async def connected(address: str) -> PreparedConnection:
+    connection = await asyncpg.connect(address, connection_class=PreparedConnection)
+    assert isinstance(connection, PreparedConnection)
+    return connection
 
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[ConnectionPool]:
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(address)
+    async def connect() -> PreparedConnection:
+        return await connected(address)
 
     pool = ConnectionPool(connect, size=2, queue=3, acquire_timeout=0.2)
     yield pool
@@ -135,12 +142,12 @@ async def test_a_start_that_fails_in_part_loses_nothing(database_url: str) -> No
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     attempts = 0
 
-    async def connect() -> asyncpg.Connection:
+    async def connect() -> PreparedConnection:
         nonlocal attempts
         attempts += 1
         if attempts == 1:
             raise ConnectionRefusedError
-        return await asyncpg.connect(address)
+        return await connected(address)
 
     pool = ConnectionPool(connect, size=4, queue=3, acquire_timeout=0.2)
     with pytest.raises(UnavailableError) as refused:
@@ -200,10 +207,10 @@ async def test_more_than_may_wait_are_refused_at_once(pool: ConnectionPool) -> N
 
 async def test_hanging_connection_attempt_does_not_block_released_connections(database_url: str) -> None:
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    first = await asyncpg.connect(address)
+    first = await connected(address)
     attempts = iter([first])
 
-    async def connect() -> asyncpg.Connection:
+    async def connect() -> PreparedConnection:
         for connection in attempts:
             return connection
         return await asyncio.Future()
@@ -222,7 +229,7 @@ async def test_hanging_connection_attempt_does_not_block_released_connections(da
 async def test_where_nobody_listens_all_who_wait_are_told_at_once() -> None:
     attempts = 0
 
-    async def connect() -> asyncpg.Connection:
+    async def connect() -> PreparedConnection:
         nonlocal attempts
         attempts += 1
         await asyncio.sleep(0)
@@ -244,7 +251,7 @@ async def three(settings: Settings, database: Database, database_url: str) -> As
     await three.close()
 
 
-async def lent_by(database: Database) -> set[asyncpg.Connection]:
+async def lent_by(database: Database) -> set[PreparedConnection]:
     taken = [await database.pool.acquire() for _ in range(3)]
     for connection in taken:
         database.pool.release(connection)

@@ -3,9 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, get_args
-from unittest.mock import ANY
 
 import pytest
 from fastapi import FastAPI
@@ -13,10 +11,8 @@ from pydantic import BaseModel
 
 from app.auth.models import User
 from app.core.database.database import Database
-from app.core.http.timestamps import may_have_whole_seconds, with_fractions
-from app.core.listing.pagination import Page
+from app.core.http.timestamps import with_fractions
 from app.features import ROUTERS
-from app.tasks.schemas import TaskRead
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
 from tests.support.client import Api
@@ -67,37 +63,6 @@ async def test_a_whole_second_has_its_digits_wherever_it_is_answered(api: Api, u
         answer = await api.post(f"/projects/{project.id}/tasks/batch", json=body, headers=headers)
         (result,) = answer.json()["results"]
         assert (result["task"]["created_at"], result["task"]["title"]) == (FORM, TEXT)
-
-
-def test_pages_of_what_always_has_fractions_are_not_looked_through() -> None:
-    def page(*moments: datetime) -> Any:
-        first = WHOLE.replace(microsecond=1)
-        return SimpleNamespace(items=[SimpleNamespace(created_at=first, updated_at=moment) for moment in moments])
-
-    may_be_whole = may_have_whole_seconds(Page[TaskRead])
-    assert not may_be_whole(page())
-    assert not may_be_whole(page(WHOLE.replace(microsecond=1), WHOLE.replace(microsecond=999_999)))
-    assert may_be_whole(page(WHOLE.replace(microsecond=1), WHOLE))
-    one = may_have_whole_seconds(TaskRead)
-    (item,) = page(WHOLE.replace(microsecond=1)).items
-    assert not one(item)
-    (item,) = page(WHOLE).items
-    assert one(item)
-
-
-class _Nested(BaseModel):
-    created_at: datetime
-    inner: list[TaskRead]
-
-
-class _Optional(BaseModel):
-    created_at: datetime
-    closed_at: datetime | None
-
-
-@pytest.mark.parametrize("model", [_Nested, _Optional, None])
-def test_what_may_hold_other_moments_is_looked_through(model: type[BaseModel] | None) -> None:
-    assert may_have_whole_seconds(model)(ANY)
 
 
 def test_text_is_left_alone() -> None:

@@ -1,0 +1,83 @@
+"""Connections that keep their statements prepared, and end those that take too long.
+
+PostgreSQL's moments and days are exchanged as the numbers that they are to it: `datetime` takes the driver ten times as
+long as a number, and it takes the first and the last day that Python knows for infinity.
+"""
+
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+
+from app.core.database.rows import Columns, Records
+from app.core.database.statements import Statement
+from app.core.waiting import Deadlines
+
+MAX_KEPT = 200
+"""Statements that a connection keeps prepared, those used last. Each takes 0.1 to 0.3 MB of a server process; common
+ones are some dozens."""
+
+_NUMBERS = {"timestamptz": "int8", "date": "int4"}
+
+
+class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is not typed
+    """A connection that runs `Statement`s."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._kept: OrderedDict[str, tuple[PreparedStatement, Columns]] = OrderedDict()
+        self._deadlines: Deadlines[PreparedConnection] | None = None
+        self._keeps = True
+
+    async def set_up(self, deadlines: "Deadlines[PreparedConnection]", *, keeps: bool) -> None:
+        """Get ready for statements, each of which ends at its deadline. Without `keeps`, none stays prepared."""
+        self._deadlines, self._keeps = deadlines, keeps
+        for type_, number in _NUMBERS.items():
+            await self.set_builtin_type_codec(type_, schema="pg_catalog", codec_name=number)
+
+    @contextmanager
+    def limited(self) -> Generator[None]:
+        """Cut the connection off if what is done with it meanwhile takes too long."""
+        assert self._deadlines is not None, "it is set up"
+        self._deadlines.add(self)
+        try:
+            yield
+        finally:
+            self._deadlines.remove(self)
+
+    async def run(self, statement: Statement, arguments: Sequence[Any]) -> Records:
+        """Return the rows of a statement, which is kept in mind, here and by PostgreSQL, unless it is rare."""
+        deadlines = self._deadlines
+        assert deadlines is not None, "it is set up"
+        deadlines.add(self)
+        try:
+            kept = self._kept.get(statement.sql)
+            if kept is None:
+                prepared, columns = await self._prepare_statement(statement)
+            else:
+                prepared, columns = kept
+                self._kept.move_to_end(statement.sql)
+            try:
+                return Records(columns, await prepared.fetch(*arguments))
+            except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+                # A migration has changed what it returns.
+                self._kept.clear()
+                if kept is None or self.is_in_transaction():
+                    raise
+            prepared, columns = await self._prepare_statement(statement)
+            return Records(columns, await prepared.fetch(*arguments))
+        finally:
+            deadlines.remove(self)
+
+    async def _prepare_statement(self, statement: Statement) -> "tuple[PreparedStatement, Columns]":
+        keeps = self._keeps and not statement.is_rare
+        prepared = await self.prepare(statement.sql, name=None if keeps else "")
+        columns = Columns(prepared.get_attributes(), statement.model)
+        if keeps:
+            self._kept[statement.sql] = prepared, columns
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return prepared, columns

@@ -1,0 +1,282 @@
+"""Rows, as code reads them and as JSON.
+
+Moments and days come from the driver as numbers (`app.core.database.prepared`): code that asks a row for one gets a
+`datetime` or a `date`, and JSON is written from the numbers. A row whose statement names a model is answered as it is,
+without being validated: what the model promises is checked before (docs/decisions/0033-rows-to-json.md).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from functools import cache, lru_cache
+from json.encoder import encode_basestring
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, overload
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pgproto import pgproto
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import Boolean, Date, DateTime, Integer, String, Uuid
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.types import TypeEngine
+
+from app.core.database.models import IdList
+from app.core.schemas import AsJson, AsText
+
+FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+"""From which PostgreSQL counts microseconds."""
+
+FIRST_DAY = FIRST_MOMENT.toordinal()
+"""From which PostgreSQL counts days, as `date` counts them."""
+
+_A_DAY, _A_MINUTE, _A_SECOND = 86_400_000_000, 60_000_000, 1_000_000
+_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440)]
+_SECONDS = [f"{second:02}." for second in range(60)]
+_THOUSANDTHS = [f"{number:03}" for number in range(1000)]
+
+
+class AnswerError(RuntimeError):
+    """Rows are not what the model of their answer promises."""
+
+
+@lru_cache(4096)
+def day_text(number: int) -> str:
+    """Return a day as answers have it."""
+    return date.fromordinal(FIRST_DAY + number).isoformat()
+
+
+def moment_text(number: int) -> str:
+    """Return a moment as answers have it: RFC 3339, with six digits of a second."""
+    return (
+        f"{day_text(number // _A_DAY)}{_MINUTES[number // _A_MINUTE % 1440]}{_SECONDS[number // _A_SECOND % 60]}"
+        f"{_THOUSANDTHS[number // 1000 % 1000]}{_THOUSANDTHS[number % 1000]}Z"
+    )
+
+
+_READERS: dict[str, Callable[[int], Any]] = {
+    "timestamptz": lambda number: FIRST_MOMENT + timedelta(microseconds=number),
+    "date": lambda number: date.fromordinal(FIRST_DAY + number),
+}
+"""What code gets of a number, by the server's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Values of one type: how statements and the server call it, and how one is written. None is refused."""
+
+    sql: type[TypeEngine[Any]]
+    server: frozenset[str]
+    text: Callable[[Any], str]
+    is_quoted: bool = False
+    """Whether its text stands between quotation marks, and has nothing to escape in it."""
+
+
+class _Names(dict[object, str]):
+    def __missing__(self, value: object) -> str:
+        raise AnswerError("a value that the model does not know")
+
+
+_TEXTS = frozenset({"text", "varchar"})
+_KINDS: dict[type, _Kind] = {
+    UUID: _Kind(Uuid, frozenset({"uuid"}), pgproto.UUID.__str__, is_quoted=True),
+    str: _Kind(String, _TEXTS, encode_basestring),
+    int: _Kind(Integer, frozenset({"int2", "int4", "int8"}), int.__repr__),
+    bool: _Kind(Boolean, frozenset({"bool"}), _Names({True: "true", False: "false"}).__getitem__),
+    datetime: _Kind(DateTime, frozenset({"timestamptz"}), moment_text, is_quoted=True),
+    date: _Kind(Date, frozenset({"date"}), day_text, is_quoted=True),
+}
+_JSON = _Kind(IdList, _TEXTS, str.__str__)
+"""What is stored as the JSON of responses."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A member of an answer."""
+
+    name: str
+    kind: _Kind
+    is_nullable: bool
+
+    def texts(self, values: Sequence[Any]) -> Any:
+        """Return each value as it stands in `template`."""
+        write = self.kind.text
+        if not self.is_nullable:
+            return map(write, values)
+        if self.kind.is_quoted:
+            return ["null" if value is None else f'"{write(value)}"' for value in values]
+        return ["null" if value is None else write(value) for value in values]
+
+    @property
+    def template(self) -> str:
+        """The member, with a place for its value's text."""
+        return f'"{self.name}":"%s"' if self.kind.is_quoted and not self.is_nullable else f'"{self.name}":%s'
+
+
+@cache
+def _members(model: type[BaseModel]) -> tuple[_Member, ...]:
+    """Return the members of answers of a model. Raises `AnswerError` for one that rows cannot be trusted to keep."""
+    if model.model_computed_fields:
+        raise AnswerError(f"{model.__name__} computes fields, and rows are answered as they are")
+    return tuple(_member(f"{model.__name__}.{name}", name, field) for name, field in model.model_fields.items())
+
+
+def _member(place: str, name: str, field: FieldInfo) -> _Member:
+    if any(isinstance(extra, AsJson) for extra in field.metadata):
+        return _Member(name, _JSON, is_nullable=False)
+    kinds, promises = _kinds_of(field.annotation)
+    promises += [promise for promise in field.metadata if not isinstance(promise, AsText)]
+    named = [kind for kind in kinds if kind is not NoneType]
+    if promises or len(named) != 1 or field.alias is not None or field.exclude or field.exclude_if is not None:
+        raise AnswerError(
+            f"{place} promises more than a type: no value of a row is looked at, so leave that to a CHECK constraint "
+            "of the table, or the statement without a model"
+        )
+    kind = named[0]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        # Each value is looked up, so that one that is not among them is no answer.
+        names = _Names({value.value: encode_basestring(value.value) for value in kind})
+        return _Member(name, _Kind(String, _TEXTS, names.__getitem__), NoneType in kinds)
+    if kind not in _KINDS:
+        raise AnswerError(f"{place} is of a type that rows are not answered in: leave the statement without a model")
+    return _Member(name, _KINDS[kind], NoneType in kinds)
+
+
+def _kinds_of(annotation: Any) -> tuple[list[Any], list[Any]]:
+    """Return the types that a value may have, and what else is promised of it."""
+    if get_origin(annotation) is Annotated:
+        kinds, promises = _kinds_of(annotation.__origin__)
+        return kinds, promises + [extra for extra in annotation.__metadata__ if not isinstance(extra, AsText)]
+    if get_origin(annotation) not in {Union, UnionType}:
+        return [annotation], []
+    parts = [_kinds_of(part) for part in get_args(annotation)]
+    return [kind for kinds, _ in parts for kind in kinds], [promise for _, extra in parts for promise in extra]
+
+
+def refuse_other_columns(model: type[BaseModel], columns: ReadOnlyColumnCollection[str, Any]) -> None:
+    """Raise `AnswerError` if a statement's columns, as SQLAlchemy knows them, are not what a model promises."""
+    for member in _members(model):
+        place = f"{model.__name__}.{member.name}"
+        column = columns.get(member.name)
+        if column is None:
+            raise AnswerError(f"{place} is not selected: add the column, or take the member out of the model")
+        if not isinstance(column.type, member.kind.sql):
+            raise AnswerError(f"{place} is selected as {column.type!r}")
+        # Of expressions nobody knows; a null in one is found when it is written.
+        if getattr(column, "nullable", False) and not member.is_nullable:
+            raise AnswerError(f"{place} is never null, and its column may be")
+
+
+class Columns:
+    """The columns of a prepared statement, as the server calls them; and how they are answered, if they are.
+
+    Raises `AnswerError` where the server's types are not what the model promises.
+    """
+
+    __slots__ = ("_readers", "_template", "_writers", "model", "names")
+
+    def __init__(self, attributes: Sequence["asyncpg.Attribute"], model: type[BaseModel] | None) -> None:
+        self.model = model
+        self.names = tuple(attribute.name for attribute in attributes)
+        types = {attribute.name: attribute.type.name for attribute in attributes}
+        self._readers = {name: _READERS[type_] for name, type_ in types.items() if type_ in _READERS}
+        members = () if model is None else _members(model)
+        for member in members:
+            if types.get(member.name) not in member.kind.server:
+                raise AnswerError(f"{member.name} of {model} is {types.get(member.name)} to the server")
+        self._template = "{" + ",".join(member.template for member in members) + "}"
+        self._writers = [(self.names.index(member.name), member.texts) for member in members]
+
+    def read(self, name: str, value: Any) -> Any:
+        """Return a value of a column as code knows it."""
+        reader = self._readers.get(name)
+        return value if reader is None or value is None else reader(value)
+
+    def objects(self, records: Sequence["asyncpg.Record"]) -> str:
+        """Return records as JSON objects, with commas between. Raises `AnswerError` for a null or another value that
+        the model does not know.
+        """
+        values = list(zip(*records))  # noqa: B905 - records of one statement are equally long
+        try:
+            texts = [write(values[index]) for index, write in self._writers] if values else ()
+            return ",".join(map(self._template.__mod__, zip(*texts)))  # noqa: B905
+        except TypeError as error:
+            raise AnswerError(f"a null, or a value of another type, where {self.model} has none") from error
+
+
+class Row(Mapping[str, Any]):
+    """A row, by the names of its columns. Nothing in it can be changed: what was checked is what is answered."""
+
+    __slots__ = ("_columns", "_record")
+
+    def __init__(self, columns: Columns, record: "asyncpg.Record") -> None:
+        self._columns = columns
+        self._record = record
+
+    @property
+    def model(self) -> type[BaseModel] | None:
+        """The model that its statement names."""
+        return self._columns.model
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns.read(name, self._record[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.names)
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and dict(self) == dict(other)
+
+    __hash__ = None  # type: ignore[assignment] # as that of a dict
+
+    def __repr__(self) -> str:
+        return f"Row({dict(self)})"
+
+    def to_json(self) -> str:
+        """Return it as an answer of its model."""
+        return self._columns.objects((self._record,))
+
+
+class Records(Sequence[Row]):
+    """The rows that a statement returned."""
+
+    __slots__ = ("_columns", "_records")
+
+    def __init__(self, columns: Columns, records: Sequence["asyncpg.Record"]) -> None:
+        self._columns = columns
+        self._records = records
+
+    @property
+    def model(self) -> type[BaseModel] | None:
+        """The model that their statement names."""
+        return self._columns.model
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Records": ...
+    def __getitem__(self, index: int | slice) -> "Row | Records":
+        if isinstance(index, slice):
+            return Records(self._columns, self._records[index])
+        return Row(self._columns, self._records[index])
+
+    def __iter__(self) -> Iterator[Row]:
+        columns = self._columns
+        return (Row(columns, record) for record in self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment] # as that of a list
+
+    def to_json(self) -> str:
+        """Return them as a JSON array of answers of their model."""
+        return f"[{self._columns.objects(self._records)}]"
