@@ -128,10 +128,11 @@ class BatchingHandler(logging.StreamHandler[Any]):
         """Write a line, or buffer it for the next batch."""
         try:
             line = self.format(record) + self.terminator
-            if self._size + len(line) > BATCH_BYTES:
+            size = len(line) if line.isascii() else len(line.encode(errors="surrogatepass"))
+            if self._size + size > BATCH_BYTES:
                 self.flush()
             self._lines.append(line)
-            self._size += len(line)
+            self._size += size
             if not isinstance(record, AccessRecord):
                 self.flush()
             elif self._timer is None:

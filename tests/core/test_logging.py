@@ -1,5 +1,6 @@
 """Log lines."""
 
+import io
 import json
 import logging
 import sys
@@ -9,7 +10,15 @@ from datetime import datetime
 import pytest
 
 from app.core.config import Settings
-from app.core.logging import JsonFormatter, TextFormatter, configure_logging, request_id_var
+from app.core.logging import (
+    BATCH_BYTES,
+    AccessRecord,
+    BatchingHandler,
+    JsonFormatter,
+    TextFormatter,
+    configure_logging,
+    request_id_var,
+)
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -29,6 +38,21 @@ def test_line_with_unpaired_surrogate_is_written() -> None:
     line = JsonFormatter().format(record("half of a pair: \ud83d", what=object))
     assert json.loads(line)["message"] == "half of a pair: \ud83d"
     assert line.isascii()
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/Ärger/€", "/😀"])
+async def test_lines_of_requests_are_written_in_batches_of_bytes(path: str) -> None:
+    handler, written = BatchingHandler(), io.StringIO()
+    handler.setFormatter(TextFormatter())
+    sizes: list[int] = []
+    handler.setStream(written)
+    handler.stream.write = lambda text: sizes.append(len(text.encode()))
+    for _ in range(200):
+        handler.emit(AccessRecord({"route": path * 10}))
+    handler.flush()
+    assert len(sizes) > 1
+    assert max(sizes) <= BATCH_BYTES
+    assert min(sizes[:-1]) > BATCH_BYTES * 3 // 4, "as many lines as fit are written at once"
 
 
 def test_a_line_names_the_request_that_it_belongs_to() -> None:
