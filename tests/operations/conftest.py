@@ -2,11 +2,14 @@
 
 import io
 import logging
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from app.core.logging import JsonFormatter, TextFormatter
+from tests.operations.support import Dev
 
 
 @pytest.fixture
@@ -28,3 +31,21 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(before)
     for handler in handlers:
         root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def shared_dev() -> Iterator[Dev]:
+    # Not in pytest's directory: to the user as whom PostgreSQL runs, every other run of pytest closes that.
+    with (
+        tempfile.TemporaryDirectory(prefix="taller-dev-", ignore_cleanup_errors=True) as directory,
+        Dev(Path(directory)) as dev,
+    ):
+        yield dev
+
+
+@pytest.fixture
+def dev(shared_dev: Dev) -> Dev:
+    """The service with its embedded database, running; its data stay for the next test of the file."""
+    if not shared_dev.is_running:
+        shared_dev.start()
+    return shared_dev

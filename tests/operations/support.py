@@ -108,6 +108,17 @@ class Dev:
         return self._process
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def processor_seconds(self) -> float:
+        """What the running process and the children that it has waited for have used of the processor."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def postmaster_file(self) -> Path:
         """PostgreSQL's own note that it runs; not there when it was stopped properly."""
         return self.data_dir / "postgres" / "postmaster.pid"
@@ -116,9 +127,9 @@ class Dev:
         """What it wrote, since its first start."""
         return self.log_file.read_text(errors="replace")
 
-    def start(self) -> float:
-        """Start it and wait until it is ready; the seconds that this took."""
-        started = time.monotonic()
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        deadline = time.monotonic() + START_TIMEOUT
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "dev"],
@@ -130,10 +141,10 @@ class Dev:
                 start_new_session=True,
             )
         with self.client() as client:
-            while time.monotonic() < started + START_TIMEOUT and self.process.poll() is None:
+            while time.monotonic() < deadline and self.process.poll() is None:
                 try:
                     if client.get("/health/ready").status_code == 200:
-                        return time.monotonic() - started
+                        return
                 except httpx2.TransportError:
                     pass
                 time.sleep(0.02)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -41,6 +40,13 @@ class Writers:
             else:
                 self.refused.append(answer.text)
 
+    def wait_for(self, number: int) -> None:
+        """Return when so many tasks are acknowledged."""
+        deadline = time.monotonic() + 30
+        while len(self.acknowledged) < number:
+            assert time.monotonic() < deadline, self.refused
+            time.sleep(0.01)
+
     def join(self) -> None:
         for thread in self._threads:
             thread.join(30)
@@ -58,37 +64,32 @@ def stored_tasks(dev: Dev, project: str) -> set[str]:
     return found
 
 
-def test_killing_the_service_and_its_database_during_writes_loses_no_acknowledged_write(tmp_path: Path) -> None:
-    with Dev(tmp_path) as dev:
-        dev.start()
-        writers = Writers(dev)
-        time.sleep(0.7)
-        dev.kill_everything()
-        writers.join()
-        assert dev.postmaster_file.exists(), "PostgreSQL was stopped properly: that was no crash"
-        dev.start()
-        kept = stored_tasks(dev, writers.project)
-        assert len(writers.acknowledged) > 10
-        assert set(writers.acknowledged) <= kept
-        # A write under way may be kept although nobody was told; more than that nobody sent.
-        assert len(kept) <= len(writers.acknowledged) + WRITERS
-        # The database may have been gone a moment before the service.
-        assert all('"code":"unavailable"' in answer for answer in writers.refused)
+def test_killing_service_and_database_loses_no_acknowledged_write(dev: Dev) -> None:
+    writers = Writers(dev)
+    writers.wait_for(20)
+    dev.kill_everything()
+    writers.join()
+    assert dev.postmaster_file.exists(), "PostgreSQL was stopped properly: that was no crash"
+    dev.start()
+    kept = stored_tasks(dev, writers.project)
+    assert set(writers.acknowledged) <= kept
+    # A write under way may be kept although nobody was told; more than that nobody sent.
+    assert len(kept) <= len(writers.acknowledged) + WRITERS
+    # The database may have been gone a moment before the service.
+    assert all('"code":"unavailable"' in answer for answer in writers.refused)
 
 
-def test_a_service_killed_alone_takes_its_database_along_and_starts_again_at_once(tmp_path: Path) -> None:
-    with Dev(tmp_path) as dev:
-        dev.start()
-        writers = Writers(dev)
-        time.sleep(0.4)
-        database = list(children_of(dev.process.pid))
-        dev.process.kill()
-        dev.wait()
-        # Without a pause: the old PostgreSQL may still be stopping.
-        dev.start()
-        writers.join()
-        assert set(writers.acknowledged) <= stored_tasks(dev, writers.project)
-        assert not [pid for pid in database if runs(pid)]
+def test_service_killed_alone_takes_its_database_along_and_restarts(dev: Dev) -> None:
+    writers = Writers(dev)
+    writers.wait_for(10)
+    database = list(children_of(dev.process.pid))
+    dev.process.kill()
+    dev.wait()
+    # Without a pause: the old PostgreSQL may still be stopping.
+    dev.start()
+    writers.join()
+    assert set(writers.acknowledged) <= stored_tasks(dev, writers.project)
+    assert not [pid for pid in database if runs(pid)]
 
 
 # Where the kernel cannot tell PostgreSQL of its parent's death (it can on Linux only), it goes on without one.
@@ -103,22 +104,20 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_database_that_was_left_running_is_stopped_and_started_again(tmp_path: Path) -> None:
-    with Dev(tmp_path) as dev:
-        dev.start()
-        with dev.sign_in() as client:
-            project = client.post("/projects/", json={"name": "Kept"}).json()
-        dev.interrupt(signal.SIGTERM)
-        dev.wait()
-        left = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", ORPHAN, str(dev.data_dir)], env=clean_environment(), timeout=60, check=False
-        )
-        assert left.returncode == -signal.SIGKILL
-        orphan = int(dev.postmaster_file.read_text().splitlines()[0])
-        time.sleep(0.3)
-        assert runs(orphan)
-        dev.start()
-        assert int(dev.postmaster_file.read_text().splitlines()[0]) != orphan
-        assert not runs(orphan)
-        with dev.sign_in() as client:
-            assert client.get(f"/projects/{project['id']}").json() == project
+def test_database_left_running_is_stopped_and_started_again(dev: Dev) -> None:
+    with dev.sign_in() as client:
+        project = client.post("/projects/", json={"name": "Kept"}).json()
+    dev.interrupt(signal.SIGTERM)
+    dev.wait()
+    left = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", ORPHAN, str(dev.data_dir)], env=clean_environment(), timeout=60, check=False
+    )
+    assert left.returncode == -signal.SIGKILL
+    orphan = int(dev.postmaster_file.read_text().splitlines()[0])
+    time.sleep(0.3)
+    assert runs(orphan)
+    dev.start()
+    assert int(dev.postmaster_file.read_text().splitlines()[0]) != orphan
+    assert not runs(orphan)
+    with dev.sign_in() as client:
+        assert client.get(f"/projects/{project['id']}").json() == project

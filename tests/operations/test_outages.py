@@ -28,7 +28,7 @@ from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
 
-SOON = 10
+SOON = 30
 """Seconds after which recovery counts as failed."""
 
 
@@ -111,12 +111,13 @@ def test_a_service_started_before_its_database_serves_as_soon_as_it_is_there(
     postgres.stop()
     with Service(url, tmp_path, way) as service, service.client() as client:
         service.start(wait=False)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + SOON
+        while True:
             try:
                 if client.get("/health/live").status_code == 200:
                     break
             except httpx2.TransportError:
+                assert time.monotonic() < deadline, service.log_tail()
                 time.sleep(0.05)
         assert_unavailable(client.get("/health/ready"))
         postgres.start()
@@ -133,7 +134,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
             await transaction.execute(text("SELECT FROM projects FOR UPDATE"))
             started = time.monotonic()
             answer = await hurried.put(f"/projects/{project.id}", json={"name": "After"})
-            assert 0.2 <= time.monotonic() - started < 3
+            assert time.monotonic() - started >= 0.2
             assert_problem(answer, 503, "statement_timeout")
             assert int(answer.headers["retry-after"]) > 0
         assert (await api.get(f"/projects/{project.id}")).json()["name"] == "Before"
@@ -149,7 +150,8 @@ async def test_a_request_that_finds_no_free_connection_is_answered_within_the_po
         try:
             started = time.monotonic()
             answers = await asyncio.gather(*(api.get("/projects/") for _ in range(20)))
-            assert 1 <= time.monotonic() - started < 4
+            # All at once, rather than one after the other.
+            assert 1 <= time.monotonic() - started < len(answers) / 2
             for answer in answers:
                 assert_unavailable(answer)
             assert (await api.get("/health/live")).status_code == 200
