@@ -13,6 +13,9 @@ from tests.architecture.source import Module, feature_modules, features, modules
 PUBLIC_MODULES = {"models", "access", "scopes", "schemas", "errors"}
 """The modules of a feature that other features may import."""
 
+MAX_WORDS = 10
+"""In the name of a test, after `test_`."""
+
 SELECTING_MODULES = {"queries", "access", "scopes"}
 
 MAKERS = {"Caller": "callers", "Permission": "scopes", "KeyScope": "scopes"}
@@ -176,6 +179,16 @@ def anonymous_errors(root: Path) -> list[str]:
             elif isinstance(node, ast.ClassDef) and node.name.endswith("Error") and module.name != "errors":
                 offences.append(module.offence(node, f"defines {node.name} outside errors"))
     return offences
+
+
+def long_test_names(root: Path) -> list[str]:
+    """A test's name says subject, condition and result in at most ten words (docs/style.md)."""
+    return [
+        f"{path.relative_to(root)}: {name} has more than {MAX_WORDS} words: say subject, condition and result"
+        for path in sorted((root / "tests").rglob("test_*.py"))
+        for name in re.findall(r"def test_(\w+)", path.read_text())
+        if len(name.split("_")) > MAX_WORDS
+    ]
 
 
 def path_ids_read_elsewhere(root: Path) -> list[str]:

@@ -57,6 +57,11 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
     (rules.clocks, Offence(SERVICE, "import datetime as d\nd.datetime.utcnow()"), "datetime.utcnow"),
     (rules.clocks, Offence("app/core/ids.py", "from datetime import date\ndate.today()"), "date.today"),
     (rules.clocks, Offence("app/core/ids.py", "import time\ntime.time()"), "time.time"),
+    (
+        rules.long_test_names,
+        Offence("tests/tasks/test_update.py", f"def {'_'.join(['test', *['word'] * 11])}() -> None: ..."),
+        "has more than 10 words",
+    ),
     (rules.prints, Offence("app/main.py", "print('started')"), "prints"),
     (rules.prints, Offence(SERVICE, "import sys\nsys.stderr.write('here')"), "prints"),
     (

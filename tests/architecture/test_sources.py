@@ -42,3 +42,7 @@ def test_middleware_is_plain_asgi() -> None:
 
 def test_a_feature_refuses_by_classes_of_its_own() -> None:
     assert rules.anonymous_errors(ROOT) == []
+
+
+def test_test_names_are_short() -> None:
+    assert rules.long_test_names(ROOT) == []

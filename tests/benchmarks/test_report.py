@@ -41,7 +41,7 @@ READ = {
 DEEP = {"ceiling": [measured(100)], "textbook": [measured(600, 3)], "fastify": [measured(400)]}
 
 
-def test_each_target_is_told_with_what_was_measured_and_whether_it_is_reached() -> None:
+def test_report_names_targets_figures_and_whether_they_are_reached() -> None:
     told = markdown(results_of({"read": READ, "deep": DEEP}, {"deep": "refused: page_too_deep"}))
     assert "| `read`: cost × the ceiling's | 2.00 | ≤ 1.4 | **no** |" in told
     assert "| `read`: cost × Fastify's | 0.50 | ≤ 1 | yes |" in told
@@ -51,7 +51,7 @@ def test_each_target_is_told_with_what_was_measured_and_whether_it_is_reached() 
     assert "| Taller | refused: page_too_deep | | | | | |" in told
 
 
-def test_what_a_feature_costs_is_told_against_the_same_without_it() -> None:
+def test_feature_cost_is_a_ratio_to_the_same_without() -> None:
     results = results_of({"read": READ, "read-unchanged": {"taller": [measured(150)]}}, {})
     results.findings["taller"].statements["read-unchanged"] = 1
     (row,) = (line for line in markdown(results).splitlines() if line.startswith("| read a project that"))

@@ -186,7 +186,7 @@ def test_the_page_fits_and_follows_the_system(visit: Visit, width: int, scheme: 
     expect(block.get_by_placeholder("q", exact=True)).to_have_value("")
 
 
-def test_authorize_opens_on_the_username_and_a_wrong_password_is_refused_in_the_services_words(visit: Visit) -> None:
+def test_authorize_starts_at_username_and_shows_why_sign_in_failed(visit: Visit) -> None:
     visit.open()
     visit.page.get_by_role("button", name="Authorize").click()
     dialog = visit.page.locator(".dialog-ux")
@@ -199,7 +199,7 @@ def test_authorize_opens_on_the_username_and_a_wrong_password_is_refused_in_the_
     expect(dialog.locator(".errors")).to_contain_text(InvalidCredentialsError.help)
 
 
-def test_a_wrong_value_is_refused_by_the_service_and_an_empty_cursor_can_be_sent(visit: Visit) -> None:
+def test_wrong_values_and_empty_cursors_reach_the_service(visit: Visit) -> None:
     visit.open()
     visit.sign_in()
     block = visit.operation("tasks", "list_visible_tasks")

@@ -144,7 +144,7 @@ def walk(value: object) -> Iterator[dict[str, Any]]:
             yield from walk(item)
 
 
-def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schema() -> None:
+def test_document_is_openapi_3_1_and_schemas_are_json_schema() -> None:
     assert re.fullmatch(r"3\.1\.\d+", DOCUMENT["openapi"])
     document = deepcopy(DOCUMENT)
     # The specification (4.6) lets a URL be relative; this older edition of its schema does not know that.
@@ -161,11 +161,11 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
     assert references == {f"#/components/{kind}/{name}" for kind in kinds for name in COMPONENTS[kind]}
 
 
-def test_the_document_is_small_because_what_is_the_same_stands_once() -> None:
+def test_document_is_small_because_parts_are_shared() -> None:
     assert len(json.dumps(DOCUMENT, separators=(",", ":"))) < 4_700 * len(OPERATIONS)
 
 
-def test_every_schema_has_a_name_that_generated_code_can_take_as_it_is() -> None:
+def test_schema_names_are_valid_class_names() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         assert re.fullmatch("([A-Z][a-z]+)+", name)
         assert schema.get("title", name) == name
@@ -173,7 +173,7 @@ def test_every_schema_has_a_name_that_generated_code_can_take_as_it_is() -> None
         assert [member for member in schema.get("properties", {}).values() if "title" in member] == []
 
 
-def test_unions_are_with_null_or_of_named_schemas_that_a_member_tells_apart() -> None:
+def test_unions_are_with_null_or_of_discriminated_schemas() -> None:
     for schema in walk(DOCUMENT):
         if "anyOf" in schema:
             kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
@@ -250,7 +250,7 @@ def test_what_newcomers_look_for_stands_first() -> None:
     assert tags[0] == "projects"
 
 
-def test_every_tag_in_use_is_described_and_every_described_tag_is_in_use() -> None:
+def test_tags_in_use_are_those_that_are_described() -> None:
     described = [tag["name"] for tag in DOCUMENT["tags"] if tag["description"]]
     assert {tag for operation in OPERATIONS for tag in operation.said["tags"]} == set(described)
 
@@ -283,7 +283,7 @@ def problem_codes(operation: Operation, status: str) -> set[str]:
 
 
 @each_operation
-def test_its_problems_are_the_ones_that_leave_with_an_example_for_each_code(operation: Operation) -> None:
+def test_each_problem_has_an_example_for_each_code(operation: Operation) -> None:
     for status, response in operation.said["responses"].items():
         if status.startswith("2"):
             continue
@@ -343,7 +343,7 @@ def test_its_answer_has_an_example_that_is_such_an_answer(operation: Operation) 
 
 
 @each_with_parameters
-def test_every_parameter_is_named_as_any_client_can_and_has_one_type(operation: Operation) -> None:
+def test_parameter_has_a_portable_name_and_one_type(operation: Operation) -> None:
     for parameter in operation.said["parameters"]:
         # What bridges to language models take for a name, and most generators too.
         assert re.fullmatch("[a-zA-Z0-9_.-]{1,64}", parameter["name"]), parameter
@@ -354,7 +354,7 @@ def test_every_parameter_is_named_as_any_client_can_and_has_one_type(operation: 
 
 
 @each_with_parameters
-def test_every_parameter_has_a_sentence_of_its_own_and_an_example(operation: Operation) -> None:
+def test_parameter_has_an_example_and_its_own_description(operation: Operation) -> None:
     said = [item.get("description", "") for item in operation.said["parameters"]]
     assert [text for text in said if not text.endswith(".") or said.count(text) > 1] == []
     for parameter in operation.said["parameters"]:
@@ -435,7 +435,7 @@ def test_the_idempotency_key_is_documented_as_it_is_read() -> None:
 
 
 @each_operation
-def test_headers_that_come_where_requests_are_limited_are_documented_as_such(operation: Operation) -> None:
+def test_rate_limit_headers_are_documented_as_conditional(operation: Operation) -> None:
     for said in operation.said["responses"].values():
         for name in ("RateLimit-Policy", "RateLimit"):
             header = said["headers"][name]
@@ -470,7 +470,7 @@ def test_what_can_depend_on_a_tag_says_so(operation: Operation) -> None:
     assert ("428" in responses) == (is_conditional_write or PreconditionRequiredError in errors)
 
 
-def test_a_body_has_one_media_type_and_words_for_the_others() -> None:
+def test_body_has_one_media_type_and_others_are_explained() -> None:
     # Of several, generators make a function for each, or a union, or (openapi-python-client) what cannot be imported.
     said = {}
     for operation in OPERATIONS:

@@ -20,8 +20,10 @@ from app.core.listing.cursors import MAX_CURSOR_LENGTH
 from app.core.listing.pagination import MAX_DEPTH, MAX_SIZE
 from app.core.listing.params import MAX_QUERY_LENGTH, MAX_SORT_KEYS
 from app.core.preconditions.headers import MAX_HEADER_BYTES
+from app.labels.models import MAX_LABELS
 from app.projects.service import MAX_MEMBERS
 from app.tasks.batch.schemas import MAX_ANSWERED_BYTES, MAX_OPERATIONS
+from app.tasks.models import MAX_LISTED
 from app.tasks.schemas import MAX_PROJECTS
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem
@@ -125,6 +127,14 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
     "projects that a list of tasks is narrowed to": [
         ("GET", "/tasks/?" + "&".join([f"project_id={uuid7()}"] * 101), None, "too_long")
     ],
+    "labels, and assignees, of a task": [
+        ("POST", "/projects/{project}/tasks/", {"title": "x", name: [str(uuid7()) for _ in range(21)]}, "too_long")
+        for name in ("label_ids", "assignee_ids")
+    ],
+    "labels, and people, by which a list of tasks is filtered": [
+        ("GET", "/tasks/?" + "&".join([f"{name}={uuid7()}"] * 21), None, "too_long")
+        for name in ("label_id", "assignee_id")
+    ],
     "operations of a batch": [
         (
             "POST",
@@ -181,6 +191,10 @@ async def test_one_more_is_refused_as_the_page_says(
 def test_the_numbers_are_those_of_the_code() -> None:
     numbers = {
         "members of a project": MAX_MEMBERS,
+        "labels of a project": MAX_LABELS,
+        "labels, and assignees, of a task": MAX_LISTED,
+        "labels, and people, by which a list of tasks is filtered": MAX_LISTED,
+        "labels, and assignees, of a task that are added one by one": MAX_LISTED,
         "a page of a list": MAX_SIZE,
         "the last row of a page by number": MAX_DEPTH,
         "a cursor": MAX_CURSOR_LENGTH,

@@ -36,7 +36,7 @@ def table() -> list[tuple[str, list[str]]]:
     return [(words, re.findall(r"`(.+?)`", tests)) for words, tests in rows]
 
 
-def test_every_promise_names_its_tests_and_every_row_is_a_promise() -> None:
+def test_each_promise_names_its_tests_and_each_row_a_promise() -> None:
     promised, rows = sentences(), table()
     unheld = [sentence for sentence in promised if not any(sentence.startswith(words) for words, _ in rows)]
     assert unheld == [], "add a row with the test that holds it, or do not promise it"
@@ -56,7 +56,7 @@ def test_the_tests_that_promises_name_are_there_and_run(name: str) -> None:
     assert "xfail" not in found[1]
 
 
-async def test_what_answers_with_a_secret_has_no_tag_and_no_answer_sets_a_cookie(app: FastAPI, anonymous: Api) -> None:
+async def test_answers_with_secrets_have_no_tag_and_none_sets_cookies(app: FastAPI, anonymous: Api) -> None:
     await person(app, "root", is_superuser=True, password="correct horse battery")
     answers = [await anonymous.get("/docs"), await anonymous.get("/nowhere"), await anonymous.get("/auth/me")]
     credentials = {"username": "root", "password": "correct horse battery"}

@@ -8,9 +8,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
-def test_sign_in_create_a_project_add_tasks_and_list_them_by_priority_page_by_page(
-    service: Service, prefix: str
-) -> None:
+def test_sign_in_create_project_add_tasks_and_page_by_priority(service: Service, prefix: str) -> None:
     with service.client() as client:
         token = client.post(f"{prefix}/auth/login", data={"username": "admin", "password": "1234"}).json()
         client.headers["Authorization"] = f"Bearer {token['access_token']}"
@@ -34,7 +32,7 @@ def test_sign_in_create_a_project_add_tasks_and_list_them_by_priority_page_by_pa
         assert client.get(f"{prefix}/tasks/{listed[0]['id']}").status_code == 404
 
 
-def test_head_and_a_form_without_slash_work_over_a_real_connection(service: Service) -> None:
+def test_head_and_addresses_without_slash_work_over_a_socket(service: Service) -> None:
     with service.client() as client:
         head = client.head("/openapi.json")
         assert (head.status_code, head.content) == (200, b"")

@@ -44,7 +44,7 @@ async def test_labels_are_listed_by_name(api: Api, user: User, database: Databas
     assert rest["next_cursor"] is None
 
 
-async def test_a_name_is_taken_once_in_a_project_whatever_its_letter_case(
+async def test_label_name_is_unique_in_its_project_without_letter_case(
     api: Api, user: User, database: Database
 ) -> None:
     project, other = [await project_of(database, user) for _ in range(2)]

@@ -15,7 +15,7 @@ from tests.support.factories import store
 TIMES = 40
 
 
-async def test_of_two_who_give_the_same_name_at_once_one_is_refused(api: Api, user: User, database: Database) -> None:
+async def test_concurrent_creates_with_one_name_succeed_once(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     label = LabelFactory.build(project_id=project.id, name="rare")
     await store(database, label)
@@ -31,7 +31,7 @@ async def test_of_two_who_give_the_same_name_at_once_one_is_refused(api: Api, us
             assert_problem(other, 409, "label_name_taken")
 
 
-async def test_of_those_who_add_the_last_label_at_once_one_succeeds(api: Api, user: User, database: Database) -> None:
+async def test_concurrent_creates_of_the_last_label_succeed_once(api: Api, user: User, database: Database) -> None:
     for _ in range(TIMES // 4):
         project = await project_of(database, user)
         await store(database, *(LabelFactory.build(project_id=project.id) for _ in range(MAX_LABELS - 1)))
@@ -44,9 +44,7 @@ async def test_of_those_who_add_the_last_label_at_once_one_succeeds(api: Api, us
         assert await database.fetch_one_or_none(counted) == {"labels": MAX_LABELS}
 
 
-async def test_two_who_change_what_they_saw_at_once_do_not_overwrite_each_other(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_concurrent_conditional_updates_succeed_once(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     label: Label = LabelFactory.build(project_id=project.id)
     await store(database, label)

@@ -111,7 +111,7 @@ def test_states_are_numbered_from_1_without_writing_to_any_row(server_url: str) 
         assert fetch(url, "SELECT DISTINCT require_if_match FROM projects") == [False]
 
 
-def test_what_is_there_is_found_while_others_write_and_the_release_before_still_searches(server_url: str) -> None:
+def test_search_works_in_both_releases_while_words_are_made(server_url: str) -> None:
     made = next(script for script in history() if script.doc == "Make words of what is searched.")
     title = "Fix login/logout"
 
@@ -158,7 +158,7 @@ def test_what_is_there_is_found_while_others_write_and_the_release_before_still_
 
 
 @pytest.mark.parametrize("what", ["Make plain words at less cost.", "Make words and sort keys by few steps."])
-def test_words_and_keys_made_at_less_cost_are_those_of_before(server_url: str, what: str) -> None:
+def test_cheaper_words_and_sort_keys_equal_the_former(server_url: str, what: str) -> None:
     made = next(script for script in history() if script.doc == what)
     pieces = (
         "Fix login/logout",
@@ -188,7 +188,7 @@ def test_words_and_keys_made_at_less_cost_are_those_of_before(server_url: str, w
         assert len(set(before)) == len(pieces) ** 2
 
 
-def test_open_sessions_use_the_indexes_of_words_and_keys_that_are_made_otherwise(server_url: str) -> None:
+def test_open_sessions_use_indexes_after_functions_are_replaced(server_url: str) -> None:
     made = next(script for script in history() if script.doc == "Make words and sort keys by few steps.")
     nowhere = "00000000-0000-0000-0000-000000000000"
     search = (

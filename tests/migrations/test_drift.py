@@ -58,7 +58,7 @@ def test_the_migrations_make_what_the_models_describe(server_url: str, database_
         assert tables_of(database_url) == tables_of(url)
 
 
-def test_every_table_with_updated_at_has_the_trigger_that_moves_it(database_url: str) -> None:
+def test_table_with_updated_at_has_its_trigger(database_url: str) -> None:
     touched = fetch(
         database_url, "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%touch_updated_at'"
     )

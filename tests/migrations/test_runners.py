@@ -100,7 +100,7 @@ def test_several_runners_at_once_all_succeed_and_make_one_history(
         assert fetch(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'planted_idx'::regclass") == [True]
 
 
-def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(server_url: str, tree: Path) -> None:
+def test_migration_without_its_lock_gives_up_and_changes_nothing(server_url: str, tree: Path) -> None:
     environment = tree / "alembic/env.py"
     source = environment.read_text()
     assert 'LOCK_TIMEOUT = "5s"' in source

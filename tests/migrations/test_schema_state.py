@@ -57,14 +57,14 @@ def old_url(copy_url: str, server_url: str, request: pytest.FixtureRequest) -> I
         yield copy_url
 
 
-async def test_the_application_does_not_start_on_a_schema_that_is_behind(settings: Settings, old_url: str) -> None:
+async def test_application_does_not_start_on_an_older_schema(settings: Settings, old_url: str) -> None:
     app = create_app(settings.model_copy(update=server.way_to(old_url)))
     with pytest.raises(SchemaBehindError, match="run `taller migrate`"):
         async with app.router.lifespan_context(app):
             pass
 
 
-async def test_it_starts_and_is_ready_on_a_schema_from_a_newer_release(settings: Settings, copy_url: str) -> None:
+async def test_application_is_ready_on_a_newer_schema(settings: Settings, copy_url: str) -> None:
     app = create_app(settings.model_copy(update=server.way_to(copy_url)))
     await _set_version(settings, copy_url, "9999")
     async with app.router.lifespan_context(app), Api(app) as api:

@@ -34,7 +34,7 @@ async def connection(copy_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def test_whatever_changes_in_a_row_and_however_moves_its_version_by_one(connection: asyncpg.Connection) -> None:
+async def test_any_change_of_a_row_moves_its_version_by_one(connection: asyncpg.Connection) -> None:
     found = tables.versioned(dict(Base.metadata.tables))
     assert len(found) > 1
     assert [line for table in found for line in await tables.still_versions(connection, table)] == []

@@ -180,7 +180,7 @@ def test_a_password_is_no_argument(arguments: tuple[str, ...], capsys: pytest.Ca
 
 
 @pytest.mark.timeout(120)
-def test_the_commands_work_while_the_development_service_runs_and_after_it(tmp_path: Path) -> None:
+def test_commands_work_while_the_development_service_runs_and_after(tmp_path: Path) -> None:
     with Dev(tmp_path) as dev:
         dev.start()
         own = {"TALLER_DATA_DIR": str(dev.data_dir)}

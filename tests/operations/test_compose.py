@@ -32,7 +32,7 @@ def names_locked_in(file: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_health_check_passes_while_the_service_is_ready_and_fails_when_it_is_not(server_url: str) -> None:
+def test_health_check_follows_readiness(server_url: str) -> None:
     (check,) = instructions("HEALTHCHECK")
     # Python of this environment; all else is the command that the container runs.
     command = [sys.executable, *json.loads(check.partition(" CMD ")[2])[1:]]
@@ -63,7 +63,7 @@ def test_every_setting_that_the_containers_name_exists() -> None:
     assert named <= {f"TALLER_{name.upper()}" for name in Settings.model_fields}
 
 
-def test_the_image_is_for_production_and_only_compose_makes_it_a_development_service() -> None:
+def test_image_is_for_production_unless_compose_says_otherwise() -> None:
     assert "TALLER_ENV=production" in " ".join(instructions("ENV")).split()
     assert all(SERVICES[name]["environment"]["TALLER_ENV"] == "development" for name in ("migrate", "api"))
 
@@ -97,7 +97,7 @@ def test_what_is_measured_has_the_memory_of_the_image() -> None:
     assert f"GLIBC_TUNABLES={BY_NAME['taller'].environment['GLIBC_TUNABLES']}" in DOCKERFILE
 
 
-def test_the_builder_is_sent_what_the_image_copies_and_nothing_else() -> None:
+def test_build_context_has_only_what_the_image_copies() -> None:
     copied = {line.split()[0] for line in instructions("COPY") if not line.startswith("--from=")}
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -112,7 +112,7 @@ def test_the_data_of_postgresql_18_lands_in_the_named_volume() -> None:
     assert "db" in COMPOSE["volumes"]
 
 
-def test_two_services_built_at_the_same_time_do_not_write_one_image_name() -> None:
+def test_services_built_at_once_have_their_own_image_names() -> None:
     built = [service for service in SERVICES.values() if "build" in service]
     assert len(built) == 2
     assert not any("image" in service for service in built)

@@ -211,9 +211,7 @@ def test_a_directory_that_is_none(tmp_path: Path) -> None:
         ("nowhere.invalid", "the host is not known. Correct TALLER_HOST."),
     ],
 )
-def test_a_place_where_nobody_can_listen_is_noticed_before_anything_starts(
-    tmp_path: Path, host: str, said: str
-) -> None:
+def test_address_that_is_not_free_is_noticed_before_the_start(tmp_path: Path, host: str, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         variables = {"TALLER_DATABASE_URL": f"postgresql://weak:{PASSWORD}@127.0.0.1:1/blank"}
@@ -223,7 +221,7 @@ def test_a_place_where_nobody_can_listen_is_noticed_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_service_says_in_its_first_lines_what_it_is_and_what_it_lacks(
+def test_first_log_lines_say_version_schema_and_what_is_missing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(_env_file=None, database_url=f"postgresql://weak:{PASSWORD}@127.0.0.1:1/blank", workers=2)

@@ -59,7 +59,7 @@ def sent(client: httpx2.Client, path: str) -> httpx2.Response | httpx2.Transport
 
 
 @pytest.mark.parametrize("was_committed", [True, False], ids=["right after the commit", "right before the commit"])
-def test_a_retry_after_a_crash_is_answered_once_and_for_all(service: Service, was_committed: bool) -> None:
+def test_retry_after_a_crash_gets_one_lasting_answer(service: Service, was_committed: bool) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
         StallingProxy(service.database_url) as proxy,

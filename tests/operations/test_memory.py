@@ -27,7 +27,7 @@ print(status["VmRSS"].split()[0], *{name.partition(".")[0] for name in sys.modul
 """
 
 
-def test_a_worker_starts_small_and_without_what_it_does_not_use(tmp_path: Path) -> None:
+def test_worker_starts_small_and_without_unused_modules(tmp_path: Path) -> None:
     environment = clean_environment(
         TALLER_ENV="production",
         TALLER_JWT_SECRET=secrets.token_urlsafe(48),

@@ -103,7 +103,7 @@ def test_the_service_outlives_its_database_and_recovers_with_it(
         assert service.stop() == 0
 
 
-def test_a_service_started_before_its_database_serves_as_soon_as_it_is_there(
+def test_service_started_before_its_database_serves_once_it_exists(
     tmp_path: Path, postgres: EmbeddedPostgres, way: dict[str, str]
 ) -> None:
     assert run_command(tmp_path, "migrate", TALLER_DATABASE_URL=postgres.url()).returncode == 0
@@ -124,7 +124,7 @@ def test_a_service_started_before_its_database_serves_as_soon_as_it_is_there(
         wait_for(client, "/health/ready")
 
 
-async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
+async def test_statement_beyond_its_time_is_cancelled_and_changes_nothing(
     settings: Settings, api: Api, user: User, database: Database
 ) -> None:
     project = await project_of(database, user, name="Before")
@@ -141,7 +141,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_changes_nothing(
         assert (await hurried.put(f"/projects/{project.id}", json={"name": "After"})).status_code == 200
 
 
-async def test_a_request_that_finds_no_free_connection_is_answered_within_the_pool_timeout(
+async def test_request_without_connection_is_refused_within_the_pool_timeout(
     settings: Settings, user: User, database: Database
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1, "database_pool_timeout": 1}))
@@ -177,7 +177,7 @@ def closing(server_url: str, worker_id: str) -> Iterator[str]:
         yield name
 
 
-async def test_a_database_that_accepts_no_connections_is_a_503_and_no_more_than_that(
+async def test_database_that_accepts_no_connections_is_503_only(
     settings: Settings, server_url: str, closing: str
 ) -> None:
     app = create_app(
@@ -211,7 +211,7 @@ async def test_a_database_that_accepts_no_connections_is_a_503_and_no_more_than_
 @pytest.mark.parametrize(
     "state", ["08006", "25006", "25P03", "25P04", "53100", "53200", "53300", "55000", "57P01", "57P03", "57P05"]
 )
-async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Database, state: str) -> None:
+async def test_errors_of_an_outage_are_answered_503(database: Database, state: str) -> None:
     raising = text(f"DO $$BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END$$")
     for _ in range(2):
         with pytest.raises(UnavailableError) as refused:
@@ -228,7 +228,7 @@ async def test_what_an_outage_looks_like_to_a_statement_is_a_503(database: Datab
 
 
 @pytest.mark.parametrize("in_a_unit", [False, True], ids=["by itself", "in a transaction"])
-async def test_the_first_write_on_what_became_read_only_is_served_where_another_server_is_there(
+async def test_first_write_after_demotion_is_served_by_the_new_primary(
     settings: Settings, server_url: str, closing: str, in_a_unit: bool
 ) -> None:
     creation = text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'First') RETURNING name")

@@ -86,7 +86,7 @@ async def many_journeys(service: Service) -> None:
 
 
 @pytest.mark.parametrize("servers", [1, 2])
-def test_fifty_at_once_share_a_few_server_connections_and_nothing_fails(database: str, servers: int) -> None:
+def test_fifty_requests_share_few_server_connections_without_failing(database: str, servers: int) -> None:
     with running_bouncer(database, servers=servers) as bouncer, service_behind(bouncer) as service:
         asyncio.run(many_journeys(service))
 

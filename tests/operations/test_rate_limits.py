@@ -52,7 +52,7 @@ def token(client: httpx2.Client) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def test_two_processes_together_give_a_caller_little_more_than_the_quota(
+def test_two_processes_grant_little_more_than_the_quota(
     instances: tuple[httpx2.Client, httpx2.Client],
 ) -> None:
     here, there = instances
@@ -100,7 +100,7 @@ def test_sign_ins_are_counted_by_both(instances: tuple[httpx2.Client, httpx2.Cli
     assert statuses[-4:] == [429] * 4
 
 
-def test_without_the_database_reads_that_need_none_go_on_and_are_counted(tmp_path: Path) -> None:
+def test_requests_that_need_no_database_are_counted_without_it(tmp_path: Path) -> None:
     postgres = EmbeddedPostgres(tmp_path / "data", socket_directory=tmp_path / "s")
     postgres.start()
     try:

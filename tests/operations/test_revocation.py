@@ -239,7 +239,7 @@ async def assert_refused_for_good(client: httpx2.Client, callers: list[dict[str,
         await asyncio.sleep(DELAY / 2)
 
 
-async def test_what_is_revoked_while_a_worker_stands_still_is_refused_when_it_goes_on(
+async def test_revocation_during_a_pause_holds_when_the_worker_resumes(
     worker: Service, operator: asyncpg.Connection
 ) -> None:
     with worker.client() as client:
@@ -255,9 +255,7 @@ async def test_what_is_revoked_while_a_worker_stands_still_is_refused_when_it_go
         await assert_refused_for_good(client, callers)
 
 
-async def test_what_is_revoked_while_a_worker_has_no_database_is_refused_when_it_has_one(
-    worker: Service, operator: asyncpg.Connection
-) -> None:
+async def test_revocation_during_an_outage_holds_when_it_ends(worker: Service, operator: asyncpg.Connection) -> None:
     name = await operator.fetchval("SELECT current_database()")
     with worker.client() as client:
         callers = new_callers(client)
@@ -291,9 +289,7 @@ async def test_a_revocation_that_takes_long_to_commit_is_seen(worker: Service, o
         await assert_refused_for_good(client, callers)
 
 
-async def test_a_reading_returns_what_the_one_before_could_not_see_and_no_more(
-    app: FastAPI, user: User, database: Database
-) -> None:
+async def test_poll_returns_only_changes_that_the_last_missed(app: FastAPI, user: User, database: Database) -> None:
     async def read(since: int | None) -> Row:
         row = await database.fetch_one_or_none(access_changes(), {"since": since})
         assert row is not None
@@ -339,9 +335,7 @@ async def test_whatever_takes_a_session_away_by_sql_is_seen(
         await assert_refused_for_good(client, callers)
 
 
-async def test_whoever_was_forgotten_while_they_were_looked_up_is_not_remembered(
-    app: FastAPI, user: User, database: Database
-) -> None:
+async def test_caller_invalidated_during_lookup_is_not_cached(app: FastAPI, user: User, database: Database) -> None:
     callers: CallerCache = app.state.services[CallerCache]
     key, secret = await key_of(app, user)
     for forgotten, is_remembered in ((uuid7(), False), (key.id, False), (None, True)):
@@ -398,7 +392,7 @@ async def test_changes_are_kept_until_every_process_has_seen_them(
     raise AssertionError("still kept")
 
 
-async def test_a_key_that_somebody_is_changing_does_not_keep_the_watcher_waiting(blind: FastAPI) -> None:
+async def test_locked_key_does_not_block_the_watcher(blind: FastAPI) -> None:
     database, callers = blind.state.services[Database], blind.state.services[CallerCache]
     user = UserFactory.build()
     await store(database, user)

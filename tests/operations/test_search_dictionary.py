@@ -46,7 +46,7 @@ def test_a_dictionary_that_is_not_there_is_named(server_url: str, name: str) -> 
     assert "dictionary" in said
 
 
-def test_what_words_are_does_not_depend_on_the_locale_of_the_database(server_url: str) -> None:
+def test_words_do_not_depend_on_the_locale_of_the_database(server_url: str) -> None:
     name = f"{server.PREFIX}locale_{os.getpid()}"
     own = uuid7()
     pairs = [(title, words) for title, each in WRITTEN.items() for words in each]

@@ -65,7 +65,7 @@ async def _tour(app: FastAPI) -> set[str]:
     return used
 
 
-async def test_a_tour_with_every_kind_of_secret_leaves_none_in_the_log(
+async def test_tour_with_each_kind_of_secret_logs_none(
     settings: Settings, database: Database, log: io.StringIO
 ) -> None:
     app = create_app(settings)

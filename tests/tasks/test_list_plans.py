@@ -394,7 +394,7 @@ async def test_narrow_range_is_read_from_its_index(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
-async def test_list_by_label_or_assignee_reads_what_matches_or_the_page(crowd: Crowd, listed: ListQuery) -> None:
+async def test_list_by_label_or_assignee_reads_matches_or_a_page(crowd: Crowd, listed: ListQuery) -> None:
     common, rare = crowd.labels
     asked: list[tuple[int, dict[str, Any]]] = [
         (40, {"label_id": [rare]}),

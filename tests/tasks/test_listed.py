@@ -33,7 +33,7 @@ async def shown(api: Api, task_id: object, listed: Listed) -> list[str]:
 
 
 @each_list
-async def test_a_list_is_set_with_its_task_and_replaced_as_a_whole(
+async def test_ids_are_set_with_the_task_and_replaced_together(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed)
@@ -59,7 +59,7 @@ async def test_a_list_is_set_with_its_task_and_replaced_as_a_whole(
 
 
 @each_list
-async def test_what_cannot_be_in_a_list_is_named_and_nothing_is_done(
+async def test_invalid_id_is_named_and_nothing_changes(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed)
@@ -80,7 +80,7 @@ async def test_what_cannot_be_in_a_list_is_named_and_nothing_is_done(
 
 
 @each_list
-async def test_who_may_not_change_a_task_is_told_that_and_not_what_there_is(
+async def test_caller_without_the_role_learns_nothing_of_the_ids(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed)
@@ -102,7 +102,7 @@ async def test_who_may_not_change_a_task_is_told_that_and_not_what_there_is(
 
 
 @each_list
-async def test_a_batch_sets_lists_and_points_to_what_cannot_be_in_them(
+async def test_batch_sets_ids_and_points_to_invalid_ones(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed)
@@ -158,7 +158,7 @@ async def test_one_is_added_and_taken_off_by_itself(api: Api, user: User, databa
     assert await shown(api, task.id, listed) == [second]
 
 
-async def test_a_task_has_the_label_and_the_person_that_were_added(api: Api, user: User, database: Database) -> None:
+async def test_put_adds_one_label_or_assignee(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     (label_id,) = await LABELS.stored(database, project, 1)
     task = TaskFactory.build(project_id=project.id)
@@ -187,7 +187,7 @@ async def test_a_list_has_at_most_20(api: Api, user: User, database: Database, l
     assert await shown(api, task.id, listed) == full
 
 
-async def test_a_label_that_is_deleted_is_on_no_task_any_more(api: Api, user: User, database: Database) -> None:
+async def test_deleted_label_is_taken_off_its_tasks(api: Api, user: User, database: Database) -> None:
     place = await Place.of(database, user, LABELS)
     kept, gone, _ = place.ids
     tasks = [(await api.post(place.tasks, json={"title": "Saw", "label_ids": [kept, gone]})).json() for _ in range(3)]
@@ -231,7 +231,7 @@ async def test_who_goes_does_no_task_any_more(api: Api, user: User, database: Da
 
 
 @pytest.mark.parametrize("method", CHANGES)
-async def test_a_task_that_moves_keeps_labels_of_the_same_name_and_assignees_who_are_members_there(
+async def test_move_keeps_labels_of_the_same_name_and_members(
     api: Api, user: User, database: Database, method: str
 ) -> None:
     here, there = [await project_of(database, user) for _ in range(2)]
@@ -266,7 +266,7 @@ async def test_a_task_that_moves_keeps_labels_of_the_same_name_and_assignees_who
     assert await unreal(database) == []
 
 
-async def test_what_is_listed_where_a_task_cannot_go_is_not_told(api: Api, user: User, database: Database) -> None:
+async def test_refused_move_tells_nothing_of_the_target(api: Api, user: User, database: Database) -> None:
     place = await Place.of(database, user, LABELS)
     foreign = await project_of(database, await _stored_user(database))
     (label,) = await LABELS.stored(database, foreign, 1)

@@ -32,7 +32,7 @@ async def titles(api: Api, address: str) -> list[str]:
 
 
 @each_list
-async def test_list_by_what_tasks_list_shows_those_with_any_of_it(
+async def test_filter_by_ids_shows_tasks_with_any_of_them(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed)
@@ -106,9 +106,7 @@ async def test_bad_filter_is_refused_by_name(api: Api, query: str, parameter: st
     assert [(error["parameter"], error["code"]) for error in problem["errors"]] == [(parameter, code)]
 
 
-async def test_tasks_of_projects_that_the_caller_does_not_see_are_not_found_by_person(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_filter_by_person_hides_projects_of_others(api: Api, user: User, database: Database) -> None:
     stranger = UserFactory.build()
     await store(database, stranger)
     hidden = await project_of(database, stranger)

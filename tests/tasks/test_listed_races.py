@@ -47,7 +47,7 @@ async def test_none_of_those_who_add_one_at_once_is_lost(
 
 
 @each_list
-async def test_those_who_add_the_last_one_at_once_do_not_exceed_the_limit(
+async def test_concurrent_additions_do_not_exceed_the_limit(
     api: Api, user: User, database: Database, listed: Listed
 ) -> None:
     place = await Place.of(database, user, listed, MAX_LISTED + 3)
@@ -88,9 +88,7 @@ async def test_what_is_listed_while_it_goes_is_listed_nowhere(
         assert await unreal(database) == []
 
 
-async def test_labels_that_are_deleted_at_once_wait_for_each_other_in_one_order(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_concurrent_deletions_of_labels_do_not_deadlock(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     tasks = sorted((TaskFactory.build(project_id=project.id) for _ in range(10)), key=lambda task: task.id)
     await store(database, *tasks)
@@ -109,7 +107,7 @@ async def test_labels_that_are_deleted_at_once_wait_for_each_other_in_one_order(
 
 
 @pytest.mark.parametrize("goes", ["label", "project", "task"])
-async def test_a_task_that_moves_while_what_it_lists_changes_lists_what_there_is(
+async def test_move_during_changes_of_labels_stays_consistent(
     api: Api, user: User, database: Database, goes: str
 ) -> None:
     for number in range(TIMES):

@@ -105,7 +105,7 @@ def test_moments_and_days_have_one_form(moment: datetime, day: date) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "text", "number", "flag", "made_at"])
-async def test_a_null_that_the_model_does_not_know_is_no_answer(database: Database, name: str) -> None:
+async def test_null_that_the_model_forbids_is_not_answered(database: Database, name: str) -> None:
     good, bad = select(*columns(VALUES)), select(*columns(VALUES | {name: None}))
     rows = await database.fetch_all(Statement(good.union_all(bad), Sample))
     assert rows[0].to_json()
@@ -115,7 +115,7 @@ async def test_a_null_that_the_model_does_not_know_is_no_answer(database: Databa
         rows.to_json()
 
 
-async def test_a_value_that_the_model_does_not_know_is_no_answer(database: Database) -> None:
+async def test_value_that_the_model_forbids_is_not_answered(database: Database) -> None:
     rows = await database.fetch_all(Statement(select(*columns(VALUES | {"colour": "green"})), Sample))
     with pytest.raises(AnswerError, match="a value that the model does not know"):
         rows.to_json()
@@ -124,7 +124,7 @@ async def test_a_value_that_the_model_does_not_know_is_no_answer(database: Datab
 @pytest.mark.parametrize(
     ("name", "type_"), [("id", Text()), ("text", Integer()), ("number", Text()), ("made_at", Date()), ("day", Text())]
 )
-async def test_another_type_is_found_when_the_statement_is_compiled_and_when_it_is_prepared(
+async def test_wrong_column_type_is_found_when_compiled_and_when_prepared(
     database: Database, name: str, type_: Any
 ) -> None:
     selected = columns(VALUES | {name: None}, TYPES | {name: type_})
@@ -137,7 +137,7 @@ async def test_another_type_is_found_when_the_statement_is_compiled_and_when_it_
         await database.fetch_all(statement, {})
 
 
-def test_a_column_that_is_missing_or_may_be_null_is_found_when_the_statement_is_compiled() -> None:
+def test_missing_or_nullable_column_is_found_when_compiled() -> None:
     with pytest.raises(AnswerError, match=r"Sample\.colour is not selected"):
         Statement(select(*columns(VALUES)[:-1]), Sample)
 
@@ -166,7 +166,7 @@ def test_what_no_row_is_looked_at_for_cannot_be_promised(model: type[BaseModel])
         refuse_other_columns(model, select(Task.title).exported_columns)
 
 
-def test_the_application_does_not_start_if_a_statement_selects_something_else(
+def test_application_with_a_statement_unlike_its_model_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(statements, "_MODELS", {})
@@ -184,7 +184,7 @@ def test_the_application_does_not_start_if_a_statement_selects_something_else(
         create_app()
 
 
-def test_every_list_and_thing_of_projects_is_answered_from_its_rows(app: FastAPI) -> None:
+def test_lists_and_entities_of_projects_are_answered_from_rows(app: FastAPI) -> None:
     """What is read most must not fall back to validation unseen."""
     assert {"TaskRead", "ProjectRead", "MemberRead"} <= {model.__name__ for model in statements._MODELS.values()}  # noqa: SLF001 - what is declared
 
@@ -200,7 +200,7 @@ async def test_what_a_migration_changes_under_a_prepared_statement_is_seen(datab
         assert row == {"a": 1, "b": datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC)}
 
 
-async def test_a_page_is_the_same_whether_it_is_written_or_validated(api: Api, user: Any, database: Database) -> None:
+async def test_page_from_rows_equals_the_validated_page(api: Api, user: Any, database: Database) -> None:
     project = await project_of(database, user)
     answer = await api.get(f"/projects/{project.id}/tasks/")
     assert answer.text == json.dumps(answer.json(), separators=(",", ":"))
