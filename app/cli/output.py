@@ -16,7 +16,7 @@ _WIDE = 10_000
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool) -> None:
     """Print rows as a table with these columns (heading by name), or all that is in them as JSON."""
     if as_json:
-        click.echo(json.dumps(to_jsonable_python(rows), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(to_jsonable_python([dict(row) for row in rows]), indent=2, ensure_ascii=False))
         return
     # 60 ms that no other command has to wait for.
     from rich.console import Console  # noqa: PLC0415
