@@ -56,6 +56,18 @@ def _consistent(query: dict[str, Any]) -> dict[str, Any]:
     return query
 
 
+def _without_made_up_ids(body: Any) -> Any:
+    """Return the body with empty lists of labels and assignees: ids that are made up name nothing of the project."""
+    if isinstance(body, list):
+        return [_without_made_up_ids(item) for item in body]
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: [] if name in {"label_ids", "assignee_ids"} and isinstance(value, list) else _without_made_up_ids(value)
+        for name, value in body.items()
+    }
+
+
 def _is_id(value: Any) -> bool:
     try:
         return bool(UUID(value))
@@ -99,5 +111,7 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, An
         for name in ("If-Match", "If-None-Match"):
             if headers.get(name) == "0":
                 del headers[name]
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        case.body = _without_made_up_ids(case.body)
     if case.query and case.meta is not None and case.meta.generation.mode.is_positive:
         case.query = _consistent(dict(case.query))

@@ -130,7 +130,7 @@ async def test_connections_that_are_open_number_states_from_the_new_base(
     async def numbers() -> list[int]:
         titles = [f"{number}" for number in range(12)]
         tags = [(await api.patch(f"/tasks/{task.id}", json={"title": title})).json()["etag"] for title in titles]
-        return [int(tag.strip('"t')) for tag in tags]
+        return [int(tag.strip('"tb')) for tag in tags]
 
     try:
         first = await numbers()

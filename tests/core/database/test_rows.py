@@ -192,12 +192,15 @@ def test_lists_and_entities_of_projects_are_answered_from_rows(app: FastAPI) -> 
 async def test_what_a_migration_changes_under_a_prepared_statement_is_seen(database: Database) -> None:
     statement = Statement(text("SELECT * FROM moving"))
     await database.execute(text("CREATE TABLE moving AS SELECT 1 AS a"))
-    for _ in range(20):
-        assert await database.fetch_all(statement) == [{"a": 1}]
-    await database.execute(text("ALTER TABLE moving ADD b timestamptz DEFAULT '2000-01-01 00:00:01Z'"))
-    for _ in range(20):
-        (row,) = await database.fetch_all(statement)
-        assert row == {"a": 1, "b": datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC)}
+    try:
+        for _ in range(20):
+            assert await database.fetch_all(statement) == [{"a": 1}]
+        await database.execute(text("ALTER TABLE moving ADD b timestamptz DEFAULT '2000-01-01 00:00:01Z'"))
+        for _ in range(20):
+            (row,) = await database.fetch_all(statement)
+            assert row == {"a": 1, "b": datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC)}
+    finally:
+        await database.execute(text("DROP TABLE moving"))
 
 
 async def test_page_from_rows_equals_the_validated_page(api: Api, user: Any, database: Database) -> None:
