@@ -1,8 +1,9 @@
 """JSON bodies are read strictly, and what they cost is bounded."""
 
+import gc
 import json
 from contextlib import suppress
-from time import process_time
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -117,7 +118,13 @@ def test_a_body_that_nests_too_deeply_is_refused() -> None:
     ids=lambda body: f"{body[:12].decode()}…",
 )
 def test_any_megabyte_is_parsed_or_refused_quickly(body: bytes) -> None:
-    began = process_time()
-    with suppress(InvalidJsonError, InvalidRequestError):
-        read_json(body)
-    assert process_time() - began < 0.5
+    # As a server does at its start: what other tests have left in memory is not looked through meanwhile.
+    gc.collect()
+    gc.freeze()
+    try:
+        began = thread_time()
+        with suppress(InvalidJsonError, InvalidRequestError):
+            read_json(body)
+        assert thread_time() - began < 0.5
+    finally:
+        gc.unfreeze()
