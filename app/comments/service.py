@@ -9,7 +9,7 @@ from app.comments import queries
 from app.comments.models import Comment
 from app.comments.schemas import CommentCreate, CommentRead, CommentUpdate
 from app.comments.scopes import CommentScope, this_comment
-from app.core.database.database import ConstraintError, Database
+from app.core.database.database import Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import as_params, column_params, compiled, param
 from app.core.ids import uuid7
@@ -22,13 +22,9 @@ from app.tasks.scopes import TaskScope, this_task
 async def create(database: Database, task: TaskScope, new: CommentCreate) -> Row:
     """Add a comment of the caller's to a task."""
     values = {"id": uuid7(), **new.model_dump()}
-    try:
+    # The caller's account may have been deleted a moment ago.
+    with refusing({"comments_author_id_fkey": InvalidTokenError}):
         return await database.fetch_one(_insert_comment(task.permission, tuple(values)), task, as_params(values))
-    except ConstraintError as error:
-        if error.constraint == "comments_author_id_fkey":
-            # The caller's account was deleted a moment ago.
-            raise InvalidTokenError from None
-        raise
 
 
 async def update(database: Database, scope: CommentScope, changes: CommentUpdate) -> Row:

@@ -1,15 +1,16 @@
 """Operations that change labels. Each is one statement."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Executable, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.database.database import ConstraintError, Database
+from app.core.database.database import Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import as_params, column_params, compiled
+from app.core.errors import AppError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.labels import queries
@@ -20,11 +21,17 @@ from app.labels.scopes import LabelScope, this_label
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, this_project
 
+_REFUSALS: dict[str, Callable[[], AppError]] = {
+    "labels_name_key": LabelNameTakenError,
+    "labels_limit": partial(TooManyLabelsError, MAX_LABELS),
+}
+"""The refusals of labels, by the constraint that is violated."""
+
 
 async def create(database: Database, project: ProjectScope, new: LabelCreate) -> Row:
     """Add a label to a project."""
     values = {"id": uuid7(), **new.model_dump()}
-    with _refusing():
+    with refusing(_REFUSALS):
         return await database.fetch_one(_insert_label(project.permission, tuple(values)), project, as_params(values))
 
 
@@ -33,7 +40,7 @@ async def update(database: Database, scope: LabelScope, changes: LabelUpdate) ->
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.label(scope.permission, scope.shape), scope)
-    with _refusing():
+    with refusing(_REFUSALS):
         return await database.fetch_one(
             _update_label(scope.permission, scope.shape, tuple(values)), scope, as_params(values)
         )
@@ -42,19 +49,6 @@ async def update(database: Database, scope: LabelScope, changes: LabelUpdate) ->
 async def delete(database: Database, scope: LabelScope) -> None:
     """Delete a label; the database takes it off its tasks."""
     await database.fetch_one(_delete_label(scope.permission, scope.shape), scope)
-
-
-@contextmanager
-def _refusing() -> Generator[None]:
-    """Turn a violated constraint into the refusal that it stands for."""
-    try:
-        yield
-    except ConstraintError as error:
-        if error.constraint == "labels_name_key":
-            raise LabelNameTakenError from None
-        if error.constraint == "labels_limit":
-            raise TooManyLabelsError(MAX_LABELS) from None
-        raise
 
 
 @compiled(model=LabelRead)

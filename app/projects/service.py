@@ -8,7 +8,7 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
-from app.core.database.database import ConstraintError, Database, Transaction
+from app.core.database.database import Database, Transaction, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.ids import uuid7
@@ -30,13 +30,9 @@ MAX_MEMBERS = 1_000
 async def create(database: Database, scope: ProjectsScope, new: ProjectCreate) -> Row:
     """Create a project that the caller owns."""
     values = {"id": uuid7(), **new.model_dump()}
-    try:
+    # The caller's account may have been deleted a moment ago.
+    with refusing({"project_members_user_id_fkey": InvalidTokenError}):
         return await database.fetch_one(_insert_project(scope.permission, tuple(values)), scope, as_params(values))
-    except ConstraintError as error:
-        if error.constraint == "project_members_user_id_fkey":
-            # The caller's account was deleted a moment ago.
-            raise InvalidTokenError from None
-        raise
 
 
 async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate) -> Row:

@@ -145,7 +145,7 @@ async def delete_task(task: EditableTask, database: DatabaseDep) -> None:
 )
 async def add_task_label(task: LabelledTask, database: DatabaseDep) -> None:
     """Give a task a label of its project, beside those that it has. Nothing changes if it has that label."""
-    await service.add_label(database, task)
+    await service.add_listed(database, task)
 
 
 @router.delete(
@@ -156,7 +156,7 @@ async def add_task_label(task: LabelledTask, database: DatabaseDep) -> None:
 )
 async def remove_task_label(task: LabelledTask, database: DatabaseDep) -> None:
     """Take a label off a task: 404 `label_not_found` if the task does not have it."""
-    await service.remove_label(database, task)
+    await service.remove_listed(database, task)
 
 
 @router.put(
@@ -167,7 +167,7 @@ async def remove_task_label(task: LabelledTask, database: DatabaseDep) -> None:
 )
 async def add_assignee(task: AssignedTask, database: DatabaseDep) -> None:
     """Give a task to a member of its project, beside those who do it already. Nothing changes if they do."""
-    await service.add_assignee(database, task)
+    await service.add_listed(database, task)
 
 
 @router.delete(
@@ -178,4 +178,4 @@ async def add_assignee(task: AssignedTask, database: DatabaseDep) -> None:
 )
 async def remove_assignee(task: AssignedTask, database: DatabaseDep) -> None:
     """Take a person off a task: 404 `member_not_found` if they do not do it."""
-    await service.remove_assignee(database, task)
+    await service.remove_listed(database, task)

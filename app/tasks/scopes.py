@@ -1,12 +1,14 @@
 """Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
+from typing import ClassVar
+
 from sqlalchemy import ColumnElement, SQLColumnExpression
 
 from app.core.preconditions.etags import etag_expression
 from app.labels.errors import LabelNotFoundError
 from app.projects.errors import MemberNotFoundError
 from app.projects.scopes import CallersScope, Entity, EntityScope
-from app.tasks.errors import TaskNotFoundError
+from app.tasks.errors import TaskNotFoundError, TooManyAssigneesError, TooManyTaskLabelsError
 from app.tasks.models import Task
 
 
@@ -52,17 +54,33 @@ class TaskScope(EntityScope):
     entity = TASK
 
 
-class TaskLabelScope(TaskScope):
-    """One task, and a label that it has or gets, as far as this caller may touch the task."""
+class ListedScope(TaskScope):
+    """One task with the caller's permission, and one of its labels or assignees, which it has or gets."""
+
+    __slots__ = ()
+
+    list_name: ClassVar[str]
+    """The column of the list."""
+
+    too_many: ClassVar[type[TooManyTaskLabelsError | TooManyAssigneesError]]
+    """The error where the list is full, which takes the limit."""
+
+
+class TaskLabelScope(ListedScope):
+    """One task and a label."""
 
     __slots__ = ()
 
     entity = TASK_LABEL
+    list_name = "label_ids"
+    too_many = TooManyTaskLabelsError
 
 
-class TaskAssigneeScope(TaskScope):
-    """One task, and a person who does or gets it, as far as this caller may touch the task."""
+class TaskAssigneeScope(ListedScope):
+    """One task and an assignee."""
 
     __slots__ = ()
 
     entity = TASK_ASSIGNEE
+    list_name = "assignee_ids"
+    too_many = TooManyAssigneesError

@@ -1,16 +1,15 @@
 """Operations that change or summarise tasks. Each is one statement."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, Uuid, any_, func, insert, select
+from sqlalchemy import Executable, Uuid, any_, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.database.database import ConstraintError, Database
+from app.core.database.database import ConstraintError, Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, as_params, column_params, compiled, param
 from app.core.errors import InvalidRequestError
@@ -19,10 +18,9 @@ from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
-from app.tasks.errors import TooManyAssigneesError, TooManyTaskLabelsError
 from app.tasks.models import MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
-from app.tasks.scopes import TASK_ASSIGNEE, TASK_LABEL, TaskAssigneeScope, TaskLabelScope, TaskScope, this_task
+from app.tasks.scopes import ListedScope, TaskScope, this_task
 
 
 async def summary(database: Database, project: ProjectScope, today: date | None) -> dict[str, Any]:
@@ -99,36 +97,15 @@ async def _refuse_unknown(
         raise InvalidRequestError(errors=errors)
 
 
-async def add_label(database: Database, scope: TaskLabelScope) -> None:
-    """Add a label to a task, which may already have it."""
-    with _limiting("label_ids", TooManyTaskLabelsError):
-        await database.fetch_one(_add_label(scope.permission, scope.shape), scope)
+async def add_listed(database: Database, scope: ListedScope) -> None:
+    """Add a label or an assignee to a task, which may already have it."""
+    with refusing({f"tasks_{scope.list_name}_limit": partial(scope.too_many, MAX_LISTED)}):
+        await database.fetch_one(_extend_list(type(scope), scope.permission, scope.shape), scope)
 
 
-async def remove_label(database: Database, scope: TaskLabelScope) -> None:
-    """Remove a label from a task."""
-    await database.fetch_one(_remove_label(scope.permission, scope.shape), scope)
-
-
-async def add_assignee(database: Database, scope: TaskAssigneeScope) -> None:
-    """Assign a task to a member, who may already be assigned."""
-    with _limiting("assignee_ids", TooManyAssigneesError):
-        await database.fetch_one(_add_assignee(scope.permission, scope.shape), scope)
-
-
-async def remove_assignee(database: Database, scope: TaskAssigneeScope) -> None:
-    """Remove an assignee from a task."""
-    await database.fetch_one(_remove_assignee(scope.permission, scope.shape), scope)
-
-
-@contextmanager
-def _limiting(name: str, refusal: type[TooManyTaskLabelsError | TooManyAssigneesError]) -> Generator[None]:
-    try:
-        yield
-    except ConstraintError as error:
-        if error.constraint == f"tasks_{name}_limit":
-            raise refusal(MAX_LISTED) from None
-        raise
+async def remove_listed(database: Database, scope: ListedScope) -> None:
+    """Remove a label or an assignee from a task."""
+    await database.fetch_one(_reduce_list(type(scope), scope.permission, scope.shape), scope)
 
 
 async def delete(database: Database, scope: TaskScope) -> None:
@@ -171,36 +148,23 @@ def _delete_task(permission: Permission, preconditions: PreconditionShape | None
 
 
 @compiled
-def _add_label(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    return _extended(TASK_LABEL.condition(permission, preconditions), "label_ids", "label_id")
+def _extend_list(
+    kind: type[ListedScope], permission: Permission, preconditions: PreconditionShape | None
+) -> Executable:
+    """Build a statement that adds an id to a task's list, if the list may contain it."""
+    name, new = kind.list_name, param(kind.entity.id_names[1], Uuid)
+    longer = func.list_of(func.array_append(func.ids_in(Task.__table__.c[name]), new))
+    condition = kind.entity.condition(permission, preconditions) & queries.is_listable(name, new, Task.project_id)
+    return update_in(Task).where(condition).values({name: longer}).returning(Task.id)
 
 
 @compiled
-def _remove_label(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    return _reduced(TASK_LABEL.condition(permission, preconditions), "label_ids", "label_id")
-
-
-@compiled
-def _add_assignee(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    return _extended(TASK_ASSIGNEE.condition(permission, preconditions), "assignee_ids", "user_id")
-
-
-@compiled
-def _remove_assignee(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    return _reduced(TASK_ASSIGNEE.condition(permission, preconditions), "assignee_ids", "user_id")
-
-
-def _extended(condition: ColumnElement[bool], name: str, id_name: str) -> Executable:
-    """Return a statement that adds an id to a task's list, if the list may contain it."""
-    column, new = Task.__table__.c[name], param(id_name, Uuid)
-    longer = func.list_of(func.array_append(func.ids_in(column), new))
-    changed = update_in(Task).where(condition, queries.is_listable(name, new, Task.project_id)).values({name: longer})
-    return changed.returning(Task.id)
-
-
-def _reduced(condition: ColumnElement[bool], name: str, id_name: str) -> Executable:
-    """Return a statement that removes an id from a task's list, if it is there."""
-    column, gone = Task.__table__.c[name], param(id_name, Uuid)
-    ids = func.ids_in(column)
-    changed = update_in(Task).where(condition, gone == any_(ids))
-    return changed.values({name: func.list_of(func.array_remove(ids, gone))}).returning(Task.id)
+def _reduce_list(
+    kind: type[ListedScope], permission: Permission, preconditions: PreconditionShape | None
+) -> Executable:
+    """Build a statement that removes an id from a task's list, if it is there."""
+    name, gone = kind.list_name, param(kind.entity.id_names[1], Uuid)
+    ids = func.ids_in(Task.__table__.c[name])
+    condition = kind.entity.condition(permission, preconditions) & (gone == any_(ids))
+    shorter = func.list_of(func.array_remove(ids, gone))
+    return update_in(Task).where(condition).values({name: shorter}).returning(Task.id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from fastapi_users.exceptions import UserNotExists
@@ -28,9 +28,17 @@ from app.auth.queries import people_locked
 from app.auth.scopes import Caller
 from app.auth.service import lock_admin, lock_caller
 from app.auth.sessions.service import end_sessions
-from app.core.database.database import ConstraintError, Database, Transaction
+from app.core.database.database import Database, Transaction, refusing
 from app.core.database.rows import Records, Row
 from app.core.ids import uuid7
+
+_TAKEN = {
+    "users_username_key": UsernameTakenError,
+    "users_username_lower_key": UsernameTakenError,
+    "users_email_key": EmailTakenError,
+    "users_email_lower_key": EmailTakenError,
+}
+"""The refusals of accounts, by the constraint that is violated."""
 
 SEED_USERNAME, SEED_PASSWORD = "admin", "1234"
 
@@ -190,10 +198,8 @@ async def confirm_password(
 
 
 async def _insert_user(database: Database, **values: Any) -> Row:
-    try:
+    with refusing(_TAKEN):
         rows = await database.fetch_all(insert(User).values(id=uuid7(), **values).returning(*queries.WRITTEN))
-    except ConstraintError as error:
-        _refuse_taken(error)
     return rows[0]
 
 
@@ -201,22 +207,11 @@ async def _update_user(transaction: Transaction, user_id: UUID, values: dict[str
     statement: Executable = queries.user_by_id(user_id)
     if values:
         statement = update(User).where(User.id == user_id).values(values).returning(*queries.WRITTEN)
-    try:
+    with refusing(_TAKEN):
         row = await transaction.fetch_one_or_none(statement)
-    except ConstraintError as error:
-        _refuse_taken(error)
     if row is None:
         raise UserNotFoundError
     return row
-
-
-def _refuse_taken(error: ConstraintError) -> NoReturn:
-    match error.constraint:
-        case "users_username_key" | "users_username_lower_key":
-            raise UsernameTakenError from None
-        case "users_email_key" | "users_email_lower_key":
-            raise EmailTakenError from None
-    raise error
 
 
 def _refuse_last_admin(people: Records, user_id: UUID) -> None:

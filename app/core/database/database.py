@@ -60,6 +60,17 @@ class ConstraintError(Exception):
         self.constraint = constraint
 
 
+@contextmanager
+def refusing(refusals: Mapping[str, Callable[[], AppError]]) -> Generator[None]:
+    """Raise the refusal that belongs to a constraint, by the constraint's name, where a statement violates it."""
+    try:
+        yield
+    except ConstraintError as error:
+        if (refusal := refusals.get(error.constraint or "")) is None:
+            raise
+        raise refusal() from None
+
+
 class RowScope(Protocol):
     """The rows that a caller may access: the condition that statements contain, and its bind parameters."""
 
