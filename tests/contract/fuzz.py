@@ -41,17 +41,9 @@ ADMINISTRATOR, STRANGER = "administrator", "stranger"
 EVERYBODY = (ADMINISTRATOR, *MEMBERS, STRANGER)
 
 
-def token_of(service: Service, username: str = "admin", password: str = "1234") -> str:  # noqa: S107 - the seed's
-    """An access token of this person."""
-    with service.client() as client:
-        answer = client.post("/api/v1/auth/login", json={"username": username, "password": password})
-        token: str = answer.raise_for_status().json()["access_token"]
-        return token
-
-
 def member(service: Service, role: str) -> dict[str, str]:
     """Somebody who has this role in somebody else's project with tasks, as the hooks learn of them."""
-    with service.client(headers={"Authorization": f"Bearer {token_of(service)}"}) as admin:
+    with service.client(headers={"Authorization": f"Bearer {service.token()}"}) as admin:
 
         def made(method: str, path: str, **body: Any) -> Any:
             return admin.request(method, f"/api/v1{path}", json=body).raise_for_status().json()
@@ -61,7 +53,7 @@ def member(service: Service, role: str) -> dict[str, str]:
         tasks = [made("POST", f"/projects/{project}/tasks/", title=f"Task {number}")["id"] for number in range(20)]
         made("PUT", f"/projects/{project}/members/{person['id']}", role=role)
     return {
-        "TALLER_TOKEN": token_of(service, role, PASSWORD),
+        "TALLER_TOKEN": service.token(role, PASSWORD),
         "TALLER_PROJECT": project,
         "TALLER_TASKS": " ".join(tasks),
     }
@@ -70,7 +62,7 @@ def member(service: Service, role: str) -> dict[str, str]:
 def caller(service: Service, name: str) -> dict[str, str]:
     """One of `EVERYBODY`, as the hooks learn of them."""
     if name == ADMINISTRATOR:
-        return {"TALLER_TOKEN": token_of(service)}
+        return {"TALLER_TOKEN": service.token()}
     return {} if name == STRANGER else member(service, name)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.main import create_app
 from tests.access.matrix import operations_of
-from tests.contract.fuzz import CONFIGURATION, ENVIRONMENT, run, token_of
+from tests.contract.fuzz import CONFIGURATION, ENVIRONMENT, run
 from tests.support.process import running_service
 
 pytestmark = pytest.mark.slow
@@ -37,6 +37,6 @@ NO_WALKS = "\n[phases.stateful]\nenabled = false\n"
 def test_no_answer_breaks_the_openapi_document(server_url: str, tmp_path: Path) -> None:
     configuration = CONFIGURATION.read_text() + MADE_UP_TAGS + NO_WALKS
     with running_service(server_url, environment=ENVIRONMENT) as service:
-        found = run(service, tmp_path, configuration, {"TALLER_TOKEN": token_of(service)}, timeout=170)
+        found = run(service, tmp_path, configuration, {"TALLER_TOKEN": service.token()}, timeout=170)
         if found.returncode != 0:
             pytest.fail(f"{found.stdout}\n{found.stderr}\n{service.log_tail()}", pytrace=False)

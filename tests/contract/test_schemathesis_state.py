@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.fuzz import CONFIGURATION, PASSWORD, token_of
+from tests.contract.fuzz import CONFIGURATION, PASSWORD
 from tests.support import server
 from tests.support.process import Service, running_service
 
@@ -92,7 +92,7 @@ def test_what_was_created_is_there_until_it_is_deleted(
     service: Service, monkeypatch: pytest.MonkeyPatch, operations: list[str], needed: set[str]
 ) -> None:
     monkeypatch.setenv("TALLER_URL", service.url)
-    monkeypatch.setenv("TALLER_TOKEN", token_of(service))
+    monkeypatch.setenv("TALLER_TOKEN", service.token())
     answers = walked(service, operations)
     # A walk that never got anywhere would prove nothing.
     assert needed <= having(answers, among=SUCCESS)
@@ -113,7 +113,7 @@ def test_a_walk_gets_as_far_as_its_role(
         person = client.post("/api/v1/auth/register", json={"username": role, "password": PASSWORD})
     user_id = person.raise_for_status().json()["id"]
     monkeypatch.setenv("TALLER_URL", service.url)
-    monkeypatch.setenv("TALLER_TOKEN", token_of(service, role, PASSWORD))
+    monkeypatch.setenv("TALLER_TOKEN", service.token(role, PASSWORD))
 
     def handed_over(project_id: str) -> None:
         # To the administrator; whoever made it is from now on what they are to walk as.

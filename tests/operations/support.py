@@ -19,7 +19,7 @@ import pytest
 
 from app.cli.main import main
 from app.core.config import get_settings
-from tests.support.process import clean_environment
+from tests.support.process import clean_environment, token_of
 
 START_TIMEOUT = 60
 STOP_TIMEOUT = 30
@@ -176,9 +176,8 @@ class Dev:
     def sign_in(self) -> httpx2.Client:
         """The seed's admin."""
         with self.client() as client:
-            answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
-        assert answer.status_code == 200, answer.text
-        return self.client(headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
+            token = token_of(client)
+        return self.client(headers={"Authorization": f"Bearer {token}"})
 
     def __enter__(self) -> Self:
         return self

@@ -29,9 +29,7 @@ def service(server_url: str) -> Iterator[Service]:
 
 def signed_in(service: Service) -> httpx2.Client:
     """The seed's admin."""
-    with service.client() as client:
-        answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
-    return service.client(headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
+    return service.client(headers={"Authorization": f"Bearer {service.token()}"})
 
 
 def new_project(client: httpx2.Client) -> str:

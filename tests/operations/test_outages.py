@@ -76,8 +76,7 @@ def test_the_service_outlives_its_database_and_recovers_with_it(
     with Service(postgres.url(), tmp_path, way) as service, service.client() as client:
         service.start()
         pid = service.process.pid
-        token = client.post("/auth/login", json={"username": "admin", "password": "1234"}).json()["access_token"]
-        client.headers["authorization"] = f"Bearer {token}"
+        client.headers["Authorization"] = f"Bearer {service.token()}"
         project = client.post("/projects/", json={"name": "Kept"}).json()
         for _ in range(2):
             postgres.stop()

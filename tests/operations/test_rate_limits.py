@@ -12,7 +12,7 @@ import pytest
 from devtools.postgres import EmbeddedPostgres
 from tests.operations.support import run_command
 from tests.support.client import assert_problem
-from tests.support.process import Service, running_service
+from tests.support.process import Service, running_service, token_of
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +47,7 @@ def admitted(client: httpx2.Client, path: str) -> int:
 
 
 def token(client: httpx2.Client) -> dict[str, str]:
-    answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return {"Authorization": f"Bearer {token_of(client)}"}
 
 
 def test_two_processes_grant_little_more_than_the_quota(

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.support import server
-from tests.support.process import Service, running_service
+from tests.support.process import Service, running_service, sign_in
 from tests.support.proxies import free_port, running_balancer
 
 pytestmark = pytest.mark.slow
@@ -22,11 +22,6 @@ TIMES = int(os.environ.get("TALLER_TEST_REPLACEMENTS", "1"))
 """How often each instance is replaced; `make drills` does it five times."""
 
 DELAY = {"TALLER_DRAIN_DELAY": "3"}
-
-
-def sign_in(client: httpx2.Client) -> None:
-    answer = client.post("/auth/login", data={"username": "admin", "password": "1234"})
-    client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -20,18 +20,12 @@ from tests.projects.factories import project_of
 from tests.support import server
 from tests.support.client import Api
 from tests.support.factories import store
-from tests.support.process import running_service
+from tests.support.process import running_service, sign_in
 from tests.tasks.factories import TaskFactory
 
 pytestmark = pytest.mark.slow
 
 PASSWORD = "correct horse battery"
-
-
-def sign_in(client: httpx2.Client) -> None:
-    """Let the client call as the administrator from now on."""
-    tokens = client.post("/auth/login", json={"username": "admin", "password": "1234"}).json()
-    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
 
 
 def tag_after(client: httpx2.Client, path: str, change: dict[str, Any]) -> str:

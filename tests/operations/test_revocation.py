@@ -33,7 +33,7 @@ from tests.projects.factories import project_of
 from tests.support import server
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
-from tests.support.process import Service, running_service
+from tests.support.process import Service, running_service, token_of
 from tests.support.queries import query_budget
 
 pytestmark = pytest.mark.slow
@@ -61,9 +61,7 @@ def workers(server_url: str) -> Iterator[tuple[httpx2.Client, httpx2.Client]]:
 
 
 def signed_in(client: httpx2.Client, username: str, password: str) -> dict[str, str]:
-    answer = client.post("/auth/login", json={"username": username, "password": password})
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return {"Authorization": f"Bearer {token_of(client, username, password)}"}
 
 
 def new_person(client: httpx2.Client, name: str) -> dict[str, str]:

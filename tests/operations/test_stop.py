@@ -94,9 +94,7 @@ def test_data_of_a_running_service_are_refused_to_another(dev: Dev, tmp_path: Pa
 
 def test_production_process_ends_with_status_0_after_running_request(server_url: str) -> None:
     with running_service(server_url) as service:
-        with service.client() as client:
-            answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
-        request = HalfSentRequest(service.port, f"Bearer {answer.json()['access_token']}")
+        request = HalfSentRequest(service.port, f"Bearer {service.token()}")
         service.process.send_signal(signal.SIGTERM)
         wait_until_refused(service.port)
         assert request.finish()[0] == 201

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 
 import httpx2
 
-from app.auth.accounts.service import create_seed_admin
+from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME, create_seed_admin
 from app.auth.passwords import Passwords
 from app.core.config import Settings
 from app.core.database.database import Database
@@ -103,6 +103,11 @@ class Service:
         # The address is of plain HTTP: no certificates are read, which takes 40 ms.
         return httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=30, **options)
 
+    def token(self, username: str = SEED_USERNAME, password: str = SEED_PASSWORD) -> str:
+        """An access token of a person."""
+        with self.client() as client:
+            return token_of(client, username, password)
+
     def log_tail(self, lines: int = 40) -> str:
         """The end of what the service wrote."""
         if not self.log_file.exists():
@@ -143,6 +148,19 @@ class Service:
                 self.stop()
         finally:
             self._reservation.close()
+
+
+def token_of(client: httpx2.Client, username: str = SEED_USERNAME, password: str = SEED_PASSWORD) -> str:
+    """An access token of a person."""
+    answer = client.post("/auth/login", json={"username": username, "password": password})
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def sign_in(client: httpx2.Client, username: str = SEED_USERNAME, password: str = SEED_PASSWORD) -> None:
+    """Let the client call as this person from now on."""
+    client.headers["Authorization"] = f"Bearer {token_of(client, username, password)}"
 
 
 @contextmanager

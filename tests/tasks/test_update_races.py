@@ -17,9 +17,7 @@ WRITERS = 20
 
 @pytest.fixture
 def token(service: Service) -> str:
-    with service.client() as client:
-        login = client.post("/auth/login", json={"username": "admin", "password": "1234"})
-    return str(login.json()["access_token"])
+    return service.token()
 
 
 @pytest.fixture
