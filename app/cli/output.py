@@ -1,4 +1,4 @@
-"""What commands print."""
+"""Output of commands: tables and JSON."""
 
 import json
 import sys
@@ -10,15 +10,15 @@ import click
 from pydantic_core import to_jsonable_python
 
 _WIDE = 10_000
-"""Columns where nobody looks: a program that reads a table is not to meet broken lines."""
+"""The width if the output is not a terminal, so that programs that read a table meet no broken lines."""
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool) -> None:
-    """Print rows as a table with these columns (heading by name), or all that is in them as JSON."""
+    """Print rows as a table with these columns (heading by column name), or all their columns as JSON."""
     if as_json:
         click.echo(json.dumps(to_jsonable_python([dict(row) for row in rows]), indent=2, ensure_ascii=False))
         return
-    # 60 ms that no other command has to wait for.
+    # The import takes 60 ms, and only tables need it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415

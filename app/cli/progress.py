@@ -1,4 +1,4 @@
-"""How far migrations are, for whoever waits for them."""
+"""The progress of migrations, for operators who wait for them."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ from app.core.database.migrations import pending_migrations
 from app.core.errors import UnavailableError
 
 PAUSE = 5.0
-"""Seconds between two signs of life: what is done sooner shows none."""
+"""Seconds between two messages; a migration that is faster shows none."""
 
 _INDEX = (
     "SELECT phase, coalesce(100 * blocks_done / nullif(blocks_total, 0), 0) AS percent "
@@ -26,18 +26,18 @@ _INDEX = (
 
 
 class MigrationProgress:
-    """Tells every few seconds which migration runs, since when, and how far an index is that is being built.
+    """Reports every few seconds which migration runs, since when, and the progress of an index build.
 
-    A terminal shows a bar, anything else gets lines.
+    A terminal shows a bar; any other output gets lines.
     """
 
     def __init__(self, url: str, revision: str | None, *, pause: float = PAUSE) -> None:
         self.url = url
         self.steps = pending_migrations(revision)
-        """What has to be done, as far as is known before: another runner may do it first."""
+        """The pending migrations at the start; another runner may run them first."""
 
         self.applied: list[Any] = []
-        """What was done, as Alembic tells of it."""
+        """The migrations that were run, as Alembic reports them."""
 
         self._pause = pause
         self._begun = monotonic()
@@ -53,7 +53,7 @@ class MigrationProgress:
 
     def __enter__(self) -> Self:
         if self.steps and sys.stderr.isatty():
-            # 90 ms that only people have to wait for.
+            # The import takes 90 ms, and only a terminal needs it.
             from rich.console import Console  # noqa: PLC0415
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ class MigrationProgress:
 
 
 async def _index_progress(url: str) -> str:
-    """Return how far an index is that is being built in this database, or nothing."""
+    """Return the progress of an index build in this database, or an empty text."""
     try:
         connection = await connect(address_of(url), timeout=PAUSE)
     except UnavailableError:

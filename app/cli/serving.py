@@ -64,7 +64,7 @@ def run(settings: Settings) -> None:
 
 
 def refuse_taken_port(settings: Settings) -> None:
-    """Raise `CommandError` if nobody can listen where the service is to."""
+    """Raise `CommandError` if the address of the service is not free."""
     place = f"{settings.host}:{settings.port}"
     try:
         family, kind, *_, address = socket.getaddrinfo(

@@ -1,4 +1,4 @@
-"""The table of what is said about tasks."""
+"""The table of comments."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ MAX_BODY_LENGTH = 10_000
 
 
 class Comment(Identified, Versioned, Base):
-    """Something that a person says about a task."""
+    """A comment on a task."""
 
     __tablename__ = "comments"
 

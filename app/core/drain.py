@@ -1,4 +1,4 @@
-"""Draining: after SIGTERM a process serves on for a while, so that load balancers send nothing more before it stops."""
+"""Draining: after SIGTERM a process continues to serve until load balancers have stopped sending requests to it."""
 
 import asyncio
 import logging
@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Whether this process is about to stop. `/health/ready` then answers 503, and each response closes its
-    connection, while requests are still served.
+    """Whether this process is about to stop. Requests are still served then, but each response closes its connection,
+    and `/health/ready` returns 503.
     """
 
     def __init__(self, delay: float) -> None:
@@ -25,7 +25,7 @@ class Drain:
 
     @contextmanager
     def delaying_sigterm(self) -> Generator[None]:
-        """Let the handler of SIGTERM that is set now run only after the delay, or at a second SIGTERM."""
+        """Delay the current handler of SIGTERM. A second SIGTERM runs it at once."""
         if not self._delay:
             yield
             return

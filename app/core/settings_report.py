@@ -1,4 +1,4 @@
-"""What an operator is told about settings: the value of each, where it comes from, and all that is wrong."""
+"""A report of all settings for operators: each value, its source and its error."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,18 +16,18 @@ from app.core.config import ENV_FILE, Settings, variable_of
 _PREFIX = "TALLER_"
 _OF_TESTS = "TALLER_TEST_"
 _CUTOFF = 0.75
-"""How alike two names must be, from 0 to 1, for one to be meant by the other."""
+"""The least similarity of two names, from 0 to 1, for one to be suggested for the other."""
 
 _MASK = "********"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as it stands."""
+    """A setting and its current value."""
 
     name: str
     value: str | None
-    """As it was written; secrets are masked."""
+    """The value as it was written; secrets are masked."""
 
     source: str
     """`environment`, `.env`, the file that holds it, or `default`."""
@@ -36,12 +36,12 @@ class Setting:
 
 
 def problems_of(error: ValidationError) -> dict[str, str]:
-    """Return what is wrong with each setting that is refused, by its variable: a sentence that says what is right."""
+    """Return a sentence for each invalid setting, by its variable: it says which values are valid."""
     return {variable_of(str(item["loc"][0])): _sentence(str(item["loc"][0]), item) for item in error.errors()}
 
 
 def unknown_variables() -> dict[str, str]:
-    """Return what is wrong with variables that look like settings and are none."""
+    """Return an error for each variable that has the prefix of settings and is not one."""
     known = Settings.model_fields
     found = {}
     for name in (*_environment(), *_file()):
@@ -53,7 +53,7 @@ def unknown_variables() -> dict[str, str]:
 
 
 def settings_as_they_stand() -> list[Setting]:
-    """Return every setting, and what looks like one and is none."""
+    """Return every setting, and every variable that has the prefix and is not a setting."""
     try:
         Settings()
     except ValidationError as error:
@@ -83,7 +83,7 @@ def _sentence(field: str, item: Any) -> str:
 
 
 def _rule(field: str) -> str:
-    """Return what a setting must be, as its type says."""
+    """Return which values a setting accepts, from its type."""
     kinds, bounds = _parts(Settings.model_fields[field])
     choices = [str(choice) for kind in kinds for choice in get_args(kind) if isinstance(choice, str)]
     if choices:
@@ -104,7 +104,7 @@ def _bound(bound: Ge | Gt) -> object:
 
 
 def _parts(information: Any) -> tuple[list[Any], list[Any]]:
-    """Return the types of a field, None left out, and what limits them."""
+    """Return the types of a field without None, and their constraints."""
     kinds, bounds = [], list(information.metadata)
     pending = [information.annotation]
     while pending:
@@ -129,7 +129,7 @@ def _file() -> dict[str, str]:
 
 
 def _ours(values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Yield the values that settings are read from: names in any case, and no empty ones."""
+    """Yield the variables from which settings are read: names in any letter case, no empty values."""
     for name, value in values.items():
         if name.upper().startswith(_PREFIX) and value:
             yield name.upper(), value

@@ -30,7 +30,7 @@ class TaskGuard(EntityGuard[TaskScope]):
 
 
 class TaskLabelGuard(EntityGuard[TaskLabelScope]):
-    """Admits to the task of the path, with a label."""
+    """Guards the task of the path and one of its labels."""
 
     scope_class = TaskLabelScope
 
@@ -42,7 +42,7 @@ class TaskLabelGuard(EntityGuard[TaskLabelScope]):
 
 
 class TaskAssigneeGuard(EntityGuard[TaskAssigneeScope]):
-    """Admits to the task of the path, with a person."""
+    """Guards the task of the path and one of its assignees."""
 
     scope_class = TaskAssigneeScope
 

@@ -46,7 +46,7 @@ class Task(Identified, Versioned, Base):
 
 
 class TaskLabel(Base):
-    """That a task has a label. Triggers keep these rows as the tasks' lists are, and the lists as these are
+    """A label of a task. Triggers keep these rows and the lists in `tasks` equal
     (docs/decisions/0035-labels-and-assignees.md).
     """
 
@@ -63,7 +63,7 @@ class TaskLabel(Base):
 
 
 class TaskAssignee(Base):
-    """That a member of a task's project does it. Kept as labels are."""
+    """An assignee of a task, who is a member of its project. Triggers keep these rows and the lists equal."""
 
     __tablename__ = "task_assignees"
 

@@ -1,4 +1,4 @@
-"""What an operator is told when the database cannot be used: what is wrong, which address that is, and the way on."""
+"""Messages for operators if the database cannot be used: what is wrong, at which address, and what to do."""
 
 import socket
 import ssl
@@ -29,11 +29,11 @@ _BY_STATE = {
     "57P03": "try again in a moment",
     "57014": "try again, or raise TALLER_STATEMENT_TIMEOUT",
 }
-"""The way on, by the SQLSTATE of what PostgreSQL answered."""
+"""What to do, by the SQLSTATE of PostgreSQL's error."""
 
 
 def explanation(error: BaseException, url: str | None) -> str | None:
-    """Return one line about an error of the database, or None where this is none."""
+    """Return a message of one line for an error of the database, or None for any other error."""
     for cause in _causes(error):
         found = _found(cause)
         if found is not None:
@@ -44,7 +44,7 @@ def explanation(error: BaseException, url: str | None) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what led to an error, the first cause first."""
+    """Yield the causes of an error, the first one first."""
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in chain:
@@ -55,7 +55,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _found(error: BaseException) -> tuple[str, str] | None:
-    """Return what is wrong, and the way on."""
+    """Return what is wrong and what to do."""
     if isinstance(error, asyncpg.PostgresError):
         state = getattr(error, "sqlstate", None) or ""
         return f"{_first_line(error)} (SQLSTATE {state})", _BY_STATE.get(state, "the log of the server may say more")
@@ -87,4 +87,4 @@ _BY_CLASS: tuple[tuple[type[BaseException], str, str], ...] = (
     (asyncpg.InternalClientError, "{}", _CHECK_ADDRESS),
     (OSError, "{}", _CHECK_ADDRESS),
 )
-"""What is wrong where PostgreSQL has not answered, with what the error says, and the way on."""
+"""What is wrong if PostgreSQL does not answer, with the text of the error, and what to do."""

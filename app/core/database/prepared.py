@@ -1,7 +1,7 @@
-"""Connections that keep their statements prepared, and end those that take too long.
+"""Connections that keep their statements prepared, and enforce their time limit.
 
-PostgreSQL's moments and days are exchanged as the numbers that they are to it: `datetime` takes the driver ten times as
-long as a number, and it takes the first and the last day that Python knows for infinity.
+Timestamps and dates are exchanged as PostgreSQL's own numbers: the driver takes ten times as long for a `datetime` as
+for a number, and it reads the first and the last date that Python knows as infinity.
 """
 
 from collections import OrderedDict
@@ -33,14 +33,14 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         self._keeps = True
 
     async def set_up(self, deadlines: "Deadlines[PreparedConnection]", *, keeps: bool) -> None:
-        """Get ready for statements, each of which ends at its deadline. Without `keeps`, none stays prepared."""
+        """Make the connection ready: each statement gets a deadline, and without `keeps` none stays prepared."""
         self._deadlines, self._keeps = deadlines, keeps
         for type_, number in _NUMBERS.items():
             await self.set_builtin_type_codec(type_, schema="pg_catalog", codec_name=number)
 
     @contextmanager
     def limited(self) -> Generator[None]:
-        """Cut the connection off if what is done with it meanwhile takes too long."""
+        """Close the connection if the body of the `with` statement takes too long."""
         assert self._deadlines is not None, "it is set up"
         self._deadlines.add(self)
         try:
@@ -49,7 +49,7 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
             self._deadlines.remove(self)
 
     async def run(self, statement: Statement, arguments: Sequence[Any]) -> Records:
-        """Return the rows of a statement, which is kept in mind, here and by PostgreSQL, unless it is rare."""
+        """Return the rows of a statement, which stays prepared unless it is rare."""
         deadlines = self._deadlines
         assert deadlines is not None, "it is set up"
         deadlines.add(self)

@@ -1,8 +1,8 @@
-"""Rows, as code reads them and as JSON.
+"""Rows of results, as Python mappings and as JSON.
 
-Moments and days come from the driver as numbers (`app.core.database.prepared`): code that asks a row for one gets a
-`datetime` or a `date`, and JSON is written from the numbers. A row whose statement names a model is answered as it is,
-without being validated: what the model promises is checked before (docs/decisions/0033-rows-to-json.md).
+The driver returns timestamps and dates as numbers (`app.core.database.prepared`): code that reads one from a row gets a
+`datetime` or a `date`, and JSON is written from the numbers. A row whose statement names a response model is not
+validated again: its columns are checked against the model beforehand (docs/decisions/0033-rows-to-json.md).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,17 +39,17 @@ _THOUSANDTHS = [f"{number:03}" for number in range(1000)]
 
 
 class AnswerError(RuntimeError):
-    """Rows are not what the model of their answer promises."""
+    """A statement's rows do not match its response model."""
 
 
 @lru_cache(4096)
 def day_text(number: int) -> str:
-    """Return a day as answers have it."""
+    """Return a date in ISO 8601, from PostgreSQL's number of it."""
     return date.fromordinal(FIRST_DAY + number).isoformat()
 
 
 def moment_text(number: int) -> str:
-    """Return a moment as answers have it: RFC 3339, with six digits of a second."""
+    """Return a timestamp in RFC 3339 with six fractional digits, from PostgreSQL's number of it."""
     return (
         f"{day_text(number // _A_DAY)}{_MINUTES[number // _A_MINUTE % 1440]}{_SECONDS[number // _A_SECOND % 60]}"
         f"{_THOUSANDTHS[number // 1000 % 1000]}{_THOUSANDTHS[number % 1000]}Z"
@@ -60,18 +60,18 @@ _READERS: dict[str, Callable[[int], Any]] = {
     "timestamptz": lambda number: FIRST_MOMENT + timedelta(microseconds=number),
     "date": lambda number: date.fromordinal(FIRST_DAY + number),
 }
-"""What code gets of a number, by the server's type."""
+"""The conversion of a number to a Python value, by the server's type."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Values of one type: how statements and the server call it, and how one is written. None is refused."""
+    """A column type: its names in SQLAlchemy and PostgreSQL, and how its values are written as JSON. `None` raises."""
 
     sql: type[TypeEngine[Any]]
     server: frozenset[str]
     text: Callable[[Any], str]
     is_quoted: bool = False
-    """Whether its text stands between quotation marks, and has nothing to escape in it."""
+    """Whether its JSON is a string in which nothing needs escaping."""
 
 
 class _Names(dict[object, str]):
@@ -89,19 +89,19 @@ _KINDS: dict[type, _Kind] = {
     date: _Kind(Date, frozenset({"date"}), day_text, is_quoted=True),
 }
 _JSON = _Kind(IdList, _TEXTS, str.__str__)
-"""What is stored as the JSON of responses."""
+"""Columns that store JSON as it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A member of an answer."""
+    """A member of a JSON object."""
 
     name: str
     kind: _Kind
     is_nullable: bool
 
     def texts(self, values: Sequence[Any]) -> Any:
-        """Return each value as it stands in `template`."""
+        """Return the text of each value, to be put into `template`."""
         write = self.kind.text
         if not self.is_nullable:
             return map(write, values)
@@ -111,13 +111,13 @@ class _Member:
 
     @property
     def template(self) -> str:
-        """The member, with a place for its value's text."""
+        """The member's JSON, with a placeholder for its value."""
         return f'"{self.name}":"%s"' if self.kind.is_quoted and not self.is_nullable else f'"{self.name}":%s'
 
 
 @cache
 def _members(model: type[BaseModel]) -> tuple[_Member, ...]:
-    """Return the members of answers of a model. Raises `AnswerError` for one that rows cannot be trusted to keep."""
+    """Return the members of a model. Raises `AnswerError` for a type or a constraint that is not checked here."""
     if model.model_computed_fields:
         raise AnswerError(f"{model.__name__} computes fields, and rows are answered as they are")
     return tuple(_member(f"{model.__name__}.{name}", name, field) for name, field in model.model_fields.items())
@@ -136,7 +136,7 @@ def _member(place: str, name: str, field: FieldInfo) -> _Member:
         )
     kind = named[0]
     if isinstance(kind, type) and issubclass(kind, Enum):
-        # Each value is looked up, so that one that is not among them is no answer.
+        # Each value is looked up, so that an unknown one raises instead of being sent.
         names = _Names({value.value: encode_basestring(value.value) for value in kind})
         return _Member(name, _Kind(String, _TEXTS, names.__getitem__), NoneType in kinds)
     if kind not in _KINDS:
@@ -145,7 +145,7 @@ def _member(place: str, name: str, field: FieldInfo) -> _Member:
 
 
 def _kinds_of(annotation: Any) -> tuple[list[Any], list[Any]]:
-    """Return the types that a value may have, and what else is promised of it."""
+    """Return the types and the further constraints in an annotation."""
     if get_origin(annotation) is Annotated:
         kinds, promises = _kinds_of(annotation.__origin__)
         return kinds, promises + [extra for extra in annotation.__metadata__ if not isinstance(extra, AsText)]
@@ -156,7 +156,7 @@ def _kinds_of(annotation: Any) -> tuple[list[Any], list[Any]]:
 
 
 def refuse_other_columns(model: type[BaseModel], columns: ReadOnlyColumnCollection[str, Any]) -> None:
-    """Raise `AnswerError` if a statement's columns, as SQLAlchemy knows them, are not what a model promises."""
+    """Raise `AnswerError` if a statement's columns, as SQLAlchemy knows them, do not match a model."""
     for member in _members(model):
         place = f"{model.__name__}.{member.name}"
         column = columns.get(member.name)
@@ -164,15 +164,15 @@ def refuse_other_columns(model: type[BaseModel], columns: ReadOnlyColumnCollecti
             raise AnswerError(f"{place} is not selected: add the column, or take the member out of the model")
         if not isinstance(column.type, member.kind.sql):
             raise AnswerError(f"{place} is selected as {column.type!r}")
-        # Of expressions nobody knows; a null in one is found when it is written.
+        # SQLAlchemy does not know it of expressions; a null in one raises when it is written.
         if getattr(column, "nullable", False) and not member.is_nullable:
             raise AnswerError(f"{place} is never null, and its column may be")
 
 
 class Columns:
-    """The columns of a prepared statement, as the server calls them; and how they are answered, if they are.
+    """The columns of a prepared statement, and how they are written as JSON of its model, if it has one.
 
-    Raises `AnswerError` where the server's types are not what the model promises.
+    Raises `AnswerError` if the server's types do not match the model.
     """
 
     __slots__ = ("_readers", "_template", "_writers", "model", "names")
@@ -190,7 +190,7 @@ class Columns:
         self._writers = [(self.names.index(member.name), member.texts) for member in members]
 
     def read(self, name: str, value: Any) -> Any:
-        """Return a value of a column as code knows it."""
+        """Return a column's value as a Python object."""
         reader = self._readers.get(name)
         return value if reader is None or value is None else reader(value)
 
@@ -207,7 +207,7 @@ class Columns:
 
 
 class Row(Mapping[str, Any]):
-    """A row, by the names of its columns. Nothing in it can be changed: what was checked is what is answered."""
+    """A row as a read-only mapping by column name, so that the checked values are the ones that are sent."""
 
     __slots__ = ("_columns", "_record")
 
@@ -217,7 +217,7 @@ class Row(Mapping[str, Any]):
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The model that its statement names."""
+        """The response model of its statement."""
         return self._columns.model
 
     def __getitem__(self, name: str) -> Any:
@@ -238,7 +238,7 @@ class Row(Mapping[str, Any]):
         return f"Row({dict(self)})"
 
     def to_json(self) -> str:
-        """Return it as an answer of its model."""
+        """Return it as a JSON object of its response model."""
         return self._columns.objects((self._record,))
 
 
@@ -253,7 +253,7 @@ class Records(Sequence[Row]):
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The model that their statement names."""
+        """The response model of their statement."""
         return self._columns.model
 
     @overload
@@ -278,5 +278,5 @@ class Records(Sequence[Row]):
     __hash__ = None  # type: ignore[assignment] # as that of a list
 
     def to_json(self) -> str:
-        """Return them as a JSON array of answers of their model."""
+        """Return them as a JSON array of objects of their response model."""
         return f"[{self._columns.objects(self._records)}]"

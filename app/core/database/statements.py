@@ -102,7 +102,7 @@ def as_params(values: Mapping[str, Any]) -> dict[str, Any]:
 class Statement:
     """SQL with numbered parameters, and the source of each parameter's value.
 
-    `model`: what its rows are answered as. Raises `AnswerError` if its columns are others.
+    `model`: the response model of its rows. Raises `AnswerError` if its columns do not match.
     """
 
     __slots__ = ("_parameters", "model", "sql", "uses")
@@ -194,11 +194,11 @@ P = ParamSpec("P")
 
 
 _MODELS: dict[Callable[..., Executable], type[BaseModel]] = {}
-"""What the rows of statements are answered as, by what builds them."""
+"""The response model of statements, by the function that builds them."""
 
 SAMPLES: dict[Any, Any] = {Any: None, Hashable: None}
-"""A value of each kind that a function which builds such statements takes, for `check_answers`: whoever makes a kind
-adds one."""
+"""A sample of each type of argument that functions which build statements take, for `check_answers`. A module that
+defines such a type adds a sample."""
 
 
 @overload
@@ -208,8 +208,8 @@ def compiled(*, model: type[BaseModel]) -> Callable[[Callable[P, Executable]], C
 def compiled(build: Any = None, *, model: type[BaseModel] | None = None) -> Any:
     """Make a function that builds a statement return it compiled: once for each combination of its arguments.
 
-    `model`: what the statement's rows are answered as, without being validated one by one; the application does not
-    start if the columns are others. Without one, rows are validated where they are answered.
+    `model`: the response model of the rows, which are then not validated one by one; the application does not start if
+    the columns do not match. Without a model, the response is validated.
     """
     if build is None:
         return partial(compiled, model=model)
@@ -225,7 +225,7 @@ def compiled(build: Any = None, *, model: type[BaseModel] | None = None) -> Any:
 
 @cache
 def check_answers() -> None:
-    """Raise `AnswerError` if a statement does not select what its rows are answered as."""
+    """Raise `AnswerError` if the columns of a statement do not match its response model."""
     for build, model in _MODELS.items():
         statement: Any = build(*(_sample(hint) for name, hint in get_type_hints(build).items() if name != "return"))
         refuse_other_columns(model, statement.exported_columns)
