@@ -93,9 +93,9 @@ async def test_assignee_that_is_the_nil_id_is_not_me(api: Api, user: User, datab
 @pytest.mark.parametrize(
     ("query", "parameter", "code"),
     [
-        ("label_id=me", "label_id.0", "uuid_parsing"),
-        ("assignee_id=ME", "assignee_id.0", "person"),
-        ("assignee_id=", "assignee_id.0", "person"),
+        ("label_id=me", "label_id", "uuid_parsing"),
+        ("assignee_id=ME", "assignee_id", "person"),
+        ("assignee_id=", "assignee_id", "person"),
         ("assignee_ids_is_empty=1", "assignee_ids_is_empty", "bool_parsing"),
         ("label_id=" + "&label_id=".join(str(uuid7()) for _ in range(MAX_LISTED + 1)), "label_id", "too_long"),
         ("&".join(["assignee_id=me"] * (MAX_LISTED + 1)), "assignee_id", "too_long"),

@@ -73,7 +73,11 @@ _STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundEr
 
 def _continuing_the_name(message: str) -> str:
     """Return pydantic's message in the form of ours: "String should have …" becomes "must have …"."""
-    return "is required" if message == "Field required" else _SUBJECT.sub("must ", message)
+    return (
+        "is required"
+        if message == "Field required"
+        else _SUBJECT.sub("must ", message).replace(" after validation", "")
+    )
 
 
 def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[str, ...]) -> FieldError:
@@ -92,7 +96,8 @@ def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[
             detail = unknown("a member that can be set", str(name)[:MAX_NAME], models)
             return FieldError(pointer=pointer, detail=detail, code="unknown")
         return FieldError(pointer=pointer, detail=detail, code=code)
-    return FieldError(parameter=".".join(str(part) for part in path), detail=detail, code=code)
+    # The name alone, also of a repeatable parameter, whose values pydantic counts.
+    return FieldError(parameter=str(path[0]), detail=detail, code=code)
 
 
 def field_errors(error: ValidationError, model: type[BaseModel] | None, *place: str) -> list[FieldError]:

@@ -40,6 +40,8 @@ PIECE = 4096
 """Bytes that are parsed at a time. The requests in one piece are queued; the next piece waits until they are
 answered."""
 
+_UNENCODED = "The address of the request has a character that must be percent-encoded, as `ü` is in `?q=M%C3%BCller`."
+
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 LINGER = 5.0
@@ -252,6 +254,8 @@ class BoundedHttp(HttpToolsProtocol):
                         self._decline_upgrade()
         except httptools.HttpParserError as error:
             reason = error.__context__
+            if isinstance(error, httptools.HttpParserInvalidURLError):
+                reason = MalformedRequestError(_UNENCODED)
             self._refuse(reason if isinstance(reason, AppError) else MalformedRequestError())
             return
         if self._stage is not _COMPLETE:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -193,9 +194,14 @@ def _refuse_unknown_parameters(
         raise InvalidRequestError(f"The query string exceeds the limit of {MAX_QUERY_BYTES} bytes.")
     if query.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequestError(f"The query string exceeds the limit of {MAX_PARAMETERS} parameters.")
+    pairs = request.query_params.multi_items()
+    if not _is_utf8(query):
+        # Starlette reads what is not UTF-8 as this character, and the client would not learn that it was misread.
+        parameter = next((name[:MAX_NAME] for name, value in pairs if "\ufffd" in name + value), "")
+        raise InvalidRequestError.at("must be percent-encoded UTF-8", "encoding", parameter=parameter)
     errors: list[FieldError] = []
     seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
+    for name, _ in pairs:
         if name not in repeatable:
             shown = name[:MAX_NAME]
             errors.append(
@@ -208,6 +214,15 @@ def _refuse_unknown_parameters(
         seen.add(name)
     if errors:
         raise InvalidRequestError(errors=errors)
+
+
+def _is_utf8(query: bytes) -> bool:
+    if b"%" in query:
+        try:
+            unquote_to_bytes(query).decode()
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _refuse_other_media_types(request: Request, accepts: frozenset[str]) -> None:

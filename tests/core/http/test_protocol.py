@@ -107,11 +107,16 @@ class RawConnection:
             except (asyncio.IncompleteReadError, ConnectionResetError):
                 return statuses
 
-    async def refusal(self) -> str:
-        """The code of the only answer, after which the connection is closed."""
+    async def problem(self) -> dict[str, Any]:
+        """The only answer, after which the connection is closed."""
         _, body = await self.answer()
         assert await self.answers() == []
-        code: str = json.loads(body)["code"]
+        document: dict[str, Any] = json.loads(body)
+        return document
+
+    async def refusal(self) -> str:
+        """The code of the only answer, after which the connection is closed."""
+        code: str = (await self.problem())["code"]
         return code
 
 
@@ -226,6 +231,14 @@ async def test_what_is_no_request_is_refused(head: bytes) -> None:
     async with connected() as connection:
         await connection.send(head)
         assert await connection.refusal() == "malformed_request"
+        assert connection.app.seen == []
+
+
+@pytest.mark.parametrize("address", ["/a?q=Müller", "/Ü", "/a?q=a\x01"])
+async def test_refusal_of_an_unencoded_address_says_so(address: str) -> None:
+    async with connected() as connection:
+        await connection.send(b"GET " + address.encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert "must be percent-encoded" in (await connection.problem())["detail"]
         assert connection.app.seen == []
 
 

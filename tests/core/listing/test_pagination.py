@@ -70,6 +70,8 @@ BAD_PAGES = [
     ("size=101", "size", "less_than_equal"),
     ("size=abc", "size", "int_parsing"),
     ("page=1&page=1", "page", "repeated"),
+    ("cursor=%FF", "cursor", "encoding"),
+    ("page=1&%C3%28=1", "\ufffd(", "encoding"),
     ("size=2&page=1&size=3", "size", "repeated"),
     ("cursor=&page=1", "page", "contradiction"),
     ("include_total=false", "include_total", "contradiction"),
