@@ -9,6 +9,7 @@ To write a page, write it: `docs/api/<page>.md` is found by this test. What hold
   is pasted twice, the second time with an old token: do not count on what only an empty database answers.
 - `json` or `text` right behind a `sh` block is all that this wrote. `…` stands for what differs each time (within a
   line, and up to the next quotation mark). A `sh` block without one writes nothing.
+- `ts` blocks are one program, which `tests/contract/test_written_client.py` compiles and runs.
 - `console` starts the service with settings: `$ TALLER_RATE_LIMIT=10/5 make run`. The page is tried with them.
 - There are no other kinds of block.
 """
@@ -57,7 +58,7 @@ def test_a_page_shows_what_is_answered(path: Path, serving: Service, tmp_path: P
 def test_a_page_has_examples_and_nothing_that_is_not_run(path: Path) -> None:
     page = path.read_text()
     assert [text for kind, text in blocks(page) if kind == "console" and not STARTED.fullmatch(text.rstrip())] == []
-    assert {kind for kind, _ in blocks(page)} <= RUN | SHOWN | {"console"}
+    assert {kind for kind, _ in blocks(page)} <= RUN | SHOWN | {"console", "ts"}
     [(first, _), *others] = steps(page)
     assert first == SIGNING_IN, "begin with the first block of the README, so that the page can be pasted alone"
     assert any("curl" in text or "api " in text for text, _ in others)
