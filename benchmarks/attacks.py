@@ -260,7 +260,7 @@ def _through_the_path(target: Target) -> Iterator[Attack]:
 
 def _through_the_body(target: Target) -> Iterator[Attack]:
     salt, body = target.salt, target.body
-    for size, kind in ((BODY, "1 MB"), (16_000, "16 KB")):
+    for size, kind in ((BODY, "1 MB"), (126_000, "126 KB"), (16_000, "16 KB")):
         members = {f"{salt}{number}": 0 for number in range(size // 16)}
         yield target.attack(f"{kind} of unknown members", body=written({**body, **members}))
         yield target.attack(f"{kind} of one repeated member", body=_repeated(body, f'"{salt}":0', size))

@@ -248,8 +248,11 @@ class Settings(BaseSettings):
     password_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds a password waits to be hashed before its login is answered 503."""
 
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 131072
     """The largest request body that is read, in bytes; a larger one is answered 413."""
+
+    max_batch_body_bytes: Annotated[int, Field(ge=1024)] = 1048576
+    """The same for batches, which hold many tasks."""
 
     max_auth_body_bytes: Annotated[int, Field(ge=1024)] = 16384
     """The same for the operations under /auth/ and /users/, most of which anybody may call."""

@@ -64,6 +64,7 @@ async def create_task(project: ProjectForTasks, new: TaskCreate, database: Datab
 
 @router.post(
     "/projects/{project_id}/tasks/batch",
+    body_limit="max_batch_body_bytes",
     summary="Change many tasks at once",
     response_model=TaskBatchResult,
     responses={207: {"model": TaskBatchResult, "description": "Each operation has a status of its own"}},

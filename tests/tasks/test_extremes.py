@@ -14,9 +14,11 @@ from sqlalchemy import bindparam, text
 
 from app.auth.models import User
 from app.core.database.database import Database
+from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
 from tests.projects.factories import project_of
 from tests.support.client import Api
 from tests.support.factories import store
+from tests.support.samples import JSON
 from tests.tasks.factories import TaskFactory
 
 LEAST, MOST = -(2**31), 2**31 - 1
@@ -203,3 +205,11 @@ async def test_any_text_that_is_accepted_is_stored_in_nfc(api: Api, user: User, 
 
 def _of(name: str, value: Any) -> Any:
     return date.fromisoformat(value) if name == "due_date" and value is not None else value
+
+
+async def test_largest_task_fits_the_body_however_it_is_escaped(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    longest = {"title": "\U0001f600" * MAX_TITLE_LENGTH, "description": "\U0001f600" * MAX_DESCRIPTION_LENGTH}
+    body = json.dumps(longest, ensure_ascii=True)
+    answer = await api.post(f"/projects/{project.id}/tasks/", content=body, headers=JSON)
+    assert answer.status_code == 201

@@ -51,6 +51,9 @@ _MALFORMED = (InvalidRequestError, InvalidJsonError, UnsupportedMediaTypeError, 
 """The errors of malformed requests. Only callers whom the guards authorise get them."""
 
 
+BodyLimit = Literal["max_body_bytes", "max_batch_body_bytes", "max_auth_body_bytes"]
+
+
 class ApiRoute(APIRoute):
     """A route that refuses unknown parameters and media types, after its guards have authorised the caller."""
 
@@ -63,7 +66,7 @@ class ApiRoute(APIRoute):
     allows_replay: ClassVar[bool] = True
     """Whether its responses may be stored."""
 
-    body_limit: ClassVar[Literal["max_body_bytes", "max_auth_body_bytes"]] = "max_body_bytes"
+    body_limit: BodyLimit = "max_body_bytes"
     """The setting that bounds its body."""
 
     accepts_idempotency_key: bool
@@ -73,9 +76,16 @@ class ApiRoute(APIRoute):
     """The errors of its requests, without those that every operation has (500, 503)."""
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, errors: Sequence[type[AppError]] = (), **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        errors: Sequence[type[AppError]] = (),
+        body_limit: BodyLimit | None = None,
+        **options: Any,
     ) -> None:
         """`errors`: those that the handler raises; the route adds those of its guards and of its checks."""
+        self.body_limit = body_limit or self.body_limit
         extra = dict(options.pop("openapi_extra", None) or {})
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
             # Without it, the empty response would have a JSON media type.
@@ -268,6 +278,9 @@ class RouteOptions(TypedDict, total=False):
     responses: dict[int | str, dict[str, Any]]
     errors: Sequence[type[AppError]]
     """The errors that the handler raises."""
+
+    body_limit: BodyLimit
+    """The setting that bounds the body; for most operations that of their router's routes."""
 
     dependencies: Sequence[Any]
     openapi_extra: dict[str, Any]

@@ -100,16 +100,22 @@ async def test_a_small_bound_holds_where_anybody_may_send_something(
         assert (status, problem["code"], request.chunks_read) == (413, "body_too_large", chunks)
 
 
-async def test_no_more_of_a_body_is_read_than_may_be(app: FastAPI, database: Database, user: User) -> None:
+@pytest.mark.parametrize(
+    ("path", "piece"), [("/projects/", 8_192), ("/projects/{}/tasks/batch", 65_536)], ids=["any", "batch"]
+)
+async def test_no_more_of_a_body_is_read_than_may_be(
+    app: FastAPI, database: Database, user: User, path: str, piece: int
+) -> None:
     signed_in = await bearer_of(app, user)
+    path = path.format((await project_of(database, user)).id)
     for headers, chunks in (
-        ({"Content-Length": "1048577"}, 0),
+        ({"Content-Length": str(16 * piece + 1)}, 0),
         ({"Transfer-Encoding": "chunked"}, 17),
         # What was declared does not bind.
         ({"Transfer-Encoding": "chunked", "Content-Length": "2"}, 17),
     ):
-        request = CountedRequest(app, repeat(b" " * 65_536))
-        status, problem = await request.send("POST", "/projects/", signed_in | headers)
+        request = CountedRequest(app, repeat(b" " * piece))
+        status, problem = await request.send("POST", path, signed_in | headers)
         assert (status, problem["code"], request.chunks_read) == (413, "body_too_large", chunks)
 
 
