@@ -3,6 +3,8 @@
 Importing a router imports its models, so that this list also completes the metadata that Alembic compares.
 """
 
+from typing import Any
+
 from app.auth.access import security_schemes
 from app.auth.accounts.router import router as accounts
 from app.auth.accounts.router import users
@@ -15,6 +17,7 @@ from app.labels.router import router as labels
 from app.projects.access import project_visible
 from app.projects.router import router as projects
 from app.projects.service import close_account
+from app.system.guides import guide
 from app.system.router import documentation, health
 from app.tasks.router import router as tasks
 
@@ -30,15 +33,23 @@ PROBES = frozenset(route.path for route in health.routes)
 """The routes that a supervisor asks again and again: each success has a log line at `debug` only."""
 
 # In the order of the documentation: what newcomers look for stands first.
-TAGS = [
-    {"name": "projects", "description": "What people work in, and with whom."},
-    {"name": "tasks", "description": "What there is to do in a project."},
-    {"name": "comments", "description": "What people say about tasks."},
-    {"name": "labels", "description": "What kinds of tasks a project has."},
-    {"name": "auth", "description": "Sign in, your account, your sessions and your API keys."},
+TAGS: list[dict[str, Any]] = [
+    {
+        "name": "projects",
+        "description": "What people work in, and with whom.",
+        "externalDocs": guide("concurrency"),
+    },
+    {"name": "tasks", "description": "What there is to do in a project.", "externalDocs": guide("filtering")},
+    {"name": "comments", "description": "What people say about tasks.", "externalDocs": guide("together")},
+    {"name": "labels", "description": "What kinds of tasks a project has.", "externalDocs": guide("together")},
+    {
+        "name": "auth",
+        "description": "Sign in, your account, your sessions and your API keys.",
+        "externalDocs": guide("write-a-client"),
+    },
     {"name": "users", "description": "Other people: look one up to share a project; for administrators, all accounts."},
     {"name": "health", "description": "For those who run the service."},
-    {"name": "documentation", "description": "What problem codes mean."},
+    {"name": "documentation", "description": "What problem codes mean.", "externalDocs": guide("errors")},
 ]
 
 __all__ = ["PORTS", "PROBES", "PURGE_RULES", "ROUTERS", "TAGS", "security_schemes"]

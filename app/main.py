@@ -46,7 +46,7 @@ _M_MMAP_THRESHOLD = -3
 
 DESCRIPTION = """
 **Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
-*Execute*.
+*Execute*. The guides show each part of the API by curl.
 
 Every operation also answers without `/api/v1` in front, and with or without the slash at the end. Errors are problem
 documents (RFC 9457): their `code` is for programs, their `detail` for people. `PUT` and `PATCH` change the members that
@@ -117,6 +117,7 @@ def create_app(settings: Settings | None = None) -> Application:
         license_info={"name": "MIT", "identifier": "MIT"},
         # Without `servers`, clients use the address from which they got the document.
         servers=None if settings.public_url is None else [{"url": settings.public_url}],
+        openapi_external_docs={"description": "Guides", "url": f"{settings.public_prefix}/docs/guides"},
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,
@@ -125,7 +126,8 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     KEY_SCOPES.freeze()
     install_openapi(app, routes, TAGS, security_schemes(), prefix=settings.public_prefix)
-    always = (settings, PORTS, documentation_of(app, settings.public_prefix))
+    address = settings.public_url or f"http://localhost:{settings.port}"
+    always = (settings, PORTS, documentation_of(app, address, settings.public_prefix))
     app.state.services = Services(*always)
     app.add_middleware(
         RequestMiddleware,

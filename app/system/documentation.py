@@ -1,12 +1,14 @@
 """The pages of documentation: served from here alone, nothing is loaded from elsewhere."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from app.core.http.static_content import StaticContent
+from app.system.guides import guides_at
 
 STATIC = Path(__file__).parent / "static"
 
@@ -22,6 +24,7 @@ ASSETS = {
     for name, file, media_type in (
         ("docs.js", "docs.js", "text/javascript; charset=utf-8"),
         ("docs.css", "docs.css", "text/css; charset=utf-8"),
+        ("guide.css", "guide.css", "text/css; charset=utf-8"),
         ("swagger-ui-bundle.js", "swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
         ("swagger-ui.css", "swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
         ("favicon-32x32.png", "swagger-ui/favicon-32x32.png", "image/png"),
@@ -36,10 +39,11 @@ class Documentation:
 
     page: StaticContent
     document: StaticContent
+    guides: Mapping[str, StaticContent]
 
 
-def documentation_of(app: FastAPI, prefix: str) -> Documentation:
-    """Return the documentation of an application, whose files clients find under a prefix."""
+def documentation_of(app: FastAPI, address: str, prefix: str) -> Documentation:
+    """Return the documentation of an application at this address, whose files clients find under a prefix."""
 
     def page() -> bytes:
         return (STATIC / "docs.html").read_text().replace('="/docs/', f'="{prefix}/docs/').encode()
@@ -50,4 +54,5 @@ def documentation_of(app: FastAPI, prefix: str) -> Documentation:
     return Documentation(
         StaticContent(page, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY}),
         StaticContent(document, "application/json"),
+        guides_at(address, prefix),
     )

@@ -1,8 +1,9 @@
-"""`/health`, `/docs`, `/openapi.json` and `/problems/{code}`: without the API's prefix, and for everybody."""
+"""`/`, `/health`, `/docs`, `/openapi.json` and `/problems/{code}`: without the API's prefix, and for everybody."""
 
 from typing import Annotated
 
 from fastapi import Path, Request, Response
+from fastapi.responses import RedirectResponse
 
 from app.core.database.database import DatabaseDep
 from app.core.database.migrations import schema_state
@@ -13,6 +14,7 @@ from app.core.http.routing import FeatureRouter
 from app.core.services import services_of
 from app.system.documentation import ASSETS, Documentation
 from app.system.errors import DrainingError, ProblemKindNotFoundError, SchemaBehindError
+from app.system.guides import INDEX
 from app.system.schemas import Live, ProblemKind, Ready
 
 health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Unmetered])
@@ -62,10 +64,39 @@ async def read_problem_kind(
     return ProblemKind(code=kind.code, title=kind.title, status=kind.status, description=kind.help)
 
 
+@documentation.get("/", include_in_schema=False)
+async def read_root(request: Request) -> Response:
+    """Lead browsers to the documentation. Programs learn where it is."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise NotFoundError("There is nothing here: the API is under /api/v1, its documentation at /docs.")
+    return RedirectResponse("/docs", headers={"Vary": "Accept"})
+
+
+@documentation.get("/problems", include_in_schema=False)
+async def list_problem_kinds() -> Response:
+    """Lead to the guide that explains all of them."""
+    return RedirectResponse("/docs/guides/errors")
+
+
 @documentation.get("/docs", include_in_schema=False)
 async def read_docs(request: Request) -> Response:
     """Return the documentation as a page on which every operation can be tried."""
     return await services_of(request)[Documentation].page.respond(request)
+
+
+@documentation.get("/docs/guides", include_in_schema=False)
+async def list_guides(request: Request) -> Response:
+    """Return the page that lists the guides."""
+    return await services_of(request)[Documentation].guides[INDEX].respond(request)
+
+
+@documentation.get("/docs/guides/{guide}", include_in_schema=False)
+async def read_guide(guide: str, request: Request) -> Response:
+    """Return a guide as a page."""
+    guides = services_of(request)[Documentation].guides
+    if guide not in guides:
+        raise NotFoundError
+    return await guides[guide].respond(request)
 
 
 @documentation.get("/docs/{asset}", include_in_schema=False)

@@ -27,7 +27,7 @@ DOCUMENT: dict[str, Any] = APP.openapi()
 PATHS: dict[str, dict[str, Any]] = DOCUMENT["paths"]
 
 # What serves the documentation itself is not part of what it documents.
-UNDOCUMENTED = {"/docs", "/docs/{asset}", "/openapi.json"}
+UNDOCUMENTED = {"/", "/docs", "/docs/guides", "/docs/guides/{guide}", "/docs/{asset}", "/openapi.json", "/problems"}
 
 CONTRACT = {
     "POST /api/v1/auth/login",

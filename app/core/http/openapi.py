@@ -160,9 +160,17 @@ def install_openapi(
 
     # Not cached, as FastAPI would: the service sends bytes that are made from it once.
     def openapi() -> dict[str, Any]:
-        return _document(app, listed, tags, _under(prefix, security_schemes))
+        return _document(app, listed, _guided(prefix, tags), _under(prefix, security_schemes))
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
+
+
+def _guided(prefix: str, tags: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tags with the prefix in the addresses of their guides."""
+    return [
+        {**tag, "externalDocs": {**guide, "url": prefix + guide["url"]}} if (guide := tag.get("externalDocs")) else tag
+        for tag in tags
+    ]
 
 
 def _under(prefix: str, security_schemes: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,8 +193,9 @@ def _document(
         license_info=app.license_info,
         servers=app.servers,
         routes=routes,
-        tags=tags,
     )
+    # FastAPI refuses addresses without a host here, which OpenAPI allows.
+    document |= {"tags": tags, "externalDocs": app.openapi_external_docs}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
     for error in ("HTTPValidationError", "ValidationError"):

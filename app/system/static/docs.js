@@ -15,7 +15,7 @@ followSystem();
 function shown(api) {
   for (const response of Object.values(api.components.responses)) {
     const content = Object.values(response.content ?? {})[0];
-    const codes = Object.keys(content?.examples ?? {}).map((code) => `[${code}](problems/${code})`);
+    const codes = Object.keys(content?.examples ?? {}).map((code) => `[${code}](docs/guides/errors#${code})`);
     response.description = codes.join(", ") || response.description;
     delete response.content;
     delete response.headers;
