@@ -56,7 +56,7 @@ api-diff: $(STAMP) ## Name the breaking changes of the API since the last releas
 
 drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, a million tasks, hostile requests
 	@$(BIN)/python -m tests.contract.fuzz
-	@TALLER_TEST_TASKS=1000000 $(BIN)/python -m pytest tests/tasks/test_list_plans.py
+	@TALLER_TEST_TASKS=1000000 $(BIN)/python -m pytest -rP tests/tasks/test_list_plans.py tests/migrations/test_under_load.py
 	@$(BIN)/python -m benchmarks --hostile
 	@TALLER_TEST_REPLACEMENTS=5 $(BIN)/python -m pytest tests/operations/test_replacement.py
 
