@@ -27,6 +27,8 @@ class FieldError(TypedDict, total=False):
     parameter: str
     detail: str
     code: str
+    id: str
+    """The id of what stands in the way."""
 
 
 class AppError(Exception):

@@ -1,6 +1,8 @@
 """The errors of tasks."""
 
-from app.core.errors import AppError, ConflictError, NotFoundError
+from uuid import UUID
+
+from app.core.errors import AppError, ConflictError, FieldError, NotFoundError
 
 
 class TaskNotFoundError(NotFoundError):
@@ -28,6 +30,21 @@ class TooManyAssigneesError(ConflictError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The task has reached its limit of {limit} assignees: take one off first.")
+
+
+class ExternalIdTakenError(ConflictError):
+    """Another task of the project has this `external_id`; `errors` has that task's id. Change that task, or use another
+    `external_id`.
+    """
+
+    code = "external_id_taken"
+    title = "External id taken"
+
+    def __init__(self, pointer: str, holder: UUID | None) -> None:
+        error = FieldError(pointer=pointer, detail="is used by another task of the project", code=self.code)
+        if holder is not None:
+            error["id"] = str(holder)
+        super().__init__(errors=[error])
 
 
 class BatchAnswerTooLargeError(AppError):

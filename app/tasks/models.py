@@ -1,11 +1,12 @@
 """The table of tasks."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth.models import User
 from app.core.database.models import Base, Identified, IdList, Versioned
 from app.core.database.search import words_index
 from app.labels.models import Label
@@ -13,6 +14,7 @@ from app.projects.models import Member, Project
 
 MAX_TITLE_LENGTH = 500
 MAX_DESCRIPTION_LENGTH = 10_000
+MAX_EXTERNAL_ID_LENGTH = 200
 
 MAX_LISTED = 20
 """Labels, and people, that a task may have. The database holds it to that, so that two who add one at once cannot
@@ -30,17 +32,32 @@ class Task(Identified, Versioned, Base):
     priority: Mapped[int] = mapped_column(server_default=text("0"))
     completed: Mapped[bool] = mapped_column(server_default=text("false"))
     due_date: Mapped[date | None]
+    external_id: Mapped[str | None] = mapped_column(Text)
     label_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
     assignee_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
+    completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Set by triggers when `completed` changes."""
 
     __table_args__ = (
         CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
         CheckConstraint("isfinite(due_date)", name="due_date"),
+        CheckConstraint(f"char_length(external_id) BETWEEN 1 AND {MAX_EXTERNAL_ID_LENGTH}", name="external_id_length"),
+        CheckConstraint("completed = (completed_at IS NOT NULL)", name="completed_at"),
         # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
+        Index("tasks_created_by_idx", "created_by"),
+        # Most tasks have none.
+        Index(
+            "tasks_external_id_key",
+            "project_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
         words_index("tasks_words_idx", "search_words_in(search_words(title, description), project_id)"),
     )
 

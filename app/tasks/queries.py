@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     FromClause,
+    Text,
     Uuid,
     and_,
     any_,
@@ -56,8 +57,11 @@ COLUMNS = (
     Task.priority,
     Task.completed,
     Task.due_date,
+    Task.external_id,
     Task.label_ids,
     Task.assignee_ids,
+    Task.created_by,
+    Task.completed_at,
     Task.created_at,
     Task.updated_at,
 )
@@ -99,8 +103,11 @@ CONDITIONS = {
     **comparisons("priority", Task.priority),
     **comparisons("due_date", Task.due_date),
     "due_date_is_null": Task.due_date.is_(None) == param("due_date_is_null", Boolean),
+    "external_id": Task.external_id == param("external_id", Text),
     "label_ids_is_empty": (Task.label_ids == EMPTY) == param("label_ids_is_empty", Boolean),
     "assignee_ids_is_empty": (Task.assignee_ids == EMPTY) == param("assignee_ids_is_empty", Boolean),
+    "created_by": Task.created_by == param("created_by", Uuid),
+    **comparisons("completed_at", Task.completed_at),
     **comparisons("created_at", Task.created_at),
     **comparisons("updated_at", Task.updated_at),
 }
@@ -348,6 +355,31 @@ def named_in_project() -> ColumnElement[bool]:
     even if the caller could.
     """
     return (Task.id == any_(param("ids", ARRAY(Uuid)))) & (Task.project_id == param("project_id", Uuid))
+
+
+@compiled
+def external_ids() -> Rows:
+    """Select the tasks of a project that have one of these external ids."""
+    is_named = Task.external_id == any_(param("external_ids", ARRAY(Text)))
+    return select(Task.id, Task.external_id).where(Task.project_id == param("project_id", Uuid), is_named)
+
+
+@compiled
+def external_id_holder() -> Rows:
+    """Select the task that has the external id which a task is to have, in the project where it is to be. What is not
+    given stays as it is.
+    """
+    task = Task.__table__.alias("task")
+    wanted = (
+        func.coalesce(
+            param(f"new_{name}", task.c[name].type),
+            select(task.c[name]).where(task.c.id == param("task_id", Uuid)).scalar_subquery(),
+        )
+        for name in ("project_id", "external_id")
+    )
+    return select(Task.id).where(
+        *(column == value for column, value in zip((Task.project_id, Task.external_id), wanted, strict=True))
+    )
 
 
 def wrong_counts() -> Rows:

@@ -27,6 +27,7 @@ from app.tasks.batch import service as batch
 from app.tasks.batch.schemas import TaskBatch, TaskBatchResult
 from app.tasks.errors import (
     BatchAnswerTooLargeError,
+    ExternalIdTakenError,
     TaskNotFoundError,
     TooManyAssigneesError,
     TooManyTaskLabelsError,
@@ -53,7 +54,11 @@ async def list_tasks(
 
 
 @router.post(
-    "/projects/{project_id}/tasks/", summary="Add a task to a project", status_code=201, response_model=TaskRead
+    "/projects/{project_id}/tasks/",
+    summary="Add a task to a project",
+    status_code=201,
+    response_model=TaskRead,
+    errors=(ExternalIdTakenError,),
 )
 async def create_task(project: ProjectForTasks, new: TaskCreate, database: DatabaseDep, response: Response) -> Row:
     """Add a task to a project. `Location` is its address."""
@@ -68,7 +73,13 @@ async def create_task(project: ProjectForTasks, new: TaskCreate, database: Datab
     summary="Change many tasks at once",
     response_model=TaskBatchResult,
     responses={207: {"model": TaskBatchResult, "description": "Each operation has a status of its own"}},
-    errors=(TaskNotFoundError, BatchAnswerTooLargeError, PreconditionFailedError, PreconditionRequiredError),
+    errors=(
+        TaskNotFoundError,
+        BatchAnswerTooLargeError,
+        ExternalIdTakenError,
+        PreconditionFailedError,
+        PreconditionRequiredError,
+    ),
 )
 async def batch_tasks(
     project: ProjectForTasks, changes: TaskBatch, database: DatabaseDep, request: Request, response: Response
@@ -118,7 +129,12 @@ async def read_task(task: ReadableTask, database: DatabaseDep) -> Row:
     return await database.fetch_one(queries.task(task.permission), task)
 
 
-@router.put("/tasks/{task_id}", summary="Update a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
+@router.put(
+    "/tasks/{task_id}",
+    summary="Update a task",
+    response_model=TaskRead,
+    errors=(ProjectNotFoundError, ExternalIdTakenError),
+)
 async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
     null.
@@ -126,7 +142,12 @@ async def update_task(task: EditableTask, changes: TaskUpdate, database: Databas
     return await service.update(database, task, changes)
 
 
-@router.patch("/tasks/{task_id}", summary="Patch a task", response_model=TaskRead, errors=(ProjectNotFoundError,))
+@router.patch(
+    "/tasks/{task_id}",
+    summary="Patch a task",
+    response_model=TaskRead,
+    errors=(ProjectNotFoundError, ExternalIdTakenError),
+)
 async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
     return await service.update(database, task, changes)

@@ -1,7 +1,7 @@
 """Request and response schemas of tasks."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, ClassVar, Self
 
 from fastapi import Query
@@ -38,10 +38,12 @@ from app.core.schemas import (
     with_example,
 )
 from app.core.text import Line, LongText
-from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_LISTED, MAX_TITLE_LENGTH
+from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_EXTERNAL_ID_LENGTH, MAX_LISTED, MAX_TITLE_LENGTH
 
 Title = Annotated[str, Line(MAX_TITLE_LENGTH), Field(description="What is to be done.")]
 Description = Annotated[str, LongText(MAX_DESCRIPTION_LENGTH)]
+ExternalId = Annotated[str, Line(MAX_EXTERNAL_ID_LENGTH)]
+
 
 SORTABLE = ("priority", "due_date", "created_at", "updated_at", "title", "completed", RELEVANCE)
 
@@ -70,6 +72,7 @@ _DESCRIPTION = "More details; null for none."
 _PRIORITY = "A higher priority comes first."
 _COMPLETED = "Whether it is done."
 _DUE_DATE = "The day by which it is to be done; null for none."
+_EXTERNAL_ID = "Its id in the system that it was imported from, unique in the project; null for none."
 
 
 class TaskCreate(RequestModel):
@@ -93,6 +96,7 @@ class TaskCreate(RequestModel):
     priority: Int32 = Field(default=0, description=_PRIORITY)
     completed: StrictBool = Field(default=False, description=_COMPLETED)
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
+    external_id: ExternalId | None = Field(default=None, description=_EXTERNAL_ID)
     label_ids: LabelIds = Field(default=[])
     assignee_ids: AssigneeIds = Field(default=[])
 
@@ -109,6 +113,7 @@ class TaskChanges(PatchModel):
     priority: Int32 = Field(default_factory=unset, description=_PRIORITY)
     completed: StrictBool = Field(default_factory=unset, description=_COMPLETED)
     due_date: IsoDate | None = Field(default_factory=unset, description=_DUE_DATE)
+    external_id: ExternalId | None = Field(default_factory=unset, description=_EXTERNAL_ID)
     label_ids: LabelIds = Field(default_factory=unset)
     assignee_ids: AssigneeIds = Field(default_factory=unset)
 
@@ -136,8 +141,11 @@ class TaskRead(ResponseModel):
                 "priority": 10,
                 "completed": False,
                 "due_date": "2026-12-01",
+                "external_id": None,
                 "label_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
                 "assignee_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"],
+                "created_by": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
+                "completed_at": None,
                 "created_at": "2026-11-22T09:00:00.000000Z",
                 "updated_at": "2026-11-22T09:00:00.000000Z",
                 "etag": '"tb1"',
@@ -152,8 +160,11 @@ class TaskRead(ResponseModel):
     priority: int
     completed: bool
     due_date: date | None
+    external_id: str | None = Field(description=_EXTERNAL_ID)
     label_ids: IdList = Field(description="Its labels, sorted by id.")
     assignee_ids: IdList = Field(description="Its assignees, sorted by id.")
+    created_by: Uuid | None = Field(description="Who created it; null if that account is deleted or not known.")
+    completed_at: datetime | None = Field(description="When it was completed (UTC); null if it is not.")
     created_at: CreatedAt
     updated_at: UpdatedAt
     etag: ETag
@@ -189,6 +200,7 @@ class TaskParams(ListParams):
     due_date_gt: IsoDate | None = range_query("due_date", "gt")
     due_date_lte: IsoDate | None = range_query("due_date", "lte")
     due_date_lt: IsoDate | None = range_query("due_date", "lt")
+    external_id: ExternalId | None = Query(None, description="With exactly this external id.")
     label_id: list[Uuid] = Query([], max_length=MAX_LISTED, description="With any of these labels; may be repeated.")
     label_ids_is_empty: QueryFlag | None = Query(None, description="Only those without labels, or only those with any.")
     assignee_id: list[PersonId] = Query(
@@ -197,6 +209,11 @@ class TaskParams(ListParams):
     assignee_ids_is_empty: QueryFlag | None = Query(
         None, description="Only those without assignees, or only those with any."
     )
+    created_by: PersonId | None = Query(None, description="Created by this person, `me` for yourself.")
+    completed_at_gte: Moment | None = range_query("completed_at", "gte")
+    completed_at_gt: Moment | None = range_query("completed_at", "gt")
+    completed_at_lte: Moment | None = range_query("completed_at", "lte")
+    completed_at_lt: Moment | None = range_query("completed_at", "lt")
     created_at_gte: Moment | None = range_query("created_at", "gte")
     created_at_gt: Moment | None = range_query("created_at", "gt")
     created_at_lte: Moment | None = range_query("created_at", "lte")
@@ -211,6 +228,8 @@ class TaskParams(ListParams):
         """Replace `me` with the caller's id, and return the parameters."""
         if self.assignee_id:
             self.assignee_id = [by_id(person, caller.user_id) for person in self.assignee_id]
+        if self.created_by is not None:
+            self.created_by = by_id(self.created_by, caller.user_id)
         return self
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Executable, Uuid, any_, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
+from app.auth.errors import InvalidTokenError
 from app.core.database.database import ConstraintError, Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, as_params, column_params, compiled, param
@@ -18,6 +19,7 @@ from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
+from app.tasks.errors import ExternalIdTakenError
 from app.tasks.models import MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 from app.tasks.scopes import ListedScope, TaskScope, this_task
@@ -36,9 +38,28 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
     }
 
 
+_RARE = {*queries.LISTS, "external_id"}
+"""What most new tasks are created without."""
+
+
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     """Add a task to a project."""
-    given = {name: value for name, value in new.model_dump().items() if name not in queries.LISTS or value}
+    try:
+        if new.external_id is None:
+            return await _created(database, project, new)
+        async with database.savepoint() as savepoint:
+            return await _created(savepoint, project, new)
+    except ConstraintError as error:
+        if error.constraint == "tasks_created_by_fkey":
+            # The caller's account was deleted a moment ago.
+            raise InvalidTokenError from None
+        wanted = {"task_id": None, "project_id": project.project_id, "external_id": new.external_id}
+        raise await _refusal_of(error, database, wanted) from None
+
+
+async def _created(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
+    # What most tasks do not have is left out of the statement.
+    given = {name: value for name, value in new.model_dump().items() if name not in _RARE or value}
     values, lists = {"id": uuid7(), **given}, _lists_in(given)
     statement = _insert_task(project.permission, tuple(values), tuple(lists))
     if not lists:
@@ -58,12 +79,14 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> R
         return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
     target, lists = values.get("project_id"), _lists_in(values)
     statement = _update_task(scope.permission, scope.shape, tuple(values), tuple(lists))
-    if target is None and not lists:
+    may_violate = target is not None or values.get("external_id") is not None
+    if not may_violate and not lists:
         return await database.fetch_one(statement, scope, as_params(values))
     parameters = {**scope.parameters, **as_params(values), **lists}
-    row = await (
-        database.fetch_one_or_none(statement, parameters) if target is None else _moved(database, statement, parameters)
-    )
+    if may_violate:
+        row = await _moved_or_renamed(database, statement, parameters, {**scope.parameters, **values})
+    else:
+        row = await database.fetch_one_or_none(statement, parameters)
     if row is None:
         if lists:
             found = queries.listable_in_task(scope.permission, tuple(lists), moves=target is not None)
@@ -72,15 +95,27 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> R
     return row
 
 
-async def _moved(database: Database, statement: Statement, parameters: dict[str, Any]) -> Row | None:
+async def _moved_or_renamed(
+    database: Database, statement: Statement, parameters: dict[str, Any], wanted: dict[str, Any]
+) -> Row | None:
     try:
         async with database.savepoint() as savepoint:
             return await savepoint.fetch_one_or_none(statement, parameters)
     except ConstraintError as error:
         if error.constraint != "tasks_project_id_fkey":
-            raise
+            raise await _refusal_of(error, database, wanted) from None
         # An administrator named a project that does not exist, or it was deleted a moment ago.
         return None
+
+
+async def _refusal_of(error: ConstraintError, database: Database, wanted: dict[str, Any]) -> Exception:
+    """Return the refusal of a task that was to have the external id of another one, or the error if it is another."""
+    if error.constraint != "tasks_external_id_key":
+        return error
+    values = {f"new_{name}": wanted.get(name) for name in ("project_id", "external_id")}
+    holder = await database.fetch_one_or_none(queries.external_id_holder(), {"task_id": wanted["task_id"], **values})
+    pointer = "/project_id" if values["new_external_id"] is None else "/external_id"
+    return ExternalIdTakenError(pointer, holder["id"] if holder else None)
 
 
 def _lists_in(values: dict[str, Any]) -> dict[str, list[UUID]]:
@@ -115,14 +150,15 @@ async def delete(database: Database, scope: TaskScope) -> None:
 
 @compiled(model=TaskRead)
 def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[str, ...]) -> Executable:
-    row = select(Project.id, *column_params(Task, names).values()).where(this_project(permission))
+    values = column_params(Task, names).values()
+    row = select(Project.id, param("caller_id", Uuid), *values).where(this_project(permission))
     if lists:
         row = row.where(queries.are_listable(lists, Project.id))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
     return (
         insert(Task)
-        .from_select(["project_id", *names], locked, include_defaults=False)
+        .from_select(["project_id", "created_by", *names], locked, include_defaults=False)
         .returning(*queries.READ_COLUMNS)
     )
 

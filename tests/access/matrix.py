@@ -47,7 +47,7 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
             properties = schema.get("properties", {})
             parameters = operation.get("parameters", [])
             ids = {item["name"] for item in parameters if item["name"] == "username" or _is_id(item["schema"])}
-            ids |= {name for name, property_ in properties.items() if name.endswith("_id") or _is_id(property_)}
+            ids |= {name for name, property_ in properties.items() if _is_id(property_)}
             scopes = {scope for way in operation["security"] for scopes in way.values() for scope in scopes}
             assert len(scopes) <= 1, f"{operation['operationId']} needs {scopes}"
             found[operation["operationId"]] = Operation(

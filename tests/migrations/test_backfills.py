@@ -227,3 +227,39 @@ def test_open_sessions_use_indexes_after_functions_are_replaced(server_url: str)
     with empty_database(server_url) as url:
         upgrade(url, str(made.down_revision))
         assert asyncio.run(session(url)) == [{"tasks_words_idx", "tasks_by_title_idx"}] * 2
+
+
+def test_completed_tasks_get_completed_at_and_keep_version_and_updated_at(server_url: str) -> None:
+    first = next(script for script in history() if script.doc == "Say who created a task and when it was completed.")
+    shown = "SELECT (id, updated_at, version, completed)::text FROM tasks ORDER BY id"
+
+    async def complete(url: str, stop: asyncio.Event) -> None:
+        connection = await asyncpg.connect(plain(url))
+        try:
+            while not stop.is_set():
+                await connection.execute("UPDATE tasks SET completed = NOT completed WHERE title = 'Oil'")
+        finally:
+            await connection.close()
+
+    async def migrate_while_others_write(url: str) -> None:
+        stop = asyncio.Event()
+        writer = asyncio.create_task(complete(url, stop))
+        await asyncio.to_thread(upgrade, url)
+        stop.set()
+        await writer
+
+    with empty_database(server_url) as url:
+        upgrade(url, str(first.down_revision))
+        server.execute(
+            url,
+            "INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'Workshop')",
+            "INSERT INTO tasks (id, project_id, title, completed, updated_at) SELECT gen_random_uuid(), id, 'Saw', "
+            "number % 2 = 0, now() - number * interval '1 day' FROM projects, generate_series(1, 12000) AS number",
+            "INSERT INTO tasks (id, project_id, title, completed) SELECT gen_random_uuid(), id, 'Oil', true "
+            "FROM projects",
+        )
+        before = fetch(url, shown.replace("tasks", "tasks WHERE title = 'Saw'"))
+        asyncio.run(migrate_while_others_write(url))
+        assert fetch(url, shown.replace("tasks", "tasks WHERE title = 'Saw'")) == before
+        wrong = "CASE WHEN completed THEN updated_at END IS DISTINCT FROM completed_at"
+        assert fetch(url, f"SELECT count(*) FROM tasks WHERE {wrong}") == [0]

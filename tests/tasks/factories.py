@@ -14,8 +14,11 @@ class TaskFactory(RowFactory[Task]):
     __model__ = Task
     priority = Use(lambda: TaskFactory.__random__.randint(-5, 5))
     due_date = None
+    external_id = None
     label_ids = Use(list[UUID])
     assignee_ids = Use(list[UUID])
+    created_by = None
+    completed_at = None
     version = 1
 
 

@@ -18,8 +18,12 @@ FULL = {
     "priority": -7,
     "completed": True,
     "due_date": "2028-02-29",
+    "external_id": "JIRA-17",
 }
-MEMBERS = ["id", "project_id", *FULL, "label_ids", "assignee_ids", "created_at", "updated_at", "etag"]
+MEMBERS = [
+    *("id", "project_id", *FULL, "label_ids", "assignee_ids", "created_by", "completed_at"),
+    *("created_at", "updated_at", "etag"),
+]
 MOVED = ("updated_at", "etag")
 """Members that change whenever another does."""
 

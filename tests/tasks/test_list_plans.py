@@ -187,8 +187,9 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     await connection.set_up(Deadlines(200, PreparedConnection.terminate), keeps=True)
     # Made again as the migrations made them, of all rows at once: more than half of the time is saved.
     made = await connection.fetch(INDEXES)
-    (reference,) = await connection.fetch(REFERENCES)
-    await connection.execute(f"ALTER TABLE tasks DROP CONSTRAINT {reference['conname']}")
+    references = await connection.fetch(REFERENCES)
+    for name, _ in references:
+        await connection.execute(f"ALTER TABLE tasks DROP CONSTRAINT {name}")
     for name, _ in made:
         await connection.execute(f"DROP INDEX {name}")
     for table, trigger in KEEPING:
@@ -202,9 +203,8 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
         await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
     for _, definition in made:
         await connection.execute(definition, timeout=200)
-    await connection.execute(
-        f"ALTER TABLE tasks ADD CONSTRAINT {reference['conname']} {reference['definition']}", timeout=200
-    )
+    for name, definition in references:
+        await connection.execute(f"ALTER TABLE tasks ADD CONSTRAINT {name} {definition}", timeout=200)
     await connection.execute("VACUUM ANALYZE", timeout=200)
     for name, value in GENERIC_PLAN_SETTINGS.items():
         await connection.execute(f"SET {name} = {value}")

@@ -110,8 +110,11 @@ def test_new_response_schema_needs_a_new_tag_letter() -> None:
         "priority",
         "completed",
         "due_date",
+        "external_id",
         "label_ids",
         "assignee_ids",
+        "created_by",
+        "completed_at",
         "created_at",
         "updated_at",
     ]

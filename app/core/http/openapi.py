@@ -66,6 +66,7 @@ FIELD_ERROR_SCHEMA: dict[str, Any] = {
         "parameter": {"type": "string", "description": "The name of the path, query or header parameter."},
         "detail": {"type": "string", "description": "What is wrong, in words."},
         "code": {"type": "string", "description": "What is wrong, for programs."},
+        "id": {"type": "string", "format": "uuid", "description": "The id of what has the value already."},
     },
 }
 

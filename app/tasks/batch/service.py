@@ -13,7 +13,8 @@ from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case,
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.database.database import Database
+from app.auth.errors import InvalidTokenError
+from app.core.database.database import ConstraintError, Database
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
@@ -30,7 +31,7 @@ from app.tasks.batch.schemas import (
     TaskBatch,
     UpdateOperation,
 )
-from app.tasks.errors import BatchAnswerTooLargeError, TaskNotFoundError
+from app.tasks.errors import BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
@@ -69,6 +70,19 @@ async def execute_batch(database: Database, project: ProjectScope, batch: TaskBa
 
     An atomic batch raises the error of the first operation that fails, with a pointer to it, and changes nothing.
     """
+    try:
+        return await _executed(database, project, batch)
+    except ConstraintError as error:
+        if error.constraint == "tasks_created_by_fkey":
+            # The caller's account was deleted a moment ago.
+            raise InvalidTokenError from None
+        if error.constraint != "tasks_external_id_key":
+            raise
+        # Somebody took an external id since it was looked for: now it is found.
+        return await _executed(database, project, batch)
+
+
+async def _executed(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
     async with database.transaction() as transaction:
         work = _BatchRun(transaction, project, batch.operations)
         is_required = (await transaction.fetch_one(queries.project_locked(project.permission), project))[
@@ -93,10 +107,10 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
             work.outcomes[index] = InvalidRequestError(errors=operation.errors)
         elif not isinstance(operation, CreateOperation):
             if operation.id in named:
-                error = _error(index, "is used by an earlier operation of this batch", "repeated")
-                work.outcomes[index] = InvalidRequestError(errors=[error])
+                work.outcomes[index] = _repeated(index, "id")
             named.add(operation.id)
     await _validate_lists(work)
+    await _validate_external_ids(work)
     if not named:
         return
     found = await work.fetch_all(queries.tasks_locked(), {"ids": list(named)})
@@ -139,6 +153,41 @@ async def _validate_lists(work: _BatchRun) -> None:
             work.outcomes[index] = InvalidRequestError(errors=errors)
 
 
+async def _validate_external_ids(work: _BatchRun) -> None:
+    """Find out which operations are to set an external id that another task has, or another operation sets."""
+    wanted: dict[str, int] = {}
+    for index, operation in enumerate(work.operations):
+        external_id = _external_id(operation)
+        if external_id is not None and index not in work.outcomes:
+            if external_id in wanted:
+                work.outcomes[index] = _repeated(index, _place_of_external_id(operation))
+            else:
+                wanted[external_id] = index
+    if wanted:
+        for id_, row in (await work.fetch_all(queries.external_ids(), {"external_ids": list(wanted)})).items():
+            index = wanted[row["external_id"]]
+            operation = work.operations[index]
+            if not isinstance(operation, UpdateOperation) or operation.id != id_:
+                pointer = f"/operations/{index}/{_place_of_external_id(operation)}"
+                work.outcomes[index] = ExternalIdTakenError(pointer, id_)
+
+
+def _external_id(operation: Operation | MalformedOperation) -> str | None:
+    """Return the external id that an operation is to set."""
+    if isinstance(operation, CreateOperation):
+        return operation.task.external_id
+    return operation.changes.external_id if isinstance(operation, UpdateOperation) else None
+
+
+def _place_of_external_id(operation: Operation | MalformedOperation) -> str:
+    return "task/external_id" if isinstance(operation, CreateOperation) else "changes/external_id"
+
+
+def _repeated(index: int, member: str) -> InvalidRequestError:
+    error = _error(index, "is used by an earlier operation of this batch", "repeated", member=member)
+    return InvalidRequestError(errors=[error])
+
+
 def _preconditions(operation: UpdateOperation | DeleteOperation) -> Preconditions:
     return UNCONDITIONAL if operation.if_match is None else Preconditions(condition_of(operation.if_match))
 
@@ -169,6 +218,7 @@ async def _create(work: _BatchRun) -> None:
     values: dict[str, Any] = {"new_id": ids}
     for name in TaskCreate.model_fields:
         values[f"new_{name}"] = [getattr(operation.task, name) for _, operation in operations]
+    values["caller_id"] = work.project.caller.user_id
     rows = await work.fetch_all(_insert_tasks(), values)
     work.outcomes.update((index, rows[id_]) for (index, _), id_ in zip(operations, ids, strict=True))
 
@@ -207,9 +257,11 @@ def _insert_tasks() -> Executable:
     names = ("id", *TaskCreate.model_fields)
     arrays = [param(f"new_{name}", ARRAY(columns[name].type, dimensions=1)) for name in names]
     new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
-    rows = select(param("project_id", Uuid), *new.c)
+    rows = select(param("project_id", Uuid), param("caller_id", Uuid), *new.c)
     return (
-        insert(Task).from_select(["project_id", *names], rows, include_defaults=False).returning(*queries.READ_COLUMNS)
+        insert(Task)
+        .from_select(["project_id", "created_by", *names], rows, include_defaults=False)
+        .returning(*queries.READ_COLUMNS)
     )
 
 
