@@ -42,7 +42,7 @@ $$
 """
 BEFORE = [
     *("id", "project_id", "title", "description", "priority", "completed", "due_date"),
-    *("label_ids", "assignee_ids", "created_at", "updated_at", "version"),
+    *("created_at", "updated_at", "version", "label_ids", "assignee_ids"),
 ]
 AFTER = [*BEFORE, "external_id", "created_by", "completed_at"]
 

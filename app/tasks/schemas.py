@@ -139,16 +139,16 @@ class TaskRead(ResponseModel):
                 "title": "Buy a workbench",
                 "description": "Beech, two metres long",
                 "priority": 10,
-                "completed": False,
+                "completed": True,
                 "due_date": "2026-12-01",
-                "external_id": None,
+                "external_id": "JIRA-17",
                 "label_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
                 "assignee_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"],
                 "created_by": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
-                "completed_at": None,
+                "completed_at": "2026-11-23T17:00:00.000000Z",
                 "created_at": "2026-11-22T09:00:00.000000Z",
-                "updated_at": "2026-11-22T09:00:00.000000Z",
-                "etag": '"tb1"',
+                "updated_at": "2026-11-23T17:00:00.000000Z",
+                "etag": '"tb2"',
             }
         )
     )
@@ -200,7 +200,7 @@ class TaskParams(ListParams):
     due_date_gt: IsoDate | None = range_query("due_date", "gt")
     due_date_lte: IsoDate | None = range_query("due_date", "lte")
     due_date_lt: IsoDate | None = range_query("due_date", "lt")
-    external_id: ExternalId | None = Query(None, description="With exactly this external id.")
+    external_id: ExternalId | None = Query(None, description="With exactly this external id.", examples=["JIRA-17"])
     label_id: list[Uuid] = Query([], max_length=MAX_LISTED, description="With any of these labels; may be repeated.")
     label_ids_is_empty: QueryFlag | None = Query(None, description="Only those without labels, or only those with any.")
     assignee_id: list[PersonId] = Query(

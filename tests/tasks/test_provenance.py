@@ -102,7 +102,9 @@ async def test_sql_that_contradicts_a_constraint_is_refused(
     database: Database, project: Project, statement: str
 ) -> None:
     await store(
-        database, TaskFactory.build(project_id=project.id, completed=True), TaskFactory.build(project_id=project.id)
+        database,
+        TaskFactory.build(project_id=project.id, completed=True),
+        TaskFactory.build(project_id=project.id, completed=False),
     )
     with pytest.raises(ConstraintError):
         await database.execute(text(statement))
