@@ -229,7 +229,7 @@ def test_open_sessions_use_indexes_after_functions_are_replaced(server_url: str)
         assert asyncio.run(session(url)) == [{"tasks_words_idx", "tasks_by_title_idx"}] * 2
 
 
-def test_completed_tasks_get_completed_at_and_keep_version_and_updated_at(server_url: str) -> None:
+def test_completed_tasks_get_completed_at_and_keep_their_version(server_url: str) -> None:
     first = next(script for script in history() if script.doc == "Say who created a task and when it was completed.")
     shown = "SELECT (id, updated_at, version, completed)::text FROM tasks ORDER BY id"
 

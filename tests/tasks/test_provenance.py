@@ -160,7 +160,7 @@ async def change_in_a_batch(api: Api, project: Project, task: Task) -> Any:
         (change_in_a_batch, "/operations/0/changes/external_id"),
     ],
 )
-async def test_taken_external_id_is_409_with_the_id_of_its_task(
+async def test_taken_external_id_is_409_with_its_task(
     api: Api, project: Project, database: Database, write: Any, pointer: str
 ) -> None:
     first, task = [TaskFactory.build(project_id=project.id, external_id=name) for name in ("J-1", "J-2")]
