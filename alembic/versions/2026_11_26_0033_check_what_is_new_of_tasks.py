@@ -15,6 +15,9 @@ depends_on = None
 TOUCH = """
 CREATE OR REPLACE FUNCTION touch_task() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
     {exception}NEW.updated_at := now();
     NEW.version := greatest(OLD.version, version_base()) + 1;
     IF NEW.completed <> OLD.completed THEN
