@@ -1,17 +1,13 @@
 """A tree to plant migrations in."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from app.core.database.migrations import ROOT
+from tests.migrations.history import copy_tree
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of the application and its migrations."""
-    for name in ("app", "alembic"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "static"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+    return copy_tree(tmp_path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import count
@@ -14,7 +15,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import make_url
 
-from app.core.database.migrations import alembic_config
+from app.core.database.migrations import ROOT, alembic_config
 from tests.support import server
 
 _numbers = count()
@@ -44,6 +45,14 @@ _FUNCTIONS = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = '
 def history(config: Config | None = None) -> list[Script]:
     """Every revision, the first one first."""
     return list(ScriptDirectory.from_config(config or alembic_config()).walk_revisions())[::-1]
+
+
+def copy_tree(directory: Path) -> Path:
+    """Copy the application and its migrations, to plant migrations there. Return the directory."""
+    for name in ("app", "alembic", "docs/api"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    shutil.copy(ROOT / "pyproject.toml", directory)
+    return directory
 
 
 def migrations_of(tree: Path, url: str) -> Config:
