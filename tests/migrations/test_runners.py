@@ -16,12 +16,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database.migrations import ROOT, alembic_config, head_revision, upgrade
 from tests.migrations.history import downgrade, empty_database, fetch, migrations_of, plain, schema_of, tables_of
+from tests.operations.support import run_command
 from tests.support import server
 from tests.support.process import CHEAP, clean_environment
 
 pytestmark = pytest.mark.slow
 
-RUNNERS = 3
+RUNNERS = 2
 
 NEXT = f"{int(head_revision()) + 1:04}"
 
@@ -85,7 +86,7 @@ async def let_go_together(url: str, start: Callable[[], None]) -> None:
         await connection.close()
 
 
-def test_several_runners_at_once_all_succeed_and_make_one_history(
+def test_runners_at_once_all_succeed_and_make_one_history(
     server_url: str, tree: Path, runners: list[subprocess.Popen[str]]
 ) -> None:
     # An index built concurrently waits for all open transactions, which waiting runners therefore may not be.
@@ -137,7 +138,7 @@ def test_migration_without_its_lock_gives_up_and_changes_nothing(server_url: str
         assert schema_of(url) == []
 
 
-def test_the_migrations_written_as_sql_make_the_same_schema(server_url: str, database_url: str) -> None:
+def test_migrations_written_as_sql_make_the_same_schema(server_url: str, database_url: str) -> None:
     config = alembic_config()
     config.output_buffer = StringIO()
     command.upgrade(config, "head", sql=True)
@@ -150,7 +151,7 @@ def test_the_migrations_written_as_sql_make_the_same_schema(server_url: str, dat
         assert fetch(url, "SELECT version_num FROM alembic_version") == [head_revision()]
 
 
-def test_a_migration_is_drafted_from_the_models(server_url: str, tree: Path) -> None:
+def test_migration_is_drafted_from_the_models(server_url: str, tree: Path) -> None:
     models = tree / "app/tasks/models.py"
     source = models.read_text()
     assert "    due_date: Mapped[date | None]\n" in source
@@ -164,13 +165,13 @@ def test_a_migration_is_drafted_from_the_models(server_url: str, tree: Path) -> 
         [path] = (tree / "alembic/versions").glob(f"*_{NEXT}_*.py")
         assert path.name.endswith(f"_{NEXT}_paint_tasks.py")
         assert str(path) in said
-        migrating = taller(tree, url, "migrate")
-        _, said = migrating.communicate(timeout=30)
-        assert migrating.returncode == 0, said
+        command.upgrade(migrations_of(tree, url), "head")
         assert "column tasks.colour text" in tables_of(url)
 
 
-def test_a_draft_needs_a_name(database_url: str, tree: Path) -> None:
-    drafting = taller(tree, database_url, "migration", "")
-    _, said = drafting.communicate(timeout=30)
-    assert (drafting.returncode, said) == (1, 'taller: Name the migration: make migration name="add labels".\n')
+def test_draft_without_a_name_is_refused(database_url: str, tree: Path) -> None:
+    drafting = run_command(tree, "migration", "", TALLER_DATABASE_URL=database_url)
+    assert (drafting.returncode, drafting.stderr) == (
+        1,
+        'taller: Name the migration: make migration name="add labels".\n',
+    )
