@@ -85,7 +85,7 @@ async def test_project_names_are_sorted_without_case_and_accents(api: Api, user:
 def test_order_does_not_depend_on_the_databases_locale(server_url: str) -> None:
     # In this one, PostgreSQL itself knows no letters but ASCII's. All other tests run on one that does.
     name = fresh_name()
-    server.execute(server_url, f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+    server.execute(server_url, f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C'")
     try:
         url = server.with_database(server_url, name)
         upgrade(url)

@@ -32,7 +32,7 @@ async def pool(database_url: str) -> AsyncIterator[ConnectionPool]:
     async def connect() -> PreparedConnection:
         return await connected(address)
 
-    pool = ConnectionPool(connect, size=2, queue=3, acquire_timeout=0.2)
+    pool = ConnectionPool(connect, size=2, queue=3, acquire_timeout=2)
     yield pool
     await pool.close()
 
@@ -114,9 +114,9 @@ async def test_connection_handed_to_a_cancelled_request_is_not_lost(pool: Connec
     loop = asyncio.get_running_loop()
     waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
-    # The loop is busy for a moment, so that the hand-over and the end of acquire_timeout (0.2 s) are due together.
-    loop.call_later(0.19, pool.release, held.pop())
-    loop.call_later(0.1, time.sleep, 0.2)
+    # The loop is busy for a moment, so that the hand-over and the end of acquire_timeout (2 s) are due together.
+    loop.call_later(1.99, pool.release, held.pop())
+    loop.call_later(1.9, time.sleep, 0.2)
     await asyncio.gather(waiting, return_exceptions=True)
     if waiting.exception() is None:
         held.append(waiting.result())
