@@ -23,10 +23,10 @@ from tests.support import server
 from tests.support.process import Service, running_service, sign_in
 from tests.support.proxies import free_port, running_balancer
 
-pytestmark = pytest.mark.slow
-
 TIMES = int(os.environ.get("TALLER_TEST_REPLACEMENTS", "1"))
 """How often each instance is replaced; `make drills` does it five times."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 + 60 * TIMES)]
 
 DELAY = {"TALLER_DRAIN_DELAY": "3"}
 
@@ -194,6 +194,9 @@ def test_instance_is_stopped_before_its_endpoint_is_removed(server_url: str, tmp
                 while instance.log_file.read_bytes()[written:].count(b"/tasks/") < 50:
                     time.sleep(0.01)
                 load.addresses = [other.url]
+                # It ends by itself; another SIGTERM would end the delay, in which late connections are still served.
+                while instance.process.poll() is None:
+                    time.sleep(0.1)
                 assert instance.stop() == 0
                 instance.start()
                 load.addresses = [one.url, two.url]
