@@ -1,8 +1,10 @@
-# `make help` lists the targets. Everything runs in .venv, made from requirements/dev.txt (hash-checked).
+# `make help` lists the targets. Everything runs in .venv, made from requirements/dev.txt, or for `make run` from the
+# smaller requirements/run.txt (hash-checked).
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+RUN_STAMP := .venv/.installed-to-run
 SOURCES := app devtools tests alembic requirements benchmarks
 
 .DEFAULT_GOAL := help
@@ -13,22 +15,31 @@ help: ## List the targets
 
 install: $(STAMP) ## Make .venv from the lock (other targets do it when needed)
 
-$(STAMP): requirements/dev.txt pyproject.toml app/__init__.py
+# What a lock names that is there is left alone; so `make run` after `make test` installs nothing.
+define installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "taller: Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
-	@echo "taller: installing the locked dependencies into .venv"
+	@echo "taller: installing $$(grep -c '^[a-z].*==' $(1)) locked packages into .venv"
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-		uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt && \
+		uv pip $(2) $(1) --quiet --compile-bytecode --python $(BIN)/python --require-hashes && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 		$(PYTHON) -m venv .venv && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt && \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r $(1) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
 	fi
-	@touch $(STAMP)
+endef
 
-run: $(STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, ready to use
+$(STAMP): requirements/dev.txt pyproject.toml app/__init__.py
+	$(call installed,requirements/dev.txt,sync)
+	@touch $(STAMP) $(RUN_STAMP)
+
+$(RUN_STAMP): requirements/run.txt pyproject.toml app/__init__.py
+	$(call installed,requirements/run.txt,install --no-deps -r)
+	@touch $(RUN_STAMP)
+
+run: $(RUN_STAMP) ## Serve on http://127.0.0.1:8000 with an embedded PostgreSQL, ready to use
 	@exec $(BIN)/taller dev
 
 test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with options=--pgbouncer)

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     "requirements/runtime.txt": [],
+    "requirements/run.txt": ["--group", "run", "--constraint", "requirements/runtime.txt"],
     "requirements/dev.txt": ["--group", "dev", "--constraint", "requirements/runtime.txt"],
 }
 ADDRESS = re.compile(r"\w+:[/]{2}|--(extra-)?index-url|--find-links")

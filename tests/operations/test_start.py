@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,33 @@ def test_what_the_image_holds_runs_without_what_only_development_needs(tmp_path:
     assert "migrate" in said["--help"]
     assert "Serve for development" not in said["--help"]
     assert said["users"] == "taller: TALLER_DATABASE_URL is not set.\n"
+
+
+def test_make_run_needs_only_what_it_installs(tmp_path: Path) -> None:
+    locked = set(
+        re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*])?==", (ROOT / "requirements/run.txt").read_text(), re.MULTILINE)
+    )
+    of_others = {
+        module
+        for module, distributions in packages_distributions().items()
+        if not {canonical(each) for each in distributions} & (locked | {"pip", "setuptools", "taller"})
+    }
+    assert {"pytest", "mypy", "ruff", "playwright"} <= of_others
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({of_others!r}))\n"
+        "import devtools.commands, devtools.postgres, app.cli.admin, app.main, alembic.command, rich.progress, uvloop\n"
+        "devtools.postgres.binaries(); app.main.create_app()"
+    )
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
