@@ -22,7 +22,7 @@ define installed
 	@echo "taller: installing $$(grep -c '^[a-z].*==' $(1)) locked packages into .venv"
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-		uv pip $(2) $(1) --quiet --compile-bytecode --python $(BIN)/python --require-hashes && \
+		uv pip $(2) $(1) --compile-bytecode --python $(BIN)/python --require-hashes && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 		$(PYTHON) -m venv .venv && \
