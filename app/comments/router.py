@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from fastapi import Response
-
 from app.comments import queries, service
 from app.comments.access import DeletableComment, OwnComment, ReadableComment, TaskForComments, TaskWithComments
 from app.comments.schemas import CommentCreate, CommentRead, CommentUpdate
 from app.core.database.database import DatabaseDep
 from app.core.database.rows import Row
-from app.core.http.routing import API_PREFIX, FeatureRouter
+from app.core.http.routing import FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
 router = FeatureRouter(tag="comments")
@@ -21,12 +19,16 @@ async def list_comments(task: TaskWithComments, params: PageParamsDep, pages: Pa
     return await pages.read(queries.comments_of_task, task, params)
 
 
-@router.post("/tasks/{task_id}/comments/", summary="Comment on a task", status_code=201, response_model=CommentRead)
-async def create_comment(task: TaskForComments, new: CommentCreate, database: DatabaseDep, response: Response) -> Row:
+@router.post(
+    "/tasks/{task_id}/comments/",
+    summary="Comment on a task",
+    status_code=201,
+    response_model=CommentRead,
+    location="/comments",
+)
+async def create_comment(task: TaskForComments, new: CommentCreate, database: DatabaseDep) -> Row:
     """Comment on a task; you are its author. `Location` is the comment's address."""
-    comment = await service.create(database, task, new)
-    response.headers["Location"] = f"{API_PREFIX}/comments/{comment['id']}"
-    return comment
+    return await service.create(database, task, new)
 
 
 @router.get("/comments/{comment_id}", summary="Read a comment", response_model=CommentRead)

@@ -55,8 +55,9 @@ class RequestState:
     body: bytes = b""
     """The body, once the operation has read it."""
 
-    transaction: object | None = None
-    """The transaction that spans the whole request, if there is one."""
+    database: object | None = None
+    """The database that handlers and guards use instead of the application's: for example a transaction that spans the
+    whole request."""
 
     has_named_tag: bool = False
     """Whether the response is 304 because `If-None-Match` named the tag, and not by `*`."""

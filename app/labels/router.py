@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from fastapi import Response
-
 from app.core.database.database import DatabaseDep
 from app.core.database.rows import Row
-from app.core.http.routing import API_PREFIX, FeatureRouter
+from app.core.http.routing import FeatureRouter
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 from app.labels import queries, service
 from app.labels.access import EditableLabel, ProjectForLabels, ProjectWithLabels, ReadableLabel
@@ -27,13 +25,12 @@ async def list_labels(project: ProjectWithLabels, params: PageParamsDep, pages: 
     summary="Add a label to a project",
     status_code=201,
     response_model=LabelRead,
+    location="/labels",
     errors=(LabelNameTakenError, TooManyLabelsError),
 )
-async def create_label(project: ProjectForLabels, new: LabelCreate, database: DatabaseDep, response: Response) -> Row:
+async def create_label(project: ProjectForLabels, new: LabelCreate, database: DatabaseDep) -> Row:
     """Add a label to a project, which has at most 200. `Location` is its address."""
-    label = await service.create(database, project, new)
-    response.headers["Location"] = f"{API_PREFIX}/labels/{label['id']}"
-    return label
+    return await service.create(database, project, new)
 
 
 @router.get("/labels/{label_id}", summary="Read a label", response_model=LabelRead)

@@ -36,12 +36,10 @@ async def list_projects(
     return await pages.read(queries.projects, projects, params)
 
 
-@router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead)
-async def create_project(projects: NewProject, new: ProjectCreate, database: DatabaseDep, response: Response) -> Row:
+@router.post("/", summary="Create a project", status_code=201, response_model=ProjectRead, location="/projects")
+async def create_project(projects: NewProject, new: ProjectCreate, database: DatabaseDep) -> Row:
     """Create a project. You become its owner. `Location` is its address."""
-    project = await service.create(database, projects, new)
-    response.headers["Location"] = f"{API_PREFIX}/projects/{project['id']}"
-    return project
+    return await service.create(database, projects, new)
 
 
 @router.get("/{project_id}", summary="Read a project", response_model=ProjectRead)

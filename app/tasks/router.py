@@ -8,7 +8,7 @@ from app.core.database.database import DatabaseDep
 from app.core.database.rows import Row
 from app.core.errors import AppError
 from app.core.http.problems import problem_of
-from app.core.http.routing import API_PREFIX, FeatureRouter
+from app.core.http.routing import FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.labels.errors import LabelNotFoundError
@@ -58,13 +58,12 @@ async def list_tasks(
     summary="Add a task to a project",
     status_code=201,
     response_model=TaskRead,
+    location="/tasks",
     errors=(ExternalIdTakenError,),
 )
-async def create_task(project: ProjectForTasks, new: TaskCreate, database: DatabaseDep, response: Response) -> Row:
+async def create_task(project: ProjectForTasks, new: TaskCreate, database: DatabaseDep) -> Row:
     """Add a task to a project. `Location` is its address."""
-    task = await service.create(database, project, new)
-    response.headers["Location"] = f"{API_PREFIX}/tasks/{task['id']}"
-    return task
+    return await service.create(database, project, new)
 
 
 @router.post(

@@ -143,6 +143,7 @@ async def list_users(scope: AllUsers, params: PageParamsDep, pages: PagesDep) ->
     summary="Create a user",
     status_code=201,
     response_model=UserAdministered,
+    location="/users",
     errors=(UsernameTakenError, EmailTakenError),
 )
 async def create_user(
@@ -150,12 +151,9 @@ async def create_user(
     new: UserCreate,
     authentication: AuthenticationDep,
     database: DatabaseDep,
-    response: Response,
 ) -> dict[str, Any]:
     """Create an account for somebody else. Its one-time password is shown only once. For administrators."""
-    user = await service.create_user(authentication, database, caller, new)
-    response.headers["Location"] = f"{API_PREFIX}/users/{user['id']}"
-    return user
+    return await service.create_user(authentication, database, caller, new)
 
 
 @users.get(

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastapi import Response
-
 from app.auth.access import AuthenticationDep, CallersDep, CurrentSession, OwnScopeDep, PortsDep
 from app.auth.api_keys import queries, service
 from app.auth.api_keys.access import ApiKeyId, OwnKey
@@ -14,7 +12,7 @@ from app.auth.errors import (
 )
 from app.core.database.database import DatabaseDep
 from app.core.database.rows import Row
-from app.core.http.routing import API_PREFIX, FeatureRouter, SecretRoute
+from app.core.http.routing import FeatureRouter, SecretRoute
 from app.core.listing.pagination import Page, PageParamsDep, PagesDep
 
 router = FeatureRouter(prefix="/auth", tag="auth", route_class=SecretRoute)
@@ -31,6 +29,7 @@ async def list_api_keys(own: OwnScopeDep, params: PageParamsDep, pages: PagesDep
     summary="Create an API key",
     status_code=201,
     response_model=ApiKeyIssued,
+    location="/auth/api-keys",
     errors=(TooManyApiKeysError,),
 )
 async def create_api_key(
@@ -39,18 +38,15 @@ async def create_api_key(
     authentication: AuthenticationDep,
     database: DatabaseDep,
     ports: PortsDep,
-    response: Response,
 ) -> dict[str, Any]:
     """Create a key with which a program acts for you: within its scopes, and never beyond your own rights.
 
     The secret is shown only once. Send it as `X-API-Key` or as bearer token. An API key cannot create keys.
     """
     limit = authentication.settings.max_api_keys
-    key = await service.create_api_key(
+    return await service.create_api_key(
         database, caller.user_id, new, limit=limit, project_visible=ports.project_visible, caller=caller
     )
-    response.headers["Location"] = f"{API_PREFIX}/auth/api-keys/{key['id']}"
-    return key
 
 
 @router.get(

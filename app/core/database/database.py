@@ -397,23 +397,30 @@ class Transaction(Database):
 
 
 def get_database(request: Request) -> Database:
-    """Return the application's database, or the transaction that spans this request (`transaction_of`)."""
-    transaction = state_of(request.scope).transaction
-    if isinstance(transaction, Transaction):
-        return transaction
+    """Return the application's database, or the one that stands for it in this request (`database_of`)."""
+    database = state_of(request.scope).database
+    if isinstance(database, Database):
+        return database
     return services_of(request)[Database]
+
+
+@contextmanager
+def database_of(request: Request, database: Database) -> Generator[None]:
+    """Have `DatabaseDep` and `get_database` return this database for the request meanwhile."""
+    state = state_of(request.scope)
+    state.database = database
+    try:
+        yield
+    finally:
+        state.database = None
 
 
 @asynccontextmanager
 async def transaction_of(request: Request) -> AsyncGenerator[Transaction]:
     """Yield a transaction that `DatabaseDep` and `get_database` return for this request meanwhile."""
     async with get_database(request).transaction() as transaction:
-        state = state_of(request.scope)
-        state.transaction = transaction
-        try:
+        with database_of(request, transaction):
             yield transaction
-        finally:
-            state.transaction = None
 
 
 async def _database(request: Request) -> Database:

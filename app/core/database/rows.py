@@ -19,7 +19,19 @@ import asyncpg
 from asyncpg.pgproto import pgproto
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy import Boolean, Date, DateTime, Integer, String, Uuid
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    FromClause,
+    Integer,
+    String,
+    Uuid,
+    cast,
+    func,
+)
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.types import TypeEngine
 
@@ -73,10 +85,17 @@ class _Kind:
     is_quoted: bool = False
     """Whether its JSON is a string in which nothing needs escaping."""
 
+    in_sql: Callable[[ColumnElement[Any]], ColumnElement[Any]] = lambda column: column
+    """The expression that PostgreSQL writes as the same JSON."""
+
 
 class _Names(dict[object, str]):
     def __missing__(self, value: object) -> str:
         raise AnswerError("a value that the model does not know")
+
+
+def _moment_in_sql(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
 
 _TEXTS = frozenset({"text", "varchar"})
@@ -85,10 +104,10 @@ _KINDS: dict[type, _Kind] = {
     str: _Kind(String, _TEXTS, encode_basestring),
     int: _Kind(Integer, frozenset({"int2", "int4", "int8"}), int.__repr__),
     bool: _Kind(Boolean, frozenset({"bool"}), _Names({True: "true", False: "false"}).__getitem__),
-    datetime: _Kind(DateTime, frozenset({"timestamptz"}), moment_text, is_quoted=True),
+    datetime: _Kind(DateTime, frozenset({"timestamptz"}), moment_text, is_quoted=True, in_sql=_moment_in_sql),
     date: _Kind(Date, frozenset({"date"}), day_text, is_quoted=True),
 }
-_JSON = _Kind(IdList, _TEXTS, str.__str__)
+_JSON = _Kind(IdList, _TEXTS, str.__str__, in_sql=lambda column: cast(column, JSON))
 """Columns that store JSON as it is sent."""
 
 
@@ -167,6 +186,11 @@ def refuse_other_columns(model: type[BaseModel], columns: ReadOnlyColumnCollecti
         # SQLAlchemy does not know it of expressions; a null in one raises when it is written.
         if getattr(column, "nullable", False) and not member.is_nullable:
             raise AnswerError(f"{place} is never null, and its column may be")
+
+
+def json_members(model: type[BaseModel], row: FromClause) -> list[ColumnElement[Any]]:
+    """Return the members of a row's JSON in SQL: `row_to_json` of a subquery of them is what `Row.to_json` returns."""
+    return [member.kind.in_sql(row.c[member.name]).label(member.name) for member in _members(model)]
 
 
 class Columns:

@@ -105,7 +105,7 @@ class Statement:
     `model`: the response model of its rows. Raises `AnswerError` if its columns do not match.
     """
 
-    __slots__ = ("_parameters", "model", "sql", "uses")
+    __slots__ = ("_parameters", "build", "model", "sql", "uses")
 
     def __init__(self, statement: Executable, model: type[BaseModel] | None = None) -> None:
         # SQLAlchemy's `Executable` does not say that it compiles, but every statement does.
@@ -121,6 +121,9 @@ class Statement:
         self.model = model
         self.sql = str(compiled)
         self.uses: int | None = None
+        self.build: Callable[[], Executable] | None = None
+        """Builds it anew, for a statement that contains it; None if it is not `compiled`."""
+
         values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
         self._parameters = [
             (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
@@ -161,6 +164,7 @@ class StatementCache:
         if statement is None:
             statement = Statement(build(*arguments, **options), _MODELS.get(build))
             statement.uses = 0
+            statement.build = partial(build, *arguments, **options)
             if len(self._kept) >= self._size:
                 self._shed()
             self._kept[key] = statement

@@ -24,7 +24,7 @@ from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
 from app.core.http.timestamps import with_fractions
 from app.core.json_body import read_json
-from app.core.preconditions.responses import apply_preconditions, etag_factory
+from app.core.preconditions.responses import apply_preconditions, etag_factory, own_tag, tagged, unchanged
 from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -100,14 +100,16 @@ class _DependencyPlan:
         self.inputs.append((place, model, reader))
 
 
-def build_fast_path(route: APIRoute) -> Handler:
+def build_fast_path(route: APIRoute, location: str | None = None) -> Handler:
     """Return a handler that runs a route's operation. Raises `UnplannedRouteError` if the fast path does not support
     it.
+
+    `location`: the beginning of the `Location` header, before the id of the result.
     """
     plan = _DependencyPlan(route.dependant)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
         raise UnplannedRouteError(route.name)
-    answer = _answering(route)
+    answer = _answering(route, location)
 
     async def handler(request: Request) -> Response:
         body = state_of(request.scope).body if plan.reads_body else b""
@@ -138,7 +140,7 @@ def build_fast_path(route: APIRoute) -> Handler:
     return handler
 
 
-def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Response]:
+def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any, Response | None], Response]:
     """Return a function that makes the response from the handler's result, and from the headers and status that
     it set.
     """
@@ -152,7 +154,12 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
     def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
             return result if tag is None else apply_preconditions(request, result, tag(None, bytes(result.body)))
+        # Compared before anything is written, which a 304 does without.
+        current = own_tag(result, b"") if tag is own_tag else None
+        if current is not None and (response_304 := unchanged(request, current)) is not None:
+            return tagged(response_304, current)
         content = b""
+        address = b"" if location is None else f"{location}{result['id']}".encode()
         if adapter is not None and not (content := rows_json(result)):
             try:
                 result = adapter.validator.validate_python(result, from_attributes=True)
@@ -164,6 +171,10 @@ def _answering(route: APIRoute) -> Callable[[Request, Any, Response | None], Res
             if response.status_code != _UNSET_STATUS:
                 made.status_code = response.status_code
             made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
+        if location is not None:
+            made.raw_headers.append((b"location", address))
+        if current is not None:
+            return tagged(made, current)
         return made if tag is None else apply_preconditions(request, made, tag(result, content))
 
     return answer

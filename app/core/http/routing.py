@@ -27,7 +27,9 @@ from app.core.guards import Guard, guards_of
 from app.core.http.fast_path import Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
+from app.core.idempotency.creation import Creation
 from app.core.listing.pagination import PAGE_ERRORS, PageParams
+from app.core.preconditions.responses import REVALIDATED
 from app.core.request_state import RequestState, state_of
 from app.core.services import services_of
 from app.core.suggestions import unknown
@@ -82,6 +84,7 @@ class ApiRoute(APIRoute):
         *,
         errors: Sequence[type[AppError]] = (),
         body_limit: BodyLimit | None = None,
+        location: str | None = None,
         **options: Any,
     ) -> None:
         """`errors`: those that the handler raises; the route adds those of its guards and of its checks."""
@@ -106,10 +109,12 @@ class ApiRoute(APIRoute):
         page_errors = PAGE_ERRORS if is_list else ()
         self.errors = (InvalidRequestError, *page_errors, *body_errors, *guard_errors, *key_errors, *errors)
         self.responses |= problems(*self.errors)
-        handle = build_fast_path(self)
+        beginning = None if location is None else f"{API_PREFIX}{location}/"
+        handle = build_fast_path(self, beginning)
         if self.accepts_idempotency_key:
+            creation = None if beginning is None else _creation(self, beginning)
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
-            handle = idempotency.idempotent(handle, self.name, guards)
+            handle = idempotency.idempotent(handle, self.name, guards, creation)
         elif is_repeated:
             handle = idempotency.without_keys(handle)
         self.respond = self._behind_checks(handle, guards)
@@ -176,6 +181,15 @@ def count_address(state: RequestState, policy: str) -> None:
     """Count a request against its network address. Raises `TooManyRequestsError`."""
     if state.quota is not None:
         state.quota.consume_for_address(policy)
+
+
+def _creation(route: ApiRoute, location: str) -> Creation:
+    assert route.response_field is not None, "what has a location is returned"
+    model: Any = route.response_field.field_info.annotation
+    headers: dict[str, tuple[str, str | None]] = {"content-type": (JSON, None), "location": (location, "id")}
+    if "etag" in model.model_fields:
+        headers |= {"etag": ("", "etag"), "cache-control": (REVALIDATED.decode(), None)}
+    return Creation(model, route.status_code or HTTPStatus.OK, headers)
 
 
 def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
@@ -281,6 +295,9 @@ class RouteOptions(TypedDict, total=False):
 
     body_limit: BodyLimit
     """The setting that bounds the body; for most operations that of their router's routes."""
+
+    location: str
+    """The path of the collection of what the handler creates and returns: `Location` is its address there, by `id`."""
 
     dependencies: Sequence[Any]
     openapi_extra: dict[str, Any]

@@ -8,14 +8,16 @@ or neither. docs/decisions/0017-idempotency-keys.md has the reasons and the cost
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
 
-from app.core.database.database import transaction_of
-from app.core.errors import InvalidRequestError
+from app.core.database.database import ConstraintError, database_of, get_database, transaction_of
+from app.core.errors import AppError, InvalidRequestError
 from app.core.guards import Guard
+from app.core.idempotency.creation import CreatingDatabase, Creation, OtherwiseError
 from app.core.idempotency.store import (
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
@@ -60,11 +62,14 @@ REPLAYED_HEADER: dict[str, Any] = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Handler:
+def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creation: Creation | None) -> Handler:
     """Return a handler that executes a request with a key once, and answers its repetitions from the store.
 
     Only successful responses are stored. A refused request stores nothing, so that its key can be used for the
     corrected request.
+
+    `creation`: what makes a request one statement, if it can be one. If that changes nothing, the request is executed
+    in a transaction with statements before and after it, which decide what is answered.
     """
 
     async def handler(request: Request) -> Response:
@@ -73,6 +78,8 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Hand
             return await handle(request)
         key = _key(values)
         idempotent_request = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
+        if creation is not None and (created := await _created(handle, request, creation, idempotent_request)):
+            return created
         store = services_of(request)[IdempotencyStore]
         async with transaction_of(request) as transaction:
             try:
@@ -91,6 +98,28 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard]) -> Hand
         return kept
 
     return handler
+
+
+async def _created(handle: Handler, request: Request, creation: Creation, key: IdempotentRequest) -> Response | None:
+    """Execute a request by a single statement. Return None if it changed nothing, for whatever reason."""
+    store, database = services_of(request)[IdempotencyStore], get_database(request)
+    if not await store.has_room(database, key.principal):
+        return None
+    creating = CreatingDatabase(database, key, creation)
+    with database_of(request, creating):
+        try:
+            response = await handle(request)
+        except (OtherwiseError, ConstraintError):
+            # For example because the key has been used.
+            return None
+        except AppError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            return None
+    if not creating.has_stored:
+        return None
+    store.count(key, len(response.body))
+    return response
 
 
 def without_keys(handle: Handler) -> Handler:

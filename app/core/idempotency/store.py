@@ -17,7 +17,6 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Uuid,
-    case,
     cast,
     delete,
     func,
@@ -25,11 +24,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.bounded import BoundedDict
 from app.core.config import Settings
-from app.core.database.database import Transaction
+from app.core.database.database import Database, Transaction
 from app.core.database.models import Base
 from app.core.database.retention import PurgeRule
 from app.core.database.rows import Row
@@ -135,10 +134,7 @@ class IdempotencyStore:
 
         Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
         """
-        # Counting takes longer the more keys there are, so it is repeated only when the cached quota is used up.
-        quota = self._quota.get(request.principal)
-        at_most = 0 if quota is not None and quota.keys > 0 and quota.size > 0 else self._limit.keys
-        values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime, "at_most": at_most}
+        values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime}
         found = await transaction.fetch_one_or_none(_select_answer(), values)
         assert found is not None
         if found["fingerprint"] is not None:
@@ -147,9 +143,8 @@ class IdempotencyStore:
             return _response(found)
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
-        if at_most:
-            left = Quota(self._limit.keys - found["counted"], self._limit.size - found["size"])
-            self._note_quota(request.principal, left)
+        if not await self.has_room(transaction, request.principal):
+            raise TooManyIdempotencyKeysError
         return None
 
     async def save(self, transaction: Transaction, request: IdempotentRequest, response: Response) -> None:
@@ -170,16 +165,30 @@ class IdempotencyStore:
         if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
             # The first request committed after this one had read the row, and before this one had the lock.
             raise IdempotencyKeyInUseError
-        if (quota := self._quota.get(request.principal)) is not None:
-            quota.keys -= 1
-            quota.size -= len(response.body)
+        self.count(request, len(response.body))
 
-    def _note_quota(self, principal: UUID, left: Quota) -> None:
+    async def has_room(self, database: Database, principal: UUID) -> bool:
+        """Return whether another response may be stored for a caller."""
+        quota = self._quota.get(principal)
+        if quota is not None and quota.keys > 0 and quota.size > 0:
+            return True
+        # Counting takes longer the more keys there are, so it is repeated only when the cached quota is used up.
+        values = {"principal": principal, "lifetime": self._lifetime, "at_most": self._limit.keys}
+        counted = await database.fetch_one_or_none(_count_answers(), values)
+        assert counted is not None, "a sum has one row"
+        left = Quota(self._limit.keys - counted["number"], self._limit.size - counted["size"])
         if left.keys <= 0 or left.size <= 0:
-            raise TooManyIdempotencyKeysError
+            return False
         # Only a part of the quota, because other processes count the same remaining quota.
         self._quota.put(principal, Quota(max(1, left.keys // SHARE), max(1, left.size // SHARE)))
         self._quota.move_to_end(principal)
+        return True
+
+    def count(self, request: IdempotentRequest, size: int) -> None:
+        """Count a stored response of this many bytes against its caller's quota."""
+        if (quota := self._quota.get(request.principal)) is not None:
+            quota.keys -= 1
+            quota.size -= size
 
 
 def purge_rule(settings: Settings) -> PurgeRule:
@@ -202,33 +211,34 @@ def _is_live(key: Any) -> ColumnElement[bool]:
 
 @compiled
 def _select_answer() -> Rows:
-    """Select one row: the stored response if there is one; otherwise whether the lock was free (and is now taken), the
-    number of the caller's keys, and the size of their responses, both counted up to `at_most` keys.
-    """
-    kept, other = IdempotencyKey, aliased(IdempotencyKey)
+    """Select one row: the stored response, if there is one, and whether the lock was free and is now taken."""
+    kept = IdempotencyKey
     this_one = (
         (kept.principal == param("principal", Uuid))
         & (kept.operation == param("operation", Text))
         & (kept.key == param("key", Text))
         & _is_live(kept)
     )
-    others = (
-        select(func.octet_length(other.body).label("size"))
-        .where(other.principal == param("principal", Uuid), _is_live(other))
-        .limit(param("at_most", BigInteger))
-        .subquery("others")
-    )
-    summed = cast(func.coalesce(func.sum(others.c.size), 0), BigInteger)
     return select(
         func.pg_try_advisory_xact_lock(param("lock", BigInteger)).label("is_free"),
-        # Evaluated only if there is no stored response.
-        case((kept.key.is_(None), select(func.count()).select_from(others).scalar_subquery())).label("counted"),
-        case((kept.key.is_(None), select(summed).select_from(others).scalar_subquery())).label("size"),
         kept.fingerprint,
         kept.status,
         kept.headers,
         kept.body,
     ).select_from(select(literal(1)).subquery("request").outerjoin(kept, this_one))
+
+
+@compiled
+def _count_answers() -> Rows:
+    """Select the number of a caller's stored responses and their size, both counted up to `at_most` responses."""
+    stored = (
+        select(func.octet_length(IdempotencyKey.body).label("size"))
+        .where(IdempotencyKey.principal == param("principal", Uuid), _is_live(IdempotencyKey))
+        .limit(param("at_most", BigInteger))
+        .subquery("stored")
+    )
+    size = cast(func.coalesce(func.sum(stored.c.size), 0), BigInteger)
+    return select(func.count().label("number"), size.label("size")).select_from(stored)
 
 
 @compiled

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from app.core.preconditions.headers import UNCONDITIONAL, ConditionKind, PreconditionFailedError, preconditions_of
 from app.core.request_state import state_of
 
-_REVALIDATED = b"private, no-cache"
+REVALIDATED = b"private, no-cache"
 """A browser may cache the response for its user, and revalidates it each time."""
 
 ETagFactory = Callable[[Any, bytes], str]
@@ -26,7 +26,7 @@ def etag_factory(route: APIRoute) -> ETagFactory | None:
     members = {name for model in (annotation, *get_args(annotation)) for name in getattr(model, "model_fields", ())}
     if "items" in members and "GET" in (route.methods or ()):
         return lambda _, body: tag_of_bytes(body)
-    return _own_tag if "etag" in members else None
+    return own_tag if "etag" in members else None
 
 
 def tag_of_bytes(body: bytes) -> str:
@@ -35,25 +35,37 @@ def tag_of_bytes(body: bytes) -> str:
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
 
 
-def _own_tag(value: Any, body: bytes) -> str:
+def own_tag(value: Any, body: bytes) -> str:
+    """Return the tag in a value, or in its JSON if the value is not known."""
     if value is None:
         value = json.loads(body)
     tag: str = value["etag"] if isinstance(value, Mapping) else value.etag
     return tag
 
 
-def apply_preconditions(request: Request, response: Response, tag: str, *, kept: bytes = _REVALIDATED) -> Response:
-    """Return the response with its tag; for a read, 304 without a body if `If-None-Match` names the tag.
+def unchanged(request: Request, tag: str) -> Response | None:
+    """Return 304 without a body for a read whose `If-None-Match` names the current tag, None for any other request.
 
-    `kept`: the value of `Cache-Control`. Raises `PreconditionFailedError` if a read's `If-Match` does not name the tag,
-    and `InvalidRequestError` for a malformed header.
+    Raises `PreconditionFailedError` if a read's `If-Match` does not name the tag, and `InvalidRequestError` for a
+    malformed header.
     """
-    if request.scope["method"] in {"GET", "HEAD"} and (wanted := preconditions_of(request)) is not UNCONDITIONAL:
-        if wanted.match.kind is ConditionKind.TAGS and tag not in wanted.match.strong:
-            raise PreconditionFailedError(tag)
-        is_named = tag in wanted.none_match.opaque
-        if is_named or wanted.none_match.kind is ConditionKind.ANY:
-            response = Response(status_code=304)
-            state_of(request.scope).has_named_tag = is_named
+    if request.scope["method"] not in {"GET", "HEAD"} or (wanted := preconditions_of(request)) is UNCONDITIONAL:
+        return None
+    if wanted.match.kind is ConditionKind.TAGS and tag not in wanted.match.strong:
+        raise PreconditionFailedError(tag)
+    is_named = tag in wanted.none_match.opaque
+    if not is_named and wanted.none_match.kind is not ConditionKind.ANY:
+        return None
+    state_of(request.scope).has_named_tag = is_named
+    return Response(status_code=304)
+
+
+def tagged(response: Response, tag: str, *, kept: bytes = REVALIDATED) -> Response:
+    """Return the response with its tag. `kept`: the value of `Cache-Control`."""
     response.raw_headers += [(b"etag", tag.encode()), (b"cache-control", kept)]
     return response
+
+
+def apply_preconditions(request: Request, response: Response, tag: str, *, kept: bytes = REVALIDATED) -> Response:
+    """Return the response, or 304 instead of it (`unchanged`), with its tag (`tagged`)."""
+    return tagged(unchanged(request, tag) or response, tag, kept=kept)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Boolean, ColumnElement, Date, DateTime, Integer, Text, cast, literal, null, select, text
+from sqlalchemy import Boolean, ColumnElement, Date, DateTime, Integer, Text, cast, func, literal, null, select, text
 from sqlalchemy import Uuid as SqlUuid
 
 from app.core.database import statements
 from app.core.database.database import Database
-from app.core.database.rows import FIRST_DAY, AnswerError, day_text, moment_text, refuse_other_columns
+from app.core.database.rows import FIRST_DAY, AnswerError, day_text, json_members, moment_text, refuse_other_columns
 from app.core.database.statements import SAMPLES, Rows, Statement, compiled, number_of
 from app.core.http.timestamps import with_fractions
 from app.core.ids import uuid7
@@ -94,6 +94,9 @@ async def test_a_row_is_written_as_pydantic_would_write_it(database: Database, c
     assert rows[0].to_json().encode() == with_fractions(to_json(validated))
     assert rows.to_json() == f"[{rows[0].to_json()}]"
     assert {**rows[0]} == VALUES | changes | {"more": 1}
+    members = select(*json_members(Sample, select(*columns(VALUES | changes)).subquery("row"))).subquery("members")
+    (written,) = await database.fetch_all(select(cast(func.row_to_json(members.table_valued()), Text).label("json")))
+    assert written["json"] == rows[0].to_json(), "PostgreSQL writes the same"
 
 
 @given(st.datetimes(), st.dates())
