@@ -31,15 +31,16 @@ from app.cli.output import print_rows
 from app.core import clock
 from app.core.addresses import without_password
 from app.core.config import Settings
-from app.core.database import versions
+from app.core.database import diagnosis, versions
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
+from app.core.database.models import Base
 from app.core.database.rows import Row
 from app.core.http.problems import field_errors
 from app.core.idempotency.store import drop_all
 from app.features import PORTS
 from app.projects.queries import projects_without_active_owner
-from app.tasks.queries import wrong_counts
+from app.tasks.queries import wrong_counts, wrong_lists
 
 P = ParamSpec("P")
 
@@ -66,6 +67,11 @@ def run(
             for each in field_errors(error, None, "body")
         )
         raise CommandError(f"The {'; the '.join(said)}.") from None
+
+
+def patient(settings: Settings) -> Settings:
+    """Return the settings for what reads or writes large tables as a whole: a statement may take an hour."""
+    return settings.model_copy(update={"statement_timeout": 3600.0})
 
 
 async def create_user(context: "AdminContext", *, username: str, email: str | None, is_admin: bool) -> None:
@@ -152,9 +158,9 @@ async def revoke_key(context: "AdminContext", *, key_id: str | None) -> None:
 
 
 async def doctor(context: "AdminContext") -> None:
-    """`taller doctor`."""
-    settings = context.authentication.settings
-    schema = await schema_state(context.database)
+    """`taller doctor`: say what this is, then everything that is wrong."""
+    settings, database = context.authentication.settings, context.database
+    schema = await schema_state(database)
     click.echo(f"version: {__version__}")
     only = "" if schema.is_writable else ", the database is read only"
     click.echo(f"schema: {schema.revision or 'none'} ({schema.state}{only})")
@@ -162,15 +168,29 @@ async def doctor(context: "AdminContext") -> None:
     click.echo(f"database: {without_password(settings.database_url or '')}")
     if schema.state == "behind":
         raise CommandError(f"The schema is behind, this release needs {head_revision()}: run `taller migrate`.")
-    wrong = await context.database.fetch_all(wrong_counts())
-    for row in wrong:
-        click.echo("\t".join(f"{name}={value}" for name, value in row.items()))
-    if wrong:
-        raise CommandError(f"The task counts of {len(wrong)} projects are wrong.")
-    click.echo("task counts: right")
+    # The rest may take long, in a large database.
+    findings = {
+        "clock": await diagnosis.clock_findings(database),
+        # PgBouncer opens its own, as many as it is told to.
+        "connections": [] if settings.pgbouncer else await diagnosis.connection_findings(database, settings),
+        "indexes": await diagnosis.index_findings(database, Base.metadata, complete=schema.state == "current"),
+        "references": await diagnosis.reference_findings(database, Base.metadata),
+        "task counts": [_told(row) for row in await database.fetch_all(wrong_counts())],
+        "task lists": [_told(row) for row in await database.fetch_all(wrong_lists())],
+    }
+    for subject, found in findings.items():
+        click.echo(f"{subject}: {'wrong' if found else 'right'}")
+        for line in found:
+            click.echo(f"  {line}")
     # Nothing is wrong with those, but only an administrator can give them to somebody.
-    for row in await context.database.fetch_all(projects_without_active_owner()):
+    for row in await database.fetch_all(projects_without_active_owner()):
         click.echo(f"no active owner: project_id={row['id']}")
+    if wrong := [subject for subject, found in findings.items() if found]:
+        raise CommandError(f"Wrong: {', '.join(wrong)} (see above, and docs/operations.md).")
+
+
+def _told(row: Row) -> str:
+    return " ".join(f"{name}={value}" for name, value in row.items())
 
 
 async def complete_restore(context: "AdminContext", *, revoke_keys: bool | None) -> None:
@@ -180,8 +200,6 @@ async def complete_restore(context: "AdminContext", *, revoke_keys: bool | None)
     if revoke_keys is None:
         revoke_keys = _asked_for_keys()
     async with context.database.transaction() as transaction:
-        # As long as it takes: there may be many sessions.
-        await transaction.command("SET LOCAL statement_timeout = 0")
         base = await versions.renew(transaction)
         ended = await end_revived_access(transaction, revoke_keys=revoke_keys)
         answers = await drop_all(transaction)

@@ -113,10 +113,10 @@ def config(as_json: bool) -> None:
 
 @taller.command()
 def doctor() -> None:
-    """Check the schema and the kept counts. The exit status is 1 if something is wrong."""
+    """Check schema, indexes, references, counts, connections and clock. The exit status is 1 if something is wrong."""
     from app.cli import admin
 
-    admin.run(_settings(), admin.doctor)
+    admin.run(admin.patient(_settings()), admin.doctor)
 
 
 @taller.command()
@@ -129,7 +129,7 @@ def restored(revoke_keys: bool | None) -> None:
     """Do what has to be done once after a backup was restored."""
     from app.cli import admin
 
-    admin.run(_settings(), admin.complete_restore, revoke_keys=revoke_keys)
+    admin.run(admin.patient(_settings()), admin.complete_restore, revoke_keys=revoke_keys)
 
 
 @taller.group()

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     FromClause,
+    Select,
     Text,
     Uuid,
     and_,
@@ -379,6 +380,23 @@ def external_id_holder() -> Rows:
     )
     return select(Task.id).where(
         *(column == value for column, value in zip((Task.project_id, Task.external_id), wanted, strict=True))
+    )
+
+
+def wrong_lists() -> Rows:
+    """Select the tasks whose lists of labels or assignees differ from the rows that refer to them. There should be
+    none.
+    """
+
+    def differs(listed: ColumnElement[Any], referring: Select[UUID]) -> ColumnElement[bool]:
+        return cast(listed, Text) != func.list_of(func.array(referring.scalar_subquery()), type_=Text)
+
+    labels = select(TaskLabel.label_id).where(TaskLabel.task_id == Task.id)
+    assignees = select(TaskAssignee.user_id).where(TaskAssignee.task_id == Task.id)
+    return (
+        select(Task.id.label("task_id"))
+        .where(or_(differs(Task.__table__.c.label_ids, labels), differs(Task.__table__.c.assignee_ids, assignees)))
+        .order_by(Task.id)
     )
 
 
