@@ -36,7 +36,7 @@ async def connect(address: Address, *, timeout: float, **options: Any) -> "async
     """
     parameters = dict(address.parameters)
     timeout = float(parameters.get("connect_timeout", timeout))
-    target = parameters.get("target_session_attrs") or ("read-write" if len(address.hosts) > 1 else None)
+    target = wanted_attributes(address)
     named = {"application_name": parameters.get("application_name") or parameters.get("fallback_application_name")}
     named |= {"options": parameters.get("options")}
     server_settings = options.pop("server_settings", {}) | {name: value for name, value in named.items() if value}
@@ -62,6 +62,12 @@ async def connect(address: Address, *, timeout: float, **options: Any) -> "async
         raise UnavailableError from error
     _set_socket_options(connection, parameters)
     return connection
+
+
+def wanted_attributes(address: Address) -> str | None:
+    """Return the session attributes that a host must have, or None if the first that answers is taken."""
+    wanted = dict(address.parameters).get("target_session_attrs")
+    return wanted or ("read-write" if len(address.hosts) > 1 else None)
 
 
 def _place(host: str, port: int | None) -> dict[str, str]:

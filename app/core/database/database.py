@@ -126,7 +126,7 @@ class Database:
 
         async def open_connection() -> PreparedConnection:
             connection = await connect(
-                address, connection_class=PreparedConnection, **asyncpg_arguments(settings, parameters)
+                address, connection_class=PreparedConnection, **asyncpg_arguments(settings, address, parameters)
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
             await connection.set_up(deadlines, keeps=not settings.pgbouncer)
