@@ -4,14 +4,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from app.auth.errors import InvalidCredentialsError
+from tests.conftest import emptied
+from tests.support import server
 from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
@@ -89,27 +90,28 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    """The system's browser."""
+def browser(process: Service) -> Iterator[Browser]:
+    """The system's Chromium, started once. What the pages wrote is deleted at the end."""
     path = shutil.which("chromium")
     if path is None:
         reason = "Chromium is not installed, so the documentation page was not tried in a browser"
         if os.environ.get("TALLER_TEST_BROWSER") == "required":
             pytest.fail(reason)
         pytest.skip(reason)
-    return path
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+    # Playwright has an event loop, while which no other can run.
+    server.execute(process.database_url, emptied(people="username <> 'admin'"))
 
 
 @pytest.fixture
-def visit(chromium: str, service: Service, tmp_path: Path) -> Iterator[Visit]:
-    """A new browser, not yet anywhere."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=chromium, args=FLAGS, viewport={"width": 1280, "height": 1400}
-        )
-        browser.set_default_timeout(15_000)
-        yield Visit(browser.new_page(), service)
-        browser.close()
+def visit(browser: Browser, process: Service) -> Iterator[Visit]:
+    """A new profile of the browser, not yet anywhere."""
+    with browser.new_context(viewport={"width": 1280, "height": 1400}) as context:
+        context.set_default_timeout(15_000)
+        yield Visit(context.new_page(), process)
 
 
 def test_page_signs_in_creates_project_and_lists_tasks(visit: Visit) -> None:
