@@ -40,6 +40,11 @@ class Scale:
         return 1 if size == self.tasks else self.projects + 1 + self.larger.index(size)
 
     @property
+    def listed(self) -> int:
+        """Return the number of the project whose tasks have labels and assignees: as many as the first ones have."""
+        return self.projects + len(self.larger) + 1
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """All sizes of projects, ascending."""
         return (self.tasks, *self.larger)
@@ -123,6 +128,36 @@ SELECT ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
 FROM generate_series(1, $1::int) AS n, generate_series(-$3::int, {OTHERS - 1}) AS m
 """
 
+INSERT_LABELS = """
+INSERT INTO labels (id, project_id, name)
+SELECT ('01b00000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+       ('01980000-0000-7000-8000-' || lpad(to_hex($1::int), 12, '0'))::uuid, 'Label ' || n
+FROM generate_series(1, 20) AS n
+"""
+
+# Three labels and two members each. The caller does every tenth.
+LIST = """
+UPDATE tasks SET
+    label_ids = list_of(ARRAY(
+        SELECT ('01b00000-0000-7000-8000-' || lpad(to_hex((k + step) % 20 + 1), 12, '0'))::uuid
+        FROM unnest(ARRAY[0, 7, 13]) AS step
+    )),
+    assignee_ids = list_of((
+        SELECT array_agg(user_id) FROM (
+            SELECT user_id FROM project_members AS member WHERE member.project_id = tasks.project_id
+            ORDER BY (user_id <> ALL ($2::uuid[])) = (k % 10 = 0), user_id LIMIT 2
+        ) AS two
+    ))
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS k FROM tasks WHERE project_id = $1) AS numbered
+WHERE tasks.id = numbered.id
+"""
+
+
+def label_id(number: int) -> str:
+    """Return the id of a label of the project `Scale.listed`."""
+    return f"01b00000-0000-7000-8000-{number:012x}"
+
+
 RESTORE = (
     # Tasks that were made come first: what follows then has less to look at.
     "DELETE FROM tasks WHERE title LIKE 'Benchmark task %'",
@@ -148,7 +183,7 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
         await connection.execute(INSERT_USERS, 0, scale.people, "member-", hashed, 1)
         for number, (contender, own_hash) in enumerate(sorted(logins.items()), 1):
             await connection.execute(INSERT_USERS, CALLERS * number, LOGIN_USERS, f"login-{contender}-", own_hash, 0)
-        projects = scale.projects + len(scale.larger)
+        projects = scale.listed
         await connection.execute(INSERT_PROJECTS, projects)
         await connection.execute(INSERT_MEMBERS, projects, scale.people, len(logins))
         await connection.execute(INSERT_TASKS, 1, scale.projects, scale.tasks, timeout=600)
@@ -156,6 +191,12 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
         for size in scale.larger:
             number = scale.number_of(size)
             await connection.execute(INSERT_TASKS, number, number, size, timeout=7200)
+        await connection.execute(INSERT_TASKS, scale.listed, scale.listed, scale.tasks, timeout=600)
+        # An earlier version of Taller has no labels.
+        if await connection.fetchval("SELECT to_regclass('labels')"):
+            callers = [f"01970000-0000-7000-8000-{100_000 * number:012x}" for number in range(1, len(logins) + 1)]
+            await connection.execute(INSERT_LABELS, scale.listed)
+            await connection.execute(LIST, project_id(scale.listed), callers, timeout=600)
         # Restored and vacuumed by the harness between measurements, and not in the midst of somebody's.
         for table in (*VACUUMED, "project_members"):
             await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")

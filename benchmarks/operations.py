@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from benchmarks.contender import BOUNCER, LIMITED, VARIANTS, Running
-from benchmarks.data import Scale, project_id, task_id
+from benchmarks.data import Scale, label_id, project_id, task_id
 
 SIZE = 50
 """Tasks on a page."""
@@ -117,7 +117,7 @@ def operations(scale: Scale) -> list[Operation]:
             load=0.5,
             is_accompanied=True,
         ),
-        *_features(),
+        *_features(scale),
     ]
     for size in scale.sizes:
         project = scale.number_of(size)
@@ -146,7 +146,7 @@ def operations(scale: Scale) -> list[Operation]:
     return listed
 
 
-def _features() -> list[Operation]:
+def _features(scale: Scale) -> list[Operation]:
     def feature(name: str, title: str, plain: str, script: str, asks: str = "", **options: Any) -> Operation:
         return Operation(name, title, script, **{"only": "taller", "plain": plain, "asks": asks, **options})
 
@@ -174,6 +174,23 @@ def _features() -> list[Operation]:
             "asked",
             f"?{page}&q=wh",
         ),
+        feature(
+            "list-listed",
+            "list tasks with 3 labels and 2 assignees each",
+            "list",
+            "page",
+            f"?{page}",
+            project=scale.listed,
+        ),
+        feature(
+            "list-labelled",
+            "list by label",
+            "list-listed",
+            "page",
+            f"?{page}&label_id={label_id(1)}",
+            project=scale.listed,
+        ),
+        feature("list-mine", "list open tasks of oneself, of all projects", "list-listed", "mine"),
         feature("summary", "a project's summary", "list", "summary"),
         feature("read-missing", "read a project that is not there (404)", "read", "missing", status=404),
         feature("read-anonymous", "read a project without a token (401)", "read", "anonymous", status=401),
@@ -224,6 +241,7 @@ def sample(operation: Operation, scale: Scale, number: int, query: str | None = 
         "matched": lambda: Sample("PATCH", f"/api/v1/tasks/{task_id(project, 5)}", change, {"If-Match": "*"}),
         "keyed": lambda: Sample("POST", tasks, {**new, "priority": 7}, {"Idempotency-Key": f"sample-{number}"}),
         "asked": lambda: Sample("GET", tasks + operation.query),
+        "mine": lambda: Sample("GET", "/api/v1/tasks/?assignee_id=me&completed=false"),
         "summary": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}/summary"),
         "missing": lambda: Sample("GET", f"/api/v1/projects/{task_id(project, 1)}"),
         "anonymous": lambda: Sample("GET", f"/api/v1/projects/{project_id(project)}", anonymous=True),
