@@ -6,7 +6,7 @@ by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
@@ -316,13 +316,14 @@ class _CursorContext:
     def __init__(self, request: Request, scope: RowScope, order: Order, conditions: Mapping[str, Any]) -> None:
         self._ring = services_of(request)[KeyRing]
         self._order = order
-        self._parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
+        parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
+        self._bound_to = cursors.context_bytes(parts)
 
     def decode(self, cursor: str, keys: Keys) -> Position:
-        return cursors.decode(self._ring, cursors.context_bytes(self._parts), cursor, self._order, keys)
+        return cursors.decode(self._ring, self._bound_to, cursor, self._order, keys)
 
     def encode(self, position: Position | None) -> str | None:
-        return None if position is None else cursors.encode(self._ring, cursors.context_bytes(self._parts), position)
+        return None if position is None else cursors.encode(self._ring, self._bound_to, position)
 
 
 class _Links:
@@ -346,13 +347,15 @@ class _Links:
     @property
     def header(self) -> str:
         """The links that fit, of which the next page's has priority."""
+        if len(whole := self._joined(self._links.keys())) <= MAX_LINK_LENGTH:
+            return whole
         kept: set[str] = set()
         for relation in ("next", "prev", "first"):
             if len(self._joined(kept | {relation})) <= MAX_LINK_LENGTH:
                 kept.add(relation)
         return self._joined(kept)
 
-    def _joined(self, relations: set[str]) -> str:
+    def _joined(self, relations: Collection[str]) -> str:
         return ", ".join(link for relation, link in self._links.items() if relation in relations)
 
 

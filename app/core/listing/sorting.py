@@ -9,6 +9,7 @@ docs/decisions/0015-cursors.md has the reasons.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -37,7 +38,7 @@ Order = tuple[Sort, ...]
 """The keys of an order, the last of them unique."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Key:
     """A sort key of a list."""
 
@@ -54,12 +55,12 @@ class Key:
 
     def decoded(self, value: Any) -> Any:
         """Return the value that a cursor's JSON holds."""
-        if value is None:
-            return None
-        for kind, read in _READERS:
-            if isinstance(self.type_, kind):
-                return read(value)
-        return value
+        return None if value is None else self._read(value)
+
+    @cached_property
+    def _read(self) -> Callable[[Any], Any]:
+        # SQLAlchemy takes as long to tell the type of a column as all else takes that a cursor needs.
+        return next((read for kind, read in _READERS if isinstance(self.type_, kind)), lambda value: value)
 
 
 _READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[str], Any]], ...] = (
