@@ -144,7 +144,8 @@ BEYOND: dict[str, list[tuple[str, str, Any, str]]] = {
         ),
         ("POST", "/projects/{project}/tasks/batch", {"operations": []}, "too_short"),
     ],
-    "the body": [("POST", "/projects/", {"name": "x" * 1_048_576}, "")],
+    "the body": [("POST", "/projects/", {"name": "x" * 131_072}, "")],
+    "the body of a batch": [("POST", "/projects/{project}/tasks/batch", {"operations": "x" * 1_048_576}, "")],
     "the body under `/auth/` and `/users/`": [("POST", "/auth/login", {"username": "x" * 16_384}, "")],
     "members of one object in the body": [
         ("POST", "/projects/", {f"member {number}": 1 for number in range(33)}, "too_many_members")
