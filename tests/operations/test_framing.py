@@ -1,5 +1,5 @@
 """Where one request ends and the next begins: the service sees as many requests as were sent, by itself and behind
-nginx and HAProxy.
+nginx, HAProxy and Caddy.
 """
 
 import json
@@ -30,7 +30,7 @@ CHUNKED = LOGIN + b"Transfer-Encoding: chunked\r\n\r\n"
 FULL = 16_384
 EVIL = ("GET", "/problems/{code}")
 
-FRONTS = ("service", "nginx", "haproxy")
+FRONTS = ("service", "nginx", "haproxy", "caddy")
 _markers = count()
 
 
@@ -135,13 +135,13 @@ class Fronts:
 
 @pytest.fixture(scope="module")
 def fronts(server_url: str) -> Iterator[Fronts]:
-    nginx, haproxy = free_port(), free_port()
+    nginx, haproxy, caddy = free_port(), free_port(), free_port()
     environment = {"TALLER_PUBLIC_URL": f"http://127.0.0.1:{nginx}/taller", "TALLER_LOG_LEVEL": "debug"}
     with (
         running_service(server_url, environment=environment) as service,
-        running_proxies(service.port, nginx=nginx, haproxy=haproxy),
+        running_proxies(service.port, nginx=nginx, haproxy=haproxy, caddy=caddy),
     ):
-        fronts = Fronts(service, {"service": service.port, "nginx": nginx, "haproxy": haproxy})
+        fronts = Fronts(service, {"service": service.port, "nginx": nginx, "haproxy": haproxy, "caddy": caddy})
         fronts.written()
         yield fronts
 
@@ -186,7 +186,7 @@ def test_the_log_has_access_lines_only(fronts: Fronts) -> None:
     assert warnings == []
 
 
-@pytest.mark.parametrize("front", ["nginx", "haproxy"])
+@pytest.mark.parametrize("front", ["nginx", "haproxy", "caddy"])
 def test_under_a_path_every_reference_leads_somewhere(fronts: Fronts, front: str) -> None:
     base = f"http://127.0.0.1:{fronts.ports[front]}"
     with httpx2.Client(base_url=base, trust_env=False, timeout=20) as client:

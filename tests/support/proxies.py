@@ -1,4 +1,4 @@
-"""A real nginx and a real HAProxy in front of the service, set up as docs/operations.md has it."""
+"""A real nginx, HAProxy and Caddy in front of the service, set up as docs/operations.md has it."""
 
 import os
 import re
@@ -20,9 +20,9 @@ from tests.support.doc_examples import blocks
 START_TIMEOUT = 20
 PAGE = ROOT / "docs" / "operations.md"
 
-# Debian installs both where only root's PATH leads.
+# Debian installs nginx and HAProxy where only root's PATH leads.
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
-NOT_INSTALLED = "nginx or HAProxy is not installed (Debian: apt-get install nginx haproxy)"
+NOT_INSTALLED = "nginx, HAProxy or Caddy is not installed (Debian: apt-get install nginx haproxy caddy)"
 
 NGINX = """\
 daemon off;
@@ -52,14 +52,14 @@ UPGRADES = """
 """
 
 
-def programs() -> tuple[str, str]:
+def programs() -> tuple[str, ...]:
     """Where they are. Without them the test is left out, or fails if TALLER_TEST_PROXIES is `required`."""
-    nginx, haproxy = (shutil.which(name, path=PATH) for name in ("nginx", "haproxy"))
-    if nginx is None or haproxy is None:
+    found = [shutil.which(name, path=PATH) for name in ("nginx", "haproxy", "caddy")]
+    if None in found:
         if os.environ.get("TALLER_TEST_PROXIES") == "required":
             pytest.fail(NOT_INSTALLED)
         pytest.skip(NOT_INSTALLED)
-    return nginx, haproxy
+    return tuple(program for program in found if program is not None)
 
 
 def free_port() -> int:
@@ -70,12 +70,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_proxies(service: int, *, nginx: int, haproxy: int) -> Generator[None]:
-    """Run both in front of the service at that port, each also under the path `/taller/`."""
-    nginx_program, haproxy_program = programs()
+def running_proxies(service: int, *, nginx: int, haproxy: int, caddy: int) -> Generator[None]:
+    """Run all in front of the service at that port, each also under the path `/taller/`."""
+    nginx_program, haproxy_program, caddy_program = programs()
     page = blocks(PAGE.read_text())
     server, nginx_path = (text for kind, text in page if kind == "nginx")
     frontend, haproxy_path, _ = (text for kind, text in page if kind == "haproxy")
+    site, caddy_path = (text for kind, text in page if kind == "caddy")
+    site = site.replace("    reverse_proxy", caddy_path + "    reverse_proxy")
     inside = server.rindex("}")
     server = server[:inside] + nginx_path + UPGRADES + server[inside:]
     frontend = frontend.replace("    default_backend", haproxy_path + "    default_backend")
@@ -87,13 +89,27 @@ def running_proxies(service: int, *, nginx: int, haproxy: int) -> Generator[None
         configuration = directory / "haproxy.cfg"
         configuration.write_text(_at(frontend, service, haproxy))
         stack.enter_context(_running(haproxy, haproxy_program, "-db", "-f", str(configuration)))
+        configuration = directory / "Caddyfile"
+        configuration.write_text("{\n    admin off\n}\n" + _at(site, service, caddy))
+        # It keeps certificates and its own state below the home.
+        command = (
+            "env",
+            f"HOME={directory}",
+            caddy_program,
+            "run",
+            "--adapter",
+            "caddyfile",
+            "--config",
+            str(configuration),
+        )
+        stack.enter_context(_running(caddy, *command))
         yield
 
 
 @contextmanager
 def running_balancer(port: int, *services: int) -> Generator[None]:
     """Run HAProxy in front of two instances, as the page has it for replacing them."""
-    _, program = programs()
+    program = programs()[1]
     frontend, _, backend = (text for kind, text in blocks(PAGE.read_text()) if kind == "haproxy")
     configuration = frontend[: frontend.rindex("backend taller")] + backend
     for shown, actual in zip((8081, 8000, 8010), (port, *services), strict=True):
@@ -107,7 +123,7 @@ def running_balancer(port: int, *services: int) -> Generator[None]:
 
 def _at(snippet: str, service: int, port: int) -> str:
     """The snippet with these ports in it."""
-    return re.sub(r"127\.0\.0\.1:808\d", f"127.0.0.1:{port}", snippet.replace(":8000", f":{service}"))
+    return re.sub(r":808\d\b", f":{port}", snippet).replace(":8000", f":{service}")
 
 
 @contextmanager
