@@ -78,12 +78,17 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
             return await handle(request)
         key = _key(values)
         idempotent_request = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
-        if creation is not None and (created := await _created(handle, request, creation, idempotent_request)):
-            return created
         store = services_of(request)[IdempotencyStore]
+        has_room = await store.has_room(get_database(request), idempotent_request.principal)
+        if creation is not None and has_room:
+            created = await _created(handle, request, creation, idempotent_request)
+            if created is not None:
+                return created
         async with transaction_of(request) as transaction:
             try:
                 kept = await store.find(transaction, idempotent_request)
+                if kept is None and not has_room:
+                    raise TooManyIdempotencyKeysError
             except ERRORS:
                 await _authorize(request, guards)
                 raise
@@ -103,8 +108,6 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
 async def _created(handle: Handler, request: Request, creation: Creation, key: IdempotentRequest) -> Response | None:
     """Execute a request by a single statement. Return None if it changed nothing, for whatever reason."""
     store, database = services_of(request)[IdempotencyStore], get_database(request)
-    if not await store.has_room(database, key.principal):
-        return None
     creating = CreatingDatabase(database, key, creation)
     with database_of(request, creating):
         try:

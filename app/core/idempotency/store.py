@@ -132,7 +132,7 @@ class IdempotencyStore:
         """Return the stored response to a request; None if the request is to be executed, in which case its key is
         locked until the transaction ends.
 
-        Raises `IdempotencyKeyReusedError`, `IdempotencyKeyInUseError` or `TooManyIdempotencyKeysError`.
+        Raises `IdempotencyKeyReusedError` or `IdempotencyKeyInUseError`.
         """
         values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime}
         found = await transaction.fetch_one_or_none(_select_answer(), values)
@@ -143,8 +143,6 @@ class IdempotencyStore:
             return _response(found)
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
-        if not await self.has_room(transaction, request.principal):
-            raise TooManyIdempotencyKeysError
         return None
 
     async def save(self, transaction: Transaction, request: IdempotentRequest, response: Response) -> None:
