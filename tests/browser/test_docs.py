@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from app.auth.accounts.service import SEED_PASSWORD, SEED_USERNAME
 from app.auth.errors import InvalidCredentialsError
 from tests.conftest import emptied
-from tests.support import server
+from tests.contract.languages import needed
+from tests.support import server, tools
 from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
@@ -55,13 +56,21 @@ class Visit:
         self.page.goto(f"{self.service.url}/docs")
         self.page.locator(".opblock").first.wait_for()
 
-    def sign_in(self) -> None:
-        """Press Authorize and fill in the OAuth2 password form."""
+    def try_to_sign_in(self, password: str) -> Locator:
+        """Press Authorize and fill in the OAuth2 password form; the dialog."""
         self.page.get_by_role("button", name="Authorize").click()
         dialog = self.page.locator(".dialog-ux")
-        dialog.locator("#oauth_username").fill(SEED_USERNAME)
-        dialog.locator("#oauth_password").fill(SEED_PASSWORD)
+        username = dialog.locator("#oauth_username")
+        expect(username).to_be_focused()
+        expect(username).to_be_in_viewport()
+        username.fill(SEED_USERNAME)
+        dialog.locator("#oauth_password").fill(password)
         dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+        return dialog
+
+    def sign_in(self) -> None:
+        """Sign in as the seed's admin."""
+        dialog = self.try_to_sign_in(SEED_PASSWORD)
         expect(dialog.get_by_role("heading", name="Authorized", exact=True)).to_be_visible()
         dialog.locator("button.btn-done").first.click()
         expect(dialog).to_have_count(0)
@@ -82,6 +91,14 @@ class Visit:
         expect(shown.locator("tbody .response-col_status")).to_contain_text(str(response.status))
         expect(shown.locator(".headerline", has_text=response.headers["x-request-id"])).to_be_visible()
         return response.status, response.json()
+
+    def barriers(self) -> list[str]:
+        """What axe-core finds that keeps people from hearing, seeing or reaching something."""
+        needed("node")
+        # Not as a script of the page, which its Content-Security-Policy would stop.
+        self.page.evaluate((tools.node_modules() / "axe-core" / "axe.min.js").read_text())
+        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
 
     def violations(self) -> list[str]:
         """What the page's Content-Security-Policy has stopped."""
@@ -188,16 +205,36 @@ def test_the_page_fits_and_follows_the_system(visit: Visit, width: int, scheme: 
     expect(block.get_by_placeholder("q", exact=True)).to_have_value("")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_everybody_can_use_the_page(visit: Visit, width: int, scheme: Literal["light", "dark"]) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    visit.open()
+    assert visit.barriers() == []
+    dialog = visit.try_to_sign_in("wrong")
+    expect(dialog.locator(".errors")).to_be_visible()
+    assert visit.barriers() == []
+    dialog.get_by_role("button", name="Close").last.click()
+    for tag, name in (("projects", "update_project"), ("tasks", "list_tasks"), ("auth", "delete_me")):
+        visit.operation(tag, name)
+    visit.execute(visit.operation("projects", "create_project"))
+    assert visit.barriers() == []
+
+    with visit.page.expect_popup() as opened:
+        visit.page.get_by_role("link", name="Guides", exact=True).click()
+    visit.page = opened.value
+    assert visit.barriers() == []
+    visit.page.get_by_role("link", name="Limits", exact=True).click()
+    expect(visit.page.get_by_role("heading", name="Limits", exact=True)).to_be_visible()
+    assert visit.barriers() == []
+    visit.page.evaluate("document.querySelector('main').append(document.createElement('button'))")
+    assert visit.barriers() == ["button-name: <button></button>"]
+
+
 def test_authorize_starts_at_username_and_shows_why_sign_in_failed(visit: Visit) -> None:
     visit.open()
-    visit.page.get_by_role("button", name="Authorize").click()
-    dialog = visit.page.locator(".dialog-ux")
-    username = dialog.locator("#oauth_username")
-    expect(username).to_be_focused()
-    expect(username).to_be_in_viewport()
-    username.fill(SEED_USERNAME)
-    dialog.locator("#oauth_password").fill("wrong")
-    dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    dialog = visit.try_to_sign_in("wrong")
     expect(dialog.locator(".errors")).to_contain_text(InvalidCredentialsError.help)
 
 

@@ -49,7 +49,40 @@ function received(response) {
   return response;
 }
 
-const Taller = {
+// For those who hear the page or use it by keyboard: what Swagger UI leaves out.
+const LEFT_OUT = {
+  "tr[data-param-name] select": (select) => ({ "aria-label": select.closest("tr").dataset.paramName }),
+  "textarea.body-param__text": () => ({ "aria-label": "Request body" }),
+  "table.responses-table[id]": (responses) => ({ "aria-label": responses.id }),
+  ".information-container": () => ({ "aria-label": "About this service", role: "region" }),
+  ".errors-wrapper": () => ({ "aria-label": "Errors", role: "region" }),
+  ".filter-container": () => ({ role: "search" }),
+  ".dialog-ux": () => ({ "aria-label": "Sign in", "aria-modal": true, role: "dialog" }),
+  ".close-modal": () => ({ "aria-label": "Close" }),
+  // A button is called by the word that it shows.
+  "button.auth[aria-label]": ({ ariaLabel, textContent }) => ({
+    "aria-label": ariaLabel.startsWith(textContent) ? ariaLabel : `${textContent}: ${ariaLabel}`,
+  }),
+  // Without a gap between their levels.
+  ":is(h3, h4, h5, h6)": (heading) => ({ "aria-level": Math.min(heading.tagName[1] - 1, 4) }),
+  // Long examples scroll.
+  "pre.microlight": () => ({ tabindex: 0 }),
+};
+
+function complete() {
+  for (const [selector, attributesOf] of Object.entries(LEFT_OUT)) {
+    for (const element of document.querySelectorAll(selector)) {
+      for (const [name, value] of Object.entries(attributesOf(element))) element.setAttribute(name, value);
+    }
+  }
+}
+new MutationObserver(complete).observe(document.body, { childList: true, subtree: true });
+
+const Taller = (system) => ({
+  components: {
+    // Swagger UI puts a link into each operation's button, which is one more stop for the keyboard.
+    DeepLink: ({ text }) => system.React.createElement("span", null, text),
+  },
   statePlugins: {
     err: {
       wrapActions: {
@@ -69,7 +102,7 @@ const Taller = {
         )
         .filter((tag) => tag.get("operations").size > 0),
   },
-};
+});
 
 window.ui = SwaggerUIBundle({
   url: documentAddress.href,
