@@ -1,7 +1,6 @@
 """What the service keeps between requests: random walks from one operation's answer to the next operation's request."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,16 +8,16 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.transport import Response
 
-from tests.contract.fuzz import CONFIGURATION, PASSWORD
+from tests.contract.fuzz import CONFIGURATION
 from tests.support import server
-from tests.support.process import Service, running_service
+from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
 
 # Hypothesis repeats walks and expects the same to happen, so each starts from a database without projects. The command
 # line's own stateful phase cannot do that: it notices the difference and ends early without a word.
 WALKS = settings(
-    max_examples=30,
+    max_examples=12,
     stateful_step_count=8,
     derandomize=True,
     database=None,
@@ -29,26 +28,15 @@ WALKS = settings(
 
 PROJECTS = ["create_project", "list_projects", "read_project", "update_project", "patch_project", "delete_project"]
 TASKS = ["create_project", "create_task", "read_task", "update_task", "patch_task", "delete_task"]
-EVERYTHING = sorted({*PROJECTS, *TASKS})
 TO_CREATE_PROJECTS = "POST /api/v1/projects/"
 TO_READ_PROJECTS = {"GET /api/v1/projects/{project_id}"}
-TO_CHANGE_PROJECTS = {"PUT /api/v1/projects/{project_id}", "PATCH /api/v1/projects/{project_id}"}
 TO_DELETE_PROJECTS = {"DELETE /api/v1/projects/{project_id}"}
 TO_CREATE_TASKS = {"POST /api/v1/projects/{project_id}/tasks/"}
 TO_REACH_TASKS = {"GET /api/v1/tasks/{task_id}", "DELETE /api/v1/tasks/{task_id}"}
 
 
-@pytest.fixture(scope="module")
-def service(server_url: str) -> Iterator[Service]:
-    """One service for all walks, each of which starts without projects."""
-    with running_service(server_url, environment={"TALLER_ACCESS_TOKEN_LIFETIME": "86400"}) as service:
-        yield service
-
-
-def walked(
-    service: Service, operations: list[str], created: Callable[[Any], None] = lambda _: None
-) -> dict[str, set[int]]:
-    """Walk through these operations; how each was answered. `created` is told the id of each new project."""
+def walked(service: Service, operations: list[str]) -> dict[str, set[int]]:
+    """Walk through these operations; how each was answered."""
     answers: dict[str, set[int]] = defaultdict(set)
     # Without what it says of single operations: with that, `include` below would have no effect.
     general, _, _ = CONFIGURATION.read_text().partition("[[operations]]")
@@ -65,8 +53,6 @@ def walked(
         def after_call(self, response: Response, case: schemathesis.Case[Any]) -> None:
             super().after_call(response, case)
             answers[case.operation.label].add(response.status_code)
-            if case.operation.label == TO_CREATE_PROJECTS and response.status_code == 201:
-                created(response.json()["id"])
 
     Walk.run(settings=WALKS)
     return answers
@@ -97,34 +83,3 @@ def test_what_was_created_is_there_until_it_is_deleted(
     # A walk that never got anywhere would prove nothing.
     assert needed <= having(answers, among=SUCCESS)
     assert not having(answers, among=REFUSED)
-
-
-@pytest.mark.parametrize(
-    ("role", "may", "may_not"),
-    [
-        ("editor", TO_READ_PROJECTS | TO_CHANGE_PROJECTS | TO_CREATE_TASKS, TO_DELETE_PROJECTS),
-        ("viewer", TO_READ_PROJECTS, TO_CHANGE_PROJECTS | TO_DELETE_PROJECTS | TO_CREATE_TASKS),
-    ],
-)
-def test_a_walk_gets_as_far_as_its_role(
-    service: Service, monkeypatch: pytest.MonkeyPatch, role: str, may: set[str], may_not: set[str]
-) -> None:
-    with service.client() as client:
-        person = client.post("/api/v1/auth/register", json={"username": role, "password": PASSWORD})
-    user_id = person.raise_for_status().json()["id"]
-    monkeypatch.setenv("TALLER_URL", service.url)
-    monkeypatch.setenv("TALLER_TOKEN", service.token(role, PASSWORD))
-
-    def handed_over(project_id: str) -> None:
-        # To the administrator; whoever made it is from now on what they are to walk as.
-        server.execute(
-            service.database_url,
-            "INSERT INTO project_members (project_id, user_id, role) "
-            f"SELECT '{project_id}', id, 'owner' FROM users WHERE username = 'admin'",
-            f"UPDATE project_members SET role = '{role}' WHERE project_id = '{project_id}' AND user_id = '{user_id}'",
-        )
-
-    answers = walked(service, EVERYTHING, handed_over)
-    assert may <= having(answers, among=SUCCESS)
-    assert having(answers, among=REFUSED) == may_not
-    assert not having(answers, among=SUCCESS) & may_not
