@@ -19,6 +19,7 @@ from app.projects.router import router as projects
 from app.projects.service import close_account
 from app.system.guides import guide
 from app.system.router import documentation, health
+from app.tasks.blockers.router import router as blockers
 from app.tasks.router import router as tasks
 
 PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
@@ -27,7 +28,7 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 PURGE_RULES = ACCESS_PURGE_RULES
 """The rules by which the purger deletes rows of the features."""
 
-ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, labels, tasks, comments)
+ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, labels, tasks, blockers, comments)
 
 PROBES = frozenset(route.path for route in health.routes)
 """The routes that a supervisor asks again and again: each success has a log line at `debug` only."""

@@ -10,7 +10,7 @@ from app.auth.scopes import KEY_SCOPES
 from app.projects.access import EntityGuard, ProjectGuard
 from app.projects.models import Role
 from app.projects.scopes import ProjectScope
-from app.tasks.scopes import TaskAssigneeScope, TaskLabelScope, TaskScope, TasksScope
+from app.tasks.scopes import TaskAssigneeScope, TaskBlockerScope, TaskLabelScope, TaskScope, TasksScope
 
 TASKS_READ = KEY_SCOPES.declare("tasks:read", "See tasks.")
 TASKS_WRITE = KEY_SCOPES.declare("tasks:write", "See, create, change and delete tasks.")
@@ -53,6 +53,18 @@ class TaskAssigneeGuard(EntityGuard[TaskAssigneeScope]):
         return self.scope_of(request, await self.caller(request), task_id, user_id)
 
 
+class TaskBlockerGuard(EntityGuard[TaskBlockerScope]):
+    """Guards the task of the path and one that it waits for, or is to."""
+
+    scope_class = TaskBlockerScope
+
+    async def __call__(
+        self, request: Request, task_id: TaskId, blocker_id: Annotated[UUID, Path(description="The blocker's id.")]
+    ) -> TaskBlockerScope:
+        """Return the task's scope."""
+        return self.scope_of(request, await self.caller(request), task_id, blocker_id)
+
+
 class TasksGuard(CallerGuard):
     """Requires a signed-in caller, and passes on the scope of the tasks that they may see."""
 
@@ -78,6 +90,11 @@ LabelledTask = Annotated[TaskLabelScope, Depends(TaskLabelGuard(Role.EDITOR, TAS
 
 AssignedTask = Annotated[TaskAssigneeScope, Depends(TaskAssigneeGuard(Role.EDITOR, TASKS_WRITE, is_conditional=True))]
 """The task and the person of the path, if the caller may change the task."""
+
+BlockedTask = Annotated[TaskBlockerScope, Depends(TaskBlockerGuard(Role.EDITOR, TASKS_WRITE))]
+"""The task and the blocker of the path, if the caller may change the task. What it waits for is no part of the task, so
+that there are no preconditions.
+"""
 
 VisibleTasks = Annotated[TasksScope, Depends(TasksGuard(TASKS_READ))]
 """The tasks that the caller may see, in all projects."""

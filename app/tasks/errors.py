@@ -32,6 +32,23 @@ class TooManyAssigneesError(ConflictError):
         super().__init__(f"The task has reached its limit of {limit} assignees: take one off first.")
 
 
+class TooManyBlockersError(ConflictError):
+    """The task has reached its limit of blockers: take one off first."""
+
+    code = "too_many_blockers"
+    title = "Too many blockers"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The task has reached its limit of {limit} blockers: take one off first.")
+
+
+class BlockerCycleError(ConflictError):
+    """The blocker is the task itself, or waits for it, directly or through other tasks."""
+
+    code = "blocker_cycle"
+    title = "Blocker cycle"
+
+
 class ExternalIdTakenError(ConflictError):
     """Another task of the project has this `external_id`; `errors` has that task's id. Change that task, or use another
     `external_id`.

@@ -21,6 +21,10 @@ MAX_LISTED = 20
 exceed it."""
 
 
+MAX_BLOCKERS = 50
+"""Tasks that a task may wait for."""
+
+
 class Task(Identified, Versioned, Base):
     """A task of a project. A higher priority comes first."""
 
@@ -91,4 +95,21 @@ class TaskAssignee(Base):
     __table_args__ = (
         ForeignKeyConstraint(["user_id", "project_id"], [Member.user_id, Member.project_id]),
         Index("task_assignees_by_assignee_idx", "user_id", "project_id", "task_id"),
+    )
+
+
+class TaskBlocker(Base):
+    """That a task waits for another one of its project. A trigger refuses circles, more than `MAX_BLOCKERS`, and tasks
+    of other projects.
+    """
+
+    __tablename__ = "task_blockers"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), primary_key=True)
+    blocker_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), primary_key=True)
+    project_id: Mapped[UUID]
+
+    __table_args__ = (
+        Index("task_blockers_by_blocker_idx", "blocker_id", "task_id"),
+        Index("task_blockers_by_project_idx", "project_id", "blocker_id", "task_id"),
     )

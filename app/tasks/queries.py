@@ -46,7 +46,7 @@ from app.core.preconditions.headers import PreconditionShape
 from app.labels.models import Label
 from app.projects.models import Member, Project, TaskCount
 from app.projects.scopes import Permission, UuidColumn, this_project
-from app.tasks.models import Task, TaskAssignee, TaskLabel
+from app.tasks.models import Task, TaskAssignee, TaskBlocker, TaskLabel
 from app.tasks.schemas import TaskRead
 from app.tasks.scopes import tag, this_task
 
@@ -163,6 +163,7 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
         "q": matches_in(words_in(WORDS, Task.project_id), project_id),
         "label_id": _has_label(project_id),
         "assignee_id": _has_assignee(project_id),
+        "is_blocked": _is_blocked(project_id),
         PROJECT_IDS: true(),
     }
     filters = (conditions[name] for name in variant.filters)
@@ -191,6 +192,24 @@ def _has_assignee(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
         TaskAssignee.user_id == any_(param("assignee_id", ARRAY(Uuid))), TaskAssignee.project_id == project_id
     )
     return Task.id == any_(func.array(tasks.correlate_except(TaskAssignee).scalar_subquery(), type_=ARRAY(Uuid)))
+
+
+def _is_blocked(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return a condition for tasks that wait for an open task, or do not, as asked.
+
+    Those that wait are read from the blockers of the project. Most do not, so that they are found by looking at each.
+    """
+    blocker = aliased(Task, name="blocker")
+    waiting = (
+        select(TaskBlocker.task_id)
+        .join(blocker, blocker.id == TaskBlocker.blocker_id)
+        .where(~blocker.completed)
+        .correlate_except(TaskBlocker, blocker)
+    )
+    of_project = func.array(waiting.where(TaskBlocker.project_id == project_id).scalar_subquery(), type_=ARRAY(Uuid))
+    waits = waiting.where(TaskBlocker.task_id == Task.id).exists()
+    # Planned for the value, of which only one of the two is left.
+    return case((param("is_blocked", Boolean), Task.id == any_(of_project)), else_=~waits)
 
 
 def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:

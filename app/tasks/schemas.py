@@ -209,6 +209,9 @@ class TaskParams(ListParams):
     assignee_ids_is_empty: QueryFlag | None = Query(
         None, description="Only those without assignees, or only those with any."
     )
+    is_blocked: QueryFlag | None = Query(
+        None, description="Only those that wait for a task which is not completed, or only those that do not."
+    )
     created_by: PersonId | None = Query(None, description="Created by this person, `me` for yourself.")
     completed_at_gte: Moment | None = range_query("completed_at", "gte")
     completed_at_gt: Moment | None = range_query("completed_at", "gt")

@@ -43,6 +43,16 @@ TASK_ASSIGNEE = Entity(
 )
 """A task together with one of its labels or assignees."""
 
+TASK_BLOCKER = Entity(
+    Task,
+    Task.project_id,
+    tag(Task.version),
+    TaskNotFoundError,
+    ("task_id", "blocker_id"),
+    vanished=TaskNotFoundError,
+)
+"""A task together with one that it waits for."""
+
 this_task = TASK.condition
 
 
@@ -84,3 +94,11 @@ class TaskAssigneeScope(ListedScope):
     entity = TASK_ASSIGNEE
     list_name = "assignee_ids"
     too_many = TooManyAssigneesError
+
+
+class TaskBlockerScope(TaskScope):
+    """One task with the caller's permission, and another one that it waits for, or is to."""
+
+    __slots__ = ()
+
+    entity = TASK_BLOCKER

@@ -1,6 +1,6 @@
 """A small scenario in which every kind of caller has a place, and what the features say of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -149,6 +149,9 @@ class AccessSamples:
     things: Callable[[StoredSamples], Mapping[str, Base]] = lambda _: {}
     """Makes one of each kind that it has, by what paths call its id."""
 
+    links: Callable[[StoredSamples], Sequence[Base]] = lambda _: ()
+    """Makes what connects these."""
+
 
 @cache
 def access_samples() -> dict[str, AccessSamples]:
@@ -165,6 +168,7 @@ async def stored(database: Database, project: Project, author: User, member: Use
         new = feature.things(place)
         await store(database, *new.values())
         place.things.update(new)
+        await store(database, *feature.links(place))
     return place
 
 

@@ -1,7 +1,7 @@
 """What the access matrix has to know of tasks."""
 
 from tests.access.scenario import AccessSamples, SecretId, of_person
-from tests.tasks.factories import TaskFactory
+from tests.tasks.factories import TaskBlockerFactory, TaskFactory
 
 _LABEL = SecretId(
     ("editor", "owner", "key_with"),
@@ -9,6 +9,11 @@ _LABEL = SecretId(
     "404 label_not_found",
 )
 _PERSON = SecretId(("editor", "owner", "key_with"), of_person("stranger"), "404 member_not_found")
+_TASK = SecretId(
+    ("editor", "owner", "key_with"),
+    lambda scenario: vars(scenario.foreign.things["task_id"])["id"],
+    "404 task_not_found",
+)
 _TARGET = SecretId(("editor",), lambda scenario: scenario.elsewhere.project.id, "404 project_not_found")
 
 SAMPLES = AccessSamples(
@@ -28,12 +33,21 @@ SAMPLES = AccessSamples(
         "remove_task_label": {"label_id": _LABEL},
         "add_assignee": {"user_id": _PERSON},
         "remove_assignee": {"user_id": _PERSON},
+        "add_blocker": {"blocker_id": _TASK},
+        "remove_blocker": {"blocker_id": _TASK},
     },
     things=lambda place: {
         "task_id": TaskFactory.build(
             project_id=place.project.id,
             label_ids=[vars(place.things["label_id"])["id"]],
             assignee_ids=[place.member.id],
-        )
+        ),
+        "blocker_id": TaskFactory.build(project_id=place.project.id),
     },
+    links=lambda place: [
+        TaskBlockerFactory.build(
+            project_id=place.project.id,
+            **{name: vars(place.things[name])["id"] for name in ("task_id", "blocker_id")},
+        )
+    ],
 )

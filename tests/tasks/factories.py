@@ -4,7 +4,7 @@ from uuid import UUID
 
 from polyfactory import Use
 
-from app.tasks.models import Task, TaskAssignee, TaskLabel
+from app.tasks.models import Task, TaskAssignee, TaskBlocker, TaskLabel
 from tests.support.factories import RowFactory
 
 
@@ -32,3 +32,9 @@ class TaskAssigneeFactory(RowFactory[TaskAssignee]):
     """That somebody does a task: give it all three ids."""
 
     __model__ = TaskAssignee
+
+
+class TaskBlockerFactory(RowFactory[TaskBlocker]):
+    """That a task waits for another one: give it all three ids."""
+
+    __model__ = TaskBlocker

@@ -1,0 +1,1 @@
+"""Which tasks a task waits for."""
