@@ -85,8 +85,9 @@ def _lead_there(case: schemathesis.Case[Any]) -> None:
         return
     if _is_id(path.get("project_id")):
         path["project_id"] = PROJECT
-    if _is_id(path.get("task_id")):
-        path["task_id"] = TASKS[next(_turn) % len(TASKS)]
+    for name in ("task_id", "blocker_id"):
+        if _is_id(path.get(name)):
+            path[name] = TASKS[next(_turn) % len(TASKS)]
 
 
 @schemathesis.hook

@@ -25,7 +25,10 @@ SAMPLES = AccessSamples(
         "update_task": lambda _: {"title": "Sweep"},
         "patch_task": lambda _: {"title": "Sweep"},
     },
-    ids={"remove_assignee": {"user_id": lambda scenario: scenario.here.member.id}},
+    ids={
+        "remove_assignee": {"user_id": lambda scenario: scenario.here.member.id},
+        "list_blocked_tasks": {"task_id": lambda scenario: vars(scenario.here.things["blocker_id"])["id"]},
+    },
     hidden={
         "update_task": {"project_id": _TARGET},
         "patch_task": {"project_id": _TARGET},
