@@ -61,6 +61,14 @@ LISTED = """
     INSERT INTO task_labels SELECT id, unnest(ids_in(label_ids)), project_id FROM tasks;
     INSERT INTO task_assignees SELECT id, unnest(ids_in(assignee_ids)), project_id FROM tasks;
 """
+BLOCKED = """
+    INSERT INTO task_blockers SELECT * FROM (
+        SELECT id, lead(id) OVER (ORDER BY id) AS blocker_id, project_id FROM tasks
+        WHERE label_ids = list_of($1::uuid[])
+    ) AS pairs WHERE blocker_id IS NOT NULL
+"""
+"""Of the forty, each waits for the next one."""
+
 KEEPING = (
     ("tasks", "tasks_keep_labels_inserted"),
     ("tasks", "tasks_keep_assignees_inserted"),
@@ -203,6 +211,7 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
         await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
     for _, definition in made:
         await connection.execute(definition, timeout=200)
+    await connection.execute(BLOCKED, [labels[1].id])
     for name, definition in references:
         await connection.execute(f"ALTER TABLE tasks ADD CONSTRAINT {name} {definition}", timeout=200)
     await connection.execute("VACUUM ANALYZE", timeout=200)
@@ -409,6 +418,17 @@ async def test_list_by_label_or_assignee_reads_matches_or_a_page(crowd: Crowd, l
         references = [node for node in nodes(plan) if node.get("Relation Name") in {"task_labels", "task_assignees"}]
         assert all("Index" in node["Node Type"] for node in references)
         assert sum(node["Actual Rows"] * node["Actual Loops"] for node in references) <= (OTHERS + 2) * most, filters
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+async def test_list_of_blocked_tasks_reads_blockers_or_a_page(crowd: Crowd, listed: ListQuery) -> None:
+    blocked = await crowd.plan_by_value(*crowd.statement(listed, "-priority", is_blocked=True))
+    assert blocked["Actual Rows"] == 39
+    assert rows_read(blocked) <= 2 * 40 + OTHERS
+    others = await crowd.plan_by_value(*crowd.statement(listed, "-priority", is_blocked=False))
+    assert others["Actual Rows"] == SIZE + 1
+    assert rows_read(others) <= (OTHERS + 2) * (SIZE + 1) + 40
+    assert not any(node["Node Type"] == "Seq Scan" for plan in (blocked, others) for node in nodes(plan))
 
 
 async def test_tasks_of_oneself_cost_nothing_for_those_of_others(crowd: Crowd) -> None:
