@@ -14,23 +14,29 @@ down_revision = "0031"
 branch_labels = None
 depends_on = None
 
-# Some at a time, each in a transaction of its own, so that nobody waits for long. What is completed meanwhile has its
-# time from the trigger.
+# Some at a time, each in a transaction of its own, so that nobody waits for long. It waits for nobody either, whatever
+# order they lock rows in: what others hold comes in another turn. What is completed meanwhile has its time from the
+# trigger.
 BACKFILL = """
 DO $$
 DECLARE
-    last uuid := '00000000-0000-0000-0000-000000000000';
+    start CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
+    last uuid := start;
 BEGIN
     LOOP
         WITH batch AS MATERIALIZED (
-            SELECT id FROM tasks WHERE id > last ORDER BY id LIMIT 5000
+            SELECT id FROM tasks WHERE id > last AND completed AND completed_at IS NULL
+            ORDER BY id LIMIT 5000 FOR NO KEY UPDATE SKIP LOCKED
         ), filled AS (
-            UPDATE tasks SET completed_at = updated_at FROM batch
-            WHERE tasks.id = batch.id AND completed AND completed_at IS NULL
+            UPDATE tasks SET completed_at = updated_at FROM batch WHERE tasks.id = batch.id
         )
         SELECT id INTO last FROM batch ORDER BY id DESC LIMIT 1;
-        EXIT WHEN last IS NULL;
         COMMIT;
+        IF last IS NULL THEN
+            EXIT WHEN NOT EXISTS (SELECT FROM tasks WHERE completed AND completed_at IS NULL);
+            PERFORM pg_sleep(0.1);
+            last := start;
+        END IF;
     END LOOP;
 END
 $$
