@@ -48,7 +48,7 @@ test: $(STAMP) ## Run the whole suite on a real PostgreSQL of its own (or with o
 test-quick: $(STAMP) ## Run all tests but the slow ones, which start processes or take seconds by design
 	@$(BIN)/python -m pytest -n auto -m "not slow and not compiled" $(options)
 
-clients: $(STAMP) ## Try what Go and Java are needed for, too: generated clients (docs/api/clients.md), api-diff
+clients: $(STAMP) ## Try what TypeScript, Go and Java are needed for, too: generated clients (docs/api/clients.md), api-diff
 	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" \
 		tests/contract/test_clients.py tests/contract/test_api_diff.py $(options)
 

@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.architecture.source import Module, feature_modules, features, modules, parsed
+from tests.architecture.source import Module, feature_modules, features, modules, nodes_of
 
 PUBLIC_MODULES = {"models", "access", "scopes", "schemas", "errors"}
 """The modules of a feature that other features may import."""
@@ -27,7 +27,7 @@ def private_modules(root: Path) -> list[str]:
     """Features import only the public modules of one another."""
     offences, others = [], features(root)
     for module in feature_modules(root):
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ImportFrom):
                 targets = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
             elif isinstance(node, ast.Import):
@@ -55,7 +55,7 @@ def commits(root: Path) -> list[str]:
     return [
         module.offence(node, f"uses .{node.attr}: open `database.transaction()` instead")
         for module in modules(root)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin", "rollback"}
     ]
 
@@ -71,7 +71,7 @@ def selects(root: Path) -> list[str]:
             continue
         feeding = [
             node
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and any(isinstance(part, ast.Attribute) and part.attr == "from_select" for part in ast.walk(node))
         ]
@@ -81,7 +81,7 @@ def selects(root: Path) -> list[str]:
                 offences.append(module.offence(call, "selects outside queries, access and scopes"))
         offences += [
             module.offence(node, "selects outside queries, access and scopes")
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.Constant) and re.match(r"\s*(SELECT|WITH)\s", str(node.value))
         ]
     return offences
@@ -148,7 +148,7 @@ def bypassed_aliases(root: Path) -> list[str]:
         if module.feature:
             offences += [
                 module.offence(node, "takes the database from the services")
-                for node in ast.walk(module.tree)
+                for node in module.nodes
                 if isinstance(node, ast.Subscript)
                 and isinstance(node.value, ast.Call)
                 and module.full_name(node.slice).endswith(".Database")
@@ -161,7 +161,7 @@ def slow_middleware(root: Path) -> list[str]:
     return [
         module.offence(node, "uses BaseHTTPMiddleware")
         for module in modules(root)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.alias) and node.name.endswith("BaseHTTPMiddleware"))
         or (isinstance(node, ast.Attribute) and node.attr in {"BaseHTTPMiddleware", "middleware"})
     ]
@@ -171,7 +171,7 @@ def anonymous_errors(root: Path) -> list[str]:
     """What a feature refuses is a class in its `errors`, with a code; never a bare HTTPException."""
     offences = []
     for module in feature_modules(root):
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             # One that a library raised may be caught, and answered by a class.
             made = node.func if isinstance(node, ast.Call) else node.exc if isinstance(node, ast.Raise) else None
             if made is not None and module.full_name(made).endswith("HTTPException"):
@@ -197,7 +197,7 @@ def path_ids_read_elsewhere(root: Path) -> list[str]:
         module.offence(node, "reads the path's parameters")
         for module in feature_modules(root)
         if module.name != "access"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.Attribute) and node.attr == "path_params")
         or (isinstance(node, ast.alias) and node.name == "path_id")
     ]
@@ -207,17 +207,17 @@ def features_named_by_core(root: Path) -> list[str]:
     """Core names no feature's table and no feature's index: features hand over theirs."""
     names = {name for feature in features(root) for name in _tables(root, feature).values()}
     for module in feature_modules(root):
-        texts = (node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant))
+        texts = (node.value for node in module.nodes if isinstance(node, ast.Constant))
         names |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"\w+_idx", text)}
     named = re.compile(rf"(?<![\w/])({'|'.join(names)})(?![\w/])")
     offences = []
     for module in modules(root):
         if module.parts[:2] != ("app", "core"):
             continue
-        documented = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+        documented = {id(node.value) for node in module.nodes if isinstance(node, ast.Expr)}
         offences += [
             module.offence(node, f"names {found[1]}, which is a feature's")
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and id(node) not in documented
@@ -302,7 +302,7 @@ def _tables(root: Path, feature: str) -> dict[str, str]:
     """The table of each model class of a feature, wherever in the feature it is declared."""
     found = {}
     for path in (root / "app" / feature).glob("*.py"):
-        for node in ast.walk(parsed(path.read_text())):
+        for node in nodes_of(path.read_text()):
             if isinstance(node, ast.ClassDef):
                 for line in node.body:
                     if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__tablename__":

@@ -19,6 +19,12 @@ def parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@cache
+def nodes_of(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a source's syntax, in the order of `ast.walk`."""
+    return tuple(ast.walk(parsed(source)))
+
+
 @dataclass(frozen=True)
 class Module:
     """One source file of the application."""
@@ -30,6 +36,11 @@ class Module:
     def tree(self) -> ast.Module:
         """Its syntax."""
         return parsed(self.path.read_text())
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of its syntax."""
+        return nodes_of(self.path.read_text())
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -51,7 +62,7 @@ class Module:
     def imports(self) -> dict[str, str]:
         """What each imported name stands for."""
         found: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Import):
@@ -70,7 +81,7 @@ class Module:
 
     def calls(self, within: ast.AST | None = None) -> Iterator[tuple[ast.Call, str]]:
         """Every call, with the full name of what is called."""
-        for node in ast.walk(within or self.tree):
+        for node in ast.walk(within) if within else self.nodes:
             if isinstance(node, ast.Call):
                 yield node, self.full_name(node.func)
 

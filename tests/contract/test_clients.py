@@ -81,6 +81,7 @@ def compiled(process: Service, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 # 10 seconds together; the rest is for the first time, which installs. So below.
+@pytest.mark.compiled
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("client", TYPESCRIPT)
 def test_typescript_client_takes_the_tour(client: str, compiled: Path, service: Service) -> None:
