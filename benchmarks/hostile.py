@@ -279,7 +279,7 @@ def _caller(running: Running, caller: str) -> Sequence[tuple[str, str]]:
 
 
 def publish(found: Hostile, directory: Path) -> None:
-    """Print what was found out and store it."""
+    """Print what was found out and store it. Raises `BenchmarkError` if the service answered 5xx."""
     directory.mkdir(parents=True, exist_ok=True)
     name = f"{str(found.machine['date'])[:10]}-hostile"
     excesses = list(found.excesses())
@@ -293,6 +293,8 @@ def publish(found: Hostile, directory: Path) -> None:
     text = "\n".join([heading(found.machine), "", *_table(found), "", *_verdict(found, excesses), ""])
     (directory / f"{name}.md").write_text(f"# Hostile requests, {name[:10]}\n\n{text}")
     print(text)
+    if failed := {cost.operation for cost in found.costs if cost.status >= 500}:
+        raise BenchmarkError(f"the service answered 5xx: {', '.join(sorted(failed))}")
 
 
 def _table(found: Hostile) -> Iterator[str]:
