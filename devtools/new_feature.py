@@ -76,7 +76,7 @@ def _words(root: Path, many: str) -> dict[str, str]:
 
 
 def _letters(scope: type[EntityScope] = EntityScope) -> set[str]:
-    """With what the tags of other things begin."""
+    """Return the letters that the tags of other entities begin with."""
     own = re.findall(r"'\"([a-z]+)'", str(scope.entity.etag)) if "entity" in vars(scope) else []
     return {*own}.union(*(_letters(kind) for kind in scope.__subclasses__()))
 

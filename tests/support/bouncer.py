@@ -11,7 +11,7 @@ from devtools.pgbouncer import NOT_INSTALLED, PROGRAM
 
 
 def program() -> str:
-    """Where PgBouncer is. Without it the test is left out, or fails if TALLER_TEST_PGBOUNCER is `required`."""
+    """Return the path of PgBouncer. Without it, skip the test, or fail it if TALLER_TEST_PGBOUNCER is `required`."""
     if PROGRAM is None:
         if os.environ.get("TALLER_TEST_PGBOUNCER") == "required":
             pytest.fail(NOT_INSTALLED)
@@ -21,7 +21,7 @@ def program() -> str:
 
 @contextmanager
 def running_bouncer(url: str, *, servers: int, options: Mapping[str, str] | None = None) -> Generator[str]:
-    """Runs a PgBouncer (`devtools.pgbouncer`); the address of the same database behind it."""
+    """Run a PgBouncer (`devtools.pgbouncer`) and return the address of the same database behind it."""
     program()
     with pgbouncer.running_bouncer(url, servers=servers, options=options) as address:
         yield address

@@ -14,7 +14,7 @@ from tests.support.factories import store
 
 
 async def bearer_of(app: FastAPI, user: User, *, expires_in: int = 3600) -> dict[str, str]:
-    """The header of a new session of this person; an access token that expires when the session does."""
+    """Return the `Authorization` header of a new session of this user."""
     session = SessionFactory.build(user_id=user.id)
     await store(app.state.services[Database], session)
     token = issue_access_token(app.state.services[Authentication].ring, user.id, session.id, expires_in)
@@ -33,11 +33,11 @@ class Api:
         )
 
     async def as_(self, user: User) -> "Api":
-        """The same API, called by this person with a token of their own."""
+        """Return the same API, called by this user with a token of their own."""
         return Api(self._app, await bearer_of(self._app, user))
 
     def with_key(self, secret: str) -> "Api":
-        """The same API, called by an API key."""
+        """Return the same API, called with an API key."""
         return Api(self._app, {"X-API-Key": secret})
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
@@ -72,7 +72,7 @@ class Api:
 
 
 def assert_problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:
-    """The response is a problem document of this status and code; returns it."""
+    """Assert that the response is a problem document with this status and code, and return it."""
     assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json"), (
         response.status_code,
         response.text,
@@ -88,7 +88,7 @@ def assert_problem(response: httpx2.Response, status: int, code: str) -> dict[st
 
 
 def tag_of(answer: httpx2.Response) -> str:
-    """The tag of an answer that has one, in its header and in its body."""
+    """Return the entity tag of a response, which has it in its header and in its body."""
     assert answer.is_success, answer.text
     tag: str = answer.json()["etag"]
     assert answer.headers.get_list("etag") == [tag]

@@ -17,14 +17,14 @@ RUN, SHOWN = {"sh"}, {"text", "json"}
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The kind and the text of every fenced block, in order."""
+    """Return the kind and the text of every fenced block, in order."""
     found: list[tuple[str, str]] = BLOCK.findall(page)
     assert page.count("\n```") == 2 * len(found), "a fence is not closed, or has no kind"
     return found
 
 
 def steps(page: str) -> list[tuple[str, str]]:
-    """What is pasted, each with the output that is shown for it: nothing, where no other block follows."""
+    """Return each pasted block with the output that the page shows for it: empty if no output follows."""
     found: list[tuple[str, str]] = []
     for kind, text in blocks(page):
         if kind in RUN:
@@ -63,7 +63,7 @@ def paste(script: str, directory: Path, shell: str = "bash") -> "subprocess.Comp
 
 
 def pattern_of(shown: str) -> str:
-    """Text in which `…` stands for what differs each time: an id, a moment."""
+    """Return a regular expression in which `…` matches what differs each time: an id, a moment."""
     return re.escape(shown).replace(re.escape("…"), r'[^"\n]+')
 
 

@@ -36,7 +36,7 @@ class RowFactory(SQLAlchemyFactory[M]):
     @classmethod
     @cache
     def get_model_fields(cls) -> list[FieldMeta]:
-        """The columns; found out once, not for each row."""
+        """Return the columns. They are cached, not found for each row."""
         return super().get_model_fields()
 
 
@@ -55,5 +55,5 @@ async def store(database: Database, *rows: Base) -> None:
 
 
 def _given(row: Base) -> tuple[str, ...]:
-    """The columns for which a row has a value; the database knows those of the others."""
+    """Return the columns that a row has values for; the others get the database's defaults."""
     return tuple(column.key for column in row.__table__.columns if getattr(row, column.key) is not None)

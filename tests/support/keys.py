@@ -9,12 +9,12 @@ KEPT_HEADERS = ("content-type", "content-length", "location")
 
 
 def keyed(key: str = "k-1", **headers: str) -> dict[str, Any]:
-    """The options of a request with this key."""
+    """Return the options of a request with this idempotency key."""
     return {"headers": {"Idempotency-Key": key, **headers}}
 
 
 def assert_replay(answer: Response, first: Response) -> None:
-    """The answer is the first one, byte by byte, and says so."""
+    """Assert that a response replays the first one, byte by byte, and says so."""
     assert (answer.status_code, answer.content) == (first.status_code, first.content)
     assert [answer.headers.get(name) for name in KEPT_HEADERS] == [first.headers.get(name) for name in KEPT_HEADERS]
     assert answer.headers["etag"] == first.headers["etag"] if "etag" in first.headers else "etag" not in answer.headers

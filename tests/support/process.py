@@ -34,7 +34,7 @@ _numbers = count()
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """This environment without the developer's own settings, and with these."""
+    """Return this process's environment with these variables instead of the developer's own settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLER_")}
     return {**inherited, "PYTHONPATH": str(ROOT), **variables}
 
@@ -99,17 +99,17 @@ class Service:
         return self._process
 
     def client(self, **options: Any) -> httpx2.Client:
-        """An HTTP client of this service, which no proxy setting can lead elsewhere."""
+        """Return an HTTP client of this service that ignores proxy settings."""
         # The address is of plain HTTP: no certificates are read, which takes 40 ms.
         return httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=30, **options)
 
     def token(self, username: str = SEED_USERNAME, password: str = SEED_PASSWORD) -> str:
-        """An access token of a person."""
+        """Return an access token of a user."""
         with self.client() as client:
             return token_of(client, username, password)
 
     def log_tail(self, lines: int = 40) -> str:
-        """The end of what the service wrote."""
+        """Return the last lines of the service's log."""
         if not self.log_file.exists():
             return ""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
@@ -151,7 +151,7 @@ class Service:
 
 
 def token_of(client: httpx2.Client, username: str = SEED_USERNAME, password: str = SEED_PASSWORD) -> str:
-    """An access token of a person."""
+    """Return an access token of a user."""
     answer = client.post("/auth/login", json={"username": username, "password": password})
     assert answer.status_code == 200, answer.text
     token: str = answer.json()["access_token"]
@@ -167,7 +167,7 @@ def sign_in(client: httpx2.Client, username: str = SEED_USERNAME, password: str 
 def running_service(
     server_url: str, *, admin: bool = True, environment: Mapping[str, str] | None = None
 ) -> Generator[Service]:
-    """The service, ready, on a migrated database of its own in which the seed's admin exists unless `admin` is false.
+    """Run the service on a migrated database of its own, with the seed's admin unless `admin` is false.
 
     For fixtures and tests that are not async: it runs an event loop of its own for a moment.
     """

@@ -53,7 +53,7 @@ UPGRADES = """
 
 
 def programs() -> tuple[str, ...]:
-    """Where they are. Without them the test is left out, or fails if TALLER_TEST_PROXIES is `required`."""
+    """Return their paths. Without them, skip the test, or fail it if TALLER_TEST_PROXIES is `required`."""
     found = [shutil.which(name, path=PATH) for name in ("nginx", "haproxy", "caddy")]
     if None in found:
         if os.environ.get("TALLER_TEST_PROXIES") == "required":
@@ -63,7 +63,7 @@ def programs() -> tuple[str, ...]:
 
 
 def free_port() -> int:
-    """A port on which nobody listens now."""
+    """Return a port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -122,7 +122,7 @@ def running_balancer(port: int, *services: int) -> Generator[None]:
 
 
 def _at(snippet: str, service: int, port: int) -> str:
-    """The snippet with these ports in it."""
+    """Return the snippet with these ports in it."""
     return re.sub(r":808\d\b", f":{port}", snippet).replace(":8000", f":{service}")
 
 

@@ -13,7 +13,7 @@ from app.core.ratelimit.sync import SHARER
 
 @contextmanager
 def recorded_statements(database: Database) -> Generator[list[str]]:
-    """Every statement that runs meanwhile."""
+    """Record every statement that runs meanwhile."""
     statements: list[str] = []
 
     def note(statement: str, _: list[Any]) -> None:

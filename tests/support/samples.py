@@ -28,12 +28,12 @@ NOT_IDS = [
 
 
 def in_short(case: object) -> str:
-    """A test case's id, where the case itself may be 10 000 characters."""
+    """Return a short id for a test case, which itself may have 10 000 characters."""
     return ascii(case)[1:41]
 
 
 async def contents(database: Database) -> dict[str, list[Any]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     return {
         table.name: [
             row["row"]
@@ -44,7 +44,7 @@ async def contents(database: Database) -> dict[str, list[Any]]:
 
 
 async def number_of(database: Database, table: str) -> int:
-    """How many rows a table has."""
+    """Return the number of rows of a table."""
     row = await database.fetch_one_or_none(text(f'SELECT count(*) AS count FROM "{table}"'))
     assert row is not None
     number: int = row["count"]

@@ -36,7 +36,7 @@ UNSAFE_BUT_FAST = {
 
 @contextmanager
 def test_server() -> Generator[str]:
-    """The server that TALLER_TEST_DATABASE_URL names, or one of our own for as long as the run lasts."""
+    """Return the server that TALLER_TEST_DATABASE_URL names, or run one until the end of the tests."""
     if url := os.environ.get(SERVER_VARIABLE):
         yield with_database(url, make_url(url).database or "postgres")
         return
@@ -64,14 +64,14 @@ def refuse_another_version(server: str) -> None:
 
 @contextmanager
 def test_bouncer(server: str) -> Generator[str]:
-    """A PgBouncer in front of that server, for the applications of a run with --pgbouncer."""
+    """Run a PgBouncer in front of that server, for the applications of a run with --pgbouncer."""
     # Fewer server connections than one application has to it, so that they are shared all the time.
     with running_bouncer(server, servers=5) as url:
         yield url
 
 
 def way_to(url: str) -> dict[str, Any]:
-    """The settings by which an application of this run reaches a database of the test server."""
+    """Return the settings by which an application of this run reaches a database of the test server."""
     bouncer = os.environ.get(BOUNCER_VARIABLE)
     if bouncer is None:
         return {"database_url": url}
@@ -79,23 +79,23 @@ def way_to(url: str) -> dict[str, Any]:
 
 
 def through(bouncer: str) -> dict[str, Any]:
-    """The settings by which an application reaches this address of a PgBouncer."""
+    """Return the settings by which an application reaches this address of a PgBouncer."""
     return {"database_url": bouncer, "pgbouncer": True}
 
 
 def variables(settings: dict[str, Any]) -> dict[str, str]:
-    """The same settings for a process."""
+    """Return the same settings as environment variables."""
     return {f"TALLER_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def with_database(url: str, name: str) -> str:
-    """The same server's other database."""
+    """Return the address of another database of the same server."""
     parsed = make_url(url).set(drivername="postgresql+asyncpg", database=name)
     return parsed.render_as_string(hide_password=False)
 
 
 def plain_url(url: str) -> str:
-    """An address as asyncpg reads it."""
+    """Return the address in the form that asyncpg reads."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
@@ -114,14 +114,14 @@ def execute(url: str, *statements: str) -> None:
 
 
 def create_template(server: str, name: str) -> None:
-    """A database as the migrations make it."""
+    """Create a database as the migrations make it."""
     execute(server, f'CREATE DATABASE "{name}"')
     upgrade(with_database(server, name))
 
 
 @contextmanager
 def database_copy(server: str, name: str, template: str | None = None) -> Generator[str]:
-    """A database of one's own, as the migrations make it unless another template is named; dropped at the end."""
+    """Create a copy of the migrated template, or of another one, and drop it at the end."""
     assert name.startswith(PREFIX)
     template = template or os.environ[TEMPLATE_VARIABLE]
     execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')

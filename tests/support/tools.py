@@ -58,7 +58,7 @@ def run(*command: str | Path, directory: Path, timeout: float, environment: dict
 
 
 def program(language: str) -> str:
-    """The program that runs a language; raise `MissingError` where it, or what it needs, is not there or too old."""
+    """Return the program that runs a language. Raises `MissingError` if it or what it needs is missing or too old."""
     version, oldest, others = LANGUAGES[language]
     missing = [name for name in (language, *others) if shutil.which(name) is None]
     if missing:
@@ -73,7 +73,7 @@ def program(language: str) -> str:
 
 
 def node_modules() -> Path:
-    """Where the packages for Node stand, installed if they were not."""
+    """Return the directory of the packages for Node. Installs them first if need be."""
     program("node")
     # Some generators look for a `tsconfig.json` beside themselves, to write code that it compiles.
     files = [PINNED / name for name in ("package.json", "package-lock.json", "tsconfig.json")]
@@ -87,7 +87,7 @@ def node_modules() -> Path:
 
 
 def python_environment() -> Path:
-    """The `bin` of the environment that has the tools in Python, made if it was not there."""
+    """Return the `bin` directory of the environment with the Python tools. Makes it first if need be."""
     lock = PINNED / "requirements.txt"
 
     def install(target: Path) -> None:
@@ -110,7 +110,7 @@ def python_environment() -> Path:
 
 
 def jars() -> Path:
-    """Where the generator of Java clients (`generator/`) and what these need (`lib/`) stand, fetched if need be."""
+    """Return the directory of the Java generator (`generator/`) and its libraries (`lib/`). Fetches them if need be."""
     pinned = PINNED / "java"
     sums = (pinned / "SHA256SUMS").read_bytes()
 
@@ -129,7 +129,7 @@ def jars() -> Path:
 
 
 def _installed(name: str, wanted: bytes, install: Callable[[Path], None]) -> Path:
-    """The folder of these tools, after `install` if what is `wanted` is not what stands there."""
+    """Return the directory of these tools, after `install` unless it already holds what is `wanted`."""
     target = TOOLS / name
     target.mkdir(parents=True, exist_ok=True)
     stamp, wanted_stamp = target / ".installed", hashlib.sha256(wanted).hexdigest()
