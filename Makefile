@@ -70,6 +70,7 @@ drills: $(STAMP) ## What takes too long for each merge: new cases for everybody,
 	@TALLER_TEST_TASKS=1000000 $(BIN)/python -m pytest -rP tests/tasks/test_list_plans.py tests/migrations/test_under_load.py
 	@$(BIN)/python -m benchmarks --hostile
 	@TALLER_TEST_REPLACEMENTS=5 $(BIN)/python -m pytest tests/operations/test_replacement.py
+	@deploy/backup/drill # needs PostgreSQL's and pgBackRest's packages of Debian
 	@deploy/production/drill # needs Docker
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
