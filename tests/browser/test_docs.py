@@ -63,6 +63,8 @@ class Visit:
         username = dialog.locator("#oauth_username")
         expect(username).to_be_focused()
         expect(username).to_be_in_viewport()
+        # The service knows no clients.
+        expect(dialog.get_by_text("client", exact=False).filter(visible=True)).to_have_count(0)
         username.fill(SEED_USERNAME)
         dialog.locator("#oauth_password").fill(password)
         dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
