@@ -28,7 +28,19 @@ PORTS = Ports(closing_steps=(close_account,), project_visible=project_visible)
 PURGE_RULES = ACCESS_PURGE_RULES
 """The rules by which the purger deletes rows of the features."""
 
-ROUTERS = (health, documentation, accounts, sessions, api_keys, users, projects, labels, tasks, blockers, comments)
+ROUTERS = (
+    health,
+    documentation,
+    accounts,
+    sessions,
+    api_keys,
+    users,
+    projects,
+    labels,
+    tasks,
+    blockers,
+    comments,
+)
 
 PROBES = frozenset(route.path for route in health.routes)
 """The routes that a supervisor asks again and again: each success has a log line at `debug` only."""

@@ -33,10 +33,10 @@ _ERRORS_PAGE = """\
 
 <!-- Written by `make docs` from the classes of the errors: change those, not this page. -->
 
-Whatever is not fulfilled is answered with a problem document (RFC 9457, `application/problem+json`). `code` is made for
-programs and stays; `title` says what happened, the same each time; `detail` says it for this time, and what to do. In
-the log of the service, `request_id` is what to search for. `errors` lists the values that were refused, each by its
-place in the body (`pointer`, RFC 6901) or by its `parameter`, with a `code` of its own.
+Every refusal is a problem document (RFC 9457, `application/problem+json`). `code` is for programs and stays the same in
+later releases. `title` says what kind of problem it is. `detail` says what happened this time and what to do. Search the
+log of the service for the `request_id`. `errors` lists the refused values: each has its place in the body (`pointer`, RFC
+6901) or its `parameter`, and a `code` of its own.
 
 {signing_in}
 Then a request with two mistakes:
@@ -60,7 +60,7 @@ api http://localhost:8000/problems/body_too_large
 ```
 
 A 401 carries `WWW-Authenticate`, a 405 `Allow`, a 429 or 503 `Retry-After` in seconds. After a 503, or without any
-answer, nobody can tell whether the request was carried out; after any other of these, it was not.
+answer, the request may have been carried out or not. After any other problem, it was not.
 """  # noqa: E501 - an answer is one line
 
 _PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -122,7 +122,7 @@ def errors_page() -> str:
 def signing_in() -> str:
     """Return what every page of `docs/api` begins with, so that its examples can be pasted: as the README does."""
     readme = (ROOT / "README.md").read_text()
-    start = readme.index("With the service running")
+    start = readme.index("Start the service (`make run`)")
     end = "\n```\n"
     return readme[start : readme.index(end, start) + len(end)]
 

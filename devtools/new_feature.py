@@ -47,9 +47,9 @@ def join(root: Path, many: str) -> None:
     _insert(
         root / "app/features.py",
         (f"from app.{below}.router import router as {below}\n", f"from app.{many}.router import router as {many}\n"),
+        (f"    {below},\n", f"    {many},\n"),
         (f'    {{"name": "{below}"', f'    {{"name": "{many}", "description": "The {many} of a project."}},\n'),
     )
-    _replace(root / "app/features.py", f", {below})", f", {below}, {many})")
     _replace(root / "pyproject.toml", '"features", ', f'"features", "{many}", ')
     owners = [f"/{folder}/{many}/".ljust(24) + f"@taller/{many}\n" for folder in ("app", "tests")]
     _insert(root / ".github/CODEOWNERS", (f"/tests/{below}/", "".join(owners)))
