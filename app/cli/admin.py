@@ -164,7 +164,8 @@ async def doctor(context: "AdminContext") -> None:
     click.echo(f"version: {__version__}")
     only = "" if schema.is_writable else ", the database is read only"
     click.echo(f"schema: {schema.revision or 'none'} ({schema.state}{only})")
-    click.echo(f"workers: {settings.workers}, each with up to {settings.database_pool_size} connections")
+    connections = settings.database_pool_size + settings.by_value_pool_size
+    click.echo(f"workers: {settings.workers}, each with up to {connections} connections")
     click.echo(f"database: {without_password(settings.database_url or '')}")
     if schema.state == "behind":
         raise CommandError(f"The schema is behind, this release needs {head_revision()}: run `taller migrate`.")

@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections per worker; those of all workers must fit the server's `max_connections`."""
+    """Connections per worker, and a third of that again for filtered lists and searches; those of all workers must fit
+    the server's `max_connections`."""
 
     database_pool_queue: Annotated[int, Field(ge=1, le=100000)] = 500
     """Requests per worker that may wait for a free connection; further ones are answered 503 at once."""
@@ -331,6 +332,11 @@ class Settings(BaseSettings):
     def seconds_to_drain(self) -> float:
         """How long a process serves on after SIGTERM."""
         return (0.0 if self.is_development else 5.0) if self.drain_delay is None else self.drain_delay
+
+    @property
+    def by_value_pool_size(self) -> int:
+        """The connections per worker for statements that are planned for their values."""
+        return max(1, self.database_pool_size // 3)
 
     @property
     def caller_share(self) -> int:

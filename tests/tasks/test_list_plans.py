@@ -84,6 +84,9 @@ REFERENCES = """
 """
 
 
+BY_VALUE = "; ".join(f"SET LOCAL {name} = {value}" for name, value in CUSTOM_PLAN_SETTINGS.items())
+
+
 class Crowd(NamedTuple):
     """A database with a project of many tasks among others, and a connection that is set as the service's are."""
 
@@ -138,7 +141,7 @@ class Crowd(NamedTuple):
     async def plan_by_value(self, sql: str, values: list[Any]) -> dict[str, Any]:
         """The plan that is made for these values."""
         async with self.connection.transaction():
-            await self.connection.execute(CUSTOM_PLAN_SETTINGS)
+            await self.connection.execute(BY_VALUE)
             explained = await self.connection.fetchval(
                 f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {sql}", *values
             )
@@ -383,7 +386,7 @@ async def test_project_search_reads_no_projects_of_others(crowd: Crowd) -> None:
 async def test_sixth_search_is_planned_for_its_words(crowd: Crowd) -> None:
     sql, values = crowd.statement(queries.tasks_of_project, "-priority", q="saw 12343")
     async with crowd.connection.transaction():
-        await crowd.connection.execute(CUSTOM_PLAN_SETTINGS)
+        await crowd.connection.execute(BY_VALUE)
         search = await crowd.connection.prepare(sql)
         for _ in range(8):
             await search.fetch(*values)

@@ -134,7 +134,7 @@ async def update_user(
         values |= stored
     is_demotion = values.get("is_active") is False or values.get("is_superuser") is False
     ids = [user_id] if caller is None else [user_id, caller.user_id]
-    async with database.transaction(custom_plan=True) as transaction:
+    async with database.by_value.transaction() as transaction:
         people = await transaction.fetch_all(people_locked(ids, with_admins=is_demotion))
         if is_demotion:
             _refuse_last_admin(people, user_id)
@@ -164,7 +164,7 @@ async def set_password(
 async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
     """Delete the caller's account with its sessions and keys, after the steps that other features add."""
     user_id = caller.user_id
-    async with database.transaction(custom_plan=True) as transaction:
+    async with database.by_value.transaction() as transaction:
         # From here on, statements that would refer to the account wait for this lock, and then find the account gone.
         people = await transaction.fetch_all(people_locked([user_id], with_admins=True))
         _refuse_last_admin(people, user_id)

@@ -44,9 +44,13 @@ GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqsca
 page again, which takes longer than reading the page. A generic plan must not scan the whole table, which the planner
 might prefer if one project has most of the tasks, because it does not know how small a page is."""
 
-CUSTOM_PLAN_SETTINGS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on"
+CUSTOM_PLAN_SETTINGS = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "enable_sort": "on"}
 """Statements with filters are planned for their values, which determine the best index. Sequential scans stay off,
 because most of a table is not the caller's."""
+
+GRACE = 2.0
+"""Seconds beyond its timeout after which a statement is ended here. The server cancels long statements itself, unless
+it no longer responds."""
 
 STATEMENT_CANCELLED = "57014"
 READ_ONLY = "25006"
@@ -108,7 +112,10 @@ class _Shared:
 class Database:
     """A client of one PostgreSQL database. It connects on first use, and reconnects after an outage."""
 
-    def __init__(self, settings: Settings) -> None:
+    by_value: "Database"
+    """The same database for statements with filters, which are planned for their values. It has fewer connections."""
+
+    def __init__(self, settings: Settings, plan_settings: Mapping[str, str] = GENERIC_PLAN_SETTINGS) -> None:
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
@@ -117,11 +124,11 @@ class Database:
             "statement_timeout": str(int(settings.statement_timeout * 1000)),
             "idle_in_transaction_session_timeout": "30000",
         }
-        parameters |= GENERIC_PLAN_SETTINGS
+        parameters |= plan_settings
+        is_by_value = plan_settings is CUSTOM_PLAN_SETTINGS
         address = address_of(settings.database_url)
-        # The server ends long statements; this is for a server that has gone without a word.
         deadlines: Deadlines[PreparedConnection] = Deadlines(
-            settings.statement_timeout + 2, PreparedConnection.terminate
+            settings.statement_timeout + GRACE, PreparedConnection.terminate
         )
 
         async def open_connection() -> PreparedConnection:
@@ -134,12 +141,19 @@ class Database:
 
         pool = ConnectionPool(
             open_connection,
-            size=settings.database_pool_size,
+            size=settings.by_value_pool_size if is_by_value else settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
         )
         opening = opening_of(settings, parameters)
         self._shared = _Shared(pool, opening, settings.database_pool_timeout, sends_singly=not settings.pgbouncer)
+        if is_by_value:
+            self.by_value = self
+        else:
+            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS)
+            # Who observes one observes both.
+            self.by_value._shared.observers = self.observers  # noqa: SLF001 - another of its own kind
+            pool.others, self.by_value.pool.others = [self.by_value.pool], [pool]
 
     @property
     def pool(self) -> ConnectionPool:
@@ -154,15 +168,14 @@ class Database:
     async def start(self) -> None:
         """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
         await self.pool.warm_up()
+        await self.by_value.pool.warm_up()
 
     async def fetch_all(
         self,
         statement: Executable | Statement,
         parameters: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        custom_plan: bool = False,
     ) -> Records:
-        """Run one statement as its own transaction; every row. `custom_plan` has it planned for its values.
+        """Run one statement as its own transaction; every row.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
         """
@@ -173,18 +186,18 @@ class Database:
             observe(statement.sql, arguments)
         try:
             try:
-                return await self._records(statement, arguments, custom_plan=custom_plan)
+                return await self._records(statement, arguments)
             except asyncpg.ReadOnlySQLTransactionError as refused:
-                return await self._records_if_renewed(statement, arguments, custom_plan=custom_plan, refused=refused)
+                return await self._records_if_renewed(statement, arguments, refused=refused)
         except Exception as error:
             if (better := to_app_error(error)) is None:
                 raise
             raise better from error
 
-    async def _records(self, statement: Statement, arguments: list[Any], *, custom_plan: bool = False) -> Records:
+    async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
         shared = self._shared
-        if custom_plan or not shared.sends_singly:
-            async with self.transaction(custom_plan=custom_plan) as transaction:
+        if not shared.sends_singly:
+            async with self.transaction() as transaction:
                 return await transaction._records(statement, arguments)  # noqa: SLF001 - another of its own kind
         pool = shared.pool
         connection = pool.acquire_nowait() or await pool.acquire()
@@ -196,15 +209,13 @@ class Database:
         pool.release(connection)
         return records
 
-    async def _records_if_renewed(
-        self, statement: Statement, arguments: list[Any], *, custom_plan: bool, refused: Exception
-    ) -> Records:
+    async def _records_if_renewed(self, statement: Statement, arguments: list[Any], *, refused: Exception) -> Records:
         """Repeat a statement, which a read-only server refused and so did not execute, on a writable server. Raises the
         refusal if there is none.
         """
         if not await self.pool.renewed():
             raise refused
-        return await self._records(statement, arguments, custom_plan=custom_plan)
+        return await self._records(statement, arguments)
 
     async def fetch_one_or_none(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
@@ -234,14 +245,13 @@ class Database:
         await self.fetch_all(statement, parameters)
 
     @asynccontextmanager
-    async def transaction(self, *, custom_plan: bool = False) -> AsyncGenerator["Transaction"]:
+    async def transaction(self) -> AsyncGenerator["Transaction"]:
         """Return this database for several statements: `async with database.transaction() as transaction`.
 
         They are committed together when the block ends, and any exception rolls all of them back. Inside a transaction,
-        another one is a savepoint. `custom_plan` has the statements planned for their values.
+        another one is a savepoint.
         """
-        opening = self._shared.opening
-        transaction = await self._begun(f"{opening}; {CUSTOM_PLAN_SETTINGS}" if custom_plan else opening)
+        transaction = await self._begun()
         try:
             try:
                 yield transaction
@@ -253,7 +263,7 @@ class Database:
         finally:
             transaction.release()
 
-    async def _begun(self, opening: str) -> "Transaction":
+    async def _begun(self) -> "Transaction":
         """Return a transaction that has begun, on a writable server if there is one.
 
         If an idle connection turns out to be lost, the transaction begins on another one.
@@ -264,7 +274,7 @@ class Database:
             transaction = Transaction(self._shared, connection)
             try:
                 with translating_errors():
-                    await transaction.open(opening)
+                    await transaction.open()
             except BaseException as error:
                 transaction.release()
                 if is_last or not (isinstance(error, UnavailableError) and transaction.is_lost):
@@ -289,6 +299,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.pool.close()
+        await self.by_value.pool.close()
 
 
 class Transaction(Database):
@@ -297,6 +308,8 @@ class Transaction(Database):
     def __init__(self, shared: _Shared, connection: PreparedConnection) -> None:
         self._shared = shared
         self._connection = connection
+        # The whole transaction is planned by value or not at all.
+        self.by_value = self
         self.is_broken = False
         """Whether the connection's state is unknown, for example after a cancellation."""
 
@@ -309,10 +322,10 @@ class Transaction(Database):
         told = self._connection.get_settings()
         return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
 
-    async def open(self, sql: str) -> None:
+    async def open(self) -> None:
         """Begin the transaction."""
         try:
-            await self._connection.execute(sql, timeout=self._shared.acquire_timeout)
+            await self._connection.execute(self._shared.opening, timeout=self._shared.acquire_timeout)
         except BaseException as error:
             self.is_broken = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
@@ -339,13 +352,7 @@ class Transaction(Database):
             # After a failed statement, PostgreSQL answers COMMIT with ROLLBACK and without an error.
             raise RuntimeError("the error of a statement was caught inside its transaction, which is undone by it")
 
-    async def _records(
-        self,
-        statement: Statement,
-        arguments: list[Any],
-        *,
-        custom_plan: bool = False,  # noqa: ARG002 - the whole transaction has a custom plan or none
-    ) -> Records:
+    async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
         return await self._whole(self._connection.run(statement, arguments))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
@@ -364,7 +371,6 @@ class Transaction(Database):
         statement: Statement,  # noqa: ARG002 - see below
         arguments: list[Any],  # noqa: ARG002
         *,
-        custom_plan: bool,  # noqa: ARG002
         refused: Exception,
     ) -> Records:
         """Raise the refusal, because the transaction cannot continue on another server. The next one uses a writable
@@ -374,11 +380,7 @@ class Transaction(Database):
         raise refused
 
     @asynccontextmanager
-    async def transaction(
-        self,
-        *,
-        custom_plan: bool = False,  # noqa: ARG002 - see `_records`
-    ) -> AsyncGenerator["Transaction"]:
+    async def transaction(self) -> AsyncGenerator["Transaction"]:
         """Yield a savepoint of this transaction."""
         await self.command("SAVEPOINT nested")
         try:

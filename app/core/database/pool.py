@@ -69,6 +69,8 @@ class ConnectionPool:
         """The latest attempt of the renewal."""
 
         self._renewed_at = float("-inf")
+        self.others: list[ConnectionPool] = []
+        """The other pools of the same database, whose connections an outage retires as well."""
 
     async def warm_up(self) -> None:
         """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
@@ -137,7 +139,7 @@ class ConnectionPool:
     def note_error(self, connection: PreparedConnection, error: BaseException) -> None:
         """Retire all connections of this one's generation if the error is an outage."""
         if _is_outage(connection, error) and self._opened.get(connection, (0.0, -1))[1] == self._generation:
-            self._retire()
+            self._retire_all()
 
     async def renewed(self) -> bool:
         """Return whether a writable server was found, after a server has reported that it is read-only.
@@ -184,10 +186,14 @@ class ConnectionPool:
         except Exception:  # noqa: BLE001 - whatever failed, the next attempt may succeed
             return False
         self._renewed_at = monotonic()
-        self._retire()
+        self._retire_all()
         return True
 
-    def _retire(self) -> None:
+    def _retire_all(self) -> None:
+        for pool in (self, *self.others):
+            pool.retire()
+
+    def retire(self) -> None:
         """Begin a new generation, and discard the free connections of older ones."""
         self._generation += 1
         while self._idle:

@@ -247,7 +247,7 @@ async def _fetch(
         read_in = reversed_order(order) if position.is_backwards else order
     variant = ListVariant(read_in, tuple(conditions), after, params.cursor is None or bool(params.include_total))
     statement = query.statement(scope.permission, variant)
-    rows = await database.fetch_all(statement, values, custom_plan=bool(conditions))
+    rows = await (database.by_value if conditions else database).fetch_all(statement, values)
     if not rows:
         raise await scope.refusal(database)
     total = rows[0].get(TOTAL)

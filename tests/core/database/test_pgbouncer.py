@@ -80,7 +80,7 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounc
     async with bounced.transaction() as transaction:
         assert await transaction.fetch_one_or_none(SHOW) == row
     custom_plan = {"plan_cache_mode": "force_custom_plan", "enable_sort": "on"}
-    assert await bounced.fetch_all(SHOW, custom_plan=True) == [{**row, **custom_plan}]
+    assert await bounced.by_value.fetch_all(SHOW) == [{**row, **custom_plan}]
     stranger = await asyncpg.connect(
         make_url(bouncer_url).set(drivername="postgresql").render_as_string(False), statement_cache_size=0
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.engine import make_url
 
 from app.core.config import Settings
@@ -258,15 +258,26 @@ async def lent_by(database: Database) -> set[PreparedConnection]:
     return set(taken)
 
 
+PID = text("SELECT pg_backend_pid() AS pid")
+
 TERMINATION = text("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-@pytest.mark.parametrize("custom_plan", [False, True], ids=["by a statement", "by a transaction"])
-async def test_outage_on_one_connection_retires_all_older_ones(three: Database, custom_plan: bool) -> None:
+async def run(database: Database, statement: TextClause, *, in_transaction: bool) -> None:
+    if not in_transaction:
+        await database.execute(statement)
+        return
+    async with database.transaction() as transaction:
+        await transaction.execute(statement)
+
+
+@pytest.mark.parametrize("noticed", ["by a statement", "in a transaction", "by value"])
+async def test_outage_on_one_connection_retires_all_older_ones(three: Database, noticed: str) -> None:
     before = await lent_by(three)
     held = await three.pool.acquire()
+    by = three.by_value if noticed == "by value" else three
     with pytest.raises(UnavailableError):
-        await three.fetch_all(TERMINATION, custom_plan=custom_plan)
+        await run(by, TERMINATION, in_transaction=noticed == "in a transaction")
     # It still answers, and is as old.
     three.pool.release(held)
     assert held.is_closed()
@@ -321,3 +332,34 @@ async def test_pool_works_with_fewer_connections_than_its_size(
     finally:
         await few.close()
         await database.execute(text(f"DROP ROLE {role}"))
+
+
+@pytest.mark.parametrize("in_transaction", [False, True], ids=["by a statement", "in a transaction"])
+async def test_statement_that_the_server_does_not_end_is_ended_with_its_connection(
+    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
+) -> None:
+    monkeypatch.setattr("app.core.database.database.GRACE", 0.2)
+    changes = {"database_url": database_url, "pgbouncer": False, "database_pool_size": 1, "statement_timeout": 0.3}
+    one = Database(settings.model_copy(update=changes))
+    before = await one.fetch_one_or_none(PID)
+    # Seconds in all, but each of them in time.
+    for _ in range(20):
+        await one.execute(text("SELECT pg_sleep(0.05)"))
+    assert await one.fetch_one_or_none(PID) == before
+    await one.execute(text("SET statement_timeout = 0"))
+    with pytest.raises(UnavailableError):
+        await run(one, text("SELECT pg_sleep(100)"), in_transaction=in_transaction)
+    after = await one.fetch_one_or_none(
+        text("SELECT pg_backend_pid() AS pid, current_setting('statement_timeout') AS t")
+    )
+    assert after is not None
+    assert after["t"] == "300ms", "what comes after is on a connection of its own"
+    await one.close()
+
+
+async def test_filters_are_planned_by_value_on_connections_of_their_own(three: Database) -> None:
+    shown = text("SELECT current_setting('plan_cache_mode') AS mode")
+    assert await three.fetch_all(shown) == [{"mode": "force_generic_plan"}]
+    assert await three.by_value.fetch_all(shown) == [{"mode": "force_custom_plan"}]
+    async with three.by_value.transaction() as transaction:
+        assert await transaction.by_value.fetch_all(shown) == [{"mode": "force_custom_plan"}]
