@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
 from pydantic import ConfigDict, Field
@@ -228,12 +228,13 @@ class TaskParams(ListParams):
     sort: Annotated[str, CommaSeparated(SORTABLE, is_signed=True)] | None = sort_query(SORTABLE, "-priority")
 
     def asked_by(self, caller: Caller) -> Self:
-        """Replace `me` with the caller's id, and return the parameters."""
+        """Return the parameters with the caller's id for `me`."""
+        changes: dict[str, Any] = {}
         if self.assignee_id:
-            self.assignee_id = [by_id(person, caller.user_id) for person in self.assignee_id]
+            changes["assignee_id"] = [by_id(person, caller.user_id) for person in self.assignee_id]
         if self.created_by is not None:
-            self.created_by = by_id(self.created_by, caller.user_id)
-        return self
+            changes["created_by"] = by_id(self.created_by, caller.user_id)
+        return self.model_copy(update=changes) if changes else self
 
 
 class VisibleTaskParams(TaskParams):

@@ -78,6 +78,8 @@ async def test_assignee_me_is_the_caller_in_whatever_project(api: Api, user: Use
     asked = f"/projects/{projects[0].id}/tasks/?assignee_id=me&completed=false"
     assert set(await titles(api, asked)) == {"mine 0 False", "ours 0 False"}
     async with await api.as_(colleague) as theirs:
+        # The same address, whose parameters were read for somebody else before.
+        assert set(await titles(theirs, asked)) == {"theirs 0 False", "ours 0 False"}
         both = await titles(theirs, f"/tasks/?assignee_id=me&assignee_id={user.id}")
         assert len(both) == 18
         assert {title.split()[0] for title in await titles(theirs, "/tasks/?assignee_id=me")} == {"theirs", "ours"}

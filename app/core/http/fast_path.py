@@ -7,7 +7,7 @@ Every operation must be simple enough for such a plan. docs/decisions/0011-the-s
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, get_args, get_origin
 
 from fastapi import Request, Response
@@ -17,8 +17,8 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from starlette.datastructures import QueryParams
 
+from app.core.bounded import BoundedDict
 from app.core.database.rows import Records, Row
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
@@ -28,9 +28,15 @@ from app.core.preconditions.responses import apply_preconditions, etag_factory, 
 from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
-Query = QueryParams | Mapping[str, str]
-Reader = Callable[[Request, Query, bytes], Any]
+Reader = Callable[[Request, bytes], Any]
 """Reads and validates one input of a request. Raises `ValidationError`."""
+
+
+MAX_ACCEPTED = 100
+"""Query strings of each operation whose validated parameters are remembered, the last ones: about 2 KB each."""
+
+MAX_ACCEPTED_BYTES = 300
+"""Bytes of a query string that is remembered."""
 
 
 class UnplannedRouteError(TypeError):
@@ -113,12 +119,11 @@ def build_fast_path(route: APIRoute, location: str | None = None) -> Handler:
 
     async def handler(request: Request) -> Response:
         body = state_of(request.scope).body if plan.reads_body else b""
-        query = request.query_params if request.scope["query_string"] else {}
         inputs: list[Any] = []
         errors: list[FieldError] = []
         for place, model, read in plan.inputs:
             try:
-                inputs.append(read(request, query, body))
+                inputs.append(read(request, body))
             except ValidationError as error:
                 errors += field_errors(error, model, *place)
         if errors:
@@ -245,7 +250,7 @@ def _model(field: Any) -> type[BaseModel]:
 def _path_reader(field: Any) -> Reader:
     alias, validator = field.alias, field._type_adapter.validator  # noqa: SLF001 - it has no public name
 
-    def read(request: Request, _query: Query, _body: bytes) -> Any:
+    def read(request: Request, _body: bytes) -> Any:
         return validator.validate_python(request.scope["path_params"][alias])
 
     return read
@@ -254,13 +259,22 @@ def _path_reader(field: Any) -> Reader:
 def _query_reader(model: type[BaseModel]) -> Reader:
     repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
 
+    # Query strings that were accepted, with what they were read as.
+    accepted: BoundedDict[bytes, Any] = BoundedDict(MAX_ACCEPTED if model.model_config.get("frozen") else 0)
+
     # Unknown and repeated parameters have been refused before (`app.core.http.routing`).
-    def read(_request: Request, query: Query, _body: bytes) -> Any:
-        values: dict[str, Any] = dict(query)
-        for name in repeatable:
-            if isinstance(query, QueryParams) and name in values:
-                values[name] = query.getlist(name)
-        return model.model_validate(values)
+    def read(request: Request, _body: bytes) -> Any:
+        text: bytes = request.scope["query_string"]
+        params = accepted.get(text)
+        if params is None:
+            values: dict[str, Any] = dict(request.query_params)
+            for name in repeatable:
+                if name in values:
+                    values[name] = request.query_params.getlist(name)
+            params = model.model_validate(values)
+            if len(text) <= MAX_ACCEPTED_BYTES:
+                accepted.put(text, params)
+        return params
 
     return read
 
@@ -271,7 +285,7 @@ def is_collection(field: FieldInfo) -> bool:
 
 
 def _body_reader(model: type[BaseModel]) -> Reader:
-    def read(_request: Request, _query: Query, body: bytes) -> Any:
+    def read(_request: Request, body: bytes) -> Any:
         # For an empty body, "must be a JSON object" is a clearer error than one of the JSON parser.
         return model.model_validate(read_json(body) if body else None)
 

@@ -85,7 +85,8 @@ PAGE_ERRORS = (PageTooDeepError, CursorMismatchError)
 class PageParams(Params):
     """`?page=…&size=…` or `?cursor=…&size=…`. A size above the maximum is refused, never silently capped."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Accepted parameters are remembered (`app.core.http.fast_path`), so nothing may change them.
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     also_called: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("limit", "per_page", "page_size", "count", "first", "max_results"), "size"),
@@ -95,7 +96,7 @@ class PageParams(Params):
     }
     """Names of other APIs for the parameters, for suggestions."""
 
-    page: Annotated[int, BeforeValidator(plain_integer)] = Query(
+    page: Annotated[int, BeforeValidator(plain_integer)] = Query(  # ty: ignore[incompatible-mutable-override]
         1,
         examples=[1],
         ge=1,
@@ -104,7 +105,7 @@ class PageParams(Params):
         description="Which page, from 1, which it is without `cursor` as well. Beyond the last one `items` is empty. "
         f"page × size is at most {MAX_DEPTH}.",
     )
-    size: Annotated[int, BeforeValidator(plain_integer)] = Query(
+    size: Annotated[int, BeforeValidator(plain_integer)] = Query(  # ty: ignore[incompatible-mutable-override]
         50, ge=1, le=MAX_SIZE, description=f"How many items a page holds, at most {MAX_SIZE}."
     )
     cursor: Annotated[str, Field(max_length=MAX_CURSOR_LENGTH)] | None = Query(
