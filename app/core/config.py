@@ -129,8 +129,7 @@ class Settings(BaseSettings):
     """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections per worker, and a third of that again for filtered lists and searches; those of all workers must fit
-    the server's `max_connections`."""
+    """Connections per worker, and a third more for filters and searches; all must fit `max_connections`."""
 
     database_pool_queue: Annotated[int, Field(ge=1, le=100000)] = 500
     """Requests per worker that may wait for a free connection; further ones are answered 503 at once."""

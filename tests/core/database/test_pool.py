@@ -335,7 +335,7 @@ async def test_pool_works_with_fewer_connections_than_its_size(
 
 
 @pytest.mark.parametrize("in_transaction", [False, True], ids=["by a statement", "in a transaction"])
-async def test_statement_that_the_server_does_not_end_is_ended_with_its_connection(
+async def test_statement_that_hangs_is_ended_with_its_connection(
     settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
 ) -> None:
     monkeypatch.setattr("app.core.database.database.GRACE", 0.2)

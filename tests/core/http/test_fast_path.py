@@ -19,9 +19,7 @@ def test_remembered_parameters_cannot_be_changed() -> None:
         params.size = 4  # type: ignore[misc] # ty: ignore[invalid-assignment]
 
 
-async def test_the_last_query_strings_are_remembered_and_refused_ones_are_not(
-    api: Api, user: User, database: Database
-) -> None:
+async def test_last_accepted_query_strings_are_remembered(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     path = f"/projects/{project.id}/tasks/"
     for number in range(MAX_ACCEPTED + 50):
