@@ -72,14 +72,13 @@ class CreatingDatabase(Database):
 
     def __init__(self, database: Database, request: IdempotentRequest, creation: Creation) -> None:
         self._database, self._request, self._creation = database, request, creation
+        self.by_value = self
         self.has_stored = False
 
     async def fetch_all(
         self,
         statement: Executable | Statement,
         parameters: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        custom_plan: bool = False,
     ) -> Records:
         """Execute the statement that creates the row, or raise `OtherwiseError`."""
         if self.has_stored:
@@ -90,10 +89,10 @@ class CreatingDatabase(Database):
         row = {**request.primary_key, "fingerprint": request.fingerprint}
         values = {_PREFIX + name: value for name, value in row.items()}
         storing = self._creation.storing(statement)
-        rows = await self._database.fetch_all(storing, {**parameters, **values}, custom_plan=custom_plan)
+        rows = await self._database.fetch_all(storing, {**parameters, **values})
         self.has_stored = bool(rows)
         return rows
 
-    def transaction(self, *, custom_plan: bool = False) -> NoReturn:  # noqa: ARG002
+    def transaction(self) -> NoReturn:
         """Raise `OtherwiseError`."""
         raise OtherwiseError
