@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from typing import Any
 
 import pytest
@@ -111,3 +112,16 @@ async def test_a_wrong_count_is_found(database: Database, user: User) -> None:
     await database.execute(plant, {"id": project.id})
     (found,) = await database.fetch_all(wrong_counts())
     assert (found["project_id"], found["kept_total"], found["true_total"]) == (project.id, 2, 1)
+
+
+async def test_new_title_fires_two_triggers_and_counts_nothing(database: Database, user: User) -> None:
+    project = await project_of(database, user)
+    await store(database, TaskFactory.build(project_id=project.id))
+    versions = text("SELECT xmin::text, ctid::text FROM project_task_counts ORDER BY project_id, slot")
+    before = await database.fetch_all(versions)
+    rows = await database.fetch_all(text("EXPLAIN (ANALYZE) UPDATE tasks SET title = 'Sawn', priority = 7"))
+    fired = {name for row in rows for name in re.findall(r"^Trigger (\w+)", row["QUERY PLAN"])}
+    assert fired == {"tasks_touch_updated_at", "tasks_count_on_update"}
+    assert await database.fetch_all(versions) == before
+    await database.execute(text("UPDATE tasks SET completed = NOT completed"))
+    assert await database.fetch_all(versions) != before
