@@ -132,7 +132,7 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
     (rules.features_named_by_core, Offence("app/core/ids.py", "SQL = 'SELECT id FROM tasks'"), "names tasks"),
     (rules.features_named_by_core, Offence("app/core/ids.py", "INDEX = 'tasks_words_idx'"), "names tasks_words_idx"),
     (rules.unlisted_features, Offence("app/gadgets/router.py", "router = 1"), "does not list gadgets"),
-    (rules.unlisted_features, Offence("app/features.py", "", replaces=", tasks"), "does not list tasks"),
+    (rules.unlisted_features, Offence("app/features.py", "", replaces="    tasks,\n"), "does not list tasks"),
     (
         rules.unlisted_features,
         Offence("app/features.py", "ROUTERS = (tasks, ", replaces="ROUTERS = ("),
