@@ -33,6 +33,8 @@ from app.core.idempotency.keys import REPLAYED
 from app.core.idempotency.store import IdempotencyStore
 from app.core.idempotency.store import purge_rule as idempotency_purge_rule
 from app.core.logging import configure_logging, flush_logs
+from app.core.metrics import ProcessReport, share
+from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
 from app.core.ratelimit.sync import RateLimitSync
@@ -54,6 +56,9 @@ the body names and leave all others unchanged. A `POST` or `PATCH` that is repea
 executed once.
 """
 
+
+REPORT_EVERY = 1.0
+"""Seconds after which gauges are set again."""
 
 _EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 """Response headers that pages of other origins may read."""
@@ -89,6 +94,17 @@ def create_app(settings: Settings | None = None) -> Application:
             drain := Drain(settings.seconds_to_drain),
         )
         tasks = [callers.watching, purger.task]
+        process = ProcessReport(__version__)
+
+        async def report() -> None:
+            process.report()
+            database.pool.report()
+            callers.report()
+
+        process.begin()
+        tasks.append(
+            PeriodicTask("metrics", report, every=REPORT_EVERY, failure="cannot report metrics", logger=logger)
+        )
         if limits is not None:
             tasks.append(RateLimitSync(limits, database).task)
         try:
@@ -155,6 +171,7 @@ def serve() -> FastAPI:
     # `taller` starts with the garbage collector off: imports create many objects and hardly any garbage.
     gc.enable()
     configure_logging(get_settings())
+    share()
     app = create_app()
     # Before the first request, because creating the document takes a while.
     app.state.services[Documentation].document.prepare()

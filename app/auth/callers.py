@@ -27,9 +27,14 @@ from app.core.database.retention import PurgeRule, delete_all, deletion
 from app.core.database.rows import Row
 from app.core.database.statements import compiled, param
 from app.core.errors import UnavailableError
+from app.core.metrics import Counter, Gauge, number_of
 from app.core.periodic import PeriodicTask
 
 logger = logging.getLogger(__name__)
+
+_LOOKUPS = Counter("taller_caller_cache_lookups", "Callers that were looked up in the cache.", ["result"])
+_HITS, _MISSES = number_of(_LOOKUPS.labels("hit")), number_of(_LOOKUPS.labels("miss"))
+_CACHED = Gauge("taller_caller_cache_callers", "Callers in the caches of all workers.", multiprocess_mode="livesum")
 
 WATCHER = "access-watcher"
 """The name of the background task."""
@@ -87,6 +92,7 @@ class CallerCache:
         if now >= caller.cached_until or now - self.watching.last_success >= self._delay:
             return None
         self._cached.move_to_end(token)
+        _HITS.inc()
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
@@ -96,6 +102,7 @@ class CallerCache:
 
         Raises `InvalidTokenError`, or the subclass that tells the holder of a key what happened to it.
         """
+        _MISSES.inc()
         invalidations = self._invalidations
         # A token that is refused leaves the cache at once, without waiting for the watcher.
         self._cached.pop(token, None)
@@ -107,6 +114,10 @@ class CallerCache:
         if caller.method == "api_key":
             self._used_keys.add(caller.source_id)
         return caller
+
+    def report(self) -> None:
+        """Set the gauges of this cache."""
+        _CACHED.set(len(self._cached))
 
     def invalidate(self, *subjects: UUID) -> None:
         """Remove the callers with these sessions, keys or users from the cache, because their rights have changed."""

@@ -4,15 +4,20 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
 from typing import NoReturn
 
 import uvicorn
+from prometheus_client import start_http_server
 
 from app import __version__
 from app.cli.errors import CommandError
@@ -23,6 +28,7 @@ from app.core.database.migrations import SchemaState, head_revision, schema_stat
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
+from app.core.metrics import DIRECTORY_VARIABLE, WorkersCollector
 from app.core.settings_report import unknown_variables
 
 logger = logging.getLogger("taller")
@@ -37,7 +43,7 @@ def run(settings: Settings) -> None:
     introduce(settings)
     gc.enable()
     # uvicorn stops gracefully and then raises the signal once more.
-    with terminated_as_exit():
+    with terminated_as_exit(), serving_metrics(settings):
         uvicorn.run(
             "app.main:serve",
             factory=True,
@@ -63,24 +69,53 @@ def run(settings: Settings) -> None:
         )
 
 
+@contextmanager
+def serving_metrics(settings: Settings) -> Generator[None]:
+    """Serve the metrics of all workers meanwhile, from a thread of this process, which outlives each of them."""
+    if settings.metrics_port is None:
+        yield
+        return
+    # Memory, where there is a file system of memory: what is mapped from a disk would be written to it again and again.
+    memory = Path("/dev/shm")  # noqa: S108 - the directory made in it has a random name
+    place = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="taller-metrics-", dir=place) as directory:
+        collector = WorkersCollector(
+            Path(directory), lambda: (os.getpid(), *(child.pid or 0 for child in active_children()))
+        )
+        os.environ[DIRECTORY_VARIABLE] = directory
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry=collector)
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            del os.environ[DIRECTORY_VARIABLE]
+
+
 def refuse_taken_port(settings: Settings) -> None:
-    """Raise `CommandError` if the address of the service is not free."""
-    place = f"{settings.host}:{settings.port}"
+    """Raise `CommandError` if an address on which is served is not free."""
+    _refuse_taken(settings.host, settings.port, "")
+    if settings.metrics_port is not None:
+        _refuse_taken(settings.metrics_host, settings.metrics_port, "METRICS_")
+
+
+def _refuse_taken(host: str, port: int, kind_of: str) -> None:
+    place = f"{host}:{port}"
+    names = (f"TALLER_{kind_of}HOST", f"TALLER_{kind_of}PORT")
     try:
-        family, kind, *_, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except socket.gaierror as error:
-        raise CommandError(f"Cannot listen on {place}: the host is not known. Correct TALLER_HOST.") from error
+        raise CommandError(f"Cannot listen on {place}: the host is not known. Correct {names[0]}.") from error
     except OSError as error:
         way = {
-            errno.EADDRINUSE: "Stop what uses it, or choose another TALLER_PORT.",
-            errno.EADDRNOTAVAIL: "This machine does not have the address: correct TALLER_HOST.",
-            errno.EACCES: "Only root may listen there: choose a TALLER_PORT from 1024 on.",
-        }.get(error.errno or 0, "Correct TALLER_HOST and TALLER_PORT.")
+            errno.EADDRINUSE: f"Stop what uses it, or choose another {names[1]}.",
+            errno.EADDRNOTAVAIL: f"This machine does not have the address: correct {names[0]}.",
+            errno.EACCES: f"Only root may listen there: choose a {names[1]} from 1024 on.",
+        }.get(error.errno or 0, f"Correct {names[0]} and {names[1]}.")
         said = (error.strerror or str(error)).lower()
         raise CommandError(f"Cannot listen on {place}: {said}. {way}") from error
 

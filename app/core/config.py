@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The TCP port to listen on."""
 
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """The TCP port of the metrics for Prometheus, which nobody needs a token for; empty for no metrics."""
+
+    metrics_host: str = "127.0.0.1"
+    """The address on which the metrics are served: one that only Prometheus reaches."""
+
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Server processes; each opens its own connection pool."""
 
@@ -293,6 +299,13 @@ class Settings(BaseSettings):
         if not text:
             raise ValueError(f"is not in the file of {name}, which is empty")
         return text
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _refuse_the_same_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value == info.data.get("port"):
+            raise ValueError("must not be TALLER_PORT, which is public")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -7,6 +7,17 @@ from contextlib import suppress
 from math import inf
 
 from app.core import clock
+from app.core.metrics import Gauge
+
+_SUCCEEDED = Gauge(
+    "taller_background_task_last_success_timestamp_seconds",
+    "When a background task last succeeded, in Unix time; where it never has, when it was started.",
+    ["task"],
+    multiprocess_mode="livemin",
+)
+_INTERVAL = Gauge(
+    "taller_background_task_interval_seconds", "Time between two runs.", ["task"], multiprocess_mode="livemax"
+)
 
 Work = Callable[[], Awaitable[object]]
 
@@ -47,6 +58,8 @@ class PeriodicTask:
     def start(self) -> None:
         """Start the task."""
         self._has_succeeded.clear()
+        _SUCCEEDED.labels(self.name).set(clock.seconds())
+        _INTERVAL.labels(self.name).set(max(self._every, self._begins))
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def succeeded(self, within: float) -> None:
@@ -81,6 +94,7 @@ class PeriodicTask:
                 await asyncio.sleep(pause_after(self._failures, first=self._retry, longest=self._every))
             else:
                 self.last_success, self._failures = begun, 0
+                _SUCCEEDED.labels(self.name).set(clock.seconds())
                 self._has_succeeded.set()
                 await self._pause()
 

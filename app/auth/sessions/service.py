@@ -24,7 +24,11 @@ from app.auth.sessions.schemas import Credentials
 from app.auth.tokens import RefreshClaims, hashed, issue_refresh_token
 from app.core.database.database import Database, Transaction
 from app.core.database.statements import as_params, column_params, compiled, param
+from app.core.errors import AppError
 from app.core.ids import uuid7
+from app.core.metrics import Counter
+
+_SIGN_INS = Counter("taller_sign_ins", "Sign-ins: `succeeded`, or the code of the refusal.", ["result"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,18 @@ async def sign_in(
     authentication: Authentication, database: Database, credentials: Credentials, origin: Origin
 ) -> TokenPair:
     """Begin a session. Raises `InvalidCredentialsError` or `TooManyAttemptsError`."""
+    try:
+        tokens = await _sign_in(authentication, database, credentials, origin)
+    except AppError as error:
+        _SIGN_INS.labels(error.code).inc()
+        raise
+    _SIGN_INS.labels("succeeded").inc()
+    return tokens
+
+
+async def _sign_in(
+    authentication: Authentication, database: Database, credentials: Credentials, origin: Origin
+) -> TokenPair:
     account, address = _login_keys(credentials.username, origin.network)
     await throttle.count_login(authentication.settings, database, account=account, address=address)
     async with throttle.refunded_if_unavailable(database, account, address):

@@ -26,6 +26,7 @@ from app.core.database.prepared import PreparedConnection
 from app.core.database.rows import Records, Row
 from app.core.database.statements import Statement
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
+from app.core.metrics import Counter, number_of
 from app.core.request_state import state_of
 from app.core.services import services_of
 from app.core.waiting import Deadlines
@@ -54,6 +55,9 @@ it no longer responds."""
 
 STATEMENT_CANCELLED = "57014"
 READ_ONLY = "25006"
+
+
+_STATEMENTS = number_of(Counter("taller_database_statements", "Statements, without those that end a transaction."))
 
 
 class ConstraintError(Exception):
@@ -182,6 +186,7 @@ class Database:
         if not isinstance(statement, Statement):
             statement = Statement(statement)
         arguments = statement.arguments(parameters)
+        _STATEMENTS.inc()
         for observe in self._shared.observers:
             observe(statement.sql, arguments)
         try:

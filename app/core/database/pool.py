@@ -17,6 +17,7 @@ import asyncpg
 
 from app.core.database.prepared import PreparedConnection
 from app.core.errors import UnavailableError
+from app.core.metrics import Counter, Gauge
 from app.core.waiting import LineFullError, WaitingLine
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,14 @@ REFUSE_READ_ONLY = (
     "DO $$BEGIN IF current_setting('transaction_read_only')::bool THEN RAISE read_only_sql_transaction; END IF; END$$"
 )
 """Fails with SQLSTATE 25006 on a read-only server: a standby, or one with `default_transaction_read_only`."""
+
+
+_CONNECTIONS = Gauge(
+    "taller_database_connections", "Connections by state: used, or free.", ["state"], multiprocess_mode="livesum"
+)
+_SIZE = Gauge("taller_database_connections_max", "Connections that may be open.", multiprocess_mode="livesum")
+_WAITING = Gauge("taller_database_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum")
+_WAITS = Counter("taller_database_waits", "Requests that had to wait for a connection, or were refused one.")
 
 
 class ConnectionPool:
@@ -97,6 +106,7 @@ class ConnectionPool:
         connection = self.acquire_nowait()
         if connection is not None:
             return connection
+        _WAITS.inc()
         try:
             turn = self._waiting.join()
         except LineFullError:
@@ -156,6 +166,13 @@ class ConnectionPool:
         attempt = self._attempt
         await asyncio.wait({attempt}, timeout=RENEWAL_PATIENCE)
         return attempt.done() and not attempt.cancelled() and attempt.result()
+
+    def report(self) -> None:
+        """Set the gauges of this pool."""
+        _SIZE.set(self._size)
+        _CONNECTIONS.labels("used").set(len(self._opened) - len(self._idle))
+        _CONNECTIONS.labels("free").set(len(self._idle))
+        _WAITING.set(len(self._waiting))
 
     async def close(self) -> None:
         """Close the free connections; the others are closed when they are released."""

@@ -11,6 +11,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InternalError
+from app.core.http import metering
 from app.core.http.problems import problem_response
 from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
@@ -54,6 +55,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
+        metering.begin()
         state = _read_headers(scope)
         if self.prefix:
             state.prefix = self.prefix
@@ -81,6 +83,7 @@ class RequestMiddleware:
             response = problem_response(InternalError(), scope)
             await response(scope, receive, send_with_headers)
         finally:
+            metering.end(scope, status, started)
             if access_log.isEnabledFor(logging.INFO):
                 self._log(scope, state, status, started)
             request_id_var.reset(token)

@@ -25,6 +25,7 @@ from app.core.idempotency.store import (
     IdempotentRequest,
     TooManyIdempotencyKeysError,
 )
+from app.core.metrics import Counter
 from app.core.request_state import state_of
 from app.core.services import services_of
 
@@ -58,6 +59,8 @@ REPLAYED_HEADER: dict[str, Any] = {
     "description": f"`true` if this is the stored response to an earlier request with the same `{HEADER}`.",
     "schema": {"type": "string", "enum": ["true"]},
 }
+
+_REPLAYS = Counter("taller_idempotent_replays", "Responses that were sent again for their idempotency key.")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -100,6 +103,7 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
             await _authorize(request, guards)
         kept.headers[REPLAYED] = "true"
         state.is_replayed = True
+        _REPLAYS.inc()
         return kept
 
     return handler

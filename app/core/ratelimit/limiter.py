@@ -14,10 +14,13 @@ from app.core import clock
 from app.core.bounded import BoundedDict
 from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT, LOGIN, UNLIMITED
+from app.core.metrics import Counter
 from app.core.network import Client, network_of
 
 MAX_CALLERS = 20_000
 """Callers that a process counts under one policy; beyond it, the oldest is evicted. About 3 MB when full."""
+
+_REFUSALS = Counter("taller_rate_limit_refusals", "Requests that a rate limit refused.", ["policy"])
 
 CounterKey = int | str
 """A user or API key by the integer of its id (hashing a `UUID` takes longer than counting), or a network address."""
@@ -108,6 +111,7 @@ class FixedWindowCounter:
 
     def _refusal(self) -> TooManyRequestsError:
         left = ceil(self._ends_at - self._now())
+        _REFUSALS.labels(self._name).inc()
         return TooManyRequestsError(
             left,
             f"The policy {self._name} allows {self._requests} requests in {self._seconds} seconds: "
