@@ -1,8 +1,12 @@
 """What two workers count, together: also what a worker counted that has died, and once."""
 
+import json
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,11 +14,16 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.database.migrations import ROOT
 from tests.support.process import Service, running_service, sign_in
 
 pytestmark = pytest.mark.slow
 
 Labels = dict[str, str]
+
+OBSERVABILITY = ROOT / "deploy" / "observability"
+ALERTS = (OBSERVABILITY / "alerts.yml").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 
 class Metrics:
@@ -34,6 +43,11 @@ class Metrics:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
+
+    def names(self) -> set[str]:
+        """The names of all metrics."""
+        families = list(text_string_to_metric_families(self._client.get("/metrics").text))
+        return {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
 
     def total(self, name: str, **labels: str) -> float:
         return sum(value for _, value in self.samples(name, **labels))
@@ -136,3 +150,34 @@ def test_what_a_lost_worker_counted_stays_and_counts_once(metrics: Metrics, ends
     assert metrics.total(**count) == before + 50
     assert metrics.total("taller_workers") == 2
     metrics.until(lambda: metrics.total("taller_database_connections_max") == 20)
+
+
+def test_the_metrics_of_dashboard_alerts_and_guide_exist(metrics: Metrics) -> None:
+    served = metrics.names()
+    panels = json.loads((OBSERVABILITY / "dashboard.json").read_text())["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    rows = [line.split("|")[1] for line in OPERATIONS.splitlines() if line.startswith("| `taller_")]
+
+    for text in (*expressions, *rows, ALERTS):
+        named = {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"\btaller_\w+", text)}
+        assert named <= served
+    assert served == {name for row in rows for name in re.findall(r"taller_\w+", row)}
+
+
+def test_each_alert_has_a_paragraph_in_the_guide_of_operations() -> None:
+    section = OPERATIONS.partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    names = re.findall(r"- alert: (\w+)", ALERTS)
+
+    assert names
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == names
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's package prometheus) is not installed")
+def test_promtool_accepts_the_alerts_and_the_configuration() -> None:
+    checked = subprocess.run(  # noqa: S603 - of our own files
+        ["promtool", "check", "config", OBSERVABILITY / "prometheus.yml"],  # noqa: S607 - wherever it is installed
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
