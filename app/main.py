@@ -1,12 +1,13 @@
 """The application: its features, middleware, services and background tasks."""
 
+import asyncio
 import ctypes
 import gc
 import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -42,6 +43,9 @@ from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import Documentation, documentation_of
 
+if TYPE_CHECKING:
+    from app.core.tracing import Tracing
+
 logger = logging.getLogger(__name__)
 
 _M_MMAP_THRESHOLD = -3
@@ -72,10 +76,11 @@ def create_app(settings: Settings | None = None) -> Application:
     """Create the application. It connects to nothing before its lifespan begins."""
     settings = settings or get_settings()
     limits = RateLimits(settings.rate_limits) if settings.rate_limits else None
+    tracing = None if settings.otlp_endpoint is None else _tracing(settings.otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        database = Database(settings)
+        database = Database(settings, tracing=tracing)
         authentication = Authentication(settings, database)
         callers = CallerCache(authentication, database)
         shares = CallerShares(
@@ -119,6 +124,8 @@ def create_app(settings: Settings | None = None) -> Application:
             for task in reversed(tasks):
                 await task.stop()
             await database.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
             flush_logs()
 
     routes = [route for router in ROUTERS for route in router.routes]
@@ -151,6 +158,7 @@ def create_app(settings: Settings | None = None) -> Application:
         prefix=settings.public_prefix,
         probes=PROBES,
         logs_client=settings.log_client,
+        tracing=tracing,
     )
     if settings.cors_origins:
         # Outermost, so that pages of other origins can read every error.
@@ -181,6 +189,12 @@ def serve() -> FastAPI:
     gc.freeze()
     _return_large_blocks()
     return app
+
+
+def _tracing(endpoint: str) -> "Tracing":
+    from app.core.tracing import Tracing  # noqa: PLC0415 - OpenTelemetry may not be installed, and takes 20 MiB
+
+    return Tracing(endpoint, __version__)
 
 
 def _return_large_blocks() -> None:

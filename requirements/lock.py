@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     "requirements/runtime.txt": [],
     "requirements/run.txt": ["--group", "run", "--constraint", "requirements/runtime.txt"],
+    "requirements/otel.txt": ["--group", "otel", "--constraint", "requirements/runtime.txt"],
     "requirements/dev.txt": ["--group", "dev", "--constraint", "requirements/runtime.txt"],
 }
 ADDRESS = re.compile(r"\w+:[/]{2}|--(extra-)?index-url|--find-links")

@@ -3,6 +3,7 @@
 import re
 import sys
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -70,6 +71,15 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _otlp_endpoint(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ValueError("must be an address like http://collector:4318/v1/traces")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise ValueError("needs OpenTelemetry, which is not installed: install requirements/otel.txt")
+    return value
+
+
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
@@ -88,6 +98,7 @@ def _dictionary(value: str) -> str:
 
 RateLimit = Annotated[str, AfterValidator(_rate_limit)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
+OtlpEndpoint = Annotated[str, AfterValidator(_otlp_endpoint)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
@@ -112,6 +123,9 @@ class Settings(BaseSettings):
 
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The TCP port to listen on."""
+
+    otlp_endpoint: OtlpEndpoint | None = None
+    """Where traces are sent (http://collector:4318/v1/traces), which needs requirements/otel.txt; empty for none."""
 
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The TCP port of the metrics for Prometheus, which nobody needs a token for; empty for no metrics."""

@@ -17,6 +17,9 @@ from app.core.config import Settings
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the running code serves."""
 
+trace_id_var: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""The trace of that request, where requests are traced."""
+
 BATCH_SECONDS = 0.1
 """Seconds that the line of a request waits, to be written together with further lines."""
 
@@ -103,6 +106,8 @@ def log_fields(record: logging.LogRecord) -> dict[str, Any]:
     }
     if request_id := request_id_var.get():
         fields["request_id"] = request_id
+    if trace_id := trace_id_var.get():
+        fields["trace_id"] = trace_id
     if isinstance(record, AccessRecord):
         fields.update(record.fields)
         return fields

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hash
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
@@ -30,6 +30,9 @@ from app.core.metrics import Counter, number_of
 from app.core.request_state import state_of
 from app.core.services import services_of
 from app.core.waiting import Deadlines
+
+if TYPE_CHECKING:
+    from app.core.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -119,7 +122,12 @@ class Database:
     by_value: "Database"
     """The same database for statements with filters, which are planned for their values. It has fewer connections."""
 
-    def __init__(self, settings: Settings, plan_settings: Mapping[str, str] = GENERIC_PLAN_SETTINGS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        plan_settings: Mapping[str, str] = GENERIC_PLAN_SETTINGS,
+        tracing: "Tracing | None" = None,
+    ) -> None:
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
@@ -140,7 +148,7 @@ class Database:
                 address, connection_class=PreparedConnection, **asyncpg_arguments(settings, address, parameters)
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
-            await connection.set_up(deadlines, keeps=not settings.pgbouncer)
+            await connection.set_up(deadlines, keeps=not settings.pgbouncer, tracing=tracing)
             return connection
 
         pool = ConnectionPool(
@@ -154,7 +162,7 @@ class Database:
         if is_by_value:
             self.by_value = self
         else:
-            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS)
+            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing)
             # Who observes one observes both.
             self.by_value._shared.observers = self.observers  # noqa: SLF001 - another of its own kind
             pool.others, self.by_value.pool.others = [self.by_value.pool], [pool]

@@ -7,7 +7,7 @@ for a number, and it reads the first and the last date that Python knows as infi
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -15,6 +15,9 @@ from asyncpg.prepared_stmt import PreparedStatement
 from app.core.database.rows import Columns, Records
 from app.core.database.statements import Statement
 from app.core.waiting import Deadlines
+
+if TYPE_CHECKING:
+    from app.core.tracing import Tracing
 
 MAX_KEPT = 200
 """Statements that a connection keeps prepared, those used last. Each takes 0.1 to 0.3 MB of a server process; common
@@ -31,10 +34,13 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         self._kept: OrderedDict[str, tuple[PreparedStatement, Columns]] = OrderedDict()
         self._deadlines: Deadlines[PreparedConnection] | None = None
         self._keeps = True
+        self._tracing: Tracing | None = None
 
-    async def set_up(self, deadlines: "Deadlines[PreparedConnection]", *, keeps: bool) -> None:
+    async def set_up(
+        self, deadlines: "Deadlines[PreparedConnection]", *, keeps: bool, tracing: "Tracing | None"
+    ) -> None:
         """Make the connection ready: each statement gets a deadline, and without `keeps` none stays prepared."""
-        self._deadlines, self._keeps = deadlines, keeps
+        self._deadlines, self._keeps, self._tracing = deadlines, keeps, tracing
         for type_, number in _NUMBERS.items():
             await self.set_builtin_type_codec(type_, schema="pg_catalog", codec_name=number)
 
@@ -52,6 +58,7 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         """Return the rows of a statement, which stays prepared unless it is rare."""
         deadlines = self._deadlines
         assert deadlines is not None, "it is set up"
+        span = None if self._tracing is None else self._tracing.begin_statement(statement.sql)
         deadlines.add(self)
         try:
             kept = self._kept.get(statement.sql)
@@ -71,6 +78,8 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
             return Records(columns, await prepared.fetch(*arguments))
         finally:
             deadlines.remove(self)
+            if span is not None:
+                span.end()
 
     async def _prepare_statement(self, statement: Statement) -> "tuple[PreparedStatement, Columns]":
         keeps = self._keeps and not statement.is_rare

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Collection
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,9 @@ from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
 from app.core.ratelimit.limiter import RateLimits, RequestQuota
 from app.core.request_state import RequestState
+
+if TYPE_CHECKING:
+    from app.core.tracing import RequestSpan, Tracing
 
 access_log = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class RequestMiddleware:
         prefix: str,
         probes: Collection[str] = (),
         logs_client: bool = False,
+        tracing: "Tracing | None" = None,
     ) -> None:
         """`probes`: the paths of routes whose requests are logged at `debug` unless they fail."""
         self.app = app
@@ -48,6 +53,7 @@ class RequestMiddleware:
         self.prefix = prefix
         self.probes = frozenset(probes)
         self.logs_client = logs_client
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -62,6 +68,7 @@ class RequestMiddleware:
         quota = None
         if self.limits is not None:
             state.quota = quota = self.limits.quota(scope.get("client"))
+        span = None if self.tracing is None else self.tracing.begin_request(scope)
         token = request_id_var.set(state.request_id)
         status = 0
 
@@ -69,7 +76,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, state, quota)
+                _add_headers(message, state, quota, span)
             await send(message)
 
         try:
@@ -87,6 +94,8 @@ class RequestMiddleware:
             if access_log.isEnabledFor(logging.INFO):
                 self._log(scope, state, status, started)
             request_id_var.reset(token)
+            if span is not None:
+                span.end(scope, status)
 
     def _log(self, scope: Scope, state: RequestState, status: int, started: float) -> None:
         # `access_log.info` would search the stack for the calling line, which no line shows.
@@ -113,12 +122,14 @@ class RequestMiddleware:
         access_log.handle(AccessRecord(fields))
 
 
-def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None) -> None:
+def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None, span: "RequestSpan | None") -> None:
     """Add the headers that every response has."""
     headers = [*message["headers"], (b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
     if b"cache-control" not in dict(message["headers"]):
         # Nearly every response is private; a response that may be cached has set the header itself.
         headers.append((b"cache-control", b"no-store"))
+    if span is not None:
+        headers.append(span.traceparent)
     if state.prefix:
         headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
     if quota is not None:
