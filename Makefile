@@ -52,12 +52,13 @@ clients: $(STAMP) ## Try what TypeScript, Go and Java are needed for, too: gener
 	@$(BIN)/python -m pytest -n auto -m "compiled or not compiled" \
 		tests/contract/test_clients.py tests/contract/test_api_diff.py $(options)
 
-check: $(STAMP) ## Formatting, lint, types, import contracts, lock up to date, the OpenAPI document
+check: $(STAMP) ## Formatting, lint, types, import contracts, migrations, lock up to date, the OpenAPI document
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/ty check --quiet
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m devtools.lint_migrations
 	@$(BIN)/python requirements/lock.py --check
 	@$(BIN)/python -m tests.support.tools
 	@$(BIN)/python -m tests.support.api_diff
