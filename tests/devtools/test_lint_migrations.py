@@ -16,9 +16,7 @@ from devtools.lint_migrations import Finding, findings
     ],
 )
 def test_what_locks_a_live_table_is_found(sql: str, rules: list[str]) -> None:
-    script = (
-        f"-- Running upgrade  -> 0098\nSELECT 1;\n-- Running upgrade 0098 -> 0099\nSET lock_timeout = '5s';\n{sql}\n"
-    )
-    found: list[Finding] = findings(before + sql)
+    before = "-- Running upgrade  -> 0098\nSELECT 1;\n-- Running upgrade 0098 -> 0099\nSET lock_timeout = '5s';\n"
+    found: list[Finding] = findings(f"{before}{sql}\n")
     assert [each.rule for each in found] == rules
     assert all(each.revision == "0099" for each in found)
