@@ -42,6 +42,10 @@ def migrate_on(connection: Connection) -> None:
     while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
         connection.commit()
         time.sleep(LOCK_POLL)
+    if connection.scalar(text("SELECT current_schema()")) is None:
+        # TALLER_DATABASE_SCHEMA names one that is not there yet.
+        schema = connection.scalar(text("SELECT quote_ident(current_setting('search_path'))"))
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
     connection.commit()

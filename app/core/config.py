@@ -90,6 +90,12 @@ def _rate_limit(value: str) -> str:
     return value
 
 
+def _schema(value: str) -> str:
+    if re.fullmatch("[a-z_][a-z0-9_]{0,62}", value) is None or value.startswith("pg_"):
+        raise ValueError("must be a name of small letters, digits and _, as in team_a")
+    return value
+
+
 def _dictionary(value: str) -> str:
     if re.fullmatch("[a-z_][a-z0-9_]{0,62}", value) is None:
         raise ValueError("must be the name of a text search dictionary, as in english_stem")
@@ -141,6 +147,9 @@ class Settings(BaseSettings):
 
     database_url_file: Path | None = None
     """A file with the value of TALLER_DATABASE_URL, for Docker's and Kubernetes' secrets."""
+
+    database_schema: Annotated[str, AfterValidator(_schema)] | None = None
+    """The schema of this Taller, which `taller migrate` creates (docs/scaling.md); empty for `public`."""
 
     database_url: Annotated[DatabaseUrl | None, Field(validate_default=True)] = None
     """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
@@ -328,6 +337,17 @@ class Settings(BaseSettings):
             raise ValueError("must be set in production, as in postgresql://user:password@host:5432/name")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _in_schema(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Let every connection look into the schema, those of migrations and commands included."""
+        schema = info.data.get("database_schema")
+        if value is None or schema is None:
+            return value
+        if "options" in address_of(value).parameters:
+            raise ValueError("must not have options as well as TALLER_DATABASE_SCHEMA")
+        return f"{value}{'&' if '?' in value else '?'}options=-csearch_path%3D{schema}"
+
     @field_validator("jwt_secret", "jwt_previous_secrets")
     @classmethod
     def _refuse_guessable_secrets(cls, value: Any, info: ValidationInfo) -> Any:
@@ -336,6 +356,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be at least 32 random characters in production, for example from: "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        return value
+
+    @field_validator("pgbouncer")
+    @classmethod
+    def _refuse_schema_through_pgbouncer(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("database_schema") is not None:
+            raise ValueError(
+                "must not be true with TALLER_DATABASE_SCHEMA, which PgBouncer does not pass on: give the role its "
+                "schema by ALTER ROLE … SET search_path"
             )
         return value
 

@@ -144,3 +144,28 @@ def test_the_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_do_not_change_while_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError):
         monkeypatch.setattr(settings(), "port", 1)
+
+
+def test_a_schema_is_the_search_path_of_every_connection() -> None:
+    assert settings(database_url="postgresql://db/taller", database_schema="team_a").database_url == (
+        "postgresql+asyncpg://db/taller?options=-csearch_path%3Dteam_a"
+    )
+
+
+def test_settings_that_contradict_each_other_are_named_at_once() -> None:
+    message = refusal(
+        env="production",
+        database_schema="team_a",
+        pgbouncer=True,
+        database_url="postgresql://db/taller?options=-cjit%3Doff",
+        metrics_port=8000,
+        jwt_secret="short",
+        otlp_endpoint="collector:4318",
+    )
+    for name in ("PGBOUNCER", "DATABASE_URL", "METRICS_PORT", "JWT_SECRET", "OTLP_ENDPOINT"):
+        assert f"TALLER_{name} " in message or f"TALLER_{name}:" in message, name
+
+
+@pytest.mark.parametrize("schema", ["Team", "pg_temp", "a-b", "a;b", "1a", ""])
+def test_a_schema_has_a_plain_name(schema: str) -> None:
+    assert "TALLER_DATABASE_SCHEMA" in refusal(database_url="postgresql://db/taller", database_schema=schema)

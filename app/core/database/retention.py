@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, delete, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, Executable, delete, inspect, literal, select
 
 from app.core.database.database import Database
 from app.core.database.models import Base
@@ -60,10 +60,10 @@ class Purger:
 
 def deletion(expired: PurgeRule) -> Executable:
     """Return a statement that deletes at most `STEP` rows, and skips rows that others have locked."""
-    place: ColumnElement[Any] = literal_column("ctid")
-    rows = select(place).select_from(expired.model).where(expired.condition).limit(STEP)
-    locked = rows.with_for_update(skip_locked=True).scalar_subquery()
-    return delete(expired.model).where(place == func.any(func.array(locked))).returning(literal(1))
+    # By primary key: places of rows (`ctid`) mean nothing to Citus, which may execute this (docs/scaling.md).
+    keys = inspect(expired.model).primary_key
+    found = select(*keys).where(expired.condition).limit(STEP).with_for_update(skip_locked=True).cte("expired")
+    return delete(expired.model).where(*(key == found.c[key.name] for key in keys)).returning(literal(1))
 
 
 async def delete_all(

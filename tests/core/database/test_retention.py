@@ -37,7 +37,7 @@ async def test_expired_rows_are_deleted_in_steps_others_kept(app: FastAPI, datab
     with recorded_statements(database) as statements:
         await app.state.services[Purger].purge()
     assert await left(database) == 3
-    assert len([statement for statement in statements if statement.startswith("DELETE FROM attempts")]) == 3
+    assert len([statement for statement in statements if "DELETE FROM attempts" in statement]) == 3
 
 
 async def test_locked_rows_are_skipped(app: FastAPI, database: Database) -> None:
