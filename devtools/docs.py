@@ -82,7 +82,7 @@ _SECTIONS = (
         "Each page is a tour by curl. The [OpenAPI document](api/openapi.json) is the whole of it.",
         "api/*.md",
     ),
-    ("For those who run it", "Every setting stands in [.env.example](../.env.example).", "o*.md se*.md"),
+    ("For those who run it", "Every setting stands in [.env.example](../.env.example).", "o*.md sc*.md se*.md"),
     ("For those who change it", "The map first, then the recipes.", "a*.md st*.md how-to/*.md"),
     (
         "Decisions",
