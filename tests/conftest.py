@@ -18,7 +18,6 @@ from devtools import pgbouncer
 from tests.auth.factories import UserFactory
 from tests.support import server
 from tests.support.client import Api
-from tests.support.distributed import refused_by_a_router
 from tests.support.factories import store
 from tests.support.process import Service, running_service
 from tests.support.slow import pytest_runtest_call, pytest_runtest_protocol
@@ -119,13 +118,8 @@ def settings(database_url: str) -> Settings:
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application, started."""
     app = create_app(settings)
-    executed: set[str] = set()
     async with app.router.lifespan_context(app):
-        app.state.services[Database].observers.append(lambda sql, _: executed.add(sql))
         yield app
-    # Each statement of the application that the tests of this worker executed; those of the tests themselves pass, too.
-    refused = {sql: reasons for sql in executed if (reasons := refused_by_a_router(sql))}
-    assert not refused, f"Citus would not take: {refused}"
 
 
 @pytest.fixture

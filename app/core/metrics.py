@@ -27,6 +27,8 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from app.core import clock
+
 __all__ = ["Counter", "Gauge", "Histogram"]
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -183,7 +185,10 @@ _STARTED = Gauge(
 _CPU = Counter("taller_process_cpu_seconds", "Processor time of all workers.")
 
 _BUILD = Gauge(
-    "taller_build_info", "The release that runs, as labels.", ["version", "python"], multiprocess_mode="livemax"
+    "taller_build_info",
+    "1; the release that runs is what it is marked with.",
+    ["version", "python"],
+    multiprocess_mode="livemax",
 )
 
 
@@ -199,7 +204,7 @@ class ProcessReport:
         """Say what does not change."""
         _WORKERS.set(1)
         _STARTS.inc()
-        _STARTED.set(time.time())
+        _STARTED.set(clock.seconds())
         _BUILD.labels(self._version, platform.python_version()).set(1)
 
     def report(self) -> None:

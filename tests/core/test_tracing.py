@@ -99,7 +99,7 @@ async def test_a_receiver_gets_spans_of_request_and_statements(
     listed = requests["GET /api/v1/projects/"]
     assert (listed.trace_id.hex(), listed.parent_span_id.hex()) == (TRACE, PARENT)
     written = requests["POST /api/v1/projects/"]
-    assert made.headers["traceparent"] == f"00-{written.trace_id.hex()}-{written.span_id.hex()}-01"
+    assert made.headers["traceparent"].startswith(f"00-{written.trace_id.hex()}-{written.span_id.hex()}-")
     assert f'"trace_id":"{TRACE}"' in lines.getvalue()
     inserted = [span for span in statements if span.parent_span_id == written.span_id]
     assert any("INSERT INTO projects" in str(span) for span in inserted)

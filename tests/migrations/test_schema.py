@@ -1,7 +1,7 @@
 """Two Tallers in one database, each in a schema of its own, which see nothing of each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -19,12 +19,16 @@ from tests.support.factories import store
 SCHEMAS = ("team_a", "team_b")
 
 
+@pytest.fixture(scope="module")
+def url(server_url: str, worker_id: str) -> Iterator[str]:
+    with server.database_copy(server_url, f"{server.PREFIX}schemas_{worker_id}") as url:
+        yield url
+
+
 @pytest.fixture
-async def apis(server_url: str, worker_id: str) -> AsyncIterator[list[tuple[Api, dict[str, str]]]]:
+async def apis(url: str) -> AsyncIterator[list[tuple[Api, dict[str, str]]]]:
     """The API of each schema, called by a person of its own, and how that person signs in."""
     async with AsyncExitStack() as stack:
-        name = f"{server.PREFIX}schemas_{worker_id}"
-        url = stack.enter_context(server.database_copy(server_url, name))
         apis = []
         for schema in SCHEMAS:
             settings = Settings(_env_file=None, database_schema=schema, database_url=url, argon2_memory_cost=8)

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.database.migrations import ROOT
+from app.core.idempotency.keys import REPLAYED
 from tests.support.process import Service, running_service, sign_in
 
 pytestmark = pytest.mark.slow
@@ -94,7 +95,7 @@ def test_requests_are_counted_by_route_method_and_status(metrics: Metrics) -> No
         while client.post("/auth/login", json={"username": "admin", "password": "wrong"}).status_code != 429:
             pass
 
-    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers[REPLAYED] == "true"
     route = "/api/v1/projects/{project_id}"
     assert metrics.samples("taller_http_requests_total", route=route) == [
         ({"route": route, "method": "GET", "status": "200"}, 5.0)

@@ -27,12 +27,12 @@ _IN_FLIGHT = number_of(
 _known: dict[tuple[str, str, int], tuple[Number, Number, list[Number]]] = {}
 
 
-def begin() -> None:
+def count_begun() -> None:
     """Count a request that begins."""
     _IN_FLIGHT.inc()
 
 
-def end(scope: Scope, status: int, started: float) -> None:
+def count_ended(scope: Scope, status: int, started: float) -> None:
     """Count a request that ends."""
     _IN_FLIGHT.inc(-1.0)
     route = scope.get("route")

@@ -61,7 +61,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        metering.begin()
+        metering.count_begun()
         state = _read_headers(scope)
         if self.prefix:
             state.prefix = self.prefix
@@ -90,7 +90,7 @@ class RequestMiddleware:
             response = problem_response(InternalError(), scope)
             await response(scope, receive, send_with_headers)
         finally:
-            metering.end(scope, status, started)
+            metering.count_ended(scope, status, started)
             if access_log.isEnabledFor(logging.INFO):
                 self._log(scope, state, status, started)
             request_id_var.reset(token)
