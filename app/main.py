@@ -106,7 +106,7 @@ def create_app(settings: Settings | None = None) -> Application:
             database.pool.report()
             callers.report()
 
-        process.begin()
+        process.report_start()
         tasks.append(
             PeriodicTask("metrics", report, every=REPORT_EVERY, failure="cannot report metrics", logger=logger)
         )

@@ -107,7 +107,7 @@ class _Shared:
         else:
             number.move(self._files, self._path)
 
-    def begin(self, directory: Path) -> None:
+    def move_to(self, directory: Path) -> None:
         self._directory = directory
         while self._numbers:
             self._numbers.pop().move(self._files, self._path)
@@ -138,7 +138,7 @@ def numbers_of(metric: Histogram) -> tuple[Number, list[Number]]:
 def share() -> None:
     """Put the numbers of this process where they are served from, if they are served."""
     if directory := os.environ.get(DIRECTORY_VARIABLE):
-        _shared.begin(Path(directory))
+        _shared.move_to(Path(directory))
 
 
 class WorkersCollector(Collector):
@@ -200,7 +200,7 @@ class ProcessReport:
         self._cpu = 0.0
         """The processor time that was reported."""
 
-    def begin(self) -> None:
+    def report_start(self) -> None:
         """Say what does not change."""
         _WORKERS.set(1)
         _STARTS.inc()
