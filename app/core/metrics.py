@@ -87,6 +87,7 @@ class Number:
             files[self._file] = MmapedDict(str(path(self._file)))
         file, value = files[self._file], self.get()
         before, _ = file.read_value(self._key)
+        assert file._m is not None, "it is open"  # noqa: SLF001 - as below
         # The file grows by a new mapping. Numbers that lie in the former one stay valid: both map the same file.
         self._cells = memoryview(file._m).cast("d")  # noqa: SLF001 - its own `write_value` costs what is saved here
         self._at = file._positions[self._key] // 8  # noqa: SLF001
