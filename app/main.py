@@ -103,7 +103,8 @@ def create_app(settings: Settings | None = None) -> Application:
 
         async def report() -> None:
             process.report()
-            database.pool.report()
+            database.pool.report("default")
+            database.by_value.pool.report("by_value")
             callers.report()
 
         process.report_start()

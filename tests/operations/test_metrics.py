@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.config import Settings
 from app.core.database.migrations import ROOT
 from app.core.idempotency.keys import REPLAYED
 from tests.support.process import Service, running_service, sign_in
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.slow
 Labels = dict[str, str]
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
+CONNECTIONS = 2 * (Settings(_env_file=None).database_pool_size + Settings(_env_file=None).by_value_pool_size)
+"""Of two workers."""
+
 ALERTS = (OBSERVABILITY / "alerts.yml").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
@@ -115,8 +119,8 @@ def test_requests_are_counted_by_route_method_and_status(metrics: Metrics) -> No
 
 
 def test_gauges_tell_connections_tasks_processes_and_the_release(metrics: Metrics) -> None:
-    metrics.until(lambda: metrics.total("taller_database_connections_max") == 20)
-    assert metrics.total("taller_database_connections") == 20
+    metrics.until(lambda: metrics.total("taller_database_connections_max") == CONNECTIONS)
+    assert metrics.total("taller_database_connections") == CONNECTIONS
     assert metrics.total("taller_database_waiting") == 0
     assert metrics.total("taller_http_requests_in_flight") == 0
     assert metrics.total("taller_workers") == 2
@@ -150,7 +154,7 @@ def test_what_a_lost_worker_counted_stays_and_counts_once(metrics: Metrics, ends
     metrics.until(lambda: lost not in metrics.workers() and len(metrics.workers()) == 2)
     assert metrics.total(**count) == before + 50
     assert metrics.total("taller_workers") == 2
-    metrics.until(lambda: metrics.total("taller_database_connections_max") == 20)
+    metrics.until(lambda: metrics.total("taller_database_connections_max") == CONNECTIONS)
 
 
 def test_the_metrics_of_dashboard_alerts_and_guide_exist(metrics: Metrics) -> None:

@@ -46,10 +46,15 @@ REFUSE_READ_ONLY = (
 
 
 _CONNECTIONS = Gauge(
-    "taller_database_connections", "Connections by state: used, or free.", ["state"], multiprocess_mode="livesum"
+    "taller_database_connections",
+    "Connections by state: used, or free.",
+    ["pool", "state"],
+    multiprocess_mode="livesum",
 )
-_SIZE = Gauge("taller_database_connections_max", "Connections that may be open.", multiprocess_mode="livesum")
-_WAITING = Gauge("taller_database_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum")
+_SIZE = Gauge("taller_database_connections_max", "Connections that may be open.", ["pool"], multiprocess_mode="livesum")
+_WAITING = Gauge(
+    "taller_database_waiting", "Requests that wait for a connection.", ["pool"], multiprocess_mode="livesum"
+)
 _WAITS = Counter("taller_database_waits", "Requests that had to wait for a connection, or were refused one.")
 
 
@@ -167,12 +172,12 @@ class ConnectionPool:
         await asyncio.wait({attempt}, timeout=RENEWAL_PATIENCE)
         return attempt.done() and not attempt.cancelled() and attempt.result()
 
-    def report(self) -> None:
-        """Set the gauges of this pool."""
-        _SIZE.set(self._size)
-        _CONNECTIONS.labels("used").set(len(self._opened) - len(self._idle))
-        _CONNECTIONS.labels("free").set(len(self._idle))
-        _WAITING.set(len(self._waiting))
+    def report(self, name: str) -> None:
+        """Set the gauges of this pool, by its name."""
+        _SIZE.labels(name).set(self._size)
+        _CONNECTIONS.labels(name, "used").set(len(self._opened) - len(self._idle))
+        _CONNECTIONS.labels(name, "free").set(len(self._idle))
+        _WAITING.labels(name).set(len(self._waiting))
 
     async def close(self) -> None:
         """Close the free connections; the others are closed when they are released."""
