@@ -24,6 +24,11 @@ class KeyScope(str):
     description: str
     """What it allows, for the documentation."""
 
+    @property
+    def is_write(self) -> bool:
+        """Whether it is for operations that change something."""
+        return self.endswith(":write")
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate against the declared scopes, looked up for each value, because features declare theirs later."""

@@ -43,8 +43,14 @@ class AppError(Exception):
     help: ClassVar[str]
     """What the caller can do about it, for the documentation; the class's docstring."""
 
+    constraint: ClassVar[str | None] = None
+    """The name of a database constraint that any write may violate, which is reported as this error."""
+
     catalogue: ClassVar[dict[str, type["AppError"]]] = {}
     """Every error by its code; the documentation and the OpenAPI responses are made from it."""
+
+    by_constraint: ClassVar[dict[str, type["AppError"]]] = {}
+    """Every error with a constraint, by that."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -57,6 +63,8 @@ class AppError(Exception):
         if taken is not cls:
             raise TypeError(f"{cls.__qualname__} and {taken.__qualname__} share the code {cls.code!r}")
         cls.help = " ".join(cls.__doc__.split())
+        if cls.constraint is not None:
+            AppError.by_constraint[cls.constraint] = cls
 
     def __init__(
         self,

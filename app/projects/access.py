@@ -19,7 +19,7 @@ from app.core.preconditions.headers import (
     PreconditionRequiredError,
     preconditions_of,
 )
-from app.projects.errors import RoleRequiredError
+from app.projects.errors import ProjectArchivedError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 from app.projects.scopes import Entity, EntityScope, MemberScope, ProjectScope, ProjectsScope, permissions
 
@@ -40,10 +40,16 @@ class EntityGuard(CallerGuard, Generic[S]):
     scope_class: type[S]
 
     def __init__(
-        self, least: Role | None, scope: KeyScope, *, own: Role | None = None, is_conditional: bool = False
+        self,
+        least: Role | None,
+        scope: KeyScope,
+        *,
+        own: Role | None = None,
+        is_conditional: bool = False,
+        needs_open_project: bool = True,
     ) -> None:
         """`least`: the required role; None if the entity must be the caller's own. `own`: the role for the caller's
-        own.
+        own. `needs_open_project`: whether the operation, if it writes, is refused in archived projects.
         """
         super().__init__(scope)
         self.least = least
@@ -51,7 +57,9 @@ class EntityGuard(CallerGuard, Generic[S]):
         self.is_conditional = is_conditional
         self._permissions = permissions(least, own)
         unmet = (PreconditionFailedError, PreconditionRequiredError) if is_conditional else ()
-        self.errors = (*self.errors, self.entity.missing, *self._too_weak(), *unmet)
+        self.is_refused_in_archive = scope.is_write and needs_open_project
+        archived = (ProjectArchivedError,) if self.is_refused_in_archive else ()
+        self.errors = (*self.errors, self.entity.missing, *self._too_weak(), *archived, *unmet)
 
     @property
     def entity(self) -> Entity:
@@ -157,7 +165,10 @@ ReadableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, PROJ
 EditableProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.EDITOR, PROJECTS_WRITE, is_conditional=True))]
 """The project of the path, if the caller may change its details."""
 
-OwnedProject = Annotated[ProjectScope, Depends(ProjectGuard(Role.OWNER, PROJECTS_WRITE, is_conditional=True))]
+OwnedProject = Annotated[
+    ProjectScope,
+    Depends(ProjectGuard(Role.OWNER, PROJECTS_WRITE, is_conditional=True, needs_open_project=False)),
+]
 """The project of the path, if the caller may delete it."""
 
 ProjectWithMembers = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, MEMBERS_READ))]

@@ -33,6 +33,16 @@ class RoleRequiredError(ForbiddenError):
         )
 
 
+class ProjectArchivedError(ConflictError):
+    """The project is archived, so that nothing in it can be changed: ask one of its owners to set `is_archived` to
+    false.
+    """
+
+    code = "project_archived"
+    title = "Project archived"
+    constraint = "project_archived"
+
+
 class LastOwnerError(ConflictError):
     """This is the project's last active owner: make another member an owner first."""
 

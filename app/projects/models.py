@@ -36,10 +36,13 @@ class Project(Identified, Versioned, Base):
     name: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     require_if_match: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_archived: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {MAX_NAME_LENGTH}", name="name_length"),
         CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
+        # For administrators who list the archived ones.
+        Index("projects_archived_idx", "id", postgresql_where=text("is_archived")),
         # For administrators, who see all projects.
         words_index("projects_words_idx", "search_words(name, description)"),
     )

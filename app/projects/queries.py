@@ -1,26 +1,28 @@
 """Statements that return projects and their members."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Text, Uuid, any_, func, literal, select, true
+from sqlalchemy import ColumnElement, FromClause, Text, Uuid, any_, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
 from app.core.database.search import matches, relevance, without_index, words_of
-from app.core.database.statements import Column, Rows, compiled, param
+from app.core.database.statements import Column, Rows, column_params, compiled, param
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, alphabetical
 from app.core.listing.statement import ListSource, ListVariant, capped_count, list_query, sort_columns, total_of
 from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Member, Project, Role, TaskCount
 from app.projects.schemas import MemberRead, ProjectRead
-from app.projects.scopes import Permission, stats_columns, tag, this_project
+from app.projects.scopes import Permission, is_listed, permissions, stats_columns, tag, this_project
 
 COLUMNS = (
     Project.id,
     Project.name,
     Project.description,
     Project.require_if_match,
+    Project.is_archived,
     Project.created_at,
     Project.updated_at,
 )
@@ -58,8 +60,9 @@ CONDITIONS = {
     **comparisons("created_at", Project.created_at),
     "role": _OWN.where(Member.role == param("role", Text)).correlate_except(Member).exists(),
     "q": matches(without_index(WORDS)),
+    "is_archived": true(),
 }
-"""The SQL conditions of the filters in `ProjectParams`."""
+"""The SQL conditions of the filters in `ProjectParams`; that of `is_archived` is `is_listed`."""
 
 
 @list_query(KEYS, "-id", model=ProjectRead)
@@ -68,7 +71,7 @@ def projects(permission: Permission, variant: ListVariant) -> ListSource:
     # The index covers all projects, so only callers who see all of them use it: for others, the time that it takes
     # would reveal what strangers write.
     conditions = {**CONDITIONS, "q": matches(WORDS)} if permission.sees_everything else CONDITIONS
-    matching = (permission.on(Project.id), *(conditions[name] for name in variant.filters))
+    matching = (permission.on(Project.id), is_listed(variant.filters), *(conditions[name] for name in variant.filters))
     shown = select_read(Project.__table__).where(*matching)
     counting = total_of(func.count()).select_from(Project).where(*matching)
     return ListSource(
@@ -118,6 +121,19 @@ def project_locked(project_id: UUID) -> Rows:
     FOR NO KEY UPDATE allows tasks to be added meanwhile: their foreign key only needs the project's key.
     """
     return select(Project.id).where(Project.id == project_id).with_for_update(key_share=True)
+
+
+def may_set_archived(permission: Permission, is_archived: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that the caller owns the project, or that setting `is_archived` to this changes nothing."""
+    owner = permissions(Role.OWNER)[permission.is_superuser, permission.is_bound]
+    return or_(Project.is_archived == is_archived, owner.on(Project.id))
+
+
+@compiled
+def project_not_to_archive(permission: Permission) -> Rows:
+    """Select the project if the caller may change it, but not its `is_archived` to the given value."""
+    is_archived = column_params(Project, ("is_archived",))["is_archived"]
+    return select(Project.id).where(this_project(permission), ~may_set_archived(permission, is_archived))
 
 
 def owners(project_id: UUID) -> Rows:

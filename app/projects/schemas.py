@@ -10,6 +10,7 @@ from app.core.listing.params import (
     RELEVANCE,
     CommaSeparated,
     ListParams,
+    QueryFlag,
     SearchText,
     range_query,
     search_query,
@@ -45,6 +46,10 @@ _REQUIRE_IF_MATCH = (
     "Whether changing or deleting the project, or anything in it, requires `If-Match`, so that nobody overwrites "
     "changes that they have not seen."
 )
+_IS_ARCHIVED = (
+    "Whether the project is archived: everybody may still read it, and nobody may change anything in it. Only owners "
+    "set this. Lists leave archived projects and their tasks out."
+)
 
 
 class ProjectCreate(RequestModel):
@@ -71,6 +76,7 @@ class ProjectUpdate(PatchModel):
     name: Name = Field(default_factory=unset)
     description: Description | None = Field(default_factory=unset, description=_DESCRIPTION)
     require_if_match: StrictBool = Field(default_factory=unset, description=_REQUIRE_IF_MATCH)
+    is_archived: StrictBool = Field(default_factory=unset, description=_IS_ARCHIVED)
 
 
 class ProjectRead(ResponseModel):
@@ -83,12 +89,13 @@ class ProjectRead(ResponseModel):
                 "name": "Workshop",
                 "description": "Everything for the new workshop",
                 "require_if_match": False,
+                "is_archived": False,
                 "tasks_total": 12,
                 "tasks_completed": 5,
                 "role": "owner",
                 "created_at": "2026-11-22T09:00:00.000000Z",
                 "updated_at": "2026-11-22T09:00:00.000000Z",
-                "etag": '"p1.12.5.owner"',
+                "etag": '"pb1.12.5.owner"',
             }
         )
     )
@@ -97,6 +104,7 @@ class ProjectRead(ResponseModel):
     name: str
     description: str | None
     require_if_match: bool = Field(description=_REQUIRE_IF_MATCH)
+    is_archived: bool = Field(description=_IS_ARCHIVED)
     tasks_total: int = Field(description="How many tasks it has.")
     tasks_completed: int = Field(description="How many of them are completed.")
     role: Role | None = Field(description="Your own role; null for an administrator who is not a member.")
@@ -110,6 +118,9 @@ class ProjectParams(ListParams):
 
     q: SearchText | None = search_query("name or description", "workshop")
     role: Role | None = Query(None, description="Only those in which this is your own role.")
+    is_archived: QueryFlag | None = Query(
+        None, description="Only those that are archived, or only those that are not, which is the default."
+    )
     created_at_gte: Moment | None = range_query("created_at", "gte")
     created_at_gt: Moment | None = range_query("created_at", "gt")
     created_at_lte: Moment | None = range_query("created_at", "lte")

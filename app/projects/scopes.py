@@ -1,6 +1,6 @@
 """Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     SQLColumnExpression,
     Uuid,
@@ -288,6 +289,13 @@ class EntityScope(CallersScope):
         return self._too_weak(error)
 
 
+def is_listed(filters: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a list with these filters contains a project, or what is in it: an archived one only if
+    the client asks for that.
+    """
+    return Project.is_archived == param("is_archived", Boolean) if "is_archived" in filters else ~Project.is_archived
+
+
 def stats_columns(project_id: UuidColumn) -> tuple[SQLColumnExpression[Any], ...]:
     """Return the columns of a project that are not in its row: the number of its tasks and of its completed tasks, from
     its `TaskCount`s, and the caller's role.
@@ -306,9 +314,9 @@ def tag(
     role: SQLColumnExpression[Any],
 ) -> ColumnElement[str]:
     """Return a project's entity tag: the version of its row and its further columns. If the response's schema changes,
-    the letter must change too.
+    the second letter must change too.
     """
-    return etag_expression("p", version, total, completed, func.coalesce(role, literal_column("''")))
+    return etag_expression("pb", version, total, completed, func.coalesce(role, literal_column("''")))
 
 
 def _tag_of_row() -> ColumnElement[str]:

@@ -1,8 +1,20 @@
 """Operations that change projects and their members."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Executable, Integer, Uuid, insert, literal, literal_column, select, true
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Executable,
+    Integer,
+    Uuid,
+    insert,
+    literal,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -11,17 +23,26 @@ from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
 from app.core.database.database import Database, Transaction, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
+from app.core.errors import FieldError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
 from app.projects import queries
 from app.projects.errors import (
     LastOwnerError,
     MemberNotFoundError,
+    RoleRequiredError,
     TooManyMembersError,
 )
 from app.projects.models import Member, Project, Role
 from app.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate
-from app.projects.scopes import MemberScope, Permission, ProjectScope, ProjectsScope, tag, this_project
+from app.projects.scopes import (
+    MemberScope,
+    Permission,
+    ProjectScope,
+    ProjectsScope,
+    tag,
+    this_project,
+)
 
 MAX_MEMBERS = 1_000
 """Members that one project may have."""
@@ -40,9 +61,20 @@ async def update(database: Database, scope: ProjectScope, changes: ProjectUpdate
     values = changes.values()
     if not values:
         return await database.fetch_one(queries.project(scope.permission, scope.shape), scope)
-    return await database.fetch_one(
-        _update_project(scope.permission, scope.shape, tuple(values)), scope, as_params(values)
-    )
+    parameters = {**scope.parameters, **as_params(values)}
+    row = await database.fetch_one_or_none(_update_project(scope.permission, scope.shape, tuple(values)), parameters)
+    if row is None:
+        if "is_archived" in values:
+            await _refuse_archiving(database, scope, parameters)
+        raise await scope.refusal(database)
+    return row
+
+
+async def _refuse_archiving(database: Database, scope: ProjectScope, parameters: dict[str, Any]) -> None:
+    """Raise `RoleRequiredError` if the caller may change the project, but not whether it is archived."""
+    if await database.fetch_one_or_none(queries.project_not_to_archive(scope.permission), parameters) is not None:
+        error = FieldError(pointer="/is_archived", detail="can only be changed by owners", code=RoleRequiredError.code)
+        raise RoleRequiredError(Role.OWNER.value, errors=[error])
 
 
 async def delete(database: Database, scope: ProjectScope) -> None:
@@ -69,6 +101,8 @@ def _update_project(
 ) -> Executable:
     values = column_params(Project, names)
     changed = update_in(Project).where(this_project(permission, preconditions)).values(values)
+    if "is_archived" in values:
+        changed = changed.where(queries.may_set_archived(permission, values["is_archived"]))
     return queries.select_read(changed.returning(*queries.ROW_COLUMNS).cte("project"))
 
 

@@ -45,7 +45,7 @@ from app.core.listing.statement import (
 from app.core.preconditions.headers import PreconditionShape
 from app.labels.models import Label
 from app.projects.models import Member, Project, TaskCount
-from app.projects.scopes import Permission, UuidColumn, this_project
+from app.projects.scopes import Permission, UuidColumn, is_listed, this_project
 from app.tasks.models import Task, TaskAssignee, TaskBlocker, TaskLabel
 from app.tasks.schemas import TaskRead
 from app.tasks.scopes import tag, this_task
@@ -121,7 +121,8 @@ MAX_PRIORITIES = 100
 """Priorities that a summary lists: the highest."""
 
 PROJECT_IDS = "project_id"
-"""The filter that names projects."""
+OF_PROJECTS = {PROJECT_IDS, "is_archived"}
+"""The filters that name projects, or choose them."""
 
 
 @list_query(KEYS, "-priority", model=TaskRead)
@@ -143,17 +144,19 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
 
     A page needs at most the first `limit + offset` tasks of each project, so no more are read.
     """
-    seen = select(Project.id).where(permission.on(Project.id), *_named(variant, Project.id)).subquery("seen")
+    seen = (
+        select(Project.id)
+        .where(permission.on(Project.id), is_listed(variant.filters), *_named(variant, Project.id))
+        .subquery("seen")
+    )
 
     def items(segment: Segment) -> Rows:
         of_each = _matching(variant, seen.c.id).where(*segment.conditions)
         first = of_each.order_by(*segment.ordering()).limit(limit_plus_offset()).lateral("first")
         return select(*first.c).select_from(seen.join(first, true())).order_by(*segment.ordering(first.c))
 
-    of_projects = (permission.on(TaskCount.project_id), *_named(variant, TaskCount.project_id))
-    return ListSource(
-        items=items, total=_total(variant, _matching(variant, seen.c.id), *of_projects), columns=read_columns
-    )
+    total = _total(variant, _matching(variant, seen.c.id), TaskCount.project_id == seen.c.id)
+    return ListSource(items=items, total=total, columns=read_columns)
 
 
 def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
@@ -164,7 +167,7 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
         "label_id": _has_label(project_id),
         "assignee_id": _has_assignee(project_id),
         "is_blocked": _is_blocked(project_id),
-        PROJECT_IDS: true(),
+        **dict.fromkeys(OF_PROJECTS, true()),
     }
     filters = (conditions[name] for name in variant.filters)
     return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
@@ -232,7 +235,7 @@ def _named(variant: ListVariant, project_id: InstrumentedAttribute[UUID]) -> lis
 
 def _total(variant: ListVariant, matching: Rows, *of_projects: ColumnElement[bool]) -> Rows:
     """Count the tasks: from the maintained counts if the filters allow it, otherwise up to the limit."""
-    filters = set(variant.filters) - {PROJECT_IDS}
+    filters = set(variant.filters) - OF_PROJECTS
     if filters - {"completed"}:
         return capped_count(matching)
     kept: Column = TaskCount.total

@@ -241,6 +241,10 @@ class VisibleTaskParams(TaskParams):
     """The same for the tasks of all projects."""
 
     project_id: list[Uuid] = Query([], max_length=MAX_PROJECTS, description="Only of these projects; may be repeated.")
+    is_archived: QueryFlag | None = Query(
+        None,
+        description="Only those of archived projects, or only those of projects that are not, which is the default.",
+    )
 
 
 class SummaryParams(RequestModel):

@@ -50,6 +50,8 @@ async def still_versions(connection: asyncpg.Connection, table: Table) -> list[s
     )
     for (name,) in after:
         await connection.execute(f"DROP TRIGGER {name} ON {table.name}")
+    # Of an archived project as well.
+    await connection.execute("SET taller.changes_archived = on")
     columns = [column for column in table.c if column.computed is None]
     values = {column.name: _values_of(column.type) for column in columns}
     names = [name for name in values if name != "version"]

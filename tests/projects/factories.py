@@ -11,6 +11,7 @@ class ProjectFactory(RowFactory[Project]):
 
     __model__ = Project
     require_if_match = False
+    is_archived = False
     version = 1
 
 

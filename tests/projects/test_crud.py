@@ -22,6 +22,7 @@ async def test_a_project_lives_from_post_to_delete(api: Api, form: str) -> None:
         "name",
         "description",
         "require_if_match",
+        "is_archived",
         "tasks_total",
         "tasks_completed",
         "role",

@@ -84,7 +84,7 @@ def test_new_response_schema_needs_a_new_tag_letter() -> None:
     """Where this fails, give tags another letter in `app.projects.scopes.tag`, so that nobody takes what they have of
     the old shape for what they would get.
     """
-    shape = ["id", "name", "description", "require_if_match", "tasks_total", "tasks_completed", "role"]
+    shape = ["id", "name", "description", "require_if_match", "is_archived", "tasks_total", "tasks_completed", "role"]
     assert list(ProjectRead.model_fields) == [*shape, "created_at", "updated_at", "etag"]
 
 

@@ -465,7 +465,9 @@ def to_app_error(error: Exception) -> Exception | None:
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return UnavailableError()
         case asyncpg.IntegrityConstraintViolationError():
-            return ConstraintError(getattr(error, "constraint_name", None))
+            constraint = getattr(error, "constraint_name", None)
+            refusal = AppError.by_constraint.get(constraint or "")
+            return ConstraintError(constraint) if refusal is None else refusal()
         case asyncpg.PostgresError():
             return _by_state(getattr(error, "sqlstate", None))
         case DBAPIError() if isinstance(error.driver_exception, Exception):
