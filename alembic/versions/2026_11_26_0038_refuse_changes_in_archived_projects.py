@@ -76,7 +76,7 @@ CHECK = """IF pg_trigger_depth() = 1
 COUNT = """
 CREATE OR REPLACE FUNCTION count_tasks_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    {lock}
+{lock}
     INSERT INTO project_task_counts AS kept (project_id, slot, total, completed)
     SELECT change.project_id, mod(pg_backend_pid(), 16)::smallint, {total}, change.completed
     FROM (
@@ -91,7 +91,7 @@ BEGIN
 END
 $$
 """
-LOCK = "PERFORM pg_advisory_xact_lock_shared(uuid_hash_extended(project_id, 0)) FROM after_rows;"
+LOCK = "    PERFORM pg_advisory_xact_lock_shared(uuid_hash_extended(project_id, 0)) FROM after_rows;"
 TOTAL = "change.total"
 CHECKED_TOTAL = """change.total
         + CASE WHEN projects.is_archived AND pg_trigger_depth() = 1 THEN refuse_archived() ELSE 0 END"""

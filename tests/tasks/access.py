@@ -28,6 +28,8 @@ SAMPLES = AccessSamples(
     ids={
         "remove_assignee": {"user_id": lambda scenario: scenario.here.member.id},
         "list_blocked_tasks": {"task_id": lambda scenario: vars(scenario.here.things["blocker_id"])["id"]},
+        # Not one that the task waits for already.
+        "add_blocker": {"blocker_id": lambda scenario: vars(scenario.beside.things["task_id"])["id"]},
     },
     hidden={
         "update_task": {"project_id": _TARGET},
