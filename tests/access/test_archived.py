@@ -120,7 +120,7 @@ async def unprotected(connection: asyncpg.Connection, tables: Iterable[Table]) -
         events = {name for (bits,) in types for bit, name in EVENTS.items() if bits & bit}
         found += [
             f"{table.name}: no trigger {table.name}_in_open_project refuses {event} in archived projects: "
-            "add one as migration 0038 does"
+            "add one as migration 0039 does"
             for event in EVENTS.values()
             if event not in events and (table.name, event) not in OF_TASKS
         ]

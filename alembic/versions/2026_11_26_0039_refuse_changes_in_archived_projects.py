@@ -3,8 +3,8 @@
 What follows from another change is not refused: a deleted account leaves archived projects as well. A trigger knows
 that by its depth.
 
-Revision: 0038
-Revises: 0037
+Revision: 0039
+Revises: 0038
 Created: 2026-11-26
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from alembic import op
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
@@ -72,18 +72,14 @@ CHECK = """IF pg_trigger_depth() = 1
         END IF;
     END IF;
     """
-# New tasks are counted anyway, by a statement that reads their project: it reads the flag as well.
+# New tasks are counted for each statement, and so checked there: a trigger for each row would take longer.
 COUNT = """
 CREATE OR REPLACE FUNCTION count_tasks_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 {lock}
     INSERT INTO project_task_counts AS kept (project_id, slot, total, completed)
-    SELECT change.project_id, mod(pg_backend_pid(), 16)::smallint, {total}, change.completed
-    FROM (
-    SELECT project_id, count(*) AS total, count(*) FILTER (WHERE completed) AS completed
-    FROM after_rows GROUP BY 1
-) AS change JOIN projects ON projects.id = change.project_id
-    ORDER BY change.project_id
+    SELECT project_id, mod(pg_backend_pid(), 16)::smallint, count(*){check}, count(*) FILTER (WHERE completed)
+    FROM after_rows GROUP BY 1 ORDER BY 1
     ON CONFLICT (project_id, slot) DO UPDATE
     SET total = kept.total + excluded.total, completed = kept.completed + excluded.completed;
 
@@ -92,9 +88,10 @@ END
 $$
 """
 LOCK = "    PERFORM pg_advisory_xact_lock_shared(uuid_hash_extended(project_id, 0)) FROM after_rows;"
-TOTAL = "change.total"
-CHECKED_TOTAL = """change.total
-        + CASE WHEN projects.is_archived AND pg_trigger_depth() = 1 THEN refuse_archived() ELSE 0 END"""
+ARCHIVED = """ + CASE
+        WHEN (SELECT is_archived FROM projects WHERE id = after_rows.project_id) AND pg_trigger_depth() = 1
+        THEN refuse_archived() ELSE 0
+    END"""
 
 PARTS = {
     "tasks": ("in_open_project", "DELETE"),
@@ -116,7 +113,7 @@ def _triggers() -> Iterator[tuple[str, str, str, str]]:
 def upgrade() -> None:
     """Lock one table at a time, so that a request which holds one of them cannot wait for another."""
     with op.get_context().autocommit_block():
-        for function in (IN_PROJECT, IN_TASK, TOUCH.format(check=CHECK), COUNT.format(lock=LOCK, total=CHECKED_TOTAL)):
+        for function in (IN_PROJECT, IN_TASK, TOUCH.format(check=CHECK), COUNT.format(lock=LOCK, check=ARCHIVED)):
             op.execute(function)
         for table, trigger, function, events in _triggers():
             # AFTER, because whoever locks the project's row, as who archives it does first, has done so by then.
@@ -132,6 +129,6 @@ def downgrade() -> None:
         for table, trigger, _, _ in _triggers():
             op.execute(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
         op.execute(TOUCH.format(check=""))
-        op.execute(COUNT.format(lock="", total=TOTAL))
+        op.execute(COUNT.format(lock="", check=""))
         for function in ("in_open_project()", "in_task_of_open_project()"):
             op.execute(f"DROP FUNCTION IF EXISTS {function}")

@@ -1,15 +1,15 @@
 """Find archived projects.
 
-Revision: 0037
-Revises: 0036
+Revision: 0038
+Revises: 0037
 Created: 2026-11-26
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0037"
-down_revision = "0036"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
