@@ -195,7 +195,7 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     connection = await asyncpg.connect(
         make_url(crowded_url).set(drivername="postgresql").render_as_string(False), connection_class=PreparedConnection
     )
-    await connection.set_up(Deadlines(200, PreparedConnection.terminate), keeps=True)
+    await connection.set_up(Deadlines(200, PreparedConnection.terminate), keeps=True, tracing=None)
     # Made again as the migrations made them, of all rows at once: more than half of the time is saved.
     made = await connection.fetch(INDEXES)
     references = await connection.fetch(REFERENCES)
