@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -215,7 +216,10 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(memory / 2**30, 1),
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
-        "python_options": sysconfig.get_config_var("CONFIG_ARGS") or "",
+        # Without the others, which name directories of the machine.
+        "python_options": " ".join(
+            re.findall(r"--(?:enable|with)-[\w-]+", sysconfig.get_config_var("CONFIG_ARGS") or "")
+        ),
         "node": _output("node", "--version"),
         "wrk": _output("wrk", "--version").split(" [")[0].split("\n")[0],
         "pool_size": POOL_SIZE,
