@@ -1,7 +1,9 @@
 """The errors of tasks."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
+from app.auth.errors import InvalidTokenError
 from app.core.errors import AppError, ConflictError, FieldError, NotFoundError
 
 
@@ -77,3 +79,7 @@ class BatchAnswerTooLargeError(AppError):
         super().__init__(
             f"The descriptions of the tasks in this batch exceed {limit} bytes in total: send fewer operations at once."
         )
+
+
+CREATOR_GONE: Mapping[str, type[AppError]] = {"tasks_created_by_fkey": InvalidTokenError}
+"""The refusal of a new task whose creator's account was deleted a moment ago, by the constraint."""

@@ -9,7 +9,6 @@ from sqlalchemy import Executable, Uuid, any_, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.auth.errors import InvalidTokenError
 from app.core.database.database import ConstraintError, Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, as_params, column_params, compiled, param
@@ -19,7 +18,7 @@ from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
-from app.tasks.errors import ExternalIdTakenError
+from app.tasks.errors import CREATOR_GONE, ExternalIdTakenError
 from app.tasks.models import MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 from app.tasks.scopes import ListedScope, TaskScope, this_task
@@ -44,17 +43,15 @@ _RARE = {*queries.LISTS, "external_id"}
 
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     """Add a task to a project."""
-    try:
-        if new.external_id is None:
-            return await _created(database, project, new)
-        async with database.savepoint() as savepoint:
-            return await _created(savepoint, project, new)
-    except ConstraintError as error:
-        if error.constraint == "tasks_created_by_fkey":
-            # The caller's account was deleted a moment ago.
-            raise InvalidTokenError from None
-        wanted = {"task_id": None, "project_id": project.project_id, "external_id": new.external_id}
-        raise await _refusal_of(error, database, wanted) from None
+    with refusing(CREATOR_GONE):
+        try:
+            if new.external_id is None:
+                return await _created(database, project, new)
+            async with database.savepoint() as savepoint:
+                return await _created(savepoint, project, new)
+        except ConstraintError as error:
+            wanted = {"task_id": None, "project_id": project.project_id, "external_id": new.external_id}
+            raise await _refusal_of(error, database, wanted) from None
 
 
 async def _created(database: Database, project: ProjectScope, new: TaskCreate) -> Row:

@@ -13,8 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case,
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.auth.errors import InvalidTokenError
-from app.core.database.database import ConstraintError, Database
+from app.core.database.database import ConstraintError, Database, refusing
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
@@ -31,7 +30,7 @@ from app.tasks.batch.schemas import (
     TaskBatch,
     UpdateOperation,
 )
-from app.tasks.errors import BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
+from app.tasks.errors import CREATOR_GONE, BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
@@ -70,16 +69,14 @@ async def execute_batch(database: Database, project: ProjectScope, batch: TaskBa
 
     An atomic batch raises the error of the first operation that fails, with a pointer to it, and changes nothing.
     """
-    try:
-        return await _executed(database, project, batch)
-    except ConstraintError as error:
-        if error.constraint == "tasks_created_by_fkey":
-            # The caller's account was deleted a moment ago.
-            raise InvalidTokenError from None
-        if error.constraint != "tasks_external_id_key":
-            raise
-        # Somebody took an external id since it was looked for: now it is found.
-        return await _executed(database, project, batch)
+    with refusing(CREATOR_GONE):
+        try:
+            return await _executed(database, project, batch)
+        except ConstraintError as error:
+            if error.constraint != "tasks_external_id_key":
+                raise
+            # Somebody took an external id since it was looked for: now it is found.
+            return await _executed(database, project, batch)
 
 
 async def _executed(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
