@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from app.auth.models import User
 from app.core.database.database import ConstraintError, Database
@@ -43,6 +43,25 @@ async def test_created_by_is_null_once_the_account_is_deleted(
     left = (await api.get(f"/tasks/{one['id']}")).json()
     assert left["created_by"] is None
     assert left["etag"] != changed["etag"]
+
+
+@pytest.mark.parametrize(
+    "task", [{"title": "Sweep"}, {"title": "Sweep", "external_id": "J-1"}], ids=["plain", "imported"]
+)
+async def test_new_task_of_an_administrator_just_deleted_is_401(
+    api: Api, project: Project, database: Database, task: dict[str, str]
+) -> None:
+    administrator = UserFactory.build(is_superuser=True)
+    await store(database, administrator)
+    tasks = f"/projects/{project.id}/tasks/"
+    async with await api.as_(administrator) as theirs:
+        assert (await theirs.get(tasks)).status_code == 200
+        # By SQL, so that the worker does not hear of it.
+        await database.execute(delete(User).where(User.id == administrator.id))
+        assert_problem(await theirs.post(tasks, json=task), 401, "invalid_token")
+        batch = {"operations": [{"op": "create", "task": task}]}
+        assert_problem(await theirs.post(f"{tasks}batch", json=batch), 401, "invalid_token")
+    assert (await api.get(tasks)).json()["total"] == 0
 
 
 async def test_list_with_created_by_has_only_what_that_person_created(
