@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import pytest
 import schemathesis
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from app import __version__
 from app.auth.sessions.schemas import Credentials
 from app.core.config import Settings
-from app.core.errors import PROBLEM_MEDIA_TYPE, AppError
+from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, InvalidRequestError
 from app.core.guards import UNLIMITED, PublicGuard, guards_of
+from app.core.http.problems import field_errors
 from app.core.http.routing import API_PREFIX
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.main import create_app
@@ -321,6 +322,25 @@ def test_its_body_has_an_example_that_the_service_takes(operation: Operation) ->
         for example in examples:
             assert complaints(content["schema"], example) == []
             TypeAdapter(model).validate_python(example)
+
+
+@each_with_a_body
+def test_its_refusals_speak_of_json(operation: Operation) -> None:
+    route = ROUTES[operation.name]
+    model: Any = Credentials if route.body_field is None else route.body_field.field_info.annotation
+    values: list[Any] = [None, True, 1, 1.5, 10**30, "", "x", [], [None], [1], [[]], [{}], {}, {"x": 1}]
+    for body in (*values, *({name: value} for name in model.model_fields for value in values)):
+        try:
+            model.model_validate(body)
+        except ValidationError as error:
+            found = field_errors(error, model, "body")
+        except InvalidRequestError as error:
+            found = error.errors
+        else:
+            continue
+        for each in found:
+            assert each["detail"].startswith(("must ", "is required", "is not a member")), (body, each)
+            assert not re.search(r"valid|bytes|object to|True|None|input", each["detail"]), (body, each)
 
 
 @each_operation

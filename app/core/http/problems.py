@@ -31,6 +31,20 @@ logger = logging.getLogger(__name__)
 
 _SUBJECT = re.compile(r"^\w+ should ")
 
+_JSON_TYPES = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "string": "a string",
+    "list": "a list",
+    "dict": "a JSON object",
+    "model": "a JSON object",
+    "uuid": "a UUID",
+}
+"""What a member must be, by the first word of the codes in which pydantic says so in words of Python."""
+
+_OF_TYPE = re.compile(rf"({'|'.join(_JSON_TYPES)})(_attributes)?_(type|parsing)")
+
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
 
@@ -76,7 +90,7 @@ def _continuing_the_name(message: str) -> str:
     return (
         "is required"
         if message == "Field required"
-        else _SUBJECT.sub("must ", message).replace(" after validation", "")
+        else _SUBJECT.sub("must ", message).replace(" after validation", "").replace(" be True", " be true")
     )
 
 
@@ -84,8 +98,9 @@ def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[
     """Return one of pydantic's errors in the form of our API, without the submitted value."""
     location, path = place[0], [*place[1:], *item["loc"]]
     code = str(item["type"])
-    # pydantic's message for a UUID repeats characters of the submitted value.
-    detail = "must be a UUID" if code == "uuid_parsing" else _continuing_the_name(str(item["msg"]))
+    # pydantic's messages for these speak of Python, and the one for a UUID repeats characters of the submitted value.
+    of_type = _OF_TYPE.fullmatch(code)
+    detail = f"must be {_JSON_TYPES[of_type[1]]}" if of_type else _continuing_the_name(str(item["msg"]))
     if location == "body":
         pointer = json_pointer(path)
         if not path and code in _BODY_SHAPED:
