@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
@@ -53,6 +53,11 @@ UNSUPPORTED = (
 )
 """Parameters that libpq supports and asyncpg does not."""
 
+# Several hosts are no authority of RFC 3986: urlsplit of Python 3.14 refuses some of them.
+_PARTS = re.compile(
+    r"postgres(?:ql)?(?:\+\w+)?://(?P<authority>[^/?#]*)(?:/(?P<path>[^?#]*))?(?:\?(?P<query>[^#]*))?(?P<fragment>#.*)?",
+    re.DOTALL,
+)
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?")
 
 
@@ -75,23 +80,19 @@ class Address:
 
 def address_of(url: str) -> Address:
     """Parse an address. Raises `AddressError`."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        # Not chained: the message of urlsplit may repeat parts of the address.
-        raise AddressError(_EXPECTED) from None
-    if re.fullmatch(r"postgres(ql)?(\+\w+)?", parts.scheme) is None or not url.startswith(f"{parts.scheme}://"):
+    parts = _PARTS.fullmatch(url)
+    if parts is None:
         raise AddressError(_EXPECTED)
-    if parts.fragment:
+    if parts["fragment"]:
         raise AddressError(f"{_EXPECTED}, with any # written as %23")
-    login, _, place = parts.netloc.rpartition("@")
+    login, _, place = parts["authority"].rpartition("@")
     user, _, password = login.partition(":")
     hosts = _hosts(place)
-    parameters = _parameters(parts.query)
+    parameters = _parameters(parts["query"] or "")
     if (given := parameters.pop("host", None)) is not None:
         hosts = _hosts(given)
     places = _with_ports(hosts, parameters.pop("port", None))
-    names = {"user": unquote(user), "password": unquote(password), "database": unquote(parts.path[1:])}
+    names = {"user": unquote(user), "password": unquote(password), "database": unquote(parts["path"] or "")}
     for name in [name for name in parameters if name in NAMES]:
         names[NAMES[name]] = parameters.pop(name)
     if parameters.get("sslnegotiation") == "direct" and not parameters.get("sslmode", "").startswith(("req", "ver")):
