@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What Taller costs, against whom.")
     parser.add_argument("--quick", action="store_true", help="little data, one short round: does it work?")
     parser.add_argument(
-        "--large", action="store_true", help="10 000 000 tasks in a project, 100 000 people: takes an hour to build"
+        "--large", action="store_true", help="10 000 000 tasks in a project, 100 000 people: takes minutes to build"
     )
     parser.add_argument("--operations", type=_names, help="only these, by comma: read,list,… or size, depth, cursor")
     parser.add_argument("--contenders", type=_names, help="only these, by comma: " + ",".join(BY_NAME))

@@ -1,7 +1,8 @@
 """The data that everything is measured on: the same rows with the same ids every time."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -37,12 +38,17 @@ class Scale:
 
     def number_of(self, size: int) -> int:
         """Return the number of the (first) project that has this many tasks."""
-        return 1 if size == self.tasks else self.projects + 1 + self.larger.index(size)
+        return 1 if size == self.tasks else self.projects + 2 + self.larger.index(size)
 
     @property
     def listed(self) -> int:
         """Return the number of the project whose tasks have labels and assignees: as many as the first ones have."""
-        return self.projects + len(self.larger) + 1
+        return self.projects + 1
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last project: the largest, whose tasks may have the numbers of those that follow."""
+        return self.projects + 1 + len(self.larger)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -158,6 +164,12 @@ def label_id(number: int) -> str:
     return f"01b00000-0000-7000-8000-{number:012x}"
 
 
+INDEXES = """
+SELECT index.relname, pg_get_indexdef(index.oid) AS definition
+FROM pg_index JOIN pg_class AS index ON index.oid = indexrelid
+WHERE indrelid = 'tasks'::regclass AND NOT indisunique
+"""
+
 RESTORE = (
     # Tasks that were made come first: what follows then has less to look at.
     "DELETE FROM tasks WHERE title LIKE 'Benchmark task %'",
@@ -183,14 +195,14 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
         await connection.execute(INSERT_USERS, 0, scale.people, "member-", hashed, 1)
         for number, (contender, own_hash) in enumerate(sorted(logins.items()), 1):
             await connection.execute(INSERT_USERS, CALLERS * number, LOGIN_USERS, f"login-{contender}-", own_hash, 0)
-        projects = scale.listed
-        await connection.execute(INSERT_PROJECTS, projects)
-        await connection.execute(INSERT_MEMBERS, projects, scale.people, len(logins))
+        await connection.execute(INSERT_PROJECTS, scale.last)
+        await connection.execute(INSERT_MEMBERS, scale.last, scale.people, len(logins))
         await connection.execute(INSERT_TASKS, 1, scale.projects, scale.tasks, timeout=600)
         await connection.execute("CREATE TABLE benchmark_seed AS SELECT id, title, completed FROM tasks")
-        for size in scale.larger:
-            number = scale.number_of(size)
-            await connection.execute(INSERT_TASKS, number, number, size, timeout=7200)
+        async with _without_indexes(connection):
+            for size in scale.larger:
+                number = scale.number_of(size)
+                await connection.execute(INSERT_TASKS, number, number, size, timeout=7200)
         await connection.execute(INSERT_TASKS, scale.listed, scale.listed, scale.tasks, timeout=600)
         # An earlier version of Taller has no labels.
         if await connection.fetchval("SELECT to_regclass('labels')"):
@@ -204,6 +216,19 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def _without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncGenerator[None]:
+    """Fill `tasks` without its indexes but for the unique ones, and build them afterwards: twice as quick."""
+    indexes = await connection.fetch(INDEXES)
+    for index in indexes:
+        await connection.execute(f'DROP INDEX "{index["relname"]}"')
+    yield
+    await connection.execute("SET maintenance_work_mem = '1GB'")
+    for index in indexes:
+        await connection.execute(index["definition"], timeout=7200)
+    await connection.execute("RESET maintenance_work_mem")
 
 
 async def restore(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
