@@ -1,5 +1,6 @@
 """The base of all factories; each feature's stand beside its tests."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby
@@ -13,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.database.database import Database
 from app.core.database.models import Base
+from app.core.database.statements import Statement, param
 from app.core.ids import uuid7
 
 M = TypeVar("M", bound=Base)
@@ -42,16 +44,27 @@ class RowFactory(SQLAlchemyFactory[M]):
 
 async def store(database: Database, *rows: Base) -> None:
     """Commit rows, in the order in which they are given; each then has the values that the database gave it."""
-    async with database.transaction() as transaction:
-        for (model, columns), alike in groupby(rows, lambda row: (type(row), _given(row))):
-            batch = list(alike)
-            for start in range(0, len(batch), AT_ONCE):
-                part = batch[start : start + AT_ONCE]
-                values = [{name: getattr(row, name) for name in columns} for row in part]
-                stored = await transaction.fetch_all(insert(model).values(values).returning(*model.__table__.columns))
-                for row, found in zip(part, stored, strict=True):
-                    for name, value in found.items():
-                        set_committed_value(row, name, value)
+    batches = [
+        (key, alike[start : start + AT_ONCE])
+        for key, alike in ((key, list(rows)) for key, rows in groupby(rows, lambda row: (type(row), _given(row))))
+        for start in range(0, len(alike), AT_ONCE)
+    ]
+    # One statement is a transaction of its own.
+    async with nullcontext(database) if len(batches) == 1 else database.transaction() as target:
+        for (model, columns), batch in batches:
+            values = {f"{name}_{n}": getattr(row, name) for n, row in enumerate(batch) for name in columns}
+            stored = await target.fetch_all(_insertion(model, columns, len(batch)), values)
+            for row, found in zip(batch, stored, strict=True):
+                for name, value in found.items():
+                    set_committed_value(row, name, value)
+
+
+@cache
+def _insertion(model: type[Base], columns: tuple[str, ...], number: int) -> Statement:
+    """Return a statement that inserts so many rows. It is compiled once, which takes longer than it runs."""
+    table = model.__table__
+    values = [{name: param(f"{name}_{n}", table.c[name].type) for name in columns} for n in range(number)]
+    return Statement(insert(model).values(values).returning(*table.columns))
 
 
 def _given(row: Base) -> tuple[str, ...]:
