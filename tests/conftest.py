@@ -16,7 +16,7 @@ from app.core.database.models import Base
 from app.main import create_app
 from devtools import pgbouncer
 from tests.auth.factories import UserFactory
-from tests.support import server
+from tests.support import citus, server
 from tests.support.client import Api
 from tests.support.factories import store
 from tests.support.process import Service, running_service
@@ -96,10 +96,13 @@ def server_url() -> str:
 
 @pytest.fixture(scope="session")
 def database_url(server_url: str, worker_id: str) -> Iterator[str]:
-    """A migrated database of this worker's own."""
+    """A migrated database of this worker's own. At the end, every statement of the application that the tests have
+    executed is read for what Citus refuses.
+    """
     name = f"{server.PREFIX}{worker_id}_{os.getpid()}"
-    with server.database_copy(server_url, name) as url:
+    with server.database_copy(server_url, name) as url, citus.recorded_statements() as statements:
         yield url
+        citus.refuse_offences(url, statements)
 
 
 @pytest.fixture(scope="session")

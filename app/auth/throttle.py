@@ -63,21 +63,24 @@ async def refunded_if_unavailable(database: Database, *keys: str) -> AsyncGenera
 @compiled
 def _count_attempts() -> Executable:
     """Count one attempt under each of these keys, which are sorted."""
-    over = Attempt.resets_at <= func.now()
-    resets_at = func.now() + param("window", Interval)
-    counted = select(func.unnest(param("keys", ARRAY(Text))), inline(1), resets_at)
-    return (
-        insert(Attempt)
-        .from_select(["key", "count", "resets_at"], counted)
-        .on_conflict_do_update(
+    window = param("window", Interval)
+    now = func.now()
+    counted = select(func.unnest(param("keys", ARRAY(Text))), inline(1), now + window)
+    attempt = insert(Attempt).from_select(["key", "count", "resets_at"], counted)
+    # Without `now()`, which Citus does not take in ON CONFLICT nor in RETURNING (docs/scaling.md).
+    is_over = attempt.excluded.resets_at - Attempt.resets_at >= window
+    stored = (
+        attempt.on_conflict_do_update(
             index_elements=[Attempt.key],
             set_={
-                "count": case((over, 1), else_=func.least(Attempt.count + 1, 1_000_000)),
-                "resets_at": case((over, resets_at), else_=Attempt.resets_at),
+                "count": case((is_over, 1), else_=func.least(Attempt.count + 1, 1_000_000)),
+                "resets_at": case((is_over, attempt.excluded.resets_at), else_=Attempt.resets_at),
             },
         )
-        .returning(Attempt.key, Attempt.count, extract("epoch", Attempt.resets_at - func.now()).label("seconds"))
+        .returning(Attempt.key, Attempt.count, Attempt.resets_at)
+        .cte("stored")
     )
+    return select(stored.c.key, stored.c.count, extract("epoch", stored.c.resets_at - now).label("seconds"))
 
 
 @compiled

@@ -186,7 +186,8 @@ def _extend_list(
 ) -> Executable:
     """Build a statement that adds an id to a task's list, if the list may contain it."""
     name, new = kind.list_name, param(kind.entity.id_names[1], Uuid)
-    longer = func.list_of(func.array_append(func.ids_in(Task.__table__.c[name]), new))
+    # In a SELECT, because Citus takes no STABLE function of a column in SET (docs/scaling.md).
+    longer = select(func.list_of(func.array_append(func.ids_in(Task.__table__.c[name]), new))).scalar_subquery()
     condition = kind.entity.condition(permission, preconditions) & queries.is_listable(name, new, Task.project_id)
     return update_in(Task).where(condition).values({name: longer}).returning(Task.id)
 
@@ -198,6 +199,6 @@ def _reduce_list(
     """Build a statement that removes an id from a task's list, if it is there."""
     name, gone = kind.list_name, param(kind.entity.id_names[1], Uuid)
     ids = func.ids_in(Task.__table__.c[name])
-    condition = kind.entity.condition(permission, preconditions) & (gone == any_(ids))
-    shorter = func.list_of(func.array_remove(ids, gone))
+    condition = kind.entity.condition(permission, preconditions) & select(gone == any_(ids)).scalar_subquery()
+    shorter = select(func.list_of(func.array_remove(ids, gone))).scalar_subquery()
     return update_in(Task).where(condition).values({name: shorter}).returning(Task.id)

@@ -203,7 +203,7 @@ async def drop_all(transaction: Transaction) -> int:
 
 def _is_live(key: Any) -> ColumnElement[bool]:
     # Written so that the index on created_at is not used: one caller has few keys, a day has many.
-    live: ColumnElement[bool] = key.created_at + param("lifetime", Interval) > func.now()
+    live: ColumnElement[bool] = func.now() - key.created_at < param("lifetime", Interval)
     return live
 
 
@@ -244,11 +244,12 @@ def _insert_answer() -> Executable:
     """Insert a response, or replace an expired one. Returns no row if there is one that has not expired."""
     named = column_params(IdempotencyKey, ("principal", "operation", "key", "fingerprint", "status", "headers", "body"))
     new = insert(IdempotencyKey).values(named)
-    replaced = {name: new.excluded[name] for name in ("fingerprint", "status", "headers", "body")}
+    replaced = ("fingerprint", "status", "headers", "body", "created_at")
     return new.on_conflict_do_update(
         constraint="idempotency_keys_pkey",
-        set_={**replaced, "created_at": func.now()},
-        where=~_is_live(IdempotencyKey),
+        set_={name: new.excluded[name] for name in replaced},
+        # Without `now()`, which Citus does not take in ON CONFLICT (docs/scaling.md).
+        where=new.excluded.created_at - IdempotencyKey.created_at >= param("lifetime", Interval),
     ).returning(IdempotencyKey.status)
 
 
