@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     FromClause,
+    ScalarSelect,
     Select,
     Text,
     Uuid,
@@ -403,6 +404,13 @@ def external_id_holder() -> Rows:
     return select(Task.id).where(
         *(column == value for column, value in zip((Task.project_id, Task.external_id), wanted, strict=True))
     )
+
+
+def of_row(expression: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """Return an expression of a task's columns as a SELECT of its own: otherwise Citus takes no STABLE function of a
+    column in SET or WHERE (docs/scaling.md).
+    """
+    return select(expression).correlate(Task).scalar_subquery()
 
 
 def wrong_lists() -> Rows:

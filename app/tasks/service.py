@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, ScalarSelect, Uuid, any_, func, insert, select
+from sqlalchemy import Executable, Uuid, any_, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
@@ -186,7 +186,7 @@ def _extend_list(
 ) -> Executable:
     """Build a statement that adds an id to a task's list, if the list may contain it."""
     name, new = kind.list_name, param(kind.entity.id_names[1], Uuid)
-    longer = _of_row(func.list_of(func.array_append(func.ids_in(Task.__table__.c[name]), new)))
+    longer = queries.of_row(func.list_of(func.array_append(func.ids_in(Task.__table__.c[name]), new)))
     condition = kind.entity.condition(permission, preconditions) & queries.is_listable(name, new, Task.project_id)
     return update_in(Task).where(condition).values({name: longer}).returning(Task.id)
 
@@ -198,13 +198,6 @@ def _reduce_list(
     """Build a statement that removes an id from a task's list, if it is there."""
     name, gone = kind.list_name, param(kind.entity.id_names[1], Uuid)
     ids = func.ids_in(Task.__table__.c[name])
-    condition = kind.entity.condition(permission, preconditions) & _of_row(gone == any_(ids))
-    shorter = _of_row(func.list_of(func.array_remove(ids, gone)))
+    condition = kind.entity.condition(permission, preconditions) & queries.of_row(gone == any_(ids))
+    shorter = queries.of_row(func.list_of(func.array_remove(ids, gone)))
     return update_in(Task).where(condition).values({name: shorter}).returning(Task.id)
-
-
-def _of_row(expression: ColumnElement[Any]) -> ScalarSelect[Any]:
-    """Return an expression of a task's columns as a SELECT of its own: otherwise Citus takes no STABLE function of a
-    column in SET or WHERE (docs/scaling.md).
-    """
-    return select(expression).correlate(Task).scalar_subquery()
