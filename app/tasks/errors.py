@@ -34,6 +34,27 @@ class TooManyAssigneesError(ConflictError):
         super().__init__(f"The task has reached its limit of {limit} assignees: take one off first.")
 
 
+class TaskCycleError(ConflictError):
+    """The parent is the task itself or below it."""
+
+    code = "task_cycle"
+    title = "Task cycle"
+
+    def __init__(self, pointer: str) -> None:
+        super().__init__(errors=[FieldError(pointer=pointer, detail="is the task itself or below it", code=self.code)])
+
+
+class TooManyLevelsError(ConflictError):
+    """The task and what is below it would lie too deep: choose a parent on a higher level."""
+
+    code = "too_many_levels"
+    title = "Too many levels"
+
+    def __init__(self, pointer: str, limit: int) -> None:
+        detail = f"would make more than {limit} levels of tasks: choose a parent on a higher level"
+        super().__init__(errors=[FieldError(pointer=pointer, detail=detail, code=self.code)])
+
+
 class TooManyBlockersError(ConflictError):
     """The task has reached its limit of blockers: take one off first."""
 

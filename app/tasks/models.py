@@ -20,9 +20,11 @@ MAX_LISTED = 20
 """Labels, and people, that a task may have. The database holds it to that, so that two who add one at once cannot
 exceed it."""
 
-
 MAX_BLOCKERS = 50
 """Tasks that a task may wait for."""
+
+MAX_LEVELS = 10
+"""Levels of tasks, each below the one before. A task without a parent is on the first."""
 
 
 class Task(Identified, Versioned, Base):
@@ -37,6 +39,12 @@ class Task(Identified, Versioned, Base):
     completed: Mapped[bool] = mapped_column(server_default=text("false"))
     due_date: Mapped[date | None]
     external_id: Mapped[str | None] = mapped_column(Text)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    """The task of which it is a part. A trigger refuses circles, too many levels, and tasks of other projects."""
+
+    is_parent: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it has subtasks, or had some: then they are counted. Set by triggers, and never taken back."""
+
     label_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
     assignee_ids: Mapped[list[UUID]] = mapped_column(IdList, server_default="[]")
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
@@ -54,7 +62,8 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
         Index("tasks_created_by_idx", "created_by"),
-        # Most tasks have none.
+        # Most tasks have neither.
+        Index("tasks_parent_id_idx", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         Index(
             "tasks_external_id_key",
             "project_id",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Date,
+    Executable,
     FromClause,
     ScalarSelect,
     Select,
@@ -20,18 +21,20 @@ from sqlalchemy import (
     any_,
     case,
     cast,
+    false,
     func,
     literal_column,
     or_,
     select,
     true,
+    union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.database.search import matches_in, relevance, words_in, words_of
 from app.core.database.statements import Column, Rows, compiled, inline, param
-from app.core.errors import FieldError
+from app.core.errors import FieldError, InvalidRequestError
 from app.core.listing.params import RELEVANCE, comparisons
 from app.core.listing.sorting import Key, Keys, Segment, alphabetical
 from app.core.listing.statement import (
@@ -49,7 +52,7 @@ from app.projects.models import Member, Project, TaskCount
 from app.projects.scopes import Permission, UuidColumn, is_listed, this_project
 from app.tasks.models import Task, TaskAssignee, TaskBlocker, TaskLabel
 from app.tasks.schemas import TaskRead
-from app.tasks.scopes import tag, this_task
+from app.tasks.scopes import TASK, Subtasks, subtasks_of, this_task
 
 COLUMNS = (
     Task.id,
@@ -60,6 +63,7 @@ COLUMNS = (
     Task.completed,
     Task.due_date,
     Task.external_id,
+    Task.parent_id,
     Task.label_ids,
     Task.assignee_ids,
     Task.created_by,
@@ -67,16 +71,40 @@ COLUMNS = (
     Task.created_at,
     Task.updated_at,
 )
-READ_COLUMNS = (*COLUMNS, tag(Task.version).label("etag"))
-"""A task's columns and its tag."""
 
-LIST_COLUMNS = (*COLUMNS, Task.version)
-"""A task's columns and its version. Lists compute the tag for the rows of the page only (`read_columns`)."""
+
+def _computed(version: ColumnElement[int], subtasks: Subtasks) -> list[ColumnElement[Any]]:
+    """Return the counts of a task's subtasks, and its tag."""
+    total, completed = subtasks.number(1), subtasks.number(2)
+    return [total.label("subtasks_total"), completed.label("subtasks_completed"), subtasks.tag(version).label("etag")]
+
+
+_VERSION = Task.__table__.c.version
+
+READ_COLUMNS = (*COLUMNS, *_computed(_VERSION, subtasks_of(Task)))
+"""A task's columns, the counts of its subtasks, and its tag."""
+
+NEW_COLUMNS = (*COLUMNS, *_computed(_VERSION, Subtasks(false(), subtasks_of(Task).counts)))
+"""The same of a new task, which has no subtasks."""
+
+
+def list_columns(task: Any) -> list[Any]:
+    """Return a task's columns, and what the rest is computed of for the rows of the page only (`read_columns`).
+
+    `task`: the mapped class of tasks, or an alias of it.
+    """
+    subtasks = subtasks_of(task)
+    counts = case((subtasks.is_counted, subtasks.counts)).label("subtasks")
+    return [*(getattr(task, column.key) for column in COLUMNS), task.version, counts]
+
+
+LIST_COLUMNS = list_columns(Task)
 
 
 def read_columns(page: FromClause) -> list[ColumnElement[Any]]:
-    """Return the columns and the tag of the tasks on a page."""
-    return [*(page.c[column.name] for column in COLUMNS), tag(page.c.version).label("etag")]
+    """Return the columns of the tasks on a page, the counts of their subtasks, and their tags."""
+    subtasks = Subtasks(page.c.subtasks.is_not(None), page.c.subtasks)
+    return [*(page.c[column.name] for column in COLUMNS), *_computed(page.c.version, subtasks)]
 
 
 @compiled(model=TaskRead)
@@ -106,6 +134,8 @@ CONDITIONS = {
     **comparisons("due_date", Task.due_date),
     "due_date_is_null": Task.due_date.is_(None) == param("due_date_is_null", Boolean),
     "external_id": Task.external_id == param("external_id", Text),
+    "parent_id": Task.parent_id == param("parent_id", Uuid),
+    "parent_id_is_null": Task.parent_id.is_(None) == param("parent_id_is_null", Boolean),
     "label_ids_is_empty": (Task.label_ids == EMPTY) == param("label_ids_is_empty", Boolean),
     "assignee_ids_is_empty": (Task.assignee_ids == EMPTY) == param("assignee_ids_is_empty", Boolean),
     "created_by": Task.created_by == param("created_by", Uuid),
@@ -231,6 +261,9 @@ def _named(variant: ListVariant, project_id: InstrumentedAttribute[UUID]) -> lis
         # Each label is of one project. In the others, all tasks would be read to find none.
         labelled = select(Label.project_id).where(Label.id == any_(param("label_id", ARRAY(Uuid))))
         named.append(project_id.in_(labelled))
+    if "parent_id" in variant.filters:
+        parent = aliased(Task, name="parent")
+        named.append(project_id.in_(select(parent.project_id).where(parent.id == param("parent_id", Uuid))))
     return named
 
 
@@ -335,6 +368,11 @@ def unknown_ids(given: Mapping[str, Any], found: Mapping[str, Any], place: str =
     ]
 
 
+def unknown_parent(pointer: str = "/parent_id") -> InvalidRequestError:
+    """Return the error for a parent that is not in the task's project."""
+    return InvalidRequestError.at("is not a task of the task's project", "unknown_parent", pointer=pointer)
+
+
 def are_listable(names: Iterable[str], project_id: UuidColumn) -> ColumnElement[bool]:
     """Return a condition that a task of this project may list all given ids."""
     counted = (
@@ -357,19 +395,73 @@ def listable_in_task(permission: Permission, names: tuple[str, ...], *, moves: b
     return found.where(permission.on(project_id)) if moves else found
 
 
+def is_possible_parent(parent_id: UuidColumn, project_id: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that a task of this project may be below another one. It locks the project against others who
+    give tasks a parent, or delete parents: before the task, so that there is no deadlock.
+    """
+    parent, project = aliased(Task, name="parent"), aliased(Project)
+    found = select(parent.id).join(project, project.id == parent.project_id).where(parent.id == parent_id)
+    locked = found.where(project.id == project_id).with_for_update(key_share=True, of=[project])
+    return locked.correlate(Task, Project).exists()
+
+
+def is_deletable() -> ColumnElement[bool]:
+    """Return a condition that is true of any task. Of a parent, it locks the project as in `is_possible_parent`."""
+    project = aliased(Project)
+    locked = select(project.id).where(project.id == Task.project_id).with_for_update(key_share=True, of=[project])
+    return ~Task.is_parent | locked.correlate(Task).exists()
+
+
 @compiled
-def project_locked(permission: Permission) -> Rows:
-    """Select whether a project requires `If-Match`, and lock the project against deletion until the batch is done."""
+def possible_parent(permission: Permission, *, moves: bool) -> Rows:
+    """Select whether a task may be below another one, in its project or in the one that it moves to."""
+    project_id: UuidColumn = param("new_project_id", Uuid) if moves else Task.project_id
+    parent = aliased(Task, name="parent")
+    is_there = select(parent.id).where(parent.id == param("new_parent_id", Uuid), parent.project_id == project_id)
+    found = select(is_there.correlate(Task).exists().label("is_there")).where(this_task(permission))
+    return found.where(permission.on(project_id)) if moves else found
+
+
+@compiled
+def possible_parent_in_project(permission: Permission) -> Rows:
+    """Select whether a new task of the project may be below another one."""
+    is_there = select(Task.id).where(Task.id == param("new_parent_id", Uuid), Task.project_id == Project.id)
+    return select(is_there.correlate(Project).exists().label("is_there")).where(this_project(permission))
+
+
+@compiled
+def relatives() -> Executable:
+    """Select the tasks of a project among these ids, and all that are above or below them, each with its parent."""
+    task = aliased(Task, name="task")
+    named = select(Task.id, Task.parent_id).where(named_in_project())
+    above = named.cte("above", recursive=True)
+    above = above.union(select(task.id, task.parent_id).join(above, above.c.parent_id == task.id))
+    below = named.cte("below", recursive=True)
+    below = below.union(select(task.id, task.parent_id).join(below, below.c.id == task.parent_id))
+    return union(select(above), select(below))
+
+
+@compiled
+def tasks_of_batch() -> Rows:
+    """Select those tasks of a project that a batch names, as they are now."""
+    return select(*READ_COLUMNS).where(named_in_project())
+
+
+@compiled
+def project_locked(permission: Permission, *, is_exclusive: bool) -> Rows:
+    """Select whether a project requires `If-Match`, and lock the project against deletion until the batch is done;
+    `is_exclusive`: also as in `is_possible_parent`.
+    """
     # As for one new task: FOR KEY SHARE waits for a deletion in progress, and then finds no project.
     locked = select(Project.require_if_match).where(this_project(permission))
-    return locked.with_for_update(read=True, key_share=True)
+    return locked.with_for_update(read=not is_exclusive, key_share=True)
 
 
 @compiled
 def tasks_locked() -> Rows:
     """Select and lock those tasks of a project that a batch names: their tags and the bytes of their descriptions."""
     size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
-    found = select(Task.id, tag(Task.version).label("etag"), size).where(named_in_project())
+    found = select(Task.id, TASK.etag.label("etag"), size).where(named_in_project())
     # Rows are locked in one order: otherwise two batches could deadlock.
     return found.order_by(Task.id).with_for_update()
 

@@ -56,6 +56,7 @@ _ALSO_CALLED = {
     **dict.fromkeys(("status", "state", "done", "is_done", "is_completed", "checked", "closed"), "completed"),
     **dict.fromkeys(("deadline", "due_on", "due_at"), "due_date"),
     **dict.fromkeys(("importance", "urgency", "rank"), "priority"),
+    **dict.fromkeys(("parent", "parent_task", "parent_task_id"), "parent_id"),
 }
 """Names of other APIs for the members of a task, for suggestions."""
 
@@ -72,6 +73,7 @@ _DESCRIPTION = "More details; null for none."
 _PRIORITY = "A higher priority comes first."
 _COMPLETED = "Whether it is done."
 _DUE_DATE = "The day by which it is to be done; null for none."
+_PARENT_ID = "The task of its project of which it is a part; null for none."
 _EXTERNAL_ID = "Its id in the system that it was imported from, unique in the project; null for none."
 
 
@@ -97,6 +99,7 @@ class TaskCreate(RequestModel):
     completed: StrictBool = Field(default=False, description=_COMPLETED)
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
     external_id: ExternalId | None = Field(default=None, description=_EXTERNAL_ID)
+    parent_id: Uuid | None = Field(default=None, description=_PARENT_ID)
     label_ids: LabelIds = Field(default=[])
     assignee_ids: AssigneeIds = Field(default=[])
 
@@ -114,6 +117,7 @@ class TaskChanges(PatchModel):
     completed: StrictBool = Field(default_factory=unset, description=_COMPLETED)
     due_date: IsoDate | None = Field(default_factory=unset, description=_DUE_DATE)
     external_id: ExternalId | None = Field(default_factory=unset, description=_EXTERNAL_ID)
+    parent_id: Uuid | None = Field(default_factory=unset, description=_PARENT_ID)
     label_ids: LabelIds = Field(default_factory=unset)
     assignee_ids: AssigneeIds = Field(default_factory=unset)
 
@@ -142,12 +146,15 @@ class TaskRead(ResponseModel):
                 "completed": True,
                 "due_date": "2026-12-01",
                 "external_id": "JIRA-17",
+                "parent_id": None,
                 "label_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
                 "assignee_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"],
                 "created_by": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
                 "completed_at": "2026-11-23T17:00:00.000000Z",
                 "created_at": "2026-11-22T09:00:00.000000Z",
                 "updated_at": "2026-11-23T17:00:00.000000Z",
+                "subtasks_total": 0,
+                "subtasks_completed": 0,
                 "etag": '"tb2"',
             }
         )
@@ -161,12 +168,15 @@ class TaskRead(ResponseModel):
     completed: bool
     due_date: date | None
     external_id: str | None = Field(description=_EXTERNAL_ID)
+    parent_id: Uuid | None = Field(description=_PARENT_ID)
     label_ids: IdList = Field(description="Its labels, sorted by id.")
     assignee_ids: IdList = Field(description="Its assignees, sorted by id.")
     created_by: Uuid | None = Field(description="Who created it; null if that account is deleted or not known.")
     completed_at: datetime | None = Field(description="When it was completed (UTC); null if it is not.")
     created_at: CreatedAt
     updated_at: UpdatedAt
+    subtasks_total: int = Field(description="How many tasks are directly below it.")
+    subtasks_completed: int = Field(description="How many of these are completed.")
     etag: ETag
 
 
@@ -201,6 +211,10 @@ class TaskParams(ListParams):
     due_date_lte: IsoDate | None = range_query("due_date", "lte")
     due_date_lt: IsoDate | None = range_query("due_date", "lt")
     external_id: ExternalId | None = Query(None, description="With exactly this external id.", examples=["JIRA-17"])
+    parent_id: Uuid | None = Query(None, description="Directly below this task.")
+    parent_id_is_null: QueryFlag | None = Query(
+        None, description="Only those that are part of no other task, or only those that are."
+    )
     label_id: list[Uuid] = Query([], max_length=MAX_LISTED, description="With any of these labels; may be repeated.")
     label_ids_is_empty: QueryFlag | None = Query(None, description="Only those without labels, or only those with any.")
     assignee_id: list[PersonId] = Query(

@@ -1,8 +1,9 @@
 """Authorisation scopes, whose conditions are part of every statement. Only `access` creates them."""
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, SQLColumnExpression
+from sqlalchemy import ARRAY, ColumnElement, Integer, SQLColumnExpression, Text, case, func, literal_column
 
 from app.core.preconditions.etags import etag_expression
 from app.labels.errors import LabelNotFoundError
@@ -18,17 +19,39 @@ class TasksScope(CallersScope):
     __slots__ = ()
 
 
-def tag(version: SQLColumnExpression[int]) -> ColumnElement[str]:
-    """Return a task's entity tag. If the response's schema changes, the second letter must change too."""
-    return etag_expression("tb", version)
+@dataclass(frozen=True, eq=False)
+class Subtasks:
+    """What a statement knows of a task's subtasks: they are counted only if the task has some, or had."""
+
+    is_counted: ColumnElement[bool]
+    counts: ColumnElement[Any]
+    """How many they are, and how many of them are completed."""
+
+    def number(self, index: int) -> ColumnElement[int]:
+        """Return one of the counts, by its index from 1."""
+        return case((self.is_counted, self.counts[literal_column(str(index))]), else_=literal_column("0", Integer))
+
+    def tag(self, version: SQLColumnExpression[int]) -> ColumnElement[str]:
+        """Return the task's entity tag: its version and the counts. If the response's schema changes, the second
+        letter must change too.
+        """
+        both = func.array_to_string(self.counts, literal_column("'.'", Text), type_=Text)
+        return case((self.is_counted, etag_expression("tb", version, both)), else_=etag_expression("tb", version))
 
 
-TASK = Entity(Task, Task.project_id, tag(Task.version), TaskNotFoundError, ("task_id",))
+def subtasks_of(task: Any) -> Subtasks:
+    """Return the subtasks of a row of the mapped class of tasks, or of an alias of it."""
+    return Subtasks(task.is_parent, func.subtasks_of(task.id, type_=ARRAY(Integer)))
+
+
+_TAG = subtasks_of(Task).tag(Task.version)
+
+TASK = Entity(Task, Task.project_id, _TAG, TaskNotFoundError, ("task_id",))
 
 TASK_LABEL = Entity(
     Task,
     Task.project_id,
-    tag(Task.version),
+    _TAG,
     TaskNotFoundError,
     ("task_id", "label_id"),
     vanished=LabelNotFoundError,
@@ -36,7 +59,7 @@ TASK_LABEL = Entity(
 TASK_ASSIGNEE = Entity(
     Task,
     Task.project_id,
-    tag(Task.version),
+    _TAG,
     TaskNotFoundError,
     ("task_id", "user_id"),
     vanished=MemberNotFoundError,
@@ -46,7 +69,7 @@ TASK_ASSIGNEE = Entity(
 TASK_BLOCKER = Entity(
     Task,
     Task.project_id,
-    tag(Task.version),
+    _TAG,
     TaskNotFoundError,
     ("task_id", "blocker_id"),
     vanished=TaskNotFoundError,

@@ -18,8 +18,8 @@ from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
-from app.tasks.errors import CREATOR_GONE, ExternalIdTakenError
-from app.tasks.models import MAX_LISTED, Task
+from app.tasks.errors import CREATOR_GONE, ExternalIdTakenError, TaskCycleError, TooManyLevelsError
+from app.tasks.models import MAX_LEVELS, MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 from app.tasks.scopes import ListedScope, TaskScope, this_task
 
@@ -37,7 +37,7 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
     }
 
 
-_RARE = {*queries.LISTS, "external_id"}
+_RARE = {*queries.LISTS, "external_id", "parent_id"}
 """What most new tasks are created without."""
 
 
@@ -45,7 +45,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
     """Add a task to a project."""
     with refusing(CREATOR_GONE):
         try:
-            if new.external_id is None:
+            if new.external_id is None and new.parent_id is None:
                 return await _created(database, project, new)
             async with database.savepoint() as savepoint:
                 return await _created(savepoint, project, new)
@@ -59,12 +59,13 @@ async def _created(database: Database, project: ProjectScope, new: TaskCreate) -
     given = {name: value for name, value in new.model_dump().items() if name not in _RARE or value}
     values, lists = {"id": uuid7(), **given}, _lists_in(given)
     statement = _insert_task(project.permission, tuple(values), tuple(lists))
-    if not lists:
+    if not lists and new.parent_id is None:
         return await database.fetch_one(statement, project, as_params(values))
     row = await database.fetch_one_or_none(statement, {**project.parameters, **as_params(values), **lists})
     if row is None:
-        found = queries.listable_in_project(project.permission, tuple(lists))
-        await _refuse_unknown(database, found, {**project.parameters, **lists}, given)
+        found = queries.listable_in_project(project.permission, tuple(lists)) if lists else None
+        parent = queries.possible_parent_in_project(project.permission)
+        await _refuse_unknown(database, found, parent, {**project.parameters, **as_params(given), **lists}, given)
         raise await project.refusal(database)
     return row
 
@@ -76,7 +77,7 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> R
         return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
     target, lists = values.get("project_id"), _lists_in(values)
     statement = _update_task(scope.permission, scope.shape, tuple(values), tuple(lists))
-    may_violate = target is not None or values.get("external_id") is not None
+    may_violate = any(values.get(name) is not None for name in ("project_id", "external_id", "parent_id"))
     if not may_violate and not lists:
         return await database.fetch_one(statement, scope, as_params(values))
     parameters = {**scope.parameters, **as_params(values), **lists}
@@ -85,9 +86,11 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> R
     else:
         row = await database.fetch_one_or_none(statement, parameters)
     if row is None:
-        if lists:
-            found = queries.listable_in_task(scope.permission, tuple(lists), moves=target is not None)
-            await _refuse_unknown(database, found, parameters, values)
+        moves = target is not None
+        found = queries.listable_in_task(scope.permission, tuple(lists), moves=moves) if lists else None
+        await _refuse_unknown(
+            database, found, queries.possible_parent(scope.permission, moves=moves), parameters, values
+        )
         raise await scope.refusal(database, target)
     return row
 
@@ -106,7 +109,17 @@ async def _moved_or_renamed(
 
 
 async def _refusal_of(error: ConstraintError, database: Database, wanted: dict[str, Any]) -> Exception:
-    """Return the refusal of a task that was to have the external id of another one, or the error if it is another."""
+    """Return the refusal of a task that was to have the external id of another one, or a parent that it cannot have; or
+    the error if it is another.
+    """
+    match error.constraint:
+        case "tasks_parent_id_cycle":
+            return TaskCycleError("/parent_id")
+        case "tasks_parent_id_levels":
+            return TooManyLevelsError("/parent_id", MAX_LEVELS)
+        case "tasks_parent_id_project" | "tasks_parent_id_fkey":
+            # It moved or was deleted a moment ago.
+            return queries.unknown_parent()
     if error.constraint != "tasks_external_id_key":
         return error
     values = {f"new_{name}": wanted.get(name) for name in ("project_id", "external_id")}
@@ -121,12 +134,20 @@ def _lists_in(values: dict[str, Any]) -> dict[str, list[UUID]]:
 
 
 async def _refuse_unknown(
-    database: Database, statement: Statement, parameters: dict[str, Any], given: dict[str, Any]
+    database: Database, listable: Statement | None, parent: Statement, parameters: dict[str, Any], given: dict[str, Any]
 ) -> None:
-    """Raise `InvalidRequestError` if the statement changed nothing because a given id cannot be listed."""
-    row = await database.fetch_one_or_none(statement, parameters)
-    if row is not None and (errors := queries.unknown_ids(given, row)):
-        raise InvalidRequestError(errors=errors)
+    """Raise `InvalidRequestError` if nothing was written because a given id cannot be listed, or be the parent.
+
+    `listable` and `parent`: statements that tell.
+    """
+    if listable is not None:
+        row = await database.fetch_one_or_none(listable, parameters)
+        if row is not None and (errors := queries.unknown_ids(given, row)):
+            raise InvalidRequestError(errors=errors)
+    if given.get("parent_id") is not None:
+        row = await database.fetch_one_or_none(parent, parameters)
+        if row is not None and not row["is_there"]:
+            raise queries.unknown_parent()
 
 
 async def add_listed(database: Database, scope: ListedScope) -> None:
@@ -151,12 +172,14 @@ def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[st
     row = select(Project.id, param("caller_id", Uuid), *values).where(this_project(permission))
     if lists:
         row = row.where(queries.are_listable(lists, Project.id))
+    if "parent_id" in names:
+        row = row.where(queries.is_possible_parent(param("new_parent_id", Uuid), Project.id))
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
     return (
         insert(Task)
         .from_select(["project_id", "created_by", *names], locked, include_defaults=False)
-        .returning(*queries.READ_COLUMNS)
+        .returning(*queries.NEW_COLUMNS)
     )
 
 
@@ -169,15 +192,19 @@ def _update_task(
     if moves := "project_id" in values:
         # Moving a task needs the role in both projects.
         condition &= permission.on(values["project_id"])
+    project_id: UuidColumn = values["project_id"] if moves else Task.project_id
     if lists:
-        project_id: UuidColumn = values["project_id"] if moves else Task.project_id
         condition &= queries.are_listable(lists, project_id)
+    if "parent_id" in names:
+        parent_id = values["parent_id"]
+        condition &= parent_id.is_(None) | queries.is_possible_parent(parent_id, project_id)
     return update_in(Task).where(condition).values(values).returning(*queries.READ_COLUMNS)
 
 
 @compiled
 def _delete_task(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    return delete_from(Task).where(this_task(permission, preconditions)).returning(Task.id)
+    gone = delete_from(Task).where(this_task(permission, preconditions), queries.is_deletable())
+    return gone.returning(Task.id)
 
 
 @compiled

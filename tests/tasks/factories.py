@@ -15,6 +15,8 @@ class TaskFactory(RowFactory[Task]):
     priority = Use(lambda: TaskFactory.__random__.randint(-5, 5))
     due_date = None
     external_id = None
+    parent_id = None
+    is_parent = False
     label_ids = Use(list[UUID])
     assignee_ids = Use(list[UUID])
     created_by = None

@@ -30,6 +30,7 @@ from app.tasks.batch.schemas import (
     TaskBatch,
     UpdateOperation,
 )
+from app.tasks.batch.tree import Tree
 from app.tasks.errors import CREATOR_GONE, BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
@@ -73,18 +74,22 @@ async def execute_batch(database: Database, project: ProjectScope, batch: TaskBa
         try:
             return await _executed(database, project, batch)
         except ConstraintError as error:
-            if error.constraint != "tasks_external_id_key":
+            if error.constraint not in _OVERTAKEN:
                 raise
-            # Somebody took an external id since it was looked for: now it is found.
+            # Somebody took an external id since it was looked for, or a parent went: now that is found.
             return await _executed(database, project, batch)
+
+
+_OVERTAKEN = {"tasks_external_id_key", "tasks_parent_id_project", "tasks_parent_id_fkey"}
+"""Constraints that are violated by what others did since the batch was validated."""
 
 
 async def _executed(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
     async with database.transaction() as transaction:
         work = _BatchRun(transaction, project, batch.operations)
-        is_required = (await transaction.fetch_one(queries.project_locked(project.permission), project))[
-            "require_if_match"
-        ]
+        is_exclusive = any(isinstance(one, DeleteOperation) or _parent_id(one) for one in batch.operations)
+        locked = queries.project_locked(project.permission, is_exclusive=is_exclusive)
+        is_required = (await transaction.fetch_one(locked, project))["require_if_match"]
         await _validate(work, is_required=is_required)
         if batch.atomic:
             for _, outcome in sorted(work.outcomes.items()):
@@ -93,6 +98,7 @@ async def _executed(database: Database, project: ProjectScope, batch: TaskBatch)
         await _create(work)
         await _update(work)
         await _delete(work)
+        await _read_parents(work)
         return [work.outcomes[index] for index in range(len(batch.operations))]
 
 
@@ -108,8 +114,13 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
             named.add(operation.id)
     await _validate_lists(work)
     await _validate_external_ids(work)
-    if not named:
-        return
+    if named:
+        await _validate_named(work, named, is_required=is_required)
+    await _validate_parents(work)
+
+
+async def _validate_named(work: _BatchRun, named: set[UUID], *, is_required: bool) -> None:
+    """Find out which operations name a task that is not there, or whose preconditions fail."""
     found = await work.fetch_all(queries.tasks_locked(), {"ids": list(named)})
     changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
         *work.left(UpdateOperation),
@@ -167,6 +178,37 @@ async def _validate_external_ids(work: _BatchRun) -> None:
             if not isinstance(operation, UpdateOperation) or operation.id != id_:
                 pointer = f"/operations/{index}/{_place_of_external_id(operation)}"
                 work.outcomes[index] = ExternalIdTakenError(pointer, id_)
+
+
+async def _validate_parents(work: _BatchRun) -> None:
+    """Find out which operations are to give a task a parent that it cannot have, after those before them."""
+    placed = [
+        (index, f"/operations/{index}/task/parent_id", uuid7(), operation.task.parent_id)
+        for index, operation in work.left(CreateOperation)
+        if operation.task.parent_id is not None
+    ] + [
+        (index, f"/operations/{index}/changes/parent_id", operation.id, operation.changes.parent_id)
+        for index, operation in work.left(UpdateOperation)
+        if "parent_id" in operation.changes.values()
+    ]
+    if all(parent is None for *_, parent in placed):
+        return
+    ids = {id_ for *_, task, parent in placed for id_ in (task, parent) if id_ is not None}
+    tree = Tree(
+        {id_: row["parent_id"] for id_, row in (await work.fetch_all(queries.relatives(), {"ids": list(ids)})).items()}
+    )
+    for index, pointer, task, parent in placed:
+        refusal = tree.place(task, parent, pointer)
+        if refusal is not None:
+            work.outcomes[index] = refusal
+
+
+def _parent_id(operation: Operation | MalformedOperation) -> UUID | None:
+    """Return the parent that an operation is to set."""
+    if isinstance(operation, CreateOperation):
+        return operation.task.parent_id
+    changes = operation.changes.values() if isinstance(operation, UpdateOperation) else {}
+    return changes.get("parent_id")
 
 
 def _external_id(operation: Operation | MalformedOperation) -> str | None:
@@ -239,6 +281,19 @@ async def _delete(work: _BatchRun) -> None:
     work.outcomes.update((index, None) for index, _ in operations)
 
 
+async def _read_parents(work: _BatchRun) -> None:
+    """Read updated tasks again if another operation may have changed the counts of their subtasks since."""
+    updated = {
+        outcome["id"]: index
+        for index, outcome in work.outcomes.items()
+        if isinstance(outcome, Row) and isinstance(work.operations[index], UpdateOperation)
+    }
+    counted = [row for row in work.outcomes.values() if isinstance(row, Row) and row["subtasks_total"]]
+    if counted or any(_parent_id(operation) for operation in work.operations):
+        rows = await work.fetch_all(queries.tasks_of_batch(), {"ids": list(updated)})
+        work.outcomes.update((updated[id_], row) for id_, row in rows.items())
+
+
 def _unnested(names: Sequence[str]) -> TableValuedAlias:
     """Return a table of the parameters' arrays: the new value of each of these columns, and whether it is to be set."""
     columns: Any = Task.__table__.c
@@ -258,7 +313,7 @@ def _insert_tasks() -> Executable:
     return (
         insert(Task)
         .from_select(["project_id", "created_by", *names], rows, include_defaults=False)
-        .returning(*queries.READ_COLUMNS)
+        .returning(*queries.NEW_COLUMNS)
     )
 
 

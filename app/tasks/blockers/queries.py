@@ -10,7 +10,7 @@ from app.core.listing.sorting import Key, Keys
 from app.core.listing.statement import ListSource, ListVariant, capped_count, list_query
 from app.projects.scopes import Permission
 from app.tasks.models import Task, TaskBlocker
-from app.tasks.queries import LIST_COLUMNS, read_columns
+from app.tasks.queries import list_columns, read_columns
 from app.tasks.schemas import TaskRead
 from app.tasks.scopes import this_task
 
@@ -35,9 +35,8 @@ def blocked_tasks(permission: Permission, _: ListVariant) -> ListSource:
 
 def _others(permission: Permission, other: Any, this: Any) -> ListSource:
     is_of_task: ColumnElement[bool] = this == param("task_id", Uuid)
-    columns = [getattr(_Other, column.key) for column in LIST_COLUMNS]
     return ListSource(
-        items=select(*columns).join(TaskBlocker, other == _Other.id).where(is_of_task),
+        items=select(*list_columns(_Other)).join(TaskBlocker, other == _Other.id).where(is_of_task),
         # Nothing bounds how many wait for one.
         total=capped_count(select(other).where(is_of_task)),
         columns=read_columns,
