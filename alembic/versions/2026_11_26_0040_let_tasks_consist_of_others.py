@@ -117,11 +117,14 @@ LIST = """
         SELECT NEW.id, listed, NEW.project_id FROM unnest(ids) AS listed ON CONFLICT DO NOTHING;
     END IF;"""
 LISTS = {"label": "label_id", "assignee": "user_id"}
+KEEP_LISTS = "".join(
+    LIST.format(one=one, id_name=id_name, ids=f"{one}_ids", most=MAX_LISTED) for one, id_name in LISTS.items()
+)
 KEEP_NEW = f"""
 CREATE FUNCTION keep_new_task() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     ids uuid[];
-BEGIN{"".join(LIST.format(one=one, id_name=id_name, ids=f"{one}_ids", most=MAX_LISTED) for one, id_name in LISTS.items())}
+BEGIN{KEEP_LISTS}
     IF NEW.parent_id IS NOT NULL THEN
         PERFORM place_task(NEW.id, NEW.parent_id, NEW.project_id);
     END IF;
