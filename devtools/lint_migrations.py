@@ -23,6 +23,7 @@ ACCEPTED = {
     ("0002", "constraint-missing-not-valid"): "came before the first release",
     ("0030", "constraint-missing-not-valid"): "the table was new, and empty",
     ("0030", "disallowed-unique-constraint"): "the table was new, and empty",
+    ("0041", "ban-drop-constraint"): "drops what a failed attempt left, to add it again",
 }
 """Findings that stay, by revision and rule, and why."""
 

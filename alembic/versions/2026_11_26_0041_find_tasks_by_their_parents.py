@@ -29,6 +29,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("parent_id IS NOT NULL"),
             postgresql_concurrently=True,
         )
+    # It may be there, without validation, if that failed.
     op.execute(f"ALTER TABLE tasks DROP CONSTRAINT IF EXISTS {REFERENCE}")
     op.create_foreign_key(
         REFERENCE, "tasks", "tasks", ["parent_id"], ["id"], ondelete="CASCADE", postgresql_not_valid=True

@@ -24,6 +24,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -395,38 +396,44 @@ def listable_in_task(permission: Permission, names: tuple[str, ...], *, moves: b
     return found.where(permission.on(project_id)) if moves else found
 
 
-def is_possible_parent(parent_id: UuidColumn, project_id: UuidColumn) -> ColumnElement[bool]:
-    """Return a condition that a task of this project may be below another one. It locks the project against others who
-    give tasks a parent, or delete parents: before the task, so that there is no deadlock.
+def is_in_project(parent_id: UuidColumn, project_id: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that a task is in this project, so that others of the project may be below it."""
+    parent = aliased(Task, name="parent")
+    found = select(parent.id).where(parent.id == parent_id, parent.project_id == project_id)
+    return found.correlate(Task, Project).exists()
+
+
+def is_project_held(project_id: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that is true of any project. It locks the project against others who give tasks a parent, and
+    who move or delete parents: before the tasks, so that there is no deadlock.
     """
-    parent, project = aliased(Task, name="parent"), aliased(Project)
-    found = select(parent.id).join(project, project.id == parent.project_id).where(parent.id == parent_id)
-    locked = found.where(project.id == project_id).with_for_update(key_share=True, of=[project])
-    return locked.correlate(Task, Project).exists()
-
-
-def is_deletable() -> ColumnElement[bool]:
-    """Return a condition that is true of any task. Of a parent, it locks the project as in `is_possible_parent`."""
     project = aliased(Project)
-    locked = select(project.id).where(project.id == Task.project_id).with_for_update(key_share=True, of=[project])
-    return ~Task.is_parent | locked.correlate(Task).exists()
+    locked = select(project.id).where(project.id == project_id).with_for_update(key_share=True)
+    return locked.correlate(Project).exists()
+
+
+def is_tree_held(parent_id: UuidColumn | None = None, target: UuidColumn | None = None) -> ColumnElement[bool]:
+    """Return a condition that is true of any task. It locks the task and all below it, after their project.
+
+    `parent_id`: also the task below which it is to be. `target`: also the project to which it moves.
+    """
+    return func.hold_tree(Task.id, null() if parent_id is None else parent_id, null() if target is None else target)
 
 
 @compiled
 def possible_parent(permission: Permission, *, moves: bool) -> Rows:
     """Select whether a task may be below another one, in its project or in the one that it moves to."""
     project_id: UuidColumn = param("new_project_id", Uuid) if moves else Task.project_id
-    parent = aliased(Task, name="parent")
-    is_there = select(parent.id).where(parent.id == param("new_parent_id", Uuid), parent.project_id == project_id)
-    found = select(is_there.correlate(Task).exists().label("is_there")).where(this_task(permission))
+    is_there = is_in_project(param("new_parent_id", Uuid), project_id)
+    found = select(is_there.label("is_there")).where(this_task(permission))
     return found.where(permission.on(project_id)) if moves else found
 
 
 @compiled
 def possible_parent_in_project(permission: Permission) -> Rows:
     """Select whether a new task of the project may be below another one."""
-    is_there = select(Task.id).where(Task.id == param("new_parent_id", Uuid), Task.project_id == Project.id)
-    return select(is_there.correlate(Project).exists().label("is_there")).where(this_project(permission))
+    is_there = is_in_project(param("new_parent_id", Uuid), Project.id)
+    return select(is_there.label("is_there")).where(this_project(permission))
 
 
 @compiled
@@ -450,7 +457,7 @@ def tasks_of_batch() -> Rows:
 @compiled
 def project_locked(permission: Permission, *, is_exclusive: bool) -> Rows:
     """Select whether a project requires `If-Match`, and lock the project against deletion until the batch is done;
-    `is_exclusive`: also as in `is_possible_parent`.
+    `is_exclusive`: also as in `is_project_held`.
     """
     # As for one new task: FOR KEY SHARE waits for a deletion in progress, and then finds no project.
     locked = select(Project.require_if_match).where(this_project(permission))
@@ -458,12 +465,19 @@ def project_locked(permission: Permission, *, is_exclusive: bool) -> Rows:
 
 
 @compiled
-def tasks_locked() -> Rows:
-    """Select and lock those tasks of a project that a batch names: their tags and the bytes of their descriptions."""
+def tasks_locked(*, has_deletions: bool) -> Rows:
+    """Select and lock those tasks of a project that a batch names: their tags and the bytes of their descriptions; and
+    with them all that is below those which it deletes.
+    """
     size = func.coalesce(func.octet_length(Task.description), inline(0)).label("size")
-    found = select(Task.id, TASK.etag.label("etag"), size).where(named_in_project())
+    condition = named_in_project()
+    if has_deletions:
+        below = select(Task.id).where(Task.parent_id == any_(param("deleted_ids", ARRAY(Uuid)))).cte(recursive=True)
+        below = below.union(select(Task.id).join(below, below.c.id == Task.parent_id))
+        condition |= Task.id.in_(select(below.c.id))
+    found = select(Task.id, TASK.etag.label("etag"), size).where(condition)
     # Rows are locked in one order: otherwise two batches could deadlock.
-    return found.order_by(Task.id).with_for_update()
+    return found.order_by(Task.id).with_for_update(of=Task)
 
 
 def named_in_project() -> ColumnElement[bool]:

@@ -28,8 +28,10 @@ from app.tasks.batch.schemas import TaskBatch, TaskBatchResult
 from app.tasks.errors import (
     BatchAnswerTooLargeError,
     ExternalIdTakenError,
+    TaskCycleError,
     TaskNotFoundError,
     TooManyAssigneesError,
+    TooManyLevelsError,
     TooManyTaskLabelsError,
 )
 from app.tasks.schemas import (
@@ -59,7 +61,7 @@ async def list_tasks(
     status_code=201,
     response_model=TaskRead,
     location="/tasks",
-    errors=(ExternalIdTakenError,),
+    errors=(ExternalIdTakenError, TooManyLevelsError),
 )
 async def create_task(project: ProjectForTasks, new: TaskCreate, database: DatabaseDep) -> Row:
     """Add a task to a project. `Location` is its address."""
@@ -76,6 +78,8 @@ async def create_task(project: ProjectForTasks, new: TaskCreate, database: Datab
         TaskNotFoundError,
         BatchAnswerTooLargeError,
         ExternalIdTakenError,
+        TaskCycleError,
+        TooManyLevelsError,
         PreconditionFailedError,
         PreconditionRequiredError,
     ),
@@ -132,7 +136,7 @@ async def read_task(task: ReadableTask, database: DatabaseDep) -> Row:
     "/tasks/{task_id}",
     summary="Update a task",
     response_model=TaskRead,
-    errors=(ProjectNotFoundError, ExternalIdTakenError),
+    errors=(ProjectNotFoundError, ExternalIdTakenError, TaskCycleError, TooManyLevelsError),
 )
 async def update_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Set the members that the body names. **Omitted members stay unchanged**; null clears a member that may be
@@ -145,7 +149,7 @@ async def update_task(task: EditableTask, changes: TaskUpdate, database: Databas
     "/tasks/{task_id}",
     summary="Patch a task",
     response_model=TaskRead,
-    errors=(ProjectNotFoundError, ExternalIdTakenError),
+    errors=(ProjectNotFoundError, ExternalIdTakenError, TaskCycleError, TooManyLevelsError),
 )
 async def patch_task(task: EditableTask, changes: TaskUpdate, database: DatabaseDep) -> Row:
     """Apply a JSON merge patch (RFC 7396): named members are set, null clears, all others stay unchanged."""
@@ -154,7 +158,7 @@ async def patch_task(task: EditableTask, changes: TaskUpdate, database: Database
 
 @router.delete("/tasks/{task_id}", summary="Delete a task", status_code=204)
 async def delete_task(task: EditableTask, database: DatabaseDep) -> None:
-    """Delete a task and its comments. This cannot be undone."""
+    """Delete a task, its comments and all that is below it. This cannot be undone."""
     await service.delete(database, task)
 
 

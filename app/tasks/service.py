@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Uuid, any_, func, insert, select
+from sqlalchemy import ColumnElement, Executable, Uuid, any_, func, insert, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
@@ -173,7 +173,9 @@ def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[st
     if lists:
         row = row.where(queries.are_listable(lists, Project.id))
     if "parent_id" in names:
-        row = row.where(queries.is_possible_parent(param("new_parent_id", Uuid), Project.id))
+        row = row.where(
+            queries.is_in_project(param("new_parent_id", Uuid), Project.id), queries.is_project_held(Project.id)
+        )
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
     return (
@@ -189,22 +191,26 @@ def _update_task(
 ) -> Executable:
     values = column_params(Task, names)
     condition = this_task(permission, preconditions)
+    project_id: UuidColumn = values.get("project_id", Task.project_id)
     if moves := "project_id" in values:
         # Moving a task needs the role in both projects.
-        condition &= permission.on(values["project_id"])
-    project_id: UuidColumn = values["project_id"] if moves else Task.project_id
+        condition &= permission.on(project_id)
     if lists:
         condition &= queries.are_listable(lists, project_id)
-    if "parent_id" in names:
-        parent_id = values["parent_id"]
-        condition &= parent_id.is_(None) | queries.is_possible_parent(parent_id, project_id)
+    stays_apart: ColumnElement[bool] = ~Task.is_parent if moves else true()
+    parent_id = values.get("parent_id")
+    if parent_id is not None:
+        stays_apart &= parent_id.is_(None)
+        condition &= parent_id.is_(None) | queries.is_in_project(parent_id, project_id)
+    if moves or parent_id is not None:
+        condition &= stays_apart | queries.is_tree_held(parent_id, project_id if moves else None)
     return update_in(Task).where(condition).values(values).returning(*queries.READ_COLUMNS)
 
 
 @compiled
 def _delete_task(permission: Permission, preconditions: PreconditionShape | None) -> Executable:
-    gone = delete_from(Task).where(this_task(permission, preconditions), queries.is_deletable())
-    return gone.returning(Task.id)
+    condition = this_task(permission, preconditions) & (~Task.is_parent | queries.is_tree_held())
+    return delete_from(Task).where(condition).returning(Task.id)
 
 
 @compiled

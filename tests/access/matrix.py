@@ -30,6 +30,9 @@ class Operation:
     """The properties of its JSON body."""
 
     id_inputs: frozenset[str]
+    query_ids: frozenset[str]
+    """Those that are parameters of its query."""
+
     takes_body: bool
     takes_preconditions: bool
     is_list: bool
@@ -46,7 +49,8 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
             schema = resolved(document, content.get("application/json", {}).get("schema", {}))
             properties = schema.get("properties", {})
             parameters = operation.get("parameters", [])
-            ids = {item["name"] for item in parameters if item["name"] == "username" or _is_id(item["schema"])}
+            named = [item for item in parameters if item["name"] == "username" or _is_id(item["schema"])]
+            ids = {item["name"] for item in named}
             ids |= {name for name, property_ in properties.items() if _is_id(property_)}
             scopes = {scope for way in operation["security"] for scopes in way.values() for scope in scopes}
             assert len(scopes) <= 1, f"{operation['operationId']} needs {scopes}"
@@ -57,6 +61,7 @@ def operations_of(document: Mapping[str, Any]) -> dict[str, Operation]:
                 scope=next(iter(scopes), None),
                 body=properties,
                 id_inputs=frozenset(ids),
+                query_ids=frozenset(item["name"] for item in named if item["in"] == "query"),
                 takes_body=bool(content),
                 takes_preconditions=any(item["name"] == IF_MATCH for item in parameters),
                 is_list=any(item["name"] == "cursor" for item in parameters),
@@ -200,7 +205,9 @@ class _Examination:
                     f"nobody-{uuid7()}"[:32] if name == "username" else uuid7(),
                 ):
                     request = dict(options)
-                    if f"{{{name}}}" not in self._operation.path and "json" in request:
+                    if name in self._operation.query_ids:
+                        request["params"] = request.get("params", {}) | {name: str(value)}
+                    elif f"{{{name}}}" not in self._operation.path and "json" in request:
                         request["json"] = request["json"] | {name: str(value)}
                     answers.append(await self._ask(caller, request, {name: value}))
                 there, missing = answers

@@ -15,6 +15,8 @@ _TASK = SecretId(
     "404 task_not_found",
 )
 _TARGET = SecretId(("editor",), lambda scenario: scenario.elsewhere.project.id, "404 project_not_found")
+_PARENT = SecretId(("editor", "owner", "key_with"), _TASK.value, "400 invalid_request")
+_LISTED = SecretId(("viewer", "owner", "key_with"), _TASK.value, "ok")
 
 SAMPLES = AccessSamples(
     bodies={
@@ -32,8 +34,11 @@ SAMPLES = AccessSamples(
         "add_blocker": {"blocker_id": lambda scenario: vars(scenario.beside.things["task_id"])["id"]},
     },
     hidden={
-        "update_task": {"project_id": _TARGET},
-        "patch_task": {"project_id": _TARGET},
+        "list_tasks": {"parent_id": _LISTED},
+        "list_visible_tasks": {"parent_id": _LISTED},
+        "create_task": {"parent_id": _PARENT},
+        "update_task": {"project_id": _TARGET, "parent_id": _PARENT},
+        "patch_task": {"project_id": _TARGET, "parent_id": _PARENT},
         "add_task_label": {"label_id": _LABEL},
         "remove_task_label": {"label_id": _LABEL},
         "add_assignee": {"user_id": _PERSON},

@@ -21,8 +21,8 @@ FULL = {
     "external_id": "JIRA-17",
 }
 MEMBERS = [
-    *("id", "project_id", *FULL, "label_ids", "assignee_ids", "created_by", "completed_at"),
-    *("created_at", "updated_at", "etag"),
+    *("id", "project_id", *FULL, "parent_id", "label_ids", "assignee_ids", "created_by", "completed_at"),
+    *("created_at", "updated_at", "subtasks_total", "subtasks_completed", "etag"),
 ]
 MOVED = ("updated_at", "etag")
 """Members that change whenever another does."""

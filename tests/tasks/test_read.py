@@ -99,7 +99,7 @@ async def test_updating_the_version_keeps_hot_updates(database: Database, task: 
 
 
 def test_new_response_schema_needs_a_new_tag_letter() -> None:
-    """Where this fails, give tags another letter in `app.tasks.scopes.tag`, so that nobody takes what they have of the
+    """Where this fails, give tags another letter in `app.tasks.scopes.Subtasks.tag`, so that nobody takes what they have of the
     old shape for what they would get.
     """
     shape = [
@@ -111,12 +111,15 @@ def test_new_response_schema_needs_a_new_tag_letter() -> None:
         "completed",
         "due_date",
         "external_id",
+        "parent_id",
         "label_ids",
         "assignee_ids",
         "created_by",
         "completed_at",
         "created_at",
         "updated_at",
+        "subtasks_total",
+        "subtasks_completed",
     ]
     assert list(TaskRead.model_fields) == [*shape, "etag"]
 

@@ -121,7 +121,12 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
 
 async def _validate_named(work: _BatchRun, named: set[UUID], *, is_required: bool) -> None:
     """Find out which operations name a task that is not there, or whose preconditions fail."""
-    found = await work.fetch_all(queries.tasks_locked(), {"ids": list(named)})
+    deleted = [operation.id for _, operation in work.left(DeleteOperation)]
+    # Parents are locked, too: whoever places a task below them holds both.
+    held = named.union(filter(None, map(_parent_id, work.operations)))
+    found = await work.fetch_all(
+        queries.tasks_locked(has_deletions=bool(deleted)), {"ids": list(held), "deleted_ids": deleted}
+    )
     changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
         *work.left(UpdateOperation),
         *work.left(DeleteOperation),
