@@ -146,16 +146,16 @@ class TaskRead(ResponseModel):
                 "completed": True,
                 "due_date": "2026-12-01",
                 "external_id": "JIRA-17",
-                "parent_id": None,
+                "parent_id": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a0f",
                 "label_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
                 "assignee_ids": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10"],
                 "created_by": "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a10",
                 "completed_at": "2026-11-23T17:00:00.000000Z",
                 "created_at": "2026-11-22T09:00:00.000000Z",
                 "updated_at": "2026-11-23T17:00:00.000000Z",
-                "subtasks_total": 0,
-                "subtasks_completed": 0,
-                "etag": '"tb2"',
+                "subtasks_total": 2,
+                "subtasks_completed": 2,
+                "etag": '"tb2.2.2"',
             }
         )
     )

@@ -99,8 +99,8 @@ async def test_updating_the_version_keeps_hot_updates(database: Database, task: 
 
 
 def test_new_response_schema_needs_a_new_tag_letter() -> None:
-    """Where this fails, give tags another letter in `app.tasks.scopes.Subtasks.tag`, so that nobody takes what they have of the
-    old shape for what they would get.
+    """Where this fails, give tags another letter in `app.tasks.scopes.Subtasks.tag`, so that nobody takes what they
+    have of the old shape for what they would get.
     """
     shape = [
         "id",
