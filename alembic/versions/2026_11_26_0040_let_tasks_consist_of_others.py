@@ -19,9 +19,11 @@ depends_on = None
 MAX_LEVELS = 10
 MAX_LISTED = 20
 
-# In PL/pgSQL, because PostgreSQL would write out a function in SQL anew for each statement that names it.
+# In PL/pgSQL, because PostgreSQL would write out a function in SQL anew for each statement that names it. It reads a
+# table and says IMMUTABLE all the same, because Citus refuses others in RETURNING: statements give it a column, so that
+# nothing is computed ahead.
 COUNT = """
-CREATE FUNCTION subtasks_of(task_id uuid) RETURNS integer[] LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+CREATE FUNCTION subtasks_of(task_id uuid) RETURNS integer[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN (
         SELECT ARRAY[count(*), count(*) FILTER (WHERE completed)]::integer[] FROM tasks WHERE parent_id = task_id
@@ -72,25 +74,6 @@ BEGIN
         RAISE EXCEPTION 'tasks have at most {MAX_LEVELS} levels'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'tasks_parent_id_levels';
     END IF;
-END
-$$
-"""
-# Called before the statement, by those who move or delete a task with all that is below it, or give it a parent. Rows
-# are locked in the same order as in batches, first projects, then tasks by their ids, so that there is no deadlock. It
-# is the dearest condition of a statement, and so the last to be asked: who may not change the task locks nothing.
-HOLD = """
-CREATE FUNCTION hold_tree(task uuid, parent uuid, target uuid) RETURNS boolean LANGUAGE plpgsql COST 10000 AS $$
-BEGIN
-    PERFORM FROM projects WHERE id = ANY (ARRAY[target, (SELECT project_id FROM tasks WHERE id = task)])
-    ORDER BY id FOR NO KEY UPDATE;
-    PERFORM FROM tasks WHERE id = ANY (ARRAY(
-        WITH RECURSIVE held AS (
-            SELECT task AS id UNION SELECT tasks.id FROM held JOIN tasks ON tasks.parent_id = held.id
-        )
-        SELECT id FROM held UNION SELECT parent
-    ))
-    ORDER BY id FOR UPDATE;
-    RETURN true;
 END
 $$
 """
@@ -234,7 +217,7 @@ def upgrade() -> None:
     """Add columns whose default is written to no row; what is there has no parent, so that nothing is to be checked."""
     op.add_column("tasks", sa.Column("parent_id", sa.Uuid(), nullable=True))
     op.add_column("tasks", sa.Column("is_parent", sa.Boolean(), server_default=sa.text("false"), nullable=False))
-    for statement in (COUNT, PLACE, HOLD, UPDATED, PLACE_UPDATED, TAKE_ALONG, TAKEN_ALONG, KEEP_NEW, KEPT_NEW):
+    for statement in (COUNT, PLACE, UPDATED, PLACE_UPDATED, TAKE_ALONG, TAKEN_ALONG, KEEP_NEW, KEPT_NEW):
         op.execute(statement)
     for one in LISTS:
         op.execute(f"DROP TRIGGER tasks_keep_{one}s_inserted ON tasks")
@@ -256,7 +239,6 @@ def downgrade() -> None:
         "keep_new_task()",
         "take_subtasks_along()",
         "place_updated_task()",
-        "hold_tree(uuid, uuid, uuid)",
         "place_task(uuid, uuid, uuid)",
         "subtasks_of(uuid)",
     ):

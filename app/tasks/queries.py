@@ -24,13 +24,12 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
-    null,
     or_,
     select,
     true,
     union,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.database.search import matches_in, relevance, words_in, words_of
@@ -403,13 +402,13 @@ def is_in_project(parent_id: UuidColumn, project_id: UuidColumn) -> ColumnElemen
     return found.correlate(Task, Project).exists()
 
 
-def is_project_held(project_id: UuidColumn) -> ColumnElement[bool]:
-    """Return a condition that is true of any project. It locks the project against others who give tasks a parent, and
-    who move or delete parents: before the tasks, so that there is no deadlock.
+def are_projects_held(*project_ids: UuidColumn) -> ColumnElement[bool]:
+    """Return a condition that is true of any projects. It locks them against others who give tasks a parent, and who
+    move or delete parents: in the order of their ids, and before the tasks, so that there is no deadlock.
     """
     project = aliased(Project)
-    locked = select(project.id).where(project.id == project_id).with_for_update(key_share=True)
-    return locked.correlate(Project).exists()
+    ids = select(project.id).where(project.id == any_(array(project_ids))).order_by(project.id)
+    return _are_held(ids.with_for_update(key_share=True).correlate(Task, Project))
 
 
 def is_tree_held(parent_id: UuidColumn | None = None, target: UuidColumn | None = None) -> ColumnElement[bool]:
@@ -417,7 +416,20 @@ def is_tree_held(parent_id: UuidColumn | None = None, target: UuidColumn | None 
 
     `parent_id`: also the task below which it is to be. `target`: also the project to which it moves.
     """
-    return func.hold_tree(Task.id, null() if parent_id is None else parent_id, null() if target is None else target)
+    held, child, lower = (aliased(Task, name=name) for name in ("held", "child", "lower"))
+    below = select(child.id).where(child.parent_id == Task.id).correlate(Task)
+    below = below.cte("below", recursive=True, nesting=True)
+    below = below.union(select(lower.id).join(below, below.c.id == lower.parent_id))
+    named = [Task.id] if parent_id is None else [Task.id, parent_id]
+    all_below = func.array(select(below.c.id).scalar_subquery(), type_=ARRAY(Uuid))
+    ids = select(held.id).where(held.id == any_(array(named).concat(all_below))).order_by(held.id)
+    projects = [Task.project_id] if target is None else [Task.project_id, target]
+    return are_projects_held(*projects) & _are_held(ids.with_for_update().correlate(Task))
+
+
+def _are_held(ids: Select[UUID]) -> ColumnElement[bool]:
+    # All of them: EXISTS would stop at the first.
+    return func.cardinality(func.array(ids.scalar_subquery(), type_=ARRAY(Uuid))) > literal_column("0")
 
 
 @compiled
@@ -457,7 +469,7 @@ def tasks_of_batch() -> Rows:
 @compiled
 def project_locked(permission: Permission, *, is_exclusive: bool) -> Rows:
     """Select whether a project requires `If-Match`, and lock the project against deletion until the batch is done;
-    `is_exclusive`: also as in `is_project_held`.
+    `is_exclusive`: also as in `are_projects_held`.
     """
     # As for one new task: FOR KEY SHARE waits for a deletion in progress, and then finds no project.
     locked = select(Project.require_if_match).where(this_project(permission))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, SQLColumnExpression, Text, case, func, literal_column
+from sqlalchemy import ARRAY, ColumnElement, Integer, SQLColumnExpression, case, func, literal_column
 
 from app.core.preconditions.etags import etag_expression
 from app.labels.errors import LabelNotFoundError
@@ -35,8 +35,8 @@ class Subtasks:
         """Return the task's entity tag: its version and the counts. If the response's schema changes, the second
         letter must change too.
         """
-        both = func.array_to_string(self.counts, literal_column("'.'", Text), type_=Text)
-        return case((self.is_counted, etag_expression("tb", version, both)), else_=etag_expression("tb", version))
+        counts = (self.counts[literal_column(index)] for index in ("1", "2"))
+        return case((self.is_counted, etag_expression("tb", version, *counts)), else_=etag_expression("tb", version))
 
 
 def subtasks_of(task: Any) -> Subtasks:

@@ -174,7 +174,7 @@ def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[st
         row = row.where(queries.are_listable(lists, Project.id))
     if "parent_id" in names:
         row = row.where(
-            queries.is_in_project(param("new_parent_id", Uuid), Project.id), queries.is_project_held(Project.id)
+            queries.is_in_project(param("new_parent_id", Uuid), Project.id), queries.are_projects_held(Project.id)
         )
     # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
     locked = row.with_for_update(read=True, key_share=True)
