@@ -417,8 +417,8 @@ def is_tree_held(parent_id: UuidColumn | None = None, target: UuidColumn | None 
     `parent_id`: also the task below which it is to be. `target`: also the project to which it moves.
     """
     held, child, lower = (aliased(Task, name=name) for name in ("held", "child", "lower"))
-    below = select(child.id).where(child.parent_id == Task.id).correlate(Task)
-    below = below.cte("below", recursive=True, nesting=True)
+    directly = select(child.id).where(child.parent_id == Task.id).correlate(Task)
+    below = directly.cte("below", recursive=True, nesting=True)
     below = below.union(select(lower.id).join(below, below.c.id == lower.parent_id))
     named = [Task.id] if parent_id is None else [Task.id, parent_id]
     all_below = func.array(select(below.c.id).scalar_subquery(), type_=ARRAY(Uuid))
