@@ -66,13 +66,8 @@ check: $(STAMP) ## Formatting, lint, types, import contracts, migrations, lock u
 api-diff: $(STAMP) ## Name the breaking changes of the API since the last release (needs Go)
 	@$(BIN)/python -m tests.support.api_diff
 
-drills: $(STAMP) ## What takes too long for each merge: new cases for everybody, a million tasks, hostile requests
-	@$(BIN)/python -m tests.contract.fuzz
-	@TALLER_TEST_TASKS=1000000 $(BIN)/python -m pytest -rP tests/tasks/test_list_plans.py tests/migrations/test_under_load.py
-	@$(BIN)/python -m benchmarks --hostile
-	@TALLER_TEST_REPLACEMENTS=5 $(BIN)/python -m pytest tests/operations/test_replacement.py
-	@deploy/backup/drill # needs PostgreSQL's and pgBackRest's packages of Debian
-	@deploy/production/drill # needs Docker
+drills: $(STAMP) ## Run all drills (deploy/drills), which take an hour or so; or some: make drills only="backup ha"
+	@deploy/drills $(only)
 
 bench: $(STAMP) ## Measure against other stacks (benchmarks/README.md): make bench options="--quick"
 	@$(BIN)/python -m benchmarks $(options)
