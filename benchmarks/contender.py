@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 from benchmarks.data import LOGIN_USERS, PASSWORD, email_of, login_name
 from benchmarks.processes import end_with_harness
 from benchmarks.server import Address, BenchmarkError
+from devtools.pgbouncer import knows_prepared_statements
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -194,7 +195,12 @@ def _taller(name: str, title: str, **environment: str) -> Contender:
 
 BOUNCER, LIMITED = "bouncer", "limited"
 VARIANTS = (
-    _taller(BOUNCER, "Taller through PgBouncer", TALLER_PGBOUNCER="true"),
+    _taller(
+        BOUNCER,
+        "Taller through PgBouncer",
+        TALLER_PGBOUNCER="true",
+        TALLER_PGBOUNCER_PREPARED_STATEMENTS=str(knows_prepared_statements()),
+    ),
     _taller(LIMITED, "Taller, one request a day", TALLER_RATE_LIMIT="1/86400", TALLER_DATABASE_POOL_SIZE="2"),
 )
 """Taller as it is run for the operations that name it."""

@@ -1,6 +1,7 @@
 """A real PgBouncer in transaction mode, in front of a real PostgreSQL."""
 
 import os
+import re
 import shutil
 import socket
 import struct
@@ -8,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -24,6 +26,16 @@ NOT_INSTALLED = "PgBouncer is not installed (Debian: apt-get install pgbouncer)"
 
 class BouncerError(RuntimeError):
     """PgBouncer is missing, or did not start."""
+
+
+@cache
+def knows_prepared_statements() -> bool:
+    """Return whether the installed PgBouncer prepares a statement wherever it is executed, as 1.21 and newer do."""
+    if PROGRAM is None:
+        return False
+    said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
+    return found is not None and (int(found[1]), int(found[2])) >= (1, 21)
 
 
 @contextmanager
@@ -80,6 +92,7 @@ def _configuration(server: URL, directory: Path, servers: int, options: Mapping[
         "auth_type": "any",
         # Not 15 seconds: the tests take the database away, and bring it back.
         "server_login_retry": "0.5",
+        **({"max_prepared_statements": "200"} if knows_prepared_statements() else {}),
         **options,
     }
     return "\n".join(

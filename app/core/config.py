@@ -157,6 +157,9 @@ class Settings(BaseSettings):
     pgbouncer: bool = False
     """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
 
+    pgbouncer_prepared_statements: bool = False
+    """Whether it is 1.21 or newer with `max_prepared_statements` above 0; each statement then costs less."""
+
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections per worker, and a third more for filters and searches; all must fit `max_connections`."""
 
@@ -357,6 +360,13 @@ class Settings(BaseSettings):
                 "must be at least 32 random characters in production, for example from: "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
+        return value
+
+    @field_validator("pgbouncer_prepared_statements")
+    @classmethod
+    def _refuse_statements_without_pgbouncer(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("pgbouncer") is False:
+            raise ValueError("must not be true without TALLER_PGBOUNCER=true")
         return value
 
     @field_validator("pgbouncer")

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from devtools.pgbouncer import knows_prepared_statements
 from tests.operations.support import run_command
 from tests.support import server
 from tests.support.bouncer import running_bouncer
@@ -87,17 +88,32 @@ async def many_journeys(service: Service) -> None:
 
 @pytest.mark.parametrize("servers", [1, 2])
 def test_fifty_requests_share_few_server_connections_without_failing(database: str, servers: int) -> None:
-    with running_bouncer(database, servers=servers) as bouncer, service_behind(bouncer) as service:
+    with (
+        running_bouncer(database, servers=servers) as bouncer,
+        service_behind(bouncer, pgbouncer_prepared_statements=False) as service,
+    ):
+        asyncio.run(many_journeys(service))
+
+
+# A single server connection knows all statements of one process, whatever the version of PgBouncer.
+@pytest.mark.parametrize("servers", [1, *([2] if knows_prepared_statements() else [])])
+def test_fifty_requests_share_statements_that_stay_prepared(database: str, servers: int) -> None:
+    with (
+        running_bouncer(database, servers=servers) as bouncer,
+        service_behind(bouncer, pgbouncer_prepared_statements=True) as service,
+    ):
         asyncio.run(many_journeys(service))
 
 
 def test_without_the_setting_the_same_requests_fail(database: str) -> None:
     # The bouncer is told to let our parameters pass by, or nothing would get as far.
     options = {"ignore_startup_parameters": OUR_PARAMETERS}
+    if knows_prepared_statements():
+        options["max_prepared_statements"] = "0"
     with (
         running_bouncer(database, servers=2, options=options) as bouncer,
         pytest.raises(AssertionError, match=r"was answered 500|did not become ready"),
-        service_behind(bouncer, pgbouncer=False) as service,
+        service_behind(bouncer, pgbouncer=False, pgbouncer_prepared_statements=False) as service,
     ):
         asyncio.run(many_journeys(service))
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.database.migrations import upgrade
+from devtools.pgbouncer import knows_prepared_statements
 from devtools.postgres import EmbeddedPostgres
 from tests.support.bouncer import running_bouncer
 
@@ -80,7 +81,11 @@ def way_to(url: str) -> dict[str, Any]:
 
 def through(bouncer: str) -> dict[str, Any]:
     """Return the settings by which an application reaches this address of a PgBouncer."""
-    return {"database_url": bouncer, "pgbouncer": True}
+    return {
+        "database_url": bouncer,
+        "pgbouncer": True,
+        "pgbouncer_prepared_statements": knows_prepared_statements(),
+    }
 
 
 def variables(settings: dict[str, Any]) -> dict[str, str]:

@@ -143,12 +143,14 @@ class Database:
             settings.statement_timeout + GRACE, PreparedConnection.terminate
         )
 
+        keeps = settings.pgbouncer_prepared_statements or not settings.pgbouncer
+
         async def open_connection() -> PreparedConnection:
             connection = await connect(
                 address, connection_class=PreparedConnection, **asyncpg_arguments(settings, address, parameters)
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
-            await connection.set_up(deadlines, keeps=not settings.pgbouncer, tracing=tracing)
+            await connection.set_up(deadlines, keeps=keeps, tracing=tracing)
             return connection
 
         pool = ConnectionPool(

@@ -94,6 +94,18 @@ async def test_our_settings_hold_in_every_transaction_and_stay_with_nobody(bounc
     assert (theirs["plan_cache_mode"], theirs["enable_seqscan"], theirs["enable_sort"]) == ("auto", "on", "on")
 
 
+async def test_statement_stays_prepared_where_pgbouncer_prepares_it_itself(connect: Connect) -> None:
+    # There is a single server connection, so every version of PgBouncer finds the statement.
+    async with connect(pgbouncer_prepared_statements=True) as database:
+        for _ in range(3):
+            assert await database.fetch_all(text("SELECT 1 AS kept")) == [{"kept": 1}]
+        runs = text(
+            "SELECT generic_plans + custom_plans AS runs FROM pg_prepared_statements "
+            "WHERE statement = 'SELECT 1 AS kept'"
+        )
+        assert await database.fetch_all(runs) == [{"runs": 3}]
+
+
 async def test_slow_statement_is_cancelled_and_keeps_the_server_connection(connect: Connect, bounced: Database) -> None:
     async with connect(statement_timeout=0.2) as hurried:
         before = await backend(bounced)
