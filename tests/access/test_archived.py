@@ -12,7 +12,6 @@ from app.core.database.database import Database
 from app.core.database.models import Base
 from app.core.guards import guards_of
 from app.features import ROUTERS
-from app.main import create_app
 from app.projects.access import EntityGuard
 from app.projects.models import Project, TaskCount
 from tests.access.matrix import Operation, ask, operations_of, said
@@ -21,9 +20,10 @@ from tests.access.table import Row, rows
 from tests.migrations.history import fresh_name, plain
 from tests.support import server
 from tests.support.client import Api
+from tests.support.openapi import DOCUMENT
 
 ROWS = rows()
-OPERATIONS = operations_of(create_app().openapi())
+OPERATIONS = operations_of(DOCUMENT)
 
 ARCHIVE = text("UPDATE projects SET is_archived = true WHERE id = :id")
 

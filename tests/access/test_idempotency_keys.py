@@ -7,14 +7,13 @@ from fastapi import FastAPI
 
 from app.core.database.database import Database
 from app.features import ROUTERS
-from app.main import create_app
 from tests.access.matrix import Operation, ask, operations_of, said
 from tests.access.scenario import Scenario, ids_of, new_scenario, stored
 from tests.access.table import Row, rows
 from tests.support.client import Api, assert_problem
+from tests.support.openapi import DOCUMENT
 
 ROWS = rows()
-DOCUMENT = create_app().openapi()
 UNSAFE = {name: it for name, it in operations_of(DOCUMENT).items() if it.method in {"POST", "PATCH"}}
 TAKING = {
     operation["operationId"]

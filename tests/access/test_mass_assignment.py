@@ -7,14 +7,13 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.database.database import Database
-from app.main import create_app
 from tests.access.declared import resolved
 from tests.access.matrix import Operation, operations_of
 from tests.access.scenario import fingerprint, ids_of, new_scenario, stored
 from tests.access.table import rows
 from tests.support.client import Api, assert_problem
+from tests.support.openapi import DOCUMENT
 
-DOCUMENT = create_app().openapi()
 WRITES = {name: operation for name, operation in operations_of(DOCUMENT).items() if operation.body}
 
 

@@ -4,13 +4,13 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.database.database import Database
-from app.main import create_app
 from tests.access.matrix import offences, operations_of
 from tests.access.scenario import AccessSamples, access_samples
 from tests.access.table import rows
+from tests.support.openapi import DOCUMENT
 
 ROWS = rows()
-OPERATIONS = operations_of(create_app().openapi())
+OPERATIONS = operations_of(DOCUMENT)
 
 
 def strays(features: dict[str, AccessSamples]) -> list[str]:

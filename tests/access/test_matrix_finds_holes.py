@@ -34,10 +34,11 @@ from app.tasks.models import Task
 from app.tasks.scopes import TaskScope
 from tests.access.matrix import offences, operations_of
 from tests.access.table import rows
+from tests.support.openapi import DOCUMENT
 
 pytestmark = pytest.mark.slow
 
-OPERATIONS = operations_of(create_app().openapi())
+OPERATIONS = operations_of(DOCUMENT)
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

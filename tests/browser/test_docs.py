@@ -30,6 +30,9 @@ FLAGS = (
     "--disable-sync",
 )
 
+SCREENS = [(1300, "light"), (390, "dark")]
+"""Widths and colours. What fits does not depend on the colour, nor a colour on the width."""
+
 RECORD_VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -184,8 +187,7 @@ def test_page_blocks_inline_scripts_and_other_origins(visit: Visit) -> None:
     assert len(visit.complaints) >= 3
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1300, 390])
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_the_page_fits_and_follows_the_system(visit: Visit, width: int, scheme: Literal["light", "dark"]) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})
     visit.page.emulate_media(color_scheme=scheme)
@@ -207,8 +209,7 @@ def test_the_page_fits_and_follows_the_system(visit: Visit, width: int, scheme: 
     expect(block.get_by_placeholder("q", exact=True)).to_have_value("")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1300, 390])
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_everybody_can_use_the_page(visit: Visit, width: int, scheme: Literal["light", "dark"]) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})
     visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

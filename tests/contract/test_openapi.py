@@ -21,10 +21,9 @@ from app.core.http.problems import field_errors
 from app.core.http.routing import API_PREFIX
 from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
 from app.main import create_app
+from tests.support.openapi import APP, DOCUMENT
 
 SETTINGS = Settings(_env_file=None, env="development")
-APP = create_app(SETTINGS)
-DOCUMENT: dict[str, Any] = APP.openapi()
 PATHS: dict[str, dict[str, Any]] = DOCUMENT["paths"]
 
 # What serves the documentation itself is not part of what it documents.
