@@ -5,11 +5,12 @@ The driver returns timestamps and dates as numbers (`app.core.database.prepared`
 validated again: its columns are checked against the model beforehand (docs/decisions/0033-rows-to-json.md).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import cache, lru_cache
+from itertools import repeat
 from json.encoder import encode_basestring
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, overload
@@ -119,19 +120,19 @@ class _Member:
     kind: _Kind
     is_nullable: bool
 
-    def texts(self, values: Sequence[Any]) -> Any:
-        """Return the text of each value, to be put into `template`."""
+    def texts(self, values: Sequence[Any]) -> list[str]:
+        """Return the JSON of each value, without its quotation marks if there is a `quote`."""
         write = self.kind.text
         if not self.is_nullable:
-            return map(write, values)
+            return list(map(write, values))
         if self.kind.is_quoted:
             return ["null" if value is None else f'"{write(value)}"' for value in values]
         return ["null" if value is None else write(value) for value in values]
 
     @property
-    def template(self) -> str:
-        """The member's JSON, with a placeholder for its value."""
-        return f'"{self.name}":"%s"' if self.kind.is_quoted and not self.is_nullable else f'"{self.name}":%s'
+    def quote(self) -> str:
+        """The quotation mark on both sides of the text."""
+        return '"' if self.kind.is_quoted and not self.is_nullable else ""
 
 
 @cache
@@ -199,7 +200,7 @@ class Columns:
     Raises `AnswerError` if the server's types do not match the model.
     """
 
-    __slots__ = ("_readers", "_template", "_writers", "model", "names")
+    __slots__ = ("_end", "_readers", "_writers", "model", "names")
 
     def __init__(self, attributes: Sequence["asyncpg.Attribute"], model: type[BaseModel] | None) -> None:
         self.model = model
@@ -210,8 +211,17 @@ class Columns:
         for member in members:
             if types.get(member.name) not in member.kind.server:
                 raise AnswerError(f"{member.name} of {model} is {types.get(member.name)} to the server")
-        self._template = "{" + ",".join(member.template for member in members) + "}"
-        self._writers = [(self.names.index(member.name), member.texts) for member in members]
+        self._writers: list[tuple[Iterable[str], int, Callable[[Sequence[Any]], list[str]]]] = []
+        """What precedes each member's value, which is the same in all objects, the value's column, and its writer."""
+
+        before = "{"
+        for member in members:
+            quote = member.quote
+            self._writers.append(
+                (repeat(f'{before}"{member.name}":{quote}'), self.names.index(member.name), member.texts)
+            )
+            before = f"{quote},"
+        self._end = f"{before[:-1]}}}"
 
     def read(self, name: str, value: Any) -> Any:
         """Return a column's value as a Python object."""
@@ -222,10 +232,14 @@ class Columns:
         """Return records as JSON objects, with commas between. Raises `AnswerError` for a null or another value that
         the model does not know.
         """
+        if not records:
+            return ""
         values = list(zip(*records))  # noqa: B905 - records of one statement are equally long
+        pieces: list[Iterable[str]] = []
         try:
-            texts = [write(values[index]) for index, write in self._writers] if values else ()
-            return ",".join(map(self._template.__mod__, zip(*texts)))  # noqa: B905
+            for before, index, write in self._writers:
+                pieces += (before, write(values[index]))
+            return f"{self._end},".join(map("".join, zip(*pieces))) + self._end  # noqa: B905
         except TypeError as error:
             raise AnswerError(f"a null, or a value of another type, where {self.model} has none") from error
 
