@@ -21,6 +21,7 @@ from app.core.config import Settings, get_settings
 from app.core.database.database import Database
 from app.core.database.faults import explanation
 from app.core.database.migrations import head_revision, schema_state
+from app.core.database.replica import Replica
 from app.core.database.retention import Purger
 from app.core.database.statements import check_answers
 from app.core.drain import STATE_KEY, Drain
@@ -29,6 +30,7 @@ from app.core.guards import refuse_unguarded_routes
 from app.core.http.application import Application
 from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import install_openapi
+from app.core.http.positions import HEADER as POSITION
 from app.core.http.trie import TrieRouter
 from app.core.idempotency.keys import REPLAYED
 from app.core.idempotency.store import IdempotencyStore
@@ -57,14 +59,15 @@ DESCRIPTION = """
 Every operation also answers without `/api/v1` in front, and with or without the slash at the end. Errors are problem
 documents (RFC 9457): their `code` is for programs, their `detail` for people. `PUT` and `PATCH` change the members that
 the body names and leave all others unchanged. A `POST` or `PATCH` that is repeated with the same `Idempotency-Key` is
-executed once.
+executed once. Whoever sends `Taller-Position` may be answered by a replica, where the service has one
+(`#/components/parameters/Taller-Position`).
 """
 
 
 REPORT_EVERY = 1.0
 """Seconds after which gauges are set again."""
 
-_EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_EXPOSED = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", POSITION, "X-Request-ID")
 """Response headers that pages of other origins may read."""
 
 
@@ -87,8 +90,10 @@ def create_app(settings: Settings | None = None) -> Application:
             settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
         )
         purger = Purger(database, (*PURGE_RULES, *COUNTS_PURGE_RULES, idempotency_purge_rule(settings)))
+        replicas = [] if settings.database_replica_url is None else [Replica(settings, database, tracing)]
         app.state.services = Services(
             *always,
+            *replicas,
             database,
             authentication,
             authentication.ring,
@@ -98,7 +103,7 @@ def create_app(settings: Settings | None = None) -> Application:
             purger,
             drain := Drain(settings.seconds_to_drain),
         )
-        tasks = [callers.watching, purger.task]
+        tasks = [callers.watching, purger.task, *(replica.watching for replica in replicas)]
         process = ProcessReport(__version__)
 
         async def report() -> None:
@@ -124,6 +129,8 @@ def create_app(settings: Settings | None = None) -> Application:
         finally:
             for task in reversed(tasks):
                 await task.stop()
+            for replica in replicas:
+                await replica.close()
             await database.close()
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)
@@ -160,6 +167,7 @@ def create_app(settings: Settings | None = None) -> Application:
         probes=PROBES,
         logs_client=settings.log_client,
         tracing=tracing,
+        reads_positions=settings.database_replica_url is not None,
     )
     if settings.cors_origins:
         # Outermost, so that pages of other origins can read every error.

@@ -35,6 +35,7 @@ from app.core.database import diagnosis, versions
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
 from app.core.database.models import Base
+from app.core.database.replica import replica_findings
 from app.core.database.rows import Row
 from app.core.http.problems import field_errors
 from app.core.idempotency.store import drop_all
@@ -179,6 +180,8 @@ async def doctor(context: "AdminContext") -> None:
         "task counts": [_told(row) for row in await database.fetch_all(wrong_counts())],
         "task lists": [_told(row) for row in await database.fetch_all(wrong_lists())],
     }
+    if settings.database_replica_url is not None and schema.is_writable:
+        findings["replica"] = await replica_findings(settings, database)
     for subject, found in findings.items():
         click.echo(f"{subject}: {'wrong' if found else 'right'}")
         for line in found:

@@ -154,6 +154,15 @@ class Settings(BaseSettings):
     database_url: Annotated[DatabaseUrl | None, Field(validate_default=True)] = None
     """The PostgreSQL (14 or newer) to use; empty starts the embedded one, in development only."""
 
+    database_replica_url_file: Path | None = None
+    """A file with the value of TALLER_DATABASE_REPLICA_URL."""
+
+    database_replica_url: Annotated[DatabaseUrl | None, Field(validate_default=True)] = None
+    """A standby for reads of clients that send Taller-Position (docs/scaling.md), without PgBouncer; empty for none."""
+
+    database_replica_lag: Annotated[float, Field(ge=0.5, le=10)] = 1.0
+    """Seconds that the standby may lag behind; what it may not answer, the primary does."""
+
     pgbouncer: bool = False
     """Whether TALLER_DATABASE_URL leads to a PgBouncer in transaction mode; each statement then costs a bit more."""
 
@@ -306,7 +315,7 @@ class Settings(BaseSettings):
 
     # Each is checked as a field of its own, so that all that is wrong is told at once. `env` and the files stand above.
 
-    @field_validator("database_url", "jwt_secret", "jwt_previous_secrets", mode="before")
+    @field_validator("database_url", "database_replica_url", "jwt_secret", "jwt_previous_secrets", mode="before")
     @classmethod
     def _read_file(cls, value: object, info: ValidationInfo) -> object:
         path = info.data.get(f"{info.field_name}_file")
@@ -340,7 +349,14 @@ class Settings(BaseSettings):
             raise ValueError("must be set in production, as in postgresql://user:password@host:5432/name")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_replica_url")
+    @classmethod
+    def _refuse_several_standbys(cls, value: str | None) -> str | None:
+        if value is not None and len(address_of(value).hosts) > 1:
+            raise ValueError("must name one host: what is known of one standby does not hold for another")
+        return value
+
+    @field_validator("database_url", "database_replica_url")
     @classmethod
     def _in_schema(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Let every connection look into the schema, those of migrations and commands included."""

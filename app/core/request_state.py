@@ -59,6 +59,12 @@ class RequestState:
     """The database that handlers and guards use instead of the application's: for example a transaction that spans the
     whole request."""
 
+    position: str | None = None
+    """The position in the database that the client has seen, as it sent it. None if reads have no replica."""
+
+    position_seen: str | None = None
+    """The position that it has seen by the response."""
+
     has_named_tag: bool = False
     """Whether the response is 304 because `If-None-Match` named the tag, and not by `*`."""
 

@@ -149,7 +149,7 @@ def _written(default: Any) -> str | None:
 def _masked(field: str, value: str | None) -> str | None:
     if value is None or value == _MASK:
         return value
-    if field == "database_url":
+    if field in {"database_url", "database_replica_url"}:
         try:
             return without_password(value)
         except AddressError:

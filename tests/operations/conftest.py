@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from app.core.database.migrations import upgrade
 from app.core.logging import JsonFormatter, TextFormatter
+from devtools.postgres import EmbeddedPostgres
+from tests.operations.pair import OPTIONS
 from tests.operations.support import Dev
 
 
@@ -49,3 +52,12 @@ def dev(shared_dev: Dev) -> Dev:
     if not shared_dev.is_running:
         shared_dev.start()
     return shared_dev
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[Path]:
+    """The data of a server whose database has our schema."""
+    with tempfile.TemporaryDirectory(prefix="taller-failover-", ignore_cleanup_errors=True) as directory:
+        with EmbeddedPostgres(Path(directory), options=OPTIONS) as postgres:
+            upgrade(postgres.url())
+        yield postgres.data

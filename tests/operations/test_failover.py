@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -17,11 +15,10 @@ from sqlalchemy import text
 
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.migrations import upgrade
 from app.main import create_app
-from devtools.postgres import EmbeddedPostgres, unprivileged_user
+from devtools.postgres import EmbeddedPostgres
 from tests.auth.people import person, sign_in
-from tests.migrations.history import fetch
+from tests.operations.pair import Pair
 from tests.support import server
 from tests.support.bouncer import running_bouncer
 from tests.support.client import Api
@@ -29,9 +26,6 @@ from tests.support.client import Api
 pytestmark = pytest.mark.slow
 
 logger = logging.getLogger(__name__)
-
-OPTIONS = {"fsync": "off", "shared_buffers": "32MB"}
-"""What is killed here is a process, not the machine: what was written is there."""
 
 WRITERS = 8
 SOON = 10
@@ -69,65 +63,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
     writer.close()
-
-
-class Pair:
-    """A primary, and a standby without which nothing is acknowledged."""
-
-    def __init__(self, directory: Path) -> None:
-        self.primary, self.standby = (
-            EmbeddedPostgres(directory / name, options=OPTIONS, socket_directory=directory / name / "s")
-            for name in ("one", "two")
-        )
-        self.sockets = [directory / name / "s" for name in ("one", "two")]
-
-    def start(self, migrated: Path) -> None:
-        """Start both, from the data of a server that was stopped."""
-        for postgres in (self.primary, self.standby):
-            postgres.directory.mkdir(parents=True)
-        subprocess.run(["cp", "-a", migrated, self.primary.data], check=True)  # noqa: S603, S607 - our own paths
-        self.primary.start()
-        copy = ["-D", str(self.standby.data), "-h", str(self.sockets[0]), "-U", "taller", "--checkpoint=fast", "-R"]
-        user = unprivileged_user()
-        if user is not None:
-            os.chown(self.standby.directory, user.pw_uid, user.pw_gid)
-        self.primary._run("pg_basebackup", *copy)  # noqa: SLF001 - as that user
-        self.standby.start()
-        server.execute(
-            self.primary.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"
-        )
-        for _ in range(300):
-            if fetch(self.primary.url(), "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == [1]:
-                return
-            time.sleep(0.05)
-        raise AssertionError("the standby does not follow")
-
-    def stop(self) -> None:
-        """Stop both."""
-        for postgres in (self.standby, self.primary):
-            postgres.stop()
-
-    def kill_primary(self) -> None:
-        """End it as a crash would."""
-        process = self.primary._process  # noqa: SLF001 - there is no other way, and should be none
-        assert process is not None
-        process.kill()
-        process.wait()
-
-    def demote_primary(self) -> None:
-        """Let it answer, and refuse to write."""
-        server.execute(
-            self.primary.url(), "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
-        )
-
-
-@pytest.fixture(scope="module")
-def migrated() -> Iterator[Path]:
-    """The data of a server whose database has our schema."""
-    with tempfile.TemporaryDirectory(prefix="taller-failover-", ignore_cleanup_errors=True) as directory:
-        with EmbeddedPostgres(Path(directory), options=OPTIONS) as postgres:
-            upgrade(postgres.url())
-        yield postgres.data
 
 
 @pytest.fixture

@@ -127,7 +127,11 @@ class Database:
         settings: Settings,
         plan_settings: Mapping[str, str] = GENERIC_PLAN_SETTINGS,
         tracing: "Tracing | None" = None,
+        *,
+        name: str = "the database",
+        opened: Callable[[PreparedConnection], Awaitable[None]] | None = None,
     ) -> None:
+        """`name`: what logs call it. `opened`: what is done with each new connection, before anybody uses it."""
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
@@ -151,6 +155,8 @@ class Database:
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
             await connection.set_up(deadlines, keeps=keeps, tracing=tracing)
+            if opened is not None:
+                await opened(connection)
             return connection
 
         pool = ConnectionPool(
@@ -158,13 +164,14 @@ class Database:
             size=settings.by_value_pool_size if is_by_value else settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
+            name=name,
         )
         opening = opening_of(settings, parameters)
         self._shared = _Shared(pool, opening, settings.database_pool_timeout, sends_singly=not settings.pgbouncer)
         if is_by_value:
             self.by_value = self
         else:
-            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing)
+            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing, name=name, opened=opened)
             # Who observes one observes both.
             self.by_value._shared.observers = self.observers  # noqa: SLF001 - another of its own kind
             pool.others, self.by_value.pool.others = [self.by_value.pool], [pool]

@@ -64,8 +64,11 @@ class ConnectionPool:
     At most `queue` requests wait for a connection, each for at most `acquire_timeout` seconds.
     """
 
-    def __init__(self, connect: Connect, *, size: int, queue: int, acquire_timeout: float) -> None:
+    def __init__(
+        self, connect: Connect, *, size: int, queue: int, acquire_timeout: float, name: str = "the database"
+    ) -> None:
         self._connect = connect
+        self._name = name
         self._size = size
         self._idle: list[tuple[PreparedConnection, float, int]] = []
         self._opened: dict[PreparedConnection, tuple[float, int]] = {}
@@ -87,8 +90,9 @@ class ConnectionPool:
         """The other pools of the same database, whose connections an outage retires as well."""
 
     async def warm_up(self) -> None:
-        """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
-        opened = await asyncio.gather(*(self._open() for _ in range(self._size)), return_exceptions=True)
+        """Open all connections that are not, so that no request waits for one. Raises `UnavailableError`."""
+        missing = self._size - len(self._opened)
+        opened = await asyncio.gather(*(self._open() for _ in range(missing)), return_exceptions=True)
         failures = [outcome for outcome in opened if isinstance(outcome, BaseException)]
         for outcome in opened:
             if not isinstance(outcome, BaseException):
@@ -270,7 +274,7 @@ class ConnectionPool:
     def _note_failure(self, error: BaseException) -> None:
         if not self._is_failing:
             reason = error.__cause__ or error
-            logger.warning("cannot connect to the database: %s", str(reason) or type(reason).__name__)
+            logger.warning("cannot connect to %s: %s", self._name, str(reason) or type(reason).__name__)
         self._is_failing = True
 
     def _end_pause(self) -> None:

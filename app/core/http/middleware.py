@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import InternalError
 from app.core.http import metering
+from app.core.http.positions import HEADER as POSITION_HEADER
+from app.core.http.positions import position_sent
 from app.core.http.problems import problem_response
 from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
@@ -26,6 +28,8 @@ access_log = logging.getLogger(ACCESS_LOGGER)
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
+
+_POSITION = POSITION_HEADER.lower().encode()
 
 _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -46,14 +50,18 @@ class RequestMiddleware:
         probes: Collection[str] = (),
         logs_client: bool = False,
         tracing: "Tracing | None" = None,
+        reads_positions: bool = False,
     ) -> None:
-        """`probes`: the paths of routes whose requests are logged at `debug` unless they fail."""
+        """`probes`: the paths of routes whose requests are logged at `debug` unless they fail. `reads_positions`:
+        whether clients may tell the position in the database that they have seen.
+        """
         self.app = app
         self.limits = limits
         self.prefix = prefix
         self.probes = frozenset(probes)
         self.logs_client = logs_client
         self.tracing = tracing
+        self.reads_positions = reads_positions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -62,7 +70,7 @@ class RequestMiddleware:
             return
         started = perf_counter()
         metering.count_begun()
-        state = _read_headers(scope)
+        state = _read_headers(scope, reads_positions=self.reads_positions)
         if self.prefix:
             state.prefix = self.prefix
         quota = None
@@ -130,6 +138,8 @@ def _add_headers(message: Message, state: RequestState, quota: RequestQuota | No
         headers.append((b"cache-control", b"no-store"))
     if span is not None:
         headers.append(span.traceparent)
+    if state.position_seen is not None:
+        headers.append((_POSITION, state.position_seen.encode()))
     if state.prefix:
         headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
     if quota is not None:
@@ -144,7 +154,7 @@ def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes
     return name, value.replace(b"</", b"<" + prefix + b"/") if name == b"link" else value
 
 
-def _read_headers(scope: Scope) -> RequestState:
+def _read_headers(scope: Scope, *, reads_positions: bool) -> RequestState:
     """Create the state of a request from its headers, and store it in the ASGI scope.
 
     The id is the client's if it can be logged safely, otherwise a new one. `Content-Length` is ignored for chunked
@@ -167,5 +177,7 @@ def _read_headers(scope: Scope) -> RequestState:
         state.declared_length = length
     if keys:
         state.idempotency_keys = keys
+    if reads_positions:
+        state.position = position_sent(scope)
     state.put_into(scope)
     return state

@@ -24,6 +24,7 @@ from app.core.errors import (
     UnsupportedMediaTypeError,
 )
 from app.core.guards import Guard, guards_of
+from app.core.http import positions
 from app.core.http.fast_path import Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
@@ -137,6 +138,7 @@ class ApiRoute(APIRoute):
             field.alias or name: is_collection(field) for model in models for name, field in model.model_fields.items()
         }
         body_limit = self.body_limit
+        only_reads = self.methods == {"GET"}
         rate_policy = next((guard.rate_policy for guard in guards if guard.rate_policy is not None), None)
 
         async def handler(request: Request) -> Response:
@@ -158,7 +160,10 @@ class ApiRoute(APIRoute):
                     if not share.enter_now():
                         await share.enter()
                     try:
-                        response = await handle(request)
+                        if state.position is None:
+                            response = await handle(request)
+                        else:
+                            response = await positions.respond(request, state, handle, only_reads=only_reads)
                     finally:
                         share.leave()
             except _MALFORMED:

@@ -6,6 +6,7 @@ Every statement that any test has the application execute is read as well (`data
 import asyncio
 import importlib
 import pkgutil
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Executable, text
@@ -48,7 +49,7 @@ PLANTED = {
 
 
 def test_statements_that_citus_refuses_are_found(server_url: str, worker_id: str) -> None:
-    declared = {Statement(statement).sql for statement in declared_statements()}
+    declared = {statement.sql for statement in declared_statements()}
     assert len(declared) > 5
     with server.database_copy(server_url, f"{server.PREFIX}citus_{worker_id}") as url:
         found = asyncio.run(citus.offences_of(url, [*PLANTED, *declared]))
@@ -56,13 +57,15 @@ def test_statements_that_citus_refuses_are_found(server_url: str, worker_id: str
     assert not found.keys() & declared
 
 
-def declared_statements() -> list[Executable]:
+def declared_statements() -> Iterator[Statement]:
     """The statements that stand in modules of the application, executed by a test or not."""
-    names = [
-        module.name for module in pkgutil.walk_packages(app.__path__, "app.") if not module.name.endswith("main__")
-    ]
-    modules = [importlib.import_module(name) for name in names]
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Executable)]
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if not module.name.endswith("__main__"):
+            for value in vars(importlib.import_module(module.name)).values():
+                if isinstance(value, Statement):
+                    yield value
+                elif isinstance(value, Executable):
+                    yield Statement(value)
 
 
 async def test_statements_are_recorded_that_the_application_builds(api: Api, database: Database) -> None:

@@ -38,7 +38,9 @@ async def test_a_page_may_read_the_headers_that_it_needs(api: Api) -> None:
     answer = await api.get("/health/live")
     exposed = answer.headers["access-control-expose-headers"].split(", ")
     limits = {"RateLimit", "RateLimit-Policy", "Retry-After"}
-    assert {"ETag", "Idempotent-Replayed", "Link", "Location", "X-Request-ID"} | limits == set(exposed)
+    assert {"ETag", "Idempotent-Replayed", "Link", "Location", "Taller-Position", "X-Request-ID"} | limits == set(
+        exposed
+    )
 
 
 async def test_another_origin_may_neither(api: Api) -> None:
