@@ -59,8 +59,8 @@ DESCRIPTION = """
 Every operation also answers without `/api/v1` in front, and with or without the slash at the end. Errors are problem
 documents (RFC 9457): their `code` is for programs, their `detail` for people. `PUT` and `PATCH` change the members that
 the body names and leave all others unchanged. A `POST` or `PATCH` that is repeated with the same `Idempotency-Key` is
-executed once. Whoever sends `Taller-Position` may be answered by a replica, where the service has one
-(`#/components/parameters/Taller-Position`).
+executed once. A client that sends `Taller-Position: latest`, and from then on the value that it last got in that
+header, may be answered by a replica, where the service has one, and by no state older than what it has seen.
 """
 
 

@@ -20,7 +20,6 @@ from app.core.errors import (
     problem_document,
 )
 from app.core.guards import Guard, guards_of
-from app.core.http import positions
 from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
 from app.core.listing.params import IS_NULL, OPERATORS
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
@@ -219,8 +218,6 @@ def _document(
     for schema in schemas.values():
         _tidy(schema)
     document["components"]["headers"] = _COMMON_HEADERS
-    # Not named by each operation: few services have a replica, and every generated function would take it.
-    document["components"]["parameters"] = {positions.HEADER: positions.PARAMETER}
     document["components"]["responses"] = _shared_responses(document)
     return document
 

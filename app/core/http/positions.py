@@ -3,7 +3,6 @@
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import Request, Response
 from starlette.types import Scope
@@ -17,18 +16,6 @@ from app.core.services import services_of
 HEADER = "Taller-Position"
 LATEST = "latest"
 """What a client sends that has no position yet, or is not sure of it: the primary answers."""
-
-PARAMETER: dict[str, Any] = {
-    "name": HEADER,
-    "in": "header",
-    "required": False,
-    "description": "The position that the last response told, or `latest` without one. Any operation that needs a "
-    "caller takes it and tells a new one in the same header. A service with a replica may answer reads from it then, "
-    "and never by a state before that position. Without the header, the primary answers.",
-    "schema": {"type": "string", "pattern": "^(latest|[0-9a-f]{1,8}-[0-9a-f]{1,16})$"},
-    "example": LATEST,
-}
-"""The header, as OpenAPI describes it."""
 
 _NAME = HEADER.lower().encode()
 
