@@ -21,7 +21,7 @@ from app.core.addresses import address_of
 from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.pgbouncer import asyncpg_arguments, opening_of
-from app.core.database.pool import ConnectionPool
+from app.core.database.pool import CANNOT_CONNECT, ConnectionPool
 from app.core.database.prepared import PreparedConnection
 from app.core.database.rows import Records, Row
 from app.core.database.statements import Statement
@@ -128,10 +128,10 @@ class Database:
         plan_settings: Mapping[str, str] = GENERIC_PLAN_SETTINGS,
         tracing: "Tracing | None" = None,
         *,
-        name: str = "the database",
+        failure: str = CANNOT_CONNECT,
         opened: Callable[[PreparedConnection], Awaitable[None]] | None = None,
     ) -> None:
-        """`name`: what logs call it. `opened`: what is done with each new connection, before anybody uses it."""
+        """`failure`: what is logged where it cannot be reached. `opened`: what is done with each new connection, before anybody uses it."""
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
@@ -164,14 +164,14 @@ class Database:
             size=settings.by_value_pool_size if is_by_value else settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
-            name=name,
+            failure=failure,
         )
         opening = opening_of(settings, parameters)
         self._shared = _Shared(pool, opening, settings.database_pool_timeout, sends_singly=not settings.pgbouncer)
         if is_by_value:
             self.by_value = self
         else:
-            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing, name=name, opened=opened)
+            self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing, failure=failure, opened=opened)
             # Who observes one observes both.
             self.by_value._shared.observers = self.observers  # noqa: SLF001 - another of its own kind
             pool.others, self.by_value.pool.others = [self.by_value.pool], [pool]

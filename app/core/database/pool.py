@@ -36,6 +36,9 @@ FAILURE_PAUSE = 0.1
 RENEWAL_PATIENCE = 1.0
 """Seconds that a request waits for one of these attempts."""
 
+CANNOT_CONNECT = "cannot connect to the database"
+"""What the log says, unless the pool is told otherwise."""
+
 OUTAGE = ("08", "57P", "55000")
 """Prefixes of the SQLSTATEs of an outage: connection lost, server shutting down or starting up, or in a wrong state."""
 
@@ -65,10 +68,10 @@ class ConnectionPool:
     """
 
     def __init__(
-        self, connect: Connect, *, size: int, queue: int, acquire_timeout: float, name: str = "the database"
+        self, connect: Connect, *, size: int, queue: int, acquire_timeout: float, failure: str = CANNOT_CONNECT
     ) -> None:
-        self._connect = connect
-        self._name = name
+        """`failure`: what is logged where a connection cannot be opened."""
+        self._connect, self._failure = connect, failure
         self._size = size
         self._idle: list[tuple[PreparedConnection, float, int]] = []
         self._opened: dict[PreparedConnection, tuple[float, int]] = {}
@@ -274,7 +277,7 @@ class ConnectionPool:
     def _note_failure(self, error: BaseException) -> None:
         if not self._is_failing:
             reason = error.__cause__ or error
-            logger.warning("cannot connect to %s: %s", self._name, str(reason) or type(reason).__name__)
+            logger.warning("%s: %s", self._failure, str(reason) or type(reason).__name__)
         self._is_failing = True
 
     def _end_pause(self) -> None:

@@ -109,7 +109,10 @@ class Replica:
         }
         self._primary = primary
         self.database = Database(
-            settings.model_copy(update=options), tracing=tracing, name="the replica", opened=self._opened
+            settings.model_copy(update=options),
+            tracing=tracing,
+            failure="cannot connect to the replica",
+            opened=self._opened,
         )
         self._lag = settings.database_replica_lag
         self._beats: dict[UUID, float] = {}
