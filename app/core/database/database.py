@@ -131,7 +131,9 @@ class Database:
         failure: str = CANNOT_CONNECT,
         opened: Callable[[PreparedConnection], Awaitable[None]] | None = None,
     ) -> None:
-        """`failure`: what is logged where it cannot be reached. `opened`: what is done with each new connection, before anybody uses it."""
+        """`failure`: what is logged where it cannot be reached. `opened`: what is done with each new connection, before
+        anybody uses it.
+        """
         if settings.database_url is None:
             raise ValueError("no database address")
         parameters = {
