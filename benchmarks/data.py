@@ -38,7 +38,7 @@ class Scale:
 
     def number_of(self, size: int) -> int:
         """Return the number of the (first) project that has this many tasks."""
-        return 1 if size == self.tasks else self.projects + 2 + self.larger.index(size)
+        return 1 if size == self.tasks else self.projects + 3 + self.larger.index(size)
 
     @property
     def listed(self) -> int:
@@ -46,9 +46,16 @@ class Scale:
         return self.projects + 1
 
     @property
+    def nested(self) -> int:
+        """Return the number of the project in which every tenth task has the nine after it below it, and waits for
+        them.
+        """
+        return self.projects + 2
+
+    @property
     def last(self) -> int:
         """Return the number of the last project: the largest, whose tasks may have the numbers of those that follow."""
-        return self.projects + 1 + len(self.larger)
+        return self.projects + 2 + len(self.larger)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -158,6 +165,16 @@ FROM (SELECT id, row_number() OVER (ORDER BY id) AS k FROM tasks WHERE project_i
 WHERE tasks.id = numbered.id
 """
 
+NEST = """
+WITH nested AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS k FROM tasks WHERE project_id = $1)
+UPDATE tasks SET parent_id = parent.id FROM nested AS parent, nested AS child
+WHERE tasks.id = child.id AND parent.k = child.k / 10 * 10 AND child.k % 10 > 0
+"""
+BLOCK = """
+INSERT INTO task_blockers (task_id, blocker_id, project_id)
+SELECT parent_id, id, project_id FROM tasks WHERE project_id = $1 AND parent_id IS NOT NULL
+"""
+
 
 def label_id(number: int) -> str:
     """Return the id of a label of the project `Scale.listed`."""
@@ -204,11 +221,15 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
                 number = scale.number_of(size)
                 await connection.execute(INSERT_TASKS, number, number, size, timeout=7200)
         await connection.execute(INSERT_TASKS, scale.listed, scale.listed, scale.tasks, timeout=600)
-        # An earlier version of Taller has no labels.
+        await connection.execute(INSERT_TASKS, scale.nested, scale.nested, scale.tasks, timeout=600)
+        # An earlier version of Taller has no labels, or no subtasks.
         if await connection.fetchval("SELECT to_regclass('labels')"):
             callers = [f"01970000-0000-7000-8000-{100_000 * number:012x}" for number in range(1, len(logins) + 1)]
             await connection.execute(INSERT_LABELS, scale.listed)
             await connection.execute(LIST, project_id(scale.listed), callers, timeout=600)
+        if await connection.fetchval("SELECT to_regproc('subtasks_of')"):
+            await connection.execute(NEST, project_id(scale.nested), timeout=600)
+            await connection.execute(BLOCK, project_id(scale.nested), timeout=600)
         # Restored and vacuumed by the harness between measurements, and not in the midst of somebody's.
         for table in (*VACUUMED, "project_members"):
             await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")

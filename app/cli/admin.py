@@ -41,7 +41,7 @@ from app.core.http.problems import field_errors
 from app.core.idempotency.store import drop_all
 from app.features import PORTS
 from app.projects.queries import projects_without_active_owner
-from app.tasks.queries import wrong_counts, wrong_lists
+from app.tasks.queries import wrong_counts, wrong_lists, wrong_trees
 
 P = ParamSpec("P")
 
@@ -179,6 +179,7 @@ async def doctor(context: "AdminContext") -> None:
         "references": await diagnosis.reference_findings(database, Base.metadata),
         "task counts": [_told(row) for row in await database.fetch_all(wrong_counts())],
         "task lists": [_told(row) for row in await database.fetch_all(wrong_lists())],
+        "task trees": [_told(row) for row in await database.fetch_all(wrong_trees())],
     }
     if settings.database_replica_url is not None and schema.is_writable:
         findings["replica"] = await replica_findings(settings, database)

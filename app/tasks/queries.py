@@ -548,6 +548,17 @@ def wrong_lists() -> Rows:
     )
 
 
+def wrong_trees() -> Rows:
+    """Select the subtasks that their parents do not count, or that are in another project. There should be none."""
+    parent = aliased(Task, name="parent")
+    return (
+        select(Task.id.label("task_id"))
+        .join(parent, parent.id == Task.parent_id)
+        .where(or_(~parent.is_parent, parent.project_id != Task.project_id))
+        .order_by(Task.id)
+    )
+
+
 def wrong_counts() -> Rows:
     """Select the projects whose maintained counts differ from their tasks, in one snapshot. There should be none."""
     kept_counts = (

@@ -80,6 +80,7 @@ local make = {
   keyed = function(n) return create(small_project(n), n, with(writing, "Idempotency-Key", "benchmark-" .. n)) end,
   asked = function(n) return list(small_project(n), target) end,
   mine = function() return wrk.format("GET", "/api/v1/tasks/?assignee_id=me&completed=false", reading) end,
+  of_task = function() return wrk.format("GET", "/api/v1/tasks/" .. task(number("PROJECT") * 1000000 + 1) .. target, reading) end,
   summary = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n) .. "/summary", reading) end,
   missing = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_task(n), reading) end,
   anonymous = function(n) return wrk.format("GET", "/api/v1/projects/" .. small_project(n), {}) end,

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.core.database.database import Database
+from app.tasks.models import MAX_LEVELS
 from tests.journeys.test_first_week import Office, Person
 from tests.support.client import Api, assert_problem
 
@@ -52,7 +53,7 @@ class Editor:
         await self.create()
         steps = (
             *(self.create, self.rename, self.complete, self.label, self.assign, self.comment, self.comment_on_shared),
-            *(self.batch, self.move, self.delete, self.join_shared, self.wait_for_another),
+            *(self.batch, self.move, self.delete, self.join_shared, self.wait_for_another, self.put_below),
         )
         for _ in range(STEPS):
             await self.chance.choice(steps)()
@@ -76,7 +77,7 @@ class Editor:
         project = self.chance.choice(self.week.projects)
         task = await self.week.people[self.name].post(f"/projects/{project}/tasks/", {"title": title})
         assert task["created_by"] == self.week.ids[self.name]
-        members = ("title", "project_id", "completed", "label_ids", "assignee_ids")
+        members = ("title", "project_id", "completed", "parent_id", "label_ids", "assignee_ids")
         self.tasks[task["id"]] = {name: task[name] for name in members}
 
     async def rename(self) -> None:
@@ -131,6 +132,31 @@ class Editor:
         else:
             assert (await self.api.delete(address)).status_code == 204
 
+    async def put_below(self) -> None:
+        """One task below another one of one's own, or below none."""
+        task, parent = self._one(), self._one()
+        wanted = None if task == parent else parent
+        if wanted is not None and self.tasks[task]["project_id"] != self.tasks[parent]["project_id"]:
+            answer = await self.api.patch(f"/tasks/{task}", json={"parent_id": wanted})
+            assert_problem(answer, 400, "invalid_request")
+        elif wanted is not None and task in self._above(parent):
+            answer = await self.api.patch(f"/tasks/{task}", json={"parent_id": wanted})
+            assert_problem(answer, 409, "task_cycle")
+        elif wanted is None or len(self._above(parent)) + self._levels(task) <= MAX_LEVELS:
+            await self._set(task, {"parent_id": wanted})
+
+    def _above(self, task: str) -> list[str]:
+        """A task and those above it."""
+        parent = self.tasks[task]["parent_id"]
+        return [task] if parent is None else [task, *self._above(parent)]
+
+    def _below(self, task: str) -> list[str]:
+        """A task and those below it."""
+        return [one for one in self.tasks if task in self._above(one)]
+
+    def _levels(self, task: str) -> int:
+        return max(len(self._above(one)) for one in self._below(task)) - len(self._above(task)) + 1
+
     async def batch(self) -> None:
         """A new task and a change of another one, at once or not at all."""
         project = self.chance.choice(self.week.projects)
@@ -147,6 +173,7 @@ class Editor:
             "title": title,
             "project_id": project,
             "completed": True,
+            "parent_id": None,
             "label_ids": [],
             "assignee_ids": [],
         }
@@ -154,22 +181,26 @@ class Editor:
             self.tasks[there[0]] |= changes
 
     async def move(self) -> None:
-        """To the other project, where labels have the same names and the same people are."""
+        """To the other project, where labels have the same names and the same people are, with all that is below."""
         task = self._one()
         here = self.tasks[task]["project_id"]
         (there,) = {*self.week.projects} - {here}
         names = {id_: name for name, id_ in self.week.labels[here].items()}
-        labels = sorted(self.week.labels[there][names[id_]] for id_ in self.tasks[task]["label_ids"])
+        along = self._below(task)
         await self._set(task, {"project_id": there})
-        self.tasks[task]["label_ids"] = labels
+        self.tasks[task]["parent_id"] = None
+        for one in along:
+            labels = sorted(self.week.labels[there][names[id_]] for id_ in self.tasks[one]["label_ids"])
+            self.tasks[one] |= {"project_id": there, "label_ids": labels}
 
     async def delete(self) -> None:
-        """One of several."""
-        if len(self.tasks) > 1:
-            task = self._one()
+        """One of several, with all that is below it."""
+        task = self._one()
+        gone = self._below(task)
+        if len(gone) < len(self.tasks):
             assert (await self.api.delete(f"/tasks/{task}")).status_code == 204
-            del self.tasks[task]
-            self.comments = [said for said in self.comments if said[0] != task]
+            self.tasks = {one: values for one, values in self.tasks.items() if one not in gone}
+            self.comments = [said for said in self.comments if said[0] not in gone]
 
 
 async def everything(person: Person, path: str) -> list[Any]:
@@ -213,6 +244,8 @@ async def test_a_team_of_five_works_a_week(app: FastAPI, anonymous: Api, databas
         if task["id"] != week.shared:
             assert {name: task[name] for name in expected[task["id"]]} == expected[task["id"]]
             assert (task["completed_at"] is not None) == task["completed"]
+            below = [one["completed"] for one in listed if one["parent_id"] == task["id"]]
+            assert (task["subtasks_total"], task["subtasks_completed"]) == (len(below), sum(below))
     for project in week.projects:
         here = [task for task in listed if task["project_id"] == project]
         shown = await ana.get(f"/projects/{project}")

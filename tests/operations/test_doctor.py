@@ -14,7 +14,7 @@ def test_doctor_names_everything_wrong_and_ends_with_1(server_url: str, tmp_path
     with server.database_copy(server_url, f"{server.PREFIX}doctor") as url:
         environment = {"TALLER_DATABASE_URL": url}
         said = taller(environment, "doctor", cwd=tmp_path).stdout.splitlines()
-        subjects = ("clock", "connections", "indexes", "references", "task counts", "task lists")
+        subjects = ("clock", "connections", "indexes", "references", "task counts", "task lists", "task trees")
         assert said[4:] == [f"{subject}: right" for subject in subjects]
         server.execute(
             url,

@@ -86,7 +86,7 @@ def test_a_dump_is_restored_as_the_page_says(server_url: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_wrong_counts_and_lists_are_mended_as_the_page_says(server_url: str, tmp_path: Path) -> None:
+def test_wrong_counts_lists_and_trees_are_mended_as_the_page_says(server_url: str, tmp_path: Path) -> None:
     (mend,) = (text for kind, text in blocks(PAGE) if kind == "sql" and "project_task_counts" in text)
     with running_service(server_url) as service, service.client() as client:
         sign_in(client)
@@ -94,19 +94,22 @@ def test_wrong_counts_and_lists_are_mended_as_the_page_says(server_url: str, tmp
         me = client.get("/auth/me").json()["id"]
         for number in range(3):
             client.post(f"/projects/{project['id']}/tasks/", json={"title": f"{number}", "assignee_ids": [me]})
+        (_, part, whole) = client.get(f"/projects/{project['id']}/tasks/").json()["items"]
+        client.patch(f"/tasks/{part['id']}", json={"parent_id": whole["id"]})
         way = server.variables(server.way_to(service.database_url))
         server.execute(
             service.database_url,
-            "SET session_replication_role = replica;"
+            "SET session_replication_role = replica; UPDATE tasks SET is_parent = false;"
             "UPDATE tasks SET assignee_ids = '[]' WHERE title = '1'; DELETE FROM tasks WHERE title = '2';"
             "DELETE FROM task_assignees WHERE task_id NOT IN (SELECT id FROM tasks)",
         )
         said = taller(way, "doctor", cwd=tmp_path, fails=True).stderr
-        assert "Wrong: task counts, task lists" in said
+        assert "Wrong: task counts, task lists, task trees" in said
         server.execute(service.database_url, mend)
         assert "task lists: right" in taller(way, "doctor", cwd=tmp_path).stdout
         listed = client.get(f"/projects/{project['id']}/tasks/").json()
         assert [(item["title"], item["assignee_ids"]) for item in listed["items"]] == [("1", [me]), ("0", [me])]
+        assert [item["subtasks_total"] for item in listed["items"]] == [0, 1]
         assert client.get(f"/projects/{project['id']}").json()["tasks_total"] == 2
 
 

@@ -30,8 +30,6 @@ SAMPLES = AccessSamples(
     ids={
         "remove_assignee": {"user_id": lambda scenario: scenario.here.member.id},
         "list_blocked_tasks": {"task_id": lambda scenario: vars(scenario.here.things["blocker_id"])["id"]},
-        # Not one that the task waits for already.
-        "add_blocker": {"blocker_id": lambda scenario: vars(scenario.beside.things["task_id"])["id"]},
     },
     hidden={
         "list_tasks": {"parent_id": _LISTED},

@@ -69,9 +69,14 @@ BLOCKED = """
 """
 """Of the forty, each waits for the next one."""
 
+PLACED = """
+    UPDATE tasks SET parent_id = (SELECT id FROM tasks WHERE external_id = 'JIRA-17')
+    WHERE label_ids = list_of($1::uuid[])
+"""
+"""The forty are part of the one task that has an external id."""
+
 KEEPING = (
-    ("tasks", "tasks_keep_labels_inserted"),
-    ("tasks", "tasks_keep_assignees_inserted"),
+    ("tasks", "tasks_keep_inserted"),
     ("task_labels", "task_labels_follow"),
     ("task_assignees", "task_assignees_follow"),
 )
@@ -215,6 +220,11 @@ async def crowd(crowded_url: str, settings: Settings) -> AsyncIterator[Crowd]:
     for _, definition in made:
         await connection.execute(definition, timeout=200)
     await connection.execute(BLOCKED, [labels[1].id])
+    parent = TaskFactory.build(project_id=projects[0].id, external_id="JIRA-17")
+    database = Database(settings.model_copy(update=server.way_to(crowded_url)))
+    await store(database, parent)
+    await database.close()
+    await connection.execute(PLACED, [labels[1].id])
     for name, definition in references:
         await connection.execute(f"ALTER TABLE tasks ADD CONSTRAINT {name} {definition}", timeout=200)
     await connection.execute("VACUUM ANALYZE", timeout=200)
@@ -432,6 +442,23 @@ async def test_list_of_blocked_tasks_reads_blockers_or_a_page(crowd: Crowd, list
     assert others["Actual Rows"] == SIZE + 1
     assert rows_read(others) <= (OTHERS + 2) * (SIZE + 1) + 40
     assert not any(node["Node Type"] == "Seq Scan" for plan in (blocked, others) for node in nodes(plan))
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+async def test_list_of_subtasks_reads_them_or_a_page(crowd: Crowd, listed: ListQuery) -> None:
+    (parent,) = await crowd.connection.fetchrow("SELECT id FROM tasks WHERE external_id = 'JIRA-17'")
+    asked: list[tuple[int, int, dict[str, Any]]] = [
+        (40, 40, {"parent_id": parent}),
+        (20, 40, {"parent_id": parent, "completed": False}),
+        (40, 40, {"parent_id_is_null": False}),
+        (SIZE + 1, SIZE + 1, {"parent_id_is_null": True}),
+        (1, 1, {"external_id": "JIRA-17"}),
+    ]
+    for shown, most, filters in asked:
+        plan = await crowd.plan_by_value(*crowd.statement(listed, "-priority", **filters))
+        assert plan["Actual Rows"] == shown, filters
+        assert rows_read(plan) <= (OTHERS + 2) * (most + 1), filters
+        assert pages_read(plan) < 40 * 8 + (OTHERS + 2) * SIZE, filters
 
 
 async def test_tasks_of_oneself_cost_nothing_for_those_of_others(crowd: Crowd) -> None:

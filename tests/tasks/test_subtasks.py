@@ -12,10 +12,13 @@ from sqlalchemy import text
 from app.auth.models import User
 from app.core.database.database import ConstraintError, Database
 from app.core.ids import uuid7
-from app.projects.models import Project
+from app.projects.models import Project, Role
 from app.tasks.models import MAX_LEVELS, Task
-from tests.projects.factories import project_of
+from tests.auth.factories import UserFactory
+from tests.labels.factories import LabelFactory
+from tests.projects.factories import add_member, project_of
 from tests.support.client import Api, assert_problem, tag_of
+from tests.support.factories import store
 from tests.support.queries import query_budget
 from tests.tasks.test_blockers import ids, tasks_in
 from tests.tasks.test_listed_races import statuses
@@ -193,6 +196,39 @@ async def test_deleted_task_takes_along_what_is_below(api: Api, user: User, data
     assert await counts(api, tasks[0].id) == (0, 0)
 
 
+async def test_first_subtask_is_no_change_of_the_parent(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    (parent,) = await tasks_in(database, project, 1)
+    before = (await api.get(f"/tasks/{parent.id}")).json()
+    await api.post(f"/projects/{project.id}/tasks/", json={"title": "Saw", "parent_id": str(parent.id)})
+    after = (await api.get(f"/tasks/{parent.id}")).json()
+    assert {name for name in after if after[name] != before[name]} == {"subtasks_total", "etag"}
+
+
+async def test_subtasks_that_move_keep_labels_of_the_same_name_and_members(
+    api: Api, user: User, database: Database
+) -> None:
+    project, other = [await project_of(database, user) for _ in range(2)]
+    here, only, there = (
+        LabelFactory.build(project_id=place.id, name=name)
+        for place, name in ((project, "Rare"), (project, "Only here"), (other, "rare"))
+    )
+    stranger = UserFactory.build()
+    await store(database, here, only, there, stranger)
+    await add_member(database, project, stranger, Role.VIEWER)
+    top, below = await chain(api, database, project, 2)
+    lists = {"label_ids": [str(here.id), str(only.id)], "assignee_ids": [str(user.id), str(stranger.id)]}
+    assert (await api.patch(f"/tasks/{below.id}", json=lists)).status_code == 200
+    await api.post(f"/tasks/{below.id}/comments/", json={"body": "Blunt"})
+    assert (await api.put(f"/tasks/{below.id}/blockers/{top.id}")).status_code == 204
+    assert (await api.patch(f"/tasks/{top.id}", json={"project_id": str(other.id)})).status_code == 200
+    moved = (await api.get(f"/tasks/{below.id}")).json()
+    assert (moved["project_id"], moved["parent_id"]) == (str(other.id), str(top.id))
+    assert (moved["label_ids"], moved["assignee_ids"]) == ([str(there.id)], [str(user.id)])
+    left = [(await api.get(f"/tasks/{below.id}/{part}/")).json()["total"] for part in ("comments", "blockers")]
+    assert left == [1, 0]
+
+
 async def test_moved_task_takes_along_what_is_below(api: Api, user: User, database: Database) -> None:
     project, other = [await project_of(database, user) for _ in range(2)]
     tasks = await chain(api, database, project, 4)
@@ -267,6 +303,31 @@ async def test_subtasks_written_while_the_parent_goes_go_along(
             api.delete(f"/tasks/{top.id}"),
         )
         assert set(done) <= {200, 201, 204, 400, 404, 409}, done
+    assert await wrong(database) == []
+
+
+async def test_changes_of_trees_do_not_wait_for_each_other_in_circles(api: Api, user: User, database: Database) -> None:
+    project = await project_of(database, user)
+    batch = f"/projects/{project.id}/tasks/batch"
+    for _ in range(TIMES):
+        # Each below the one after, so that trees are locked against the order of their ids unless it is kept.
+        lowest, middle, top, other = await tasks_in(database, project, 4)
+        for task, parent in ((middle, top), (lowest, middle)):
+            assert (await api.patch(f"/tasks/{task.id}", json={"parent_id": str(parent.id)})).status_code == 200
+        changes = [
+            {"op": "update", "id": str(task.id), "changes": {"completed": True}}
+            for task in (lowest, middle, top, other)
+        ]
+        place = {"op": "update", "id": str(lowest.id), "changes": {"parent_id": str(other.id)}}
+        done = await statuses(
+            api.delete(f"/tasks/{top.id}"),
+            api.post(batch, json={"atomic": False, "operations": changes}),
+            api.post(batch, json={"atomic": False, "operations": [{"op": "delete", "id": str(middle.id)}]}),
+            api.post(batch, json={"atomic": False, "operations": [place]}),
+            api.patch(f"/tasks/{other.id}", json={"parent_id": str(lowest.id)}),
+            api.patch(f"/tasks/{lowest.id}", json={"parent_id": str(other.id)}),
+        )
+        assert set(done) <= {200, 204, 207, 400, 404, 409}, done
     assert await wrong(database) == []
 
 
