@@ -86,7 +86,7 @@ def test_a_dump_is_restored_as_the_page_says(server_url: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_wrong_counts_lists_and_trees_are_mended_as_the_page_says(server_url: str, tmp_path: Path) -> None:
+def test_wrong_counts_lists_and_trees_are_mended_by_the_page(server_url: str, tmp_path: Path) -> None:
     (mend,) = (text for kind, text in blocks(PAGE) if kind == "sql" and "project_task_counts" in text)
     with running_service(server_url) as service, service.client() as client:
         sign_in(client)

@@ -449,7 +449,7 @@ async def test_list_of_subtasks_reads_them_or_a_page(crowd: Crowd, listed: ListQ
     (parent,) = await crowd.connection.fetchrow("SELECT id FROM tasks WHERE external_id = 'JIRA-17'")
     asked: list[tuple[int, int, dict[str, Any]]] = [
         (40, 40, {"parent_id": parent}),
-        (20, 40, {"parent_id": parent, "completed": False}),
+        (40, 40, {"parent_id": parent, "completed": False}),
         (40, 40, {"parent_id_is_null": False}),
         (SIZE + 1, SIZE + 1, {"parent_id_is_null": True}),
         (1, 1, {"external_id": "JIRA-17"}),

@@ -205,7 +205,7 @@ async def test_first_subtask_is_no_change_of_the_parent(api: Api, user: User, da
     assert {name for name in after if after[name] != before[name]} == {"subtasks_total", "etag"}
 
 
-async def test_subtasks_that_move_keep_labels_of_the_same_name_and_members(
+async def test_moved_subtasks_keep_labels_of_the_same_name_and_members(
     api: Api, user: User, database: Database
 ) -> None:
     project, other = [await project_of(database, user) for _ in range(2)]
@@ -306,7 +306,7 @@ async def test_subtasks_written_while_the_parent_goes_go_along(
     assert await wrong(database) == []
 
 
-async def test_changes_of_trees_do_not_wait_for_each_other_in_circles(api: Api, user: User, database: Database) -> None:
+async def test_changes_of_trees_do_not_deadlock(api: Api, user: User, database: Database) -> None:
     project = await project_of(database, user)
     batch = f"/projects/{project.id}/tasks/batch"
     for _ in range(TIMES):

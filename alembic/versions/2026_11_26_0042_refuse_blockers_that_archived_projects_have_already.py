@@ -1,4 +1,4 @@
-"""Refuse blockers in archived projects that are there already.
+"""Refuse blockers that archived projects have already.
 
 The check of revision 0039 comes after a row is inserted. Where the row is there already, none is inserted, so that the
 answer was that of any other project.
