@@ -3,15 +3,15 @@
 The check of revision 0039 comes after a row is inserted. Where the row is there already, none is inserted, so that the
 answer was that of any other project.
 
-Revision: 0042
-Revises: 0041
+Revision: 0043
+Revises: 0042
 Created: 2026-11-26
 """
 
 from alembic import op
 
-revision = "0042"
-down_revision = "0041"
+revision = "0043"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
