@@ -22,7 +22,7 @@ from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.pgbouncer import asyncpg_arguments, opening_of
 from app.core.database.pool import CANNOT_CONNECT, ConnectionPool
-from app.core.database.prepared import PreparedConnection
+from app.core.database.prepared import OUTDATED, PreparedConnection
 from app.core.database.rows import Records, Row
 from app.core.database.statements import Statement
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
@@ -221,8 +221,11 @@ class Database:
     async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
         shared = self._shared
         if not shared.sends_singly:
-            async with self.transaction() as transaction:
-                return await transaction._records(statement, arguments)  # noqa: SLF001 - another of its own kind
+            try:
+                return await self._records_of_transaction(statement, arguments)
+            except OUTDATED:
+                # A migration has changed what it returns: PgBouncer goes on with what a server connection has prepared.
+                return await self._records_of_transaction(statement, arguments, prepares_anew=True)
         pool = shared.pool
         connection = pool.acquire_nowait() or await pool.acquire()
         try:
@@ -232,6 +235,12 @@ class Database:
             raise
         pool.release(connection)
         return records
+
+    async def _records_of_transaction(
+        self, statement: Statement, arguments: list[Any], *, prepares_anew: bool = False
+    ) -> Records:
+        async with self.transaction() as transaction:
+            return await transaction._records(statement, arguments, prepares_anew=prepares_anew)  # noqa: SLF001 - another of its own kind
 
     async def _records_if_renewed(self, statement: Statement, arguments: list[Any], *, refused: Exception) -> Records:
         """Repeat a statement, which a read-only server refused and so did not execute, on a writable server. Raises the
@@ -376,8 +385,8 @@ class Transaction(Database):
             # After a failed statement, PostgreSQL answers COMMIT with ROLLBACK and without an error.
             raise RuntimeError("the error of a statement was caught inside its transaction, which is undone by it")
 
-    async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
-        return await self._whole(self._connection.run(statement, arguments))
+    async def _records(self, statement: Statement, arguments: list[Any], *, prepares_anew: bool = False) -> Records:
+        return await self._whole(self._connection.run(statement, arguments, prepares_anew=prepares_anew))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
         """Return PostgreSQL's answer or raise its error. Any other exception leaves the connection in an

@@ -23,6 +23,9 @@ MAX_KEPT = 200
 """Statements that a connection keeps prepared, those used last. Each takes 0.1 to 0.3 MB of a server process; common
 ones are some dozens."""
 
+OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+"""What executing a prepared statement raises after a migration has changed what it returns."""
+
 _NUMBERS = {"timestamptz": "int8", "date": "int4"}
 
 
@@ -54,35 +57,38 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         finally:
             self._deadlines.remove(self)
 
-    async def run(self, statement: Statement, arguments: Sequence[Any]) -> Records:
-        """Return the rows of a statement, which stays prepared unless it is rare."""
+    async def run(self, statement: Statement, arguments: Sequence[Any], *, prepares_anew: bool = False) -> Records:
+        """Return the rows of a statement, which stays prepared unless it is rare.
+
+        `prepares_anew`: neither use what is prepared, nor keep it.
+        """
         deadlines = self._deadlines
         assert deadlines is not None, "it is set up"
         span = None if self._tracing is None else self._tracing.begin_statement(statement.sql)
         deadlines.add(self)
         try:
-            kept = self._kept.get(statement.sql)
+            kept = None if prepares_anew else self._kept.get(statement.sql)
             if kept is None:
-                prepared, columns = await self._prepare_statement(statement)
+                prepared, columns = await self._prepare_statement(statement, keeps=not prepares_anew)
             else:
                 prepared, columns = kept
                 self._kept.move_to_end(statement.sql)
             try:
                 return Records(columns, await prepared.fetch(*arguments))
-            except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+            except OUTDATED:
                 # A migration has changed what it returns.
                 self._kept.clear()
                 if kept is None or self.is_in_transaction():
                     raise
-            prepared, columns = await self._prepare_statement(statement)
+            prepared, columns = await self._prepare_statement(statement, keeps=True)
             return Records(columns, await prepared.fetch(*arguments))
         finally:
             deadlines.remove(self)
             if span is not None:
                 span.end()
 
-    async def _prepare_statement(self, statement: Statement) -> "tuple[PreparedStatement, Columns]":
-        keeps = self._keeps and not statement.is_rare
+    async def _prepare_statement(self, statement: Statement, *, keeps: bool) -> "tuple[PreparedStatement, Columns]":
+        keeps = keeps and self._keeps and not statement.is_rare
         prepared = await self.prepare(statement.sql, name=None if keeps else "")
         columns = Columns(prepared.get_attributes(), statement.model)
         if keeps:
