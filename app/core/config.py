@@ -4,6 +4,7 @@ import re
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -71,6 +72,25 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _trusted_proxies(value: str) -> str:
+    """Refuse what is never the address of a connection: uvicorn takes it without a word."""
+    if value.strip() != "*":
+        for part in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                raise ValueError("must be addresses or networks, as in 10.0.0.5,192.168.0.0/24, or *") from None
+    return value
+
+
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what browsers never send as an origin."""
+    for origin in value:
+        if origin != "*" and re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+])(:[0-9]+)?", origin) is None:
+            raise ValueError("must be origins without a path, as in https://app.example.org, or *")
+    return value
+
+
 def _otlp_endpoint(value: str) -> str:
     url = urlsplit(value)
     if url.scheme not in {"http", "https"} or not url.hostname:
@@ -80,7 +100,7 @@ def _otlp_endpoint(value: str) -> str:
     return value
 
 
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -268,10 +288,10 @@ class Settings(BaseSettings):
     body_timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """Seconds in which the body of a request has to arrive after its headers; then it is answered 408."""
 
-    trusted_proxies: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(_trusted_proxies)] = ""
     """Comma-separated addresses of proxies whose X-Forwarded-For and -Proto are believed; empty for none."""
 
-    cors_origins: CommaList = ()
+    cors_origins: Origins = ()
     """Comma-separated origins whose pages may call the API from a browser; empty for none."""
 
     argon2_time_cost: Annotated[int, Field(ge=1, le=20)] = 2

@@ -57,15 +57,18 @@ def _consistent(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_made_up_ids(body: Any) -> Any:
-    """Return the body with empty lists of labels and assignees: ids that are made up name nothing of the project."""
+    """Return the body without labels, assignees and a parent: ids that are made up name nothing of the project."""
     if isinstance(body, list):
         return [_without_made_up_ids(item) for item in body]
     if not isinstance(body, dict):
         return body
-    return {
-        name: [] if name in {"label_ids", "assignee_ids"} and isinstance(value, list) else _without_made_up_ids(value)
-        for name, value in body.items()
-    }
+    kept = {name: _without_made_up_ids(value) for name, value in body.items()}
+    for name in ("label_ids", "assignee_ids"):
+        if isinstance(kept.get(name), list):
+            kept[name] = []
+    if _is_id(kept.get("parent_id")):
+        kept["parent_id"] = None
+    return kept
 
 
 def _is_id(value: Any) -> bool:

@@ -129,6 +129,25 @@ def test_a_limit_that_is_none_is_refused_at_the_start(value: str) -> None:
     assert "rate_limit" in refusal(rate_limit=value)
 
 
+@pytest.mark.parametrize(
+    ("name", "refused", "taken"),
+    [
+        # The first two are taken by the server without a word, and match nothing.
+        ("trusted_proxies", ["proxy", "10.0.0.1/8", "10.0.0.5,nginx"], ["10.0.0.5, 192.168.0.0/24", "::1", "*", ""]),
+        (
+            "cors_origins",
+            ["https://app.example.org/", "app.example.org", "https://App.example.org", "https://a.test,*.test"],
+            ["https://app.example.org,http://localhost:5173", "http://[::1]:80", "*", ""],
+        ),
+    ],
+)
+def test_addresses_that_match_nothing_are_refused(name: str, refused: list[str], taken: list[str]) -> None:
+    for value in refused:
+        assert f"TALLER_{name.upper()}" in refusal(**{name: value})
+    for value in taken:
+        settings(**{name: value})
+
+
 def test_variables_are_read_with_their_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "1")
     monkeypatch.setenv("TALLER_PORT", "8123")
