@@ -52,11 +52,11 @@ class Task(Identified, Versioned, Base):
     """Set by triggers when `completed` changes."""
 
     __table_args__ = (
-        CheckConstraint(f"char_length(title) BETWEEN 1 AND {MAX_TITLE_LENGTH}", name="title_length"),
-        CheckConstraint(f"char_length(description) <= {MAX_DESCRIPTION_LENGTH}", name="description_length"),
-        CheckConstraint("isfinite(due_date)", name="due_date"),
-        CheckConstraint(f"char_length(external_id) BETWEEN 1 AND {MAX_EXTERNAL_ID_LENGTH}", name="external_id_length"),
-        CheckConstraint("completed = (completed_at IS NOT NULL)", name="completed_at"),
+        # One constraint, because PostgreSQL parses each of them for every statement that writes. Lengths: 1 to 500, up
+        # to 10 000, 1 to 200. A due date is finite, and a task has `completed_at` if it is completed.
+        CheckConstraint(
+            "is_valid_task(title, description, due_date, external_id, completed, completed_at)", name="valid"
+        ),
         # In the list's default order, so that a page is read from the index; it serves the foreign key as well.
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),

@@ -72,7 +72,7 @@ def test_table_with_updated_at_has_its_trigger(database_url: str) -> None:
         "ALTER TABLE attempts ALTER resets_at TYPE timestamp",
         "ALTER TABLE tasks ALTER priority DROP NOT NULL",
         "ALTER TABLE tasks ALTER priority SET DEFAULT 1",
-        "ALTER TABLE tasks DROP CONSTRAINT tasks_title_length_check",
+        "ALTER TABLE tasks DROP CONSTRAINT tasks_valid_check",
         "ALTER TABLE projects ADD CHECK (name <> '')",
         "ALTER TABLE tasks DROP CONSTRAINT tasks_project_id_fkey",
         "DROP INDEX tasks_by_priority_idx",

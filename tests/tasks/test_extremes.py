@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import bindparam, text
 
 from app.auth.models import User
-from app.core.database.database import Database
-from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+from app.core.database.database import ConstraintError, Database
+from app.tasks.models import MAX_DESCRIPTION_LENGTH, MAX_EXTERNAL_ID_LENGTH, MAX_TITLE_LENGTH
 from tests.projects.factories import project_of
 from tests.support.client import Api
 from tests.support.factories import store
@@ -213,3 +213,26 @@ async def test_largest_task_fits_the_body_however_it_is_escaped(api: Api, user: 
     body = json.dumps(longest, ensure_ascii=True)
     answer = await api.post(f"/projects/{project.id}/tasks/", content=body, headers=JSON)
     assert answer.status_code == 201
+
+
+BEYOND = {
+    "title": ["''", f"repeat('x', {MAX_TITLE_LENGTH + 1})"],
+    "description": [f"repeat('x', {MAX_DESCRIPTION_LENGTH + 1})"],
+    "due_date": ["'infinity'", "'-infinity'"],
+    "external_id": ["''", f"repeat('x', {MAX_EXTERNAL_ID_LENGTH + 1})"],
+    "completed_at": ["now()"],
+}
+"""What the database itself refuses, by column of a task that is not completed."""
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(column, value) for column, values in BEYOND.items() for value in values]
+)
+async def test_raw_sql_stores_nothing_that_answers_rule_out(
+    user: User, database: Database, column: str, value: str
+) -> None:
+    task = TaskFactory.build(project_id=(await project_of(database, user)).id, completed=False)
+    await store(database, task)
+    with pytest.raises(ConstraintError) as refused:
+        await database.execute(text(f"UPDATE tasks SET {column} = {value} WHERE id = :id").bindparams(id=task.id))
+    assert refused.value.constraint == "tasks_valid_check"
