@@ -3,15 +3,15 @@
 PostgreSQL parses each CHECK constraint and each WHEN clause of a table anew for every statement that writes. Five
 constraints and two clauses took a sixth of the time of a new task (docs/decisions/0040-what-writing-a-task-costs.md).
 
-Revision: 0042
-Revises: 0041
+Revision: 0044
+Revises: 0043
 Created: 2026-11-26
 """
 
 from alembic import op
 
-revision = "0042"
-down_revision = "0041"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
