@@ -41,7 +41,9 @@ def run(settings: Settings) -> None:
     refuse_taken_port(settings)
     configure_logging(settings)
     introduce(settings)
-    gc.enable()
+    if settings.workers > 1:
+        # The parent of the workers. Whoever serves enables it after the imports (`app.main.serve`).
+        gc.enable()
     # uvicorn stops gracefully and then raises the signal once more.
     with terminated_as_exit(), serving_metrics(settings):
         uvicorn.run(

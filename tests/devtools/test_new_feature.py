@@ -31,9 +31,9 @@ OF_ALL_OPERATIONS = "matrix or mass_assignment or contract"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout, without what is made on each machine."""
+    """A copy of this checkout, without what is made on each machine but the compiled modules."""
     unwanted = shutil.ignore_patterns(
-        ".git", ".venv", ".taller", ".tools", ".hypothesis", "*_cache", "__pycache__", "node_modules", "results"
+        ".git", ".venv", ".taller", ".tools", ".hypothesis", "*_cache", "node_modules", "results"
     )
     return Path(shutil.copytree(ROOT, tmp_path / "checkout", ignore=unwanted))
 

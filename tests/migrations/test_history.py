@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 
-from app.core.database.migrations import alembic_config, head_revision, upgrade
+from app.core.database.migrations import alembic_config, head_revision
 from tests.migrations.history import (
-    downgrade,
     empty_database,
     fresh_name,
     history,
     is_one_line,
     migrations_of,
     revisions_that_do_not_return,
-    schema_of,
 )
 from tests.support import server
 
@@ -79,11 +77,3 @@ def test_a_downgrade_that_forgets_something_is_noticed(server_url: str, tree: Pa
     plant(tree, planted, head_revision(), "op.execute('ALTER FUNCTION planted() RENAME TO left_over')")
     with server.database_copy(server_url, fresh_name()) as url:
         assert revisions_that_do_not_return(migrations_of(tree, url), since=head_revision()) == [planted]
-
-
-def test_going_all_the_way_down_leaves_nothing(server_url: str) -> None:
-    with empty_database(server_url) as url:
-        upgrade(url)
-        assert schema_of(url) != []
-        downgrade(url, "base")
-        assert schema_of(url) == []
