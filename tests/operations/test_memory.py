@@ -11,8 +11,8 @@ from tests.support.process import clean_environment
 
 pytestmark = pytest.mark.slow
 
-AT_MOST = 102 if sys.version_info >= (3, 14) else 90
-"""MiB before the first request; connections and what requests leave behind are 8 more (benchmarks/README.md).
+AT_MOST = 102 if sys.version_info >= (3, 14) else 92
+"""MiB before the first request; connections and what requests leave behind are 5 more (benchmarks/README.md).
 Classes of Python 3.14 take 10 more."""
 
 UNUSED = {"alembic", "cryptography", "zxcvbn"}
