@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from typing_extensions import Unpack
 
+from app.core.bounded import BoundedDict
 from app.core.concurrency import CallerShares
 from app.core.config import Settings
 from app.core.errors import (
@@ -25,7 +26,7 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.http import positions
-from app.core.http.fast_path import Handler, build_fast_path, is_collection
+from app.core.http.fast_path import MAX_ACCEPTED, MAX_ACCEPTED_BYTES, Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.idempotency.creation import Creation
@@ -137,6 +138,7 @@ class ApiRoute(APIRoute):
         repeatable = {
             field.alias or name: is_collection(field) for model in models for name, field in model.model_fields.items()
         }
+        accepted: BoundedDict[bytes, None] = BoundedDict(MAX_ACCEPTED)
         body_limit = self.body_limit
         only_reads = self.methods == {"GET"}
         rate_policy = next((guard.rate_policy for guard in guards if guard.rate_policy is not None), None)
@@ -150,7 +152,7 @@ class ApiRoute(APIRoute):
             for guard in guards:
                 caller = await guard.authenticate(request) or caller
             try:
-                _refuse_what_is_not_read(request, repeatable, models, accepts)
+                _refuse_what_is_not_read(request, repeatable, models, accepts, accepted)
                 if accepts:
                     state.body = await _body(request, getattr(services_of(request)[Settings], body_limit))
                 if caller is None:
@@ -207,10 +209,20 @@ def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
 
 
 def _refuse_what_is_not_read(
-    request: Request, repeatable: dict[str, bool], models: Sequence[type[BaseModel]], accepts: frozenset[str]
+    request: Request,
+    repeatable: dict[str, bool],
+    models: Sequence[type[BaseModel]],
+    accepts: frozenset[str],
+    accepted: BoundedDict[bytes, None],
 ) -> None:
-    if request.scope["query_string"]:
+    """Raise an error for parameters or a body of a kind that the operation does not read. `accepted`: the last query
+    strings in which nothing was unknown or repeated.
+    """
+    query: bytes = request.scope["query_string"]
+    if query and query not in accepted:
         _refuse_unknown_parameters(request, repeatable, models)
+        if len(query) <= MAX_ACCEPTED_BYTES:
+            accepted.put(query, None)
     if accepts:
         _refuse_other_media_types(request, accepts)
 

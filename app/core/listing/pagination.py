@@ -18,6 +18,7 @@ from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.core.bounded import BoundedDict
 from app.core.database.database import Database, RowScope, get_database
 from app.core.database.rows import Records
 from app.core.errors import InvalidRequestError
@@ -335,8 +336,7 @@ class _Links:
 
     def __init__(self, request: Request) -> None:
         self._path = request.scope["raw_path"].decode("latin-1")
-        kept = [pair for pair in request.query_params.multi_items() if pair[0] not in {"page", "cursor"}]
-        self._query = "&" + urlencode(kept) if kept else ""
+        self._query = _kept_query(request)
         self._links: dict[str, str] = {}
 
     def add(self, relation: str, parameter: str, value: object) -> None:
@@ -358,6 +358,22 @@ class _Links:
 
     def _joined(self, relations: Collection[str]) -> str:
         return ", ".join(link for relation, link in self._links.items() if relation in relations)
+
+
+_kept_queries: BoundedDict[bytes, str] = BoundedDict(100)
+"""What links keep of the last query strings: parsing one takes longer than all else that a link needs."""
+
+
+def _kept_query(request: Request) -> str:
+    """Return the parameters of a request that its links have as well."""
+    query: bytes = request.scope["query_string"]
+    kept = _kept_queries.get(query)
+    if kept is None:
+        pairs = [pair for pair in request.query_params.multi_items() if pair[0] not in {"page", "cursor"}]
+        kept = "&" + urlencode(pairs) if pairs else ""
+        if len(query) <= MAX_LINK_LENGTH:
+            _kept_queries.put(query, kept)
+    return kept
 
 
 async def _pages(request: Request, response: Response) -> Pages:
