@@ -185,6 +185,12 @@ def test_settings_that_contradict_each_other_are_named_at_once() -> None:
         assert f"TALLER_{name} " in message or f"TALLER_{name}:" in message, name
 
 
+def test_statements_stay_prepared_through_a_pgbouncer_only() -> None:
+    name = "TALLER_PGBOUNCER_PREPARED_STATEMENTS"
+    assert name in refusal(pgbouncer_prepared_statements=True)
+    assert settings(pgbouncer=True, pgbouncer_prepared_statements=True).pgbouncer_prepared_statements
+
+
 @pytest.mark.parametrize("schema", ["Team", "pg_temp", "a-b", "a;b", "1a", ""])
 def test_a_schema_has_a_plain_name(schema: str) -> None:
     assert "TALLER_DATABASE_SCHEMA" in refusal(database_url="postgresql://db/taller", database_schema=schema)
