@@ -43,7 +43,7 @@ from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
 from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
-from app.system.documentation import Documentation, documentation_of
+from app.system.documentation import documentation_of
 
 if TYPE_CHECKING:
     from app.core.tracing import Tracing
@@ -190,8 +190,6 @@ def serve() -> FastAPI:
     configure_logging(get_settings())
     share()
     app = create_app()
-    # Before the first request, because creating the document takes a while.
-    app.state.services[Documentation].document.prepare()
     # The objects created so far live as long as the process. If the garbage collector traversed them, each full
     # collection would stop all requests for 50 to 80 ms, several times a second under load.
     gc.collect()

@@ -35,7 +35,9 @@ ASSETS = {
 
 @dataclass(frozen=True)
 class Documentation:
-    """What an application tells about itself: made when it is asked for, or prepared."""
+    """What an application tells about itself. Each is made when it is asked for, in a thread: the document takes 0.2 s
+    and 5 MiB, and most workers never serve it.
+    """
 
     page: StaticContent
     document: StaticContent
