@@ -20,7 +20,7 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.auth.errors import InvalidTokenError, OnlyOwnerError, UserNotFoundError
-from app.core.database.database import Database, Transaction, refusing
+from app.core.database.database import Database, Transaction, refusing, repeated_if_undone
 from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.errors import FieldError
@@ -111,6 +111,7 @@ def _delete_project(permission: Permission, preconditions: PreconditionShape | N
     return delete_from(Project).where(this_project(permission, preconditions)).returning(Project.id)
 
 
+@repeated_if_undone
 async def set_member(database: Database, scope: ProjectScope, user_id: UUID, role: Role) -> tuple[Row, bool]:
     """Add a member or change their role. Return the member, and whether they are new. Raises `LastOwnerError`,
     `UserNotFoundError` or `TooManyMembersError`.
@@ -139,6 +140,7 @@ async def set_member(database: Database, scope: ProjectScope, user_id: UUID, rol
     return member, written["is_new"]
 
 
+@repeated_if_undone
 async def remove_member(database: Database, member: MemberScope) -> None:
     """Remove a member from a project. Raises `LastOwnerError` or `MemberNotFoundError`."""
     async with database.transaction() as transaction:

@@ -60,6 +60,19 @@ def commits(root: Path) -> list[str]:
     ]
 
 
+def unrepeated_transactions(root: Path) -> list[str]:
+    """What PostgreSQL undoes to end a deadlock is repeated: single statements always, transactions as a function."""
+    return [
+        module.offence(call, f"opens a transaction in {function.name}, which needs `@repeated_if_undone`")
+        for module in feature_modules(root)
+        for function in module.nodes
+        if isinstance(function, ast.AsyncFunctionDef)
+        and all(module.full_name(one).rpartition(".")[2] != "repeated_if_undone" for one in function.decorator_list)
+        for call, name in module.calls(function)
+        if name.rpartition(".")[2] in {"transaction", "transaction_of"}
+    ]
+
+
 def selects(root: Path) -> list[str]:
     """Features read by `queries`, `access` and `scopes`, which start from a scope; a service only writes.
 

@@ -49,6 +49,11 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
         "uses .begin",
     ),
     (rules.commits, Offence(ROUTER, "async def f(d):\n    await d.rollback()"), "uses .rollback"),
+    (
+        rules.unrepeated_transactions,
+        Offence(SERVICE, "async def f(d):\n    async with d.by_value.transaction() as t: ..."),
+        "needs `@repeated_if_undone`",
+    ),
     (rules.selects, Offence(SERVICE, "def f():\n    return select(Task.id)"), "selects outside"),
     (rules.selects, Offence(ROUTER, "import sqlalchemy as sa\nsa.select(1)"), "selects outside"),
     (rules.selects, Offence(ROUTER, "from sqlalchemy import select as pick\npick(1)"), "selects outside"),

@@ -12,6 +12,10 @@ def test_only_the_database_module_commits() -> None:
     assert rules.commits(ROOT) == []
 
 
+def test_each_transaction_is_repeated_if_it_is_undone() -> None:
+    assert rules.unrepeated_transactions(ROOT) == []
+
+
 def test_only_queries_access_and_scopes_select() -> None:
     assert rules.selects(ROOT) == []
 

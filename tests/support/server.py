@@ -32,6 +32,8 @@ UNSAFE_BUT_FAST = {
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "256MB",
+    # Tests of deadlocks would wait for a second each time.
+    "deadlock_timeout": "50ms",
 }
 
 

@@ -28,7 +28,7 @@ from app.auth.queries import people_locked
 from app.auth.scopes import Caller
 from app.auth.service import lock_admin, lock_caller
 from app.auth.sessions.service import end_sessions
-from app.core.database.database import Database, Transaction, refusing
+from app.core.database.database import Database, Transaction, refusing, repeated_if_undone
 from app.core.database.rows import Records, Row
 from app.core.ids import uuid7
 
@@ -75,6 +75,7 @@ async def create_account(
     )
 
 
+@repeated_if_undone
 async def create_user(
     authentication: Authentication, database: Database, caller: Caller, new: UserCreate
 ) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def _chosen(hashed_password: str) -> dict[str, Any]:
     return {"hashed_password": hashed_password, "password_state": CHOSEN, "password_expires_at": None}
 
 
+@repeated_if_undone
 async def update_own(
     authentication: Authentication, database: Database, caller: Caller, changes: MeUpdate, *, login: AuthUser
 ) -> Row:
@@ -122,6 +124,7 @@ async def update_own(
     return row
 
 
+@repeated_if_undone
 async def update_user(
     authentication: Authentication, database: Database, user_id: UUID, changes: UserUpdate, *, caller: Caller | None
 ) -> dict[str, Any]:
@@ -150,6 +153,7 @@ async def update_user(
     }
 
 
+@repeated_if_undone
 async def set_password(
     authentication: Authentication, database: Database, user_id: UUID, username: str, password: str
 ) -> None:
@@ -161,6 +165,7 @@ async def set_password(
         await end_sessions(transaction, user_id)
 
 
+@repeated_if_undone
 async def delete_account(database: Database, caller: Caller, steps: Iterable[ClosingStep], *, login: AuthUser) -> None:
     """Delete the caller's account with its sessions and keys, after the steps that other features add."""
     user_id = caller.user_id

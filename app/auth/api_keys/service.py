@@ -19,7 +19,7 @@ from app.auth.queries import people_locked
 from app.auth.scopes import UNBOUND, Caller
 from app.auth.service import lock_caller
 from app.auth.tokens import hashed, new_api_key
-from app.core.database.database import Database
+from app.core.database.database import Database, repeated_if_undone
 from app.core.database.rows import Row
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.ids import uuid7
@@ -27,6 +27,7 @@ from app.core.ids import uuid7
 PREFIX_LENGTH = 8
 
 
+@repeated_if_undone
 async def create_api_key(
     database: Database,
     user_id: UUID,

@@ -4,13 +4,16 @@
   returns, and so before the response is sent, without round trips for BEGIN and COMMIT.
 - `async with database.transaction() as transaction` runs several statements in one transaction. Nothing else in the
   application commits.
+
+What PostgreSQL undoes to end a deadlock is repeated: a single statement here, a transaction by `repeated_if_undone`.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from app.core.tracing import Tracing
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 TRANSIENT_SQLSTATE_CLASSES = ("08", "53", "57P")
 """SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
@@ -55,6 +59,14 @@ because most of a table is not the caller's."""
 GRACE = 2.0
 """Seconds beyond its timeout after which a statement is ended here. The server cancels long statements itself, unless
 it no longer responds."""
+
+UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What PostgreSQL raises if it has undone a transaction because of others that ran at the same time. Nothing of it was
+committed, so that it is repeated."""
+
+MAX_TRIES = 5
+"""How often it is executed in all. Each deadlock takes a second, after which PostgreSQL looks for it
+(`deadlock_timeout`)."""
 
 STATEMENT_CANCELLED = "57014"
 READ_ONLY = "25006"
@@ -213,6 +225,8 @@ class Database:
                 return await self._records(statement, arguments)
             except asyncpg.ReadOnlySQLTransactionError as refused:
                 return await self._records_if_renewed(statement, arguments, refused=refused)
+            except UNDONE as undone:
+                return await self._records_of_another_try(statement, arguments, undone=undone)
         except Exception as error:
             if (better := to_app_error(error)) is None:
                 raise
@@ -249,6 +263,17 @@ class Database:
         if not await self.pool.renewed():
             raise refused
         return await self._records(statement, arguments)
+
+    async def _records_of_another_try(
+        self, statement: Statement, arguments: list[Any], *, undone: asyncpg.PostgresError
+    ) -> Records:
+        """Repeat a statement that PostgreSQL has undone. Raises the error if that happens each time."""
+        for _ in range(1, MAX_TRIES):
+            try:
+                return await self._records(statement, arguments)
+            except UNDONE as again:
+                undone = again
+        raise undone
 
     async def fetch_one_or_none(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
@@ -412,6 +437,16 @@ class Transaction(Database):
         await self.pool.renewed()
         raise refused
 
+    async def _records_of_another_try(
+        self,
+        statement: Statement,  # noqa: ARG002 - see below
+        arguments: list[Any],  # noqa: ARG002
+        *,
+        undone: asyncpg.PostgresError,
+    ) -> Records:
+        """Raise the error, because the statements before this one are undone as well (see `repeated_if_undone`)."""
+        raise undone
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction"]:
         """Yield a savepoint of this transaction."""
@@ -429,6 +464,27 @@ class Transaction(Database):
         """Yield this transaction for statements that are rolled back alone if they raise."""
         async with self.transaction() as transaction:
             yield transaction
+
+
+def repeated_if_undone(unit: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Decorate a function that changes nothing but by one transaction: it is called again if PostgreSQL has undone the
+    transaction because of others that ran at the same time.
+
+    Called within another transaction it is not, because that one is repeated.
+    """
+
+    @wraps(unit)
+    async def repeated(*arguments: P.args, **named: P.kwargs) -> T:
+        is_part = any(isinstance(argument, Transaction) for argument in arguments)
+        for _ in range(1, 1 if is_part else MAX_TRIES):
+            try:
+                return await unit(*arguments, **named)
+            except UnavailableError as error:
+                if not isinstance(error.__cause__, UNDONE):
+                    raise
+        return await unit(*arguments, **named)
+
+    return repeated
 
 
 def get_database(request: Request) -> Database:

@@ -14,7 +14,13 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from app.core.database.database import ConstraintError, database_of, get_database, transaction_of
+from app.core.database.database import (
+    ConstraintError,
+    database_of,
+    get_database,
+    repeated_if_undone,
+    transaction_of,
+)
 from app.core.errors import AppError, InvalidRequestError
 from app.core.guards import Guard
 from app.core.idempotency.creation import CreatingDatabase, Creation, OtherwiseError
@@ -87,6 +93,12 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
             created = await _created(handle, request, creation, idempotent_request)
             if created is not None:
                 return created
+        return await in_transaction(request, idempotent_request, store, has_room=has_room)
+
+    @repeated_if_undone
+    async def in_transaction(
+        request: Request, idempotent_request: IdempotentRequest, store: IdempotencyStore, *, has_room: bool
+    ) -> Response:
         async with transaction_of(request) as transaction:
             try:
                 kept = await store.find(transaction, idempotent_request)
@@ -102,7 +114,7 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
                 return response
             await _authorize(request, guards)
         kept.headers[REPLAYED] = "true"
-        state.is_replayed = True
+        state_of(request.scope).is_replayed = True
         _REPLAYS.inc()
         return kept
 

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Executable, TableValuedAlias, Uuid, case,
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_in
 
-from app.core.database.database import ConstraintError, Database, refusing
+from app.core.database.database import ConstraintError, Database, refusing, repeated_if_undone
 from app.core.database.rows import Row
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
@@ -84,6 +84,7 @@ _OVERTAKEN = {"tasks_external_id_key", "tasks_parent_id_project", "tasks_parent_
 """Constraints that are violated by what others did since the batch was validated."""
 
 
+@repeated_if_undone
 async def _executed(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
     async with database.transaction() as transaction:
         work = _BatchRun(transaction, project, batch.operations)

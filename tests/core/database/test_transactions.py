@@ -1,14 +1,14 @@
 """Units: several statements of `DatabaseDep` as one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database.database import ConstraintError, Database
+from app.core.database.database import MAX_TRIES, ConstraintError, Database, repeated_if_undone
 from app.core.errors import StatementTimeoutError, UnavailableError
 
 CREATION = text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), :name) RETURNING name")
@@ -175,3 +175,46 @@ async def test_two_statements_at_once_are_refused_and_nothing_is_kept(alone: Dat
         await impatient()
     assert isinstance(refused.value.__cause__, asyncpg.InterfaceError)
     assert await names(alone) == []
+
+
+@pytest.fixture
+async def tries(database: Database) -> AsyncIterator[None]:
+    """A sequence, which goes on whatever is undone."""
+    await database.execute(text("CREATE SEQUENCE tries"))
+    yield
+    await database.execute(text("DROP SEQUENCE tries"))
+
+
+async def fail(database: Database, error: str, times: int) -> None:
+    """Create a project by a statement that PostgreSQL undoes so many times."""
+    fails = f"IF nextval('tries') <= {times} THEN RAISE {error}; END IF;"
+    await database.execute(
+        text(f"DO $$ BEGIN INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'b'); {fails} END $$")
+    )
+
+
+@repeated_if_undone
+async def unit(database: Database, error: str, times: int) -> None:
+    async with database.transaction() as transaction:
+        await create(transaction, "a")
+        await fail(transaction, error, times)
+
+
+@repeated_if_undone
+async def unit_of_unit(database: Database, error: str, times: int) -> None:
+    async with database.transaction() as transaction:
+        await unit(transaction, error, times)
+
+
+@pytest.mark.usefixtures("tries")
+@pytest.mark.parametrize("error", ["deadlock_detected", "serialization_failure"])
+@pytest.mark.parametrize("way", [fail, unit, unit_of_unit])
+async def test_what_postgresql_undoes_is_repeated_but_not_for_ever(
+    database: Database, way: Callable[[Database, str, int], Awaitable[None]], error: str
+) -> None:
+    with pytest.raises(UnavailableError):
+        await way(database, error, MAX_TRIES)
+    assert await names(database) == []
+    await database.execute(text("ALTER SEQUENCE tries RESTART"))
+    await way(database, error, MAX_TRIES - 1)
+    assert await names(database) == (["b"] if way is fail else ["a", "b"])
