@@ -1,11 +1,21 @@
 """Limits on concurrency: a number of places, a bounded queue with a timeout, and a 503 for everything beyond."""
 
+from collections.abc import Awaitable, Callable
+from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from app.core.errors import UnavailableError
 from app.core.waiting import LineFullError, WaitingLine
+
+T = TypeVar("T")
+
+SLOW = 0.05
+"""Seconds from which a search counts as slow."""
+
+ALONE = 20
+"""For how many times as long as a slow search took, the same person's searches run one at a time."""
 
 MAX_WAITING = 100
 """Requests of one person that may wait for a place."""
@@ -66,6 +76,56 @@ class ConcurrencyLimit:
         self.leave()
 
 
+class Searches(ConcurrencyLimit):
+    """The limit on one person's searches and sorted lists, which may take PostgreSQL a thousand times as long as other
+    requests.
+
+    At first they run one at a time, and one more after each that was quick, up to `at_once`. After a slow one, they
+    run one at a time for a while.
+    """
+
+    __slots__ = ("_allowed", "_alone_until")
+
+    def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
+        super().__init__(at_once, waiting=waiting, timeout=timeout, refusal=refusal)
+        self._allowed = 1
+        self._alone_until = 0.0
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` returns, as soon as there is a place for it. Raises `UnavailableError`."""
+        await self.enter()
+        began = monotonic()
+        try:
+            return await work()
+        finally:
+            self._learn_from(monotonic() - began)
+            self.leave()
+
+    def enter_now(self) -> bool:
+        """Take a place if one is free and nobody waits for it, and return whether it was."""
+        if len(self._line) or not self._has_room:
+            return False
+        self._free -= 1
+        return True
+
+    def leave(self) -> None:
+        """Give places to the next blocks that wait, as many as may run."""
+        self._free += 1
+        while self._has_room and self._line.give(None):
+            self._free -= 1
+
+    @property
+    def _has_room(self) -> bool:
+        return self._places - self._free < self._allowed
+
+    def _learn_from(self, seconds: float) -> None:
+        now = monotonic()
+        if seconds > SLOW:
+            self._allowed, self._alone_until = 1, max(self._alone_until, now + ALONE * seconds)
+        elif self._allowed < self._places and now >= self._alone_until:
+            self._allowed += 1
+
+
 class Share(ConcurrencyLimit):
     """The limit on one person's concurrent requests, over all their sessions and API keys."""
 
@@ -76,12 +136,13 @@ class Share(ConcurrencyLimit):
         super().__init__(
             at_once, **bounds, refusal=f"Your requests waited too long: at most {at_once} of them run at the same time."
         )
-        self.searches = ConcurrencyLimit(
+        self.searches = Searches(
             searches,
             **bounds,
-            refusal=f"Your searches and sorted lists waited too long: at most {searches} of them run at the same time.",
+            refusal=f"Your searches and sorted lists waited too long: at most {searches} of them run at the same time, "
+            "slow ones one by one.",
         )
-        """The limit on searches and sorted lists, which may take PostgreSQL a thousand times as long as others."""
+        """The limit on searches and sorted lists."""
 
 
 class CallerShares:

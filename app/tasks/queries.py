@@ -156,7 +156,7 @@ OF_PROJECTS = {PROJECT_IDS, "is_archived"}
 """The filters that name projects, or choose them."""
 
 
-@list_query(KEYS, "-priority", model=TaskRead)
+@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"])
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of a project's tasks: by default the highest priority first, then the newest first."""
     matching = _matching(variant, param("project_id", Uuid))
@@ -169,7 +169,7 @@ def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource
     )
 
 
-@list_query(KEYS, "-priority", model=TaskRead)
+@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"])
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the tasks of all the caller's projects, in the same order.
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.auth.models import User
 from app.auth.passwords import Passwords
-from app.core.concurrency import MAX_IDLE, CallerShares, ConcurrencyLimit
+from app.core.concurrency import ALONE, MAX_IDLE, SLOW, CallerShares, ConcurrencyLimit, Searches
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.errors import UnavailableError
@@ -62,6 +62,71 @@ async def test_who_waits_too_long_or_gives_up_takes_nobodys_turn() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
     async with limited:
         pass
+
+
+class Work:
+    """Searches that run until they are told to end, by a clock that stands still otherwise."""
+
+    def __init__(self, at_once: int) -> None:
+        self.now = 1000.0
+        self.searches = Searches(at_once, waiting=100, timeout=60, refusal="too many")
+        self.running: list[asyncio.Event] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def _search(self) -> None:
+        end = asyncio.Event()
+        self.running.append(end)
+        await end.wait()
+        self.running.remove(end)
+
+    async def start(self, number: int) -> int:
+        """Begin some more, and return how many run."""
+        self.tasks += [asyncio.create_task(self.searches.run(self._search)) for _ in range(number)]
+        return await self._settled()
+
+    async def end_first(self, after: float = 0.0) -> int:
+        """End the one that runs for longest, and return how many run then."""
+        self.now += after
+        self.running[0].set()
+        return await self._settled()
+
+    async def end_all(self) -> None:
+        while self.running:
+            await self.end_first()
+        await asyncio.gather(*self.tasks)
+
+    async def _settled(self) -> int:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return len(self.running)
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    work = Work(3)
+    monkeypatch.setattr("app.core.concurrency.monotonic", lambda: work.now)
+    return work
+
+
+async def test_quick_searches_make_room_for_more_at_once(work: Work) -> None:
+    assert await work.start(10) == 1
+    assert [await work.end_first() for _ in range(8)] == [2, 3, 3, 3, 3, 3, 3, 2]
+    assert await work.start(2) == 3
+    await work.end_all()
+
+
+async def test_slow_search_leaves_its_caller_one_at_a_time(work: Work) -> None:
+    await work.start(20)
+    assert [await work.end_first() for _ in range(3)] == [2, 3, 3]
+    # The two beside it end without a successor.
+    assert [await work.end_first(after) for after in (2 * SLOW, 0, 0, 0)] == [2, 1, 1, 1]
+    assert await work.start(1) == 1, "nobody overtakes those who wait"
+    assert [await work.end_first(SLOW / 2) for _ in range(2)] == [1, 1]
+    await work.end_all()
+    work.now += ALONE * 2 * SLOW
+    await work.start(10)
+    assert [await work.end_first(SLOW / 4) for _ in range(3)] == [2, 3, 3]
+    await work.end_all()
 
 
 async def test_idle_shares_are_removed() -> None:

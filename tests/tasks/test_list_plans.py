@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateIndex
 
 from app.core.config import Settings
 from app.core.database.database import CUSTOM_PLAN_SETTINGS, GENERIC_PLAN_SETTINGS, Database
@@ -21,6 +23,7 @@ from app.projects.models import Role
 from app.projects.queries import projects
 from app.projects.scopes import permissions
 from app.tasks import queries
+from app.tasks.models import Task
 from tests.auth.factories import UserFactory
 from tests.labels.factories import LabelFactory
 from tests.projects.factories import add_member, project_of
@@ -136,7 +139,7 @@ class Crowd(NamedTuple):
             )
             given = ", ".join(map(literal, values, types))
             explained = await self.connection.fetchval(
-                f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE page ({given})"
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE page ({given})"
             )
         finally:
             await self.connection.execute("DEALLOCATE page")
@@ -387,6 +390,9 @@ async def test_no_list_reads_tasks_of_others(crowd: Crowd, listed: ListQuery, so
     for filters in asked:
         plan = await own.plan_by_value(*own.statement(listed, sort, is_counted=True, **filters))
         assert rows_read(plan) <= 2 * 5, filters
+        if not listed.is_planned_by_value(filters, order_of(sort, "id")):
+            once = await own.plan(*own.statement(listed, sort, is_counted=True, **filters))
+            assert rows_read(once) <= 2 * 5, filters
 
 
 async def test_project_search_reads_no_projects_of_others(crowd: Crowd) -> None:
@@ -412,6 +418,49 @@ async def test_sixth_search_is_planned_for_its_words(crowd: Crowd) -> None:
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = $1", search.get_name()
         )
     assert tuple(planned) == (0, 8)
+
+
+def day(number: int) -> date:
+    """One of the 700 days by which tasks are due."""
+    return date(2026, 1, 1) + timedelta(days=number)
+
+
+PLANNED_ONCE: list[tuple[str, dict[str, Any]]] = [
+    ("-priority", {"completed": True}),
+    ("due_date", {"completed": False}),
+    ("title", {"completed": True}),
+    ("-priority", {"completed": False, "priority_gte": 5}),
+    ("-priority", {"priority": 3}),
+    *(("-priority", {"completed": False, "priority_gte": least}) for least in (0, 6, 100)),
+    *(("priority", {"priority_gt": least, "priority_lt": most}) for least, most in ((2, 4), (-1, 100), (7, 9))),
+    *(("due_date", {"due_date_gte": day(first), "due_date_lt": day(last)}) for first, last in ((0, 700), (300, 301))),
+    *(("-due_date", {"due_date_lte": day(last), "completed": True}) for last in (-1, 3, 800)),
+    ("created_at", {"created_at_gte": datetime(2020, 1, 1, tzinfo=UTC)}),
+    ("-created_at", {"created_at_gte": datetime(2100, 1, 1, tzinfo=UTC), "completed": False}),
+]
+"""Orders and filters that are not planned for their values, some of which match all, and some nothing."""
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+@pytest.mark.parametrize(("sort", "filters"), PLANNED_ONCE)
+async def test_one_plan_for_all_values_reads_no_more(
+    crowd: Crowd, listed: ListQuery, sort: str, filters: dict[str, Any]
+) -> None:
+    assert not listed.is_planned_by_value(filters, order_of(sort, "id"))
+    for own in (crowd, crowd._replace(caller=crowd.stranger, largest=crowd.strangers_own)):
+        asked = own.statement(listed, sort, is_counted=True, **filters)
+        once, by_value = await own.plan(*asked), await own.plan_by_value(*asked)
+        assert once["Actual Rows"] == by_value["Actual Rows"]
+        assert rows_read(once) <= 1.1 * rows_read(by_value) + 2 * OTHERS
+        # Off the index of the order, not in that of the table.
+        assert pages_read(once) <= 1.2 * pages_read(by_value) + rows_read(once) + 4 * OTHERS
+
+
+@pytest.mark.parametrize("listed", [queries.tasks_of_project, queries.visible_tasks])
+def test_filters_that_no_index_serves_have_none(listed: ListQuery) -> None:
+    made = [str(CreateIndex(index)) for index in Task.metadata.tables["tasks"].indexes]
+    assert [name for name in ("completed", "priority") if any(name in index for index in made)] == ["priority"]
+    assert listed.unindexed == {"completed"}
 
 
 async def test_narrow_range_is_read_from_its_index(crowd: Crowd) -> None:

@@ -53,7 +53,7 @@ page again, which takes longer than reading the page. A generic plan must not sc
 might prefer if one project has most of the tasks, because it does not know how small a page is."""
 
 CUSTOM_PLAN_SETTINGS = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "enable_sort": "on"}
-"""Statements with filters are planned for their values, which determine the best index. Sequential scans stay off,
+"""Searches and most filters are planned for their values, which determine the best index. Sequential scans stay off,
 because most of a table is not the caller's."""
 
 GRACE = 2.0
@@ -132,7 +132,7 @@ class Database:
     """A client of one PostgreSQL database. It connects on first use, and reconnects after an outage."""
 
     by_value: "Database"
-    """The same database for statements with filters, which are planned for their values. It has fewer connections."""
+    """The same database for statements that are planned for their values. It has fewer connections."""
 
     def __init__(
         self,

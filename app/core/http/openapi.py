@@ -21,7 +21,8 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
-from app.core.listing.params import IS_NULL, OPERATORS
+from app.core.listing.params import IS_NULL
+from app.core.listing.statement import OPERATORS
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
 from app.core.preconditions.responses import etag_factory
 

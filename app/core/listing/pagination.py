@@ -7,8 +7,8 @@ by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 
 import re
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -249,7 +249,8 @@ async def _fetch(
         read_in = reversed_order(order) if position.is_backwards else order
     variant = ListVariant(read_in, tuple(conditions), after, params.cursor is None or bool(params.include_total))
     statement = query.statement(scope.permission, variant)
-    rows = await (database.by_value if conditions else database).fetch_all(statement, values)
+    by_value = query.is_planned_by_value(conditions, order)
+    rows = await (database.by_value if by_value else database).fetch_all(statement, values)
     if not rows:
         raise await scope.refusal(database)
     total = rows[0].get(TOTAL)
@@ -283,8 +284,8 @@ class Pages:
         position = context.decode(params.cursor, query.keys) if params.cursor else None
         share = state_of(request.scope).share
         is_chosen = conditions or params.sorted_by is not None
-        async with share.searches if is_chosen and share is not None else nullcontext():
-            page = await _fetch(get_database(request), query, scope, params, conditions, order, position)
+        fetch = partial(_fetch, get_database(request), query, scope, params, conditions, order, position)
+        page = await (fetch() if share is None or not is_chosen else share.searches.run(fetch))
         by_number, total = params.cursor is None, page.total
         next_cursor = context.encode(page.next_position)
         links = _Links(request)

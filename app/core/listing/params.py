@@ -5,10 +5,9 @@ A feature declares its parameters in a subclass of `ListParams`: `priority_gte` 
 parameter (see `comparisons`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from operator import ge, gt, le, lt
 from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
@@ -19,6 +18,7 @@ from sqlalchemy import ColumnElement
 
 from app.core.database.statements import Column, param
 from app.core.listing.pagination import PageParams, contradiction, plain_flag, plain_integer
+from app.core.listing.statement import OPERATORS
 from app.core.text import Line
 
 MAX_QUERY_LENGTH = 200
@@ -29,9 +29,6 @@ MAX_SORT_KEYS = 3
 
 RELEVANCE = "relevance"
 """The sort key that is allowed only together with `q`."""
-
-OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
-"""The suffixes of parameters that are bounds, after an underscore."""
 
 IS_NULL = "_is_null"
 """The suffix of parameters that select rows with or without a value."""

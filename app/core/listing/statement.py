@@ -1,7 +1,8 @@
 """The statement of a list: the items of a page, the total and the caller's permission, in one round trip."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import BaseModel
@@ -14,6 +15,9 @@ from app.core.listing.sorting import Keys, Order, Segment, full_ordering, order_
 MAX_COUNTED = 10_000
 """The most matches that are counted, for totals that have to be counted."""
 
+
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"gte": ge, "gt": gt, "lte": le, "lt": lt}
+"""The suffixes of filters that are bounds, after an underscore."""
 
 TOTAL = "_total"
 """The column with the total of a list."""
@@ -59,12 +63,15 @@ class ListQuery:
         default: str,
         tiebreaker: str,
         model: type[BaseModel] | None,
+        unindexed: Collection[str] = (),
     ) -> None:
         self.source = source
         self.keys = keys
         self.tiebreaker = tiebreaker
         self.order = order_of(default, tiebreaker)
         """The default order."""
+
+        self.unindexed = frozenset(unindexed)
 
         def page(permission: Any, variant: ListVariant | None) -> Rows:
             variant = variant or ListVariant(self.order)
@@ -73,15 +80,33 @@ class ListQuery:
         page.__annotations__["permission"] = next(iter(get_type_hints(source).values()))
         self.statement = compiled(page, model=model)
 
+    def is_planned_by_value(self, filters: Iterable[str], order: Order) -> bool:
+        """Return whether the best plan depends on the values of these filters: whether an index other than that of the
+        order may serve one of them.
+        """
+        in_order = order[0].name
+        return any(name not in self.unindexed and of_bound(name) != in_order for name in filters)
+
 
 def list_query(
-    keys: Keys, default: str, tiebreaker: str = "id", *, model: type[BaseModel] | None = None
+    keys: Keys,
+    default: str,
+    tiebreaker: str = "id",
+    *,
+    model: type[BaseModel] | None = None,
+    unindexed: Collection[str] = (),
 ) -> Callable[[Callable[[Any, ListVariant], ListSource]], ListQuery]:
     """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`.
 
-    `model`: the response model of the items (see `compiled`).
+    `model`: the response model of the items (see `compiled`). `unindexed`: the filters that no index serves.
     """
-    return lambda source: ListQuery(source, keys, default, tiebreaker, model)
+    return lambda source: ListQuery(source, keys, default, tiebreaker, model, unindexed)
+
+
+def of_bound(name: str) -> str:
+    """Return the column of a filter that is a bound on it (see `comparisons`); the name itself of any other filter."""
+    column, _, operator = name.rpartition("_")
+    return column if operator in OPERATORS else name
 
 
 def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows:
