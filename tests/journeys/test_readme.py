@@ -29,7 +29,7 @@ STARTED = {"console"}
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_tour_answers_what_the_readme_shows(service: Service, tmp_path: Path, shell: str) -> None:
-    assert_answers_as_shown(README, service, tmp_path, shell)
+    assert_answers_as_shown(README, service, tmp_path, shell, twice=True)
 
 
 @pytest.mark.slow
