@@ -39,20 +39,20 @@ _PLAIN = re.compile(r"[^\s\"\x00-\x1f\x7f]+")
 class AccessRecord(logging.LogRecord):
     """The line of one request."""
 
+    fields: dict[str, Any]
+    """The fields of the line, without the time, the level, the logger and the request's id."""
+
     def __init__(self, fields: dict[str, Any], level: int = logging.INFO) -> None:
         # The constructor would look up the source line, the thread and the process, which no line shows.
-        vars(self).update(_BLANK)
+        self.__dict__ = {**_BLANK, "created": time.time(), "fields": fields}
         if level != logging.INFO:
             self.levelno, self.levelname = level, logging.getLevelName(level)
-        self.created = time.time()
-        self.fields = fields
-        """The fields of the line, without the time, the level, the logger and the request's id."""
 
 
 def _encode(fields: dict[str, Any]) -> str:
     try:
         # It takes a quarter of the time that `json` takes.
-        return to_json(fields, fallback=str).decode()
+        return str(to_json(fields, fallback=str), "utf-8")
     except PydanticSerializationError:
         # Unpaired surrogates cannot be encoded as UTF-8; `json` escapes them.
         return json.dumps(fields, default=str)

@@ -6,17 +6,18 @@ left to do here, and why; `tests/core/http/test_protocol.py` sends raw bytes to 
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
-    HEADER_VALUE_RE,
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
@@ -43,6 +44,14 @@ answered."""
 _UNENCODED = "The address of the request has a character that must be percent-encoded, as `ü` is in `?q=M%C3%BCller`."
 
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+_STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+"""Characters that no header may have."""
+
+_names: set[bytes] = set()
+"""Names of headers that were checked."""
 
 LINGER = 5.0
 """Seconds in which a client may read the rest of a response after its connection is closed."""
@@ -106,8 +115,54 @@ class _Flow(FlowControl):
 class _Cycle(RequestResponseCycle):
     """A request and its response. The head is written together with the body, which saves a system call per request."""
 
+    # uvicorn's constructor sets these for each request, and makes an event, for which most requests have no use.
+    disconnected = response_started = response_complete = False
+    more_body = True
+    _event: asyncio.Event | None = None
+
     _head: bytes | None = None
     """The head, until it is written together with the first part of the body."""
+
+    task: "asyncio.Task[None]"
+    """The task in which the application runs."""
+
+    def __init__(self, protocol: "BoundedHttp", scope: Any, *, keep_alive: bool) -> None:
+        self.scope, self.keep_alive = scope, keep_alive
+        self.transport, self.flow, self.logger = protocol.transport, protocol.flow, protocol.logger
+        self.default_headers, self._tasks = protocol.server_state.default_headers, protocol.tasks
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.on_response = protocol.on_response_complete
+        self.body = bytearray()
+
+    @property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]
+        """Set when something has happened: a part of the body has arrived, or the request or its response has ended."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self.body or not self.more_body:
+                self._event.set()
+        return self._event
+
+    def end_body(self) -> None:
+        """Note that the body is complete."""
+        self.more_body = False
+        if self._event is not None:
+            self._event.set()
+
+    async def run_asgi(self, app: Any) -> None:
+        """Run the application, and see to it that there is a response."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException as error:
+            self.logger.exception("Exception in ASGI application", exc_info=error)
+        finally:
+            if self.response_started and not self.response_complete:
+                self.transport.close()
+            elif not self.response_started and not self.disconnected:
+                await self.send_500_response()
+            # It refers to the protocol, which refers to this.
+            self.on_response = lambda: None
+            self._tasks.discard(self.task)
 
     async def send(self, message: Any) -> None:
         """Send the head of the response or a part of its body, as in ASGI."""
@@ -123,22 +178,19 @@ class _Cycle(RequestResponseCycle):
             self._write(message.get("body", b""), more=message.get("more_body", False))
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        head, names, values = [STATUS_LINE[status]], [], []
-        length = None
-        for name, value in (*self.default_headers, *headers):
-            head += (name, b": ", value, b"\r\n")
-            names.append(name)
-            values.append(value)
-            if name == b"content-length":
-                length = int(value)
-        # None of them may begin another line, nor end the head.
-        if HEADER_RE.search(b"-".join(names)) or HEADER_VALUE_RE.search(b" ".join(values)):
-            raise RuntimeError("a header of the response has characters that no header may have")
+        lines = [*self.default_headers, *headers]
+        named = dict(lines)
+        length = named.get(b"content-length")
         if length is None and status not in _WITHOUT_BODY:
             raise RuntimeError("the response does not say how long it is")
-        self.expected_content_length = 0 if self.scope["method"] == "HEAD" else length or 0
-        head.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        self._head = b"".join(head)
+        head = b"\r\n".join([_STATUS[status], *map(b": ".join, lines)])
+        # None of them may begin another line, nor end the head. Names are the application's own, and few.
+        are_lines = len(head.translate(None, _CONTROLS)) == len(head) - 2 * len(lines)
+        if not are_lines or not (named.keys() <= _names or _are_names(named)):
+            raise RuntimeError("a header of the response has characters that no header may have")
+        self.expected_content_length = 0 if self.scope["method"] == "HEAD" else int(length or 0)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self._head = head + end
         self.response_started = True
         self.waiting_for_100_continue = False
 
@@ -154,16 +206,27 @@ class _Cycle(RequestResponseCycle):
         if more:
             return
         self.response_complete = True
-        self.message_event.set()
+        if self._event is not None:
+            self._event.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
 
 
+def _are_names(headers: Iterable[bytes]) -> bool:
+    if HEADER_RE.search(b"-".join(headers)):
+        return False
+    _names.update(headers)
+    return True
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection. Requests are answered in order of arrival; a malformed one is refused after those before it."""
 
-    flow: _Flow  # ty: ignore[incompatible-mutable-override] # of our own kind
+    # Of our own kind.
+    flow: _Flow  # ty: ignore[incompatible-mutable-override]
+    cycle: _Cycle  # ty: ignore[incompatible-mutable-override]
+    pipeline: deque[Any]
     parser: httptools.HttpRequestParser
 
     def __init__(
@@ -279,7 +342,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Handle the beginning of a request."""
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._stage, self._overhead, self._deadline = _HEAD, 0, None
         self._codings, self._hosts = [], 0
 
@@ -296,30 +359,57 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request, because its head is complete. Refuse it if its framing is ambiguous."""
-        if len(self.headers) > MAX_HEADER_LINES:
+        parser, headers = self.parser, self.headers
+        version = parser.get_http_version()
+        if len(headers) > MAX_HEADER_LINES:
             raise HeadTooLargeError
-        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+        if self._hosts != 1 and (self._hosts or version != "1.0"):
             raise MalformedRequestError("The request must have exactly one Host header.")
-        if self._codings and (
-            b",".join(self._codings).strip(b" \t").lower() != b"chunked" or self.parser.get_http_version() == "1.0"
-        ):
+        if self._codings and (b",".join(self._codings).strip(b" \t").lower() != b"chunked" or version == "1.0"):
             raise TransferCodingError
-        if self.parser.should_upgrade():
-            if self.parser.get_method() != b"CONNECT":
+        if parser.should_upgrade():
+            if parser.get_method() != b"CONNECT":
                 # The parser raises `HttpParserUpgrade` next.
                 return
             # No path leads there, and nobody can say where its body would end.
             self.url = b"/" + self.url
             self._is_ended = True
-        super().on_headers_complete()
-        # uvicorn has no place where its class could be exchanged. The request is not run before the next turn.
-        self.cycle.__class__ = _Cycle
-        if self._is_ended or self._drain.is_active:
-            self.cycle.keep_alive = False
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": target.path,
+            "query_string": target.query or b"",
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }
+        keep_alive = (
+            version != "1.0" and parser.should_keep_alive() and not self._is_ended and not self._drain.is_active
+        )
+        is_first = not self._unanswered
+        self.cycle = _Cycle(self, scope, keep_alive=keep_alive)
+        if is_first:
+            self._start(self.cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft(self.cycle)
         self._unanswered += 1
         self._stage, self._overhead, self._deadline = _BODY, 0, None
         # What comes now are trailers, which are no headers.
         self.headers = []
+
+    def _start(self, cycle: _Cycle) -> None:
+        """Run the application for a request."""
+        cycle.task = self.loop.create_task(cycle.run_asgi(self.app))
+        self.tasks.add(cycle.task)
 
     def on_body(self, body: bytes) -> None:
         """Handle a part of the body."""
@@ -335,8 +425,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._limit(self.timeout_keep_alive)
         else:
-            self.cycle.more_body = False
-            self.cycle.message_event.set()
+            self.cycle.end_body()
 
     # What is answered
 
@@ -347,8 +436,20 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.is_closing():
             self._limit(self.timeout_keep_alive)
             return
+        if self.flow.is_held:
+            self._go_on()
+        elif not self._is_ended:
+            self.flow.resume_reading()
+        if not self._unanswered:
+            if self._refusal is not None:
+                self._hang_up(self._refusal)
+            elif self._stage is _COMPLETE:
+                self._limit(self.timeout_keep_alive)
+
+    def _go_on(self) -> None:
+        """Start the next request that is queued, and parse further if there are no others."""
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start(self.pipeline.pop())
         if not self.pipeline:
             self.flow.is_held = False
             self._parse_on()
@@ -356,11 +457,6 @@ class BoundedHttp(HttpToolsProtocol):
                 self._hold()
             elif not self._is_ended:
                 self.flow.resume_reading()
-        if not self._unanswered:
-            if self._refusal is not None:
-                self._hang_up(self._refusal)
-            elif self._stage is _COMPLETE:
-                self._limit(self.timeout_keep_alive)
 
     def _refuse(self, error: AppError) -> None:
         """Stop reading, and send this error after the responses to earlier requests."""
@@ -373,7 +469,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._stage is _BODY and not self.cycle.response_complete:
             # The request itself cannot be read to its end.
             self._unanswered -= 1
-            if self.pipeline and self.pipeline[0][0] is self.cycle:
+            if self.pipeline and self.pipeline[0] is self.cycle:
                 self.pipeline.popleft()
             else:
                 self.cycle.disconnected = True
