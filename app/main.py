@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -141,6 +142,15 @@ def create_app(settings: Settings | None = None) -> Application:
     check_answers()
     app = Application(
         operations=TrieRouter(routes),
+        serving=partial(
+            RequestMiddleware,
+            limits=limits,
+            prefix=settings.public_prefix,
+            probes=PROBES,
+            logs_client=settings.log_client,
+            tracing=tracing,
+            reads_positions=settings.database_replica_url is not None,
+        ),
         title="Taller",
         summary="Projects and their tasks",
         description=DESCRIPTION,
@@ -160,15 +170,6 @@ def create_app(settings: Settings | None = None) -> Application:
     address = settings.public_url or f"http://localhost:{settings.port}"
     always = (settings, PORTS, documentation_of(app, address, settings.public_prefix))
     app.state.services = Services(*always)
-    app.add_middleware(
-        RequestMiddleware,
-        limits=limits,
-        prefix=settings.public_prefix,
-        probes=PROBES,
-        logs_client=settings.log_client,
-        tracing=tracing,
-        reads_positions=settings.database_replica_url is not None,
-    )
     if settings.cors_origins:
         # Outermost, so that pages of other origins can read every error.
         app.add_middleware(

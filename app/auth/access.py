@@ -170,7 +170,7 @@ class CallerGuard(Guard):
         if not for_choosing:
             self.errors = (*self.errors, PasswordChangeRequiredError)
 
-    async def caller(self, request: Request) -> Caller:
+    async def authenticate(self, request: Request) -> Caller:
         """Return the caller. Raises an error of `errors` if the caller's credentials do not suffice."""
         caller = await caller_of(request)
         if caller.scopes is not None:
@@ -182,21 +182,22 @@ class CallerGuard(Guard):
             raise PasswordChangeRequiredError
         return caller
 
-    async def authenticate(self, request: Request) -> Caller:
-        """Return the caller, as `caller` does."""
-        return await self.caller(request)
+    def caller(self, request: Request) -> Caller:
+        """Return the caller, whom every route has its guards authenticate before anything else."""
+        caller = state_of(request.scope).caller
+        assert isinstance(caller, Caller), "authenticated"
+        return caller
 
     async def authorize(self, request: Request) -> None:
-        """Refuse a caller whose credentials do not suffice."""
-        await self.caller(request)
+        """Let the caller learn what is wrong with the request: they are authenticated."""
 
 
 class SignedIn(CallerGuard):
     """Passes the caller to the handler."""
 
     async def __call__(self, request: Request) -> Caller:
-        """Return the caller, as `caller` does."""
-        return await self.caller(request)
+        """Return the caller."""
+        return self.caller(request)
 
 
 class Admin(SignedIn):
@@ -206,9 +207,9 @@ class Admin(SignedIn):
         super().__init__(None)
         self.errors = (*self.errors, AdminRequiredError)
 
-    async def caller(self, request: Request) -> Caller:
+    async def authenticate(self, request: Request) -> Caller:
         """Return the caller. Raises `AdminRequiredError` unless they are an administrator."""
-        caller = await super().caller(request)
+        caller = await super().authenticate(request)
         if not caller.is_superuser:
             raise AdminRequiredError
         return caller

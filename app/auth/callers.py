@@ -138,7 +138,8 @@ class CallerCache:
         if row is None or row["user_id"] != claims.user_id:
             raise InvalidTokenError
         return Caller(
-            user_id=claims.user_id,
+            # Of the driver's class, which writes it into statements in a third of the time.
+            user_id=row["user_id"],
             is_superuser=row["is_superuser"],
             method="session",
             source_id=claims.session_id,

@@ -25,7 +25,7 @@ class CommentGuard(EntityGuard[CommentScope]):
         self, request: Request, comment_id: Annotated[UUID, Path(description="The comment's id.")]
     ) -> CommentScope:
         """Return the comment's scope."""
-        return self.scope_of(request, await self.caller(request), comment_id)
+        return self.scope_of(request, self.caller(request), comment_id)
 
 
 TaskWithComments = Annotated[TaskScope, Depends(TaskGuard(Role.VIEWER, COMMENTS_READ))]

@@ -4,6 +4,9 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+KEY = "taller.services"
+"""Under which the ASGI scope of each request has the services."""
+
 T = TypeVar("T")
 
 
@@ -21,5 +24,5 @@ class Services:
 
 def services_of(request: Request) -> Services:
     """Return the services of the application that serves a request."""
-    services: Services = request.app.state.services
+    services: Services = request.scope[KEY]
     return services

@@ -24,7 +24,7 @@ class LabelGuard(EntityGuard[LabelScope]):
         self, request: Request, label_id: Annotated[UUID, Path(description="The label's id.")]
     ) -> LabelScope:
         """Return the label's scope."""
-        return self.scope_of(request, await self.caller(request), label_id)
+        return self.scope_of(request, self.caller(request), label_id)
 
 
 ProjectWithLabels = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, LABELS_READ))]

@@ -85,7 +85,7 @@ class EntityGuard(CallerGuard, Generic[S]):
 
     async def authorize(self, request: Request) -> None:
         """Check the permission with a query of its own, because the handler's statement will not run."""
-        caller = await self.caller(request)
+        caller = self.caller(request)
         ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
         if len(ids) == len(self.entity.id_names):
             permission = self._permissions[caller.is_superuser, caller.project_id is not None]
@@ -103,7 +103,7 @@ class ProjectGuard(EntityGuard[ProjectScope]):
 
     async def __call__(self, request: Request, project_id: ProjectId) -> ProjectScope:
         """Return the project's scope."""
-        return self.scope_of(request, await self.caller(request), project_id)
+        return self.scope_of(request, self.caller(request), project_id)
 
 
 class MemberGuard(EntityGuard[MemberScope]):
@@ -115,7 +115,7 @@ class MemberGuard(EntityGuard[MemberScope]):
         self, request: Request, project_id: ProjectId, user_id: Annotated[UUID, Path(description="The person's id.")]
     ) -> MemberScope:
         """Return the member's scope."""
-        return self.scope_of(request, await self.caller(request), project_id, user_id)
+        return self.scope_of(request, self.caller(request), project_id, user_id)
 
 
 class ProjectsGuard(CallerGuard):
@@ -123,7 +123,7 @@ class ProjectsGuard(CallerGuard):
 
     async def __call__(self, request: Request) -> ProjectsScope:
         """Return the scope of the caller's projects."""
-        return ProjectsScope(await self.caller(request))
+        return ProjectsScope(self.caller(request))
 
 
 class ProjectCreation(CallerGuard):
@@ -135,7 +135,7 @@ class ProjectCreation(CallerGuard):
 
     async def __call__(self, request: Request) -> ProjectsScope:
         """Return the scope of the caller's projects. Raises `KeyBoundToProjectError`."""
-        caller = await self.caller(request)
+        caller = self.caller(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
         return ProjectsScope(caller)

@@ -26,7 +26,7 @@ class TaskGuard(EntityGuard[TaskScope]):
 
     async def __call__(self, request: Request, task_id: TaskId) -> TaskScope:
         """Return the task's scope."""
-        return self.scope_of(request, await self.caller(request), task_id)
+        return self.scope_of(request, self.caller(request), task_id)
 
 
 class TaskLabelGuard(EntityGuard[TaskLabelScope]):
@@ -38,7 +38,7 @@ class TaskLabelGuard(EntityGuard[TaskLabelScope]):
         self, request: Request, task_id: TaskId, label_id: Annotated[UUID, Path(description="The label's id.")]
     ) -> TaskLabelScope:
         """Return the task's scope."""
-        return self.scope_of(request, await self.caller(request), task_id, label_id)
+        return self.scope_of(request, self.caller(request), task_id, label_id)
 
 
 class TaskAssigneeGuard(EntityGuard[TaskAssigneeScope]):
@@ -50,7 +50,7 @@ class TaskAssigneeGuard(EntityGuard[TaskAssigneeScope]):
         self, request: Request, task_id: TaskId, user_id: Annotated[UUID, Path(description="The person's id.")]
     ) -> TaskAssigneeScope:
         """Return the task's scope."""
-        return self.scope_of(request, await self.caller(request), task_id, user_id)
+        return self.scope_of(request, self.caller(request), task_id, user_id)
 
 
 class TaskBlockerGuard(EntityGuard[TaskBlockerScope]):
@@ -62,7 +62,7 @@ class TaskBlockerGuard(EntityGuard[TaskBlockerScope]):
         self, request: Request, task_id: TaskId, blocker_id: Annotated[UUID, Path(description="The blocker's id.")]
     ) -> TaskBlockerScope:
         """Return the task's scope."""
-        return self.scope_of(request, await self.caller(request), task_id, blocker_id)
+        return self.scope_of(request, self.caller(request), task_id, blocker_id)
 
 
 class TasksGuard(CallerGuard):
@@ -70,7 +70,7 @@ class TasksGuard(CallerGuard):
 
     async def __call__(self, request: Request) -> TasksScope:
         """Return the scope of the caller's tasks."""
-        return TasksScope(await self.caller(request))
+        return TasksScope(self.caller(request))
 
 
 ProjectWithTasks = Annotated[ProjectScope, Depends(ProjectGuard(Role.VIEWER, TASKS_READ))]

@@ -84,10 +84,10 @@ def keys_reach_every_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scopes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def caller(_: CallerGuard, request: Request) -> Caller:
+    async def authenticate(_: CallerGuard, request: Request) -> Caller:
         return await caller_of(request)
 
-    monkeypatch.setattr(CallerGuard, "caller", caller)
+    monkeypatch.setattr(CallerGuard, "authenticate", authenticate)
 
 
 def the_scope_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def the_scope_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everybody_administers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Admin, "caller", SignedIn.caller)
+    monkeypatch.setattr(Admin, "authenticate", SignedIn.authenticate)
 
 
 def the_body_is_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,13 +149,13 @@ def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def one_time_passwords_are_as_good_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    caller = CallerGuard.caller
+    authenticate = CallerGuard.authenticate
 
     async def admitted(self: CallerGuard, request: Request) -> Caller:
         monkeypatch.setattr(self, "for_choosing", True)
-        return await caller(self, request)
+        return await authenticate(self, request)
 
-    monkeypatch.setattr(CallerGuard, "caller", admitted)
+    monkeypatch.setattr(CallerGuard, "authenticate", admitted)
 
 
 def everybodys_keys_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

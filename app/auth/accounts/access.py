@@ -43,9 +43,9 @@ class PeopleLookup(SignedIn):
         super().__init__(MEMBERS_READ)
         self.errors = (*self.errors, KeyBoundToProjectError)
 
-    async def caller(self, request: Request) -> Caller:
+    async def authenticate(self, request: Request) -> Caller:
         """Return the caller. Raises `KeyBoundToProjectError` for a key that is bound to a project."""
-        caller = await super().caller(request)
+        caller = await super().authenticate(request)
         if caller.project_id is not None:
             raise KeyBoundToProjectError
         return caller

@@ -5,24 +5,27 @@ opens an exit stack that stays empty, and walks its router's list of routes
 (docs/decisions/0019-what-a-request-costs.md).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.http.trie import TrieRouter
+from app.core.services import KEY
 
 
 class Application(FastAPI):
-    """The application. `TrieRouter` serves its requests; FastAPI's router only runs its lifespan."""
+    """The application. `operations` serves its requests; FastAPI's router only runs its lifespan."""
 
-    def __init__(self, *, operations: TrieRouter, **options: Any) -> None:
+    def __init__(self, *, operations: TrieRouter, serving: Callable[[TrieRouter], ASGIApp], **options: Any) -> None:
+        """Return the application. `serving`: what is around the operations, within the middleware that is added."""
         super().__init__(**options)
-        self.operations = operations
+        self.operations, self._serving = operations, serving
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the added middleware around the operations, the last one added outermost."""
-        stack: ASGIApp = self.operations
+        stack = self._serving(self.operations)
         for layer, arguments, options in reversed(self.user_middleware):
             stack = layer(stack, *arguments, **options)
         return stack
@@ -33,6 +36,7 @@ class Application(FastAPI):
         if scope["type"] != "http":
             await self.router(scope, receive, send)
             return
+        scope[KEY] = self.state.services
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         await self.middleware_stack(scope, receive, send)

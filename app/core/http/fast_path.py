@@ -7,7 +7,8 @@ Every operation must be simple enough for such a plan. docs/decisions/0011-the-s
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 from fastapi import Request, Response
@@ -39,6 +40,19 @@ MAX_ACCEPTED_BYTES = 300
 """Bytes of a query string that is remembered."""
 
 
+class Answer(Response):
+    """A response whose content is bytes. Starlette's constructor takes three times as long."""
+
+    def __init__(self, content: bytes | None = None, status_code: int = 200, media_type: bytes | None = None) -> None:
+        """Without content, it only holds what a handler sets."""
+        self.status_code, self.body, self.background = status_code, content or b"", None
+        self.raw_headers = []
+        if content is not None and status_code not in _WITHOUT_LENGTH:
+            self.raw_headers.append((b"content-length", b"%d" % len(content)))
+        if media_type is not None:
+            self.raw_headers.append((b"content-type", media_type))
+
+
 class UnplannedRouteError(TypeError):
     """An operation uses features of FastAPI that the fast path does not support."""
 
@@ -49,61 +63,60 @@ class UnplannedRouteError(TypeError):
         )
 
 
-class _DependencyCall:
-    """One call of a dependency or of the handler, with the sources of its arguments by name."""
-
-    def __init__(self, dependant: Dependant) -> None:
-        self.call: Any = dependant.call
-        self.request = dependant.request_param_name
-        self.response = dependant.response_param_name
-        self.results: list[tuple[str, int]] = []
-        """Arguments that are results of earlier calls, with the call's number."""
-
-        self.inputs: list[tuple[str, int]] = []
-        """Arguments that are inputs of the request, with the input's number."""
+_REQUEST, _RESPONSE = 0, 1
+"""The numbers of these two among the values of a request."""
 
 
 class _DependencyPlan:
-    """The inputs of a request, and the calls that use them, each after the calls that it depends on."""
+    """The inputs of a request, and the calls that use them, each after the calls that it depends on.
+
+    The values of a request are numbered: itself, the response that may be changed, its inputs, the calls' results.
+    """
 
     def __init__(self, dependant: Dependant) -> None:
-        self.steps: list[_DependencyCall] = []
         self.inputs: list[tuple[tuple[str, ...], type[BaseModel] | None, Reader]] = []
         """Each input: the location for its errors (`path` and its name, `query` or `body`), its model and its
         reader."""
 
-        self.reads_body = False
-        self._known: dict[int, int] = {}
-        self.is_possible = self._add(dependant) is not None
+        self.reads_body = self.changes_response = False
+        self._nodes: dict[int, tuple[Dependant, dict[str | None, int]]] = {}
+        """What is called, and the numbers of its inputs, in the order of the calls."""
 
-    def _add(self, node: Dependant) -> int | None:
-        if id(node.call) in self._known:
-            return self._known[id(node.call)]
-        if not _is_ordinary(node):
-            return None
-        step = _DependencyCall(node)
-        for dependency in node.dependencies:
-            number = self._add(dependency)
-            if number is None:
-                return None
-            if dependency.name is not None:
-                step.results.append((dependency.name, number))
+        self.is_possible = self._add(dependant)
+        self.steps = [self._step(node, numbers) for node, numbers in self._nodes.values()]
+        """Each call, and the numbers of its arguments."""
+
+    def _add(self, node: Dependant) -> bool:
+        if id(node.call) in self._nodes:
+            return True
+        if not _is_ordinary(node) or not all(map(self._add, node.dependencies)):
+            return False
+        numbers: dict[str | None, int] = {}
         for field in node.path_params:
-            self._add_input(step, field.name, ("path", field.alias), None, _path_reader(field))
+            numbers[field.name] = self._add_input(("path", field.alias), None, _path_reader(field))
         for field in node.query_params:
-            self._add_input(step, field.name, ("query",), _model(field), _query_reader(_model(field)))
+            numbers[field.name] = self._add_input(("query",), _model(field), _query_reader(_model(field)))
         for field in node.body_params:
-            self._add_input(step, field.name, ("body",), _model(field), _body_reader(_model(field)))
-        self.reads_body = self.reads_body or bool(node.body_params)
-        self.steps.append(step)
-        self._known[id(node.call)] = len(self.steps) - 1
-        return len(self.steps) - 1
+            numbers[field.name] = self._add_input(("body",), _model(field), _body_reader(_model(field)))
+        self.reads_body |= bool(node.body_params)
+        self.changes_response |= node.response_param_name is not None
+        self._nodes[id(node.call)] = node, numbers
+        return True
 
-    def _add_input(
-        self, step: _DependencyCall, name: str, place: tuple[str, ...], model: type[BaseModel] | None, reader: Reader
-    ) -> None:
-        step.inputs.append((name, len(self.inputs)))
+    def _add_input(self, place: tuple[str, ...], model: type[BaseModel] | None, reader: Reader) -> int:
         self.inputs.append((place, model, reader))
+        return _RESPONSE + len(self.inputs)
+
+    def _step(self, node: Dependant, numbers: dict[str | None, int]) -> tuple[Any, list[int]]:
+        numbers |= {node.request_param_name: _REQUEST, node.response_param_name: _RESPONSE}
+        calls = list(self._nodes)
+        for dependency in node.dependencies:
+            numbers[dependency.name] = _RESPONSE + len(self.inputs) + 1 + calls.index(id(dependency.call))
+        return node.call, [numbers[name] for name in _parameters(node.call)]
+
+
+def _parameters(call: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(call).parameters
 
 
 def build_fast_path(route: APIRoute, location: str | None = None) -> Handler:
@@ -119,28 +132,18 @@ def build_fast_path(route: APIRoute, location: str | None = None) -> Handler:
 
     async def handler(request: Request) -> Response:
         body = state_of(request.scope).body if plan.reads_body else b""
-        inputs: list[Any] = []
+        values: list[Any] = [request, Answer() if plan.changes_response else None]
         errors: list[FieldError] = []
         for place, model, read in plan.inputs:
             try:
-                inputs.append(read(request, body))
+                values.append(read(request, body))
             except ValidationError as error:
                 errors += field_errors(error, model, *place)
         if errors:
             raise InvalidRequestError(errors=errors[:MAX_REPORTED_ERRORS])
-        results: list[Any] = []
-        response: Response | None = None
-        for step in plan.steps:
-            arguments = {name: inputs[number] for name, number in step.inputs}
-            for name, number in step.results:
-                arguments[name] = results[number]
-            if step.request is not None:
-                arguments[step.request] = request
-            if step.response is not None:
-                response = response or Response()
-                arguments[step.response] = response
-            results.append(await step.call(**arguments))
-        return answer(request, results[-1], response)
+        for call, numbers in plan.steps:
+            values.append(await call(*map(values.__getitem__, numbers)))
+        return answer(request, values[-1], values[_RESPONSE])
 
     return handler
 
@@ -150,7 +153,7 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
     it set.
     """
     field, status_code = route.response_field, route.status_code or 200
-    media_type = None if field is None else "application/json"
+    media_type = None if field is None else _JSON
     tag = etag_factory(route)
     # Called directly: FastAPI's and pydantic's wrappers pass on a dozen options, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
@@ -171,11 +174,11 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
             except ValidationError as error:
                 raise ResponseValidationError(errors=error.errors(), body=result) from error
             content = with_fractions(adapter.serializer.to_json(result, by_alias=True))
-        made = Response(content, status_code, media_type=media_type)
+        made = Answer(content, status_code, media_type)
         if response is not None:
             if response.status_code != _UNSET_STATUS:
                 made.status_code = response.status_code
-            made.raw_headers += [header for header in response.raw_headers if header[0] != _LENGTH]
+            made.raw_headers += response.raw_headers
         if location is not None:
             made.raw_headers.append((b"location", address))
         if current is not None:
@@ -217,7 +220,8 @@ def _answers_ordinarily(route: APIRoute) -> bool:
     )
 
 
-_LENGTH = b"content-length"
+_JSON = b"application/json"
+_WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _UNSET_STATUS = 200
 """The status of a new `Response`, which means that the handler has set none."""
 
@@ -235,6 +239,8 @@ def _is_ordinary(node: Dependant) -> bool:
         and node.background_tasks_param_name is None
         and node.security_scopes_param_name is None
         and all(_is_model(field.field_info.annotation) for field in (*node.query_params, *node.body_params))
+        # Arguments are passed by their places.
+        and all(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in _parameters(call).values())
     )
 
 

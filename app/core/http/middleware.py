@@ -9,13 +9,15 @@ from collections.abc import Collection
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
 
 from app.core.errors import InternalError
 from app.core.http import metering
 from app.core.http.positions import HEADER as POSITION_HEADER
 from app.core.http.positions import position_sent
 from app.core.http.problems import problem_response
+from app.core.http.trie import TrieRouter
 from app.core.ids import uuid7
 from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
 from app.core.ratelimit.limiter import RateLimits, RequestQuota
@@ -39,11 +41,11 @@ _SECURITY_HEADERS = [
 
 
 class RequestMiddleware:
-    """The outermost layer of the application."""
+    """The innermost middleware, around the operations."""
 
     def __init__(
         self,
-        app: ASGIApp,
+        operations: TrieRouter,
         *,
         limits: RateLimits | None,
         prefix: str,
@@ -55,7 +57,7 @@ class RequestMiddleware:
         """`probes`: the paths of routes whose requests are logged at `debug` unless they fail. `reads_positions`:
         whether clients may tell the position in the database that they have seen.
         """
-        self.app = app
+        self.operations = operations
         self.limits = limits
         self.prefix = prefix
         self.probes = frozenset(probes)
@@ -65,38 +67,26 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         started = perf_counter()
         metering.count_begun()
         state = _read_headers(scope, reads_positions=self.reads_positions)
-        if self.prefix:
-            state.prefix = self.prefix
+        state.prefix = self.prefix
         quota = None
         if self.limits is not None:
             state.quota = quota = self.limits.quota(scope.get("client"))
         span = None if self.tracing is None else self.tracing.begin_request(scope)
         token = request_id_var.set(state.request_id)
         status = 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                _add_headers(message, state, quota, span)
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_with_headers)
-        except Exception:
-            logger.exception("unhandled error")
-            if status:
-                # The response has begun: only closing the connection tells the client that it is incomplete.
-                raise
-            state.code, state.reason = InternalError.code, InternalError.title
-            response = problem_response(InternalError(), scope)
-            await response(scope, receive, send_with_headers)
+            try:
+                response = await self.operations.respond(Request(scope, receive, send))
+            except Exception:
+                logger.exception("unhandled error")
+                state.code, state.reason = InternalError.code, InternalError.title
+                response = problem_response(InternalError(), scope)
+            status = response.status_code
+            _add_headers(response, state, quota, span)
+            await response(scope, receive, send)
         finally:
             metering.count_ended(scope, status, started)
             if access_log.isEnabledFor(logging.INFO):
@@ -131,21 +121,24 @@ class RequestMiddleware:
         access_log.handle(AccessRecord(fields))
 
 
-def _add_headers(message: Message, state: RequestState, quota: RequestQuota | None, span: "RequestSpan | None") -> None:
+def _add_headers(
+    response: Response, state: RequestState, quota: RequestQuota | None, span: "RequestSpan | None"
+) -> None:
     """Add the headers that every response has."""
-    headers = [*message["headers"], (b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
-    if b"cache-control" not in dict(message["headers"]):
-        # Nearly every response is private; a response that may be cached has set the header itself.
+    headers = response.raw_headers
+    is_private = b"cache-control" not in dict(headers)
+    headers += [(b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
+    if is_private:
+        # As nearly every response; a response that may be cached has set the header itself.
         headers.append((b"cache-control", b"no-store"))
     if span is not None:
         headers.append(span.traceparent)
     if state.position_seen is not None:
         headers.append((_POSITION, state.position_seen.encode()))
     if state.prefix:
-        headers = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
+        headers[:] = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
     if quota is not None:
-        headers += quota.headers(message["status"], is_revalidated=state.has_named_tag)
-    message["headers"] = headers
+        headers += quota.headers(response.status_code, is_revalidated=state.has_named_tag)
 
 
 def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from app.core.errors import AppError, MethodNotAllowedError, NotFoundError
 from app.core.guards import DEFAULT
@@ -56,7 +55,7 @@ class RouteTrieNode:
 
 
 class TrieRouter:
-    """The ASGI application that routes requests to all operations."""
+    """All operations, found by path and method."""
 
     def __init__(self, routes: Iterable[ApiRoute]) -> None:
         self.routes = list(routes)
@@ -86,9 +85,9 @@ class TrieRouter:
         route, names = operation
         return route, dict(zip(names, values, strict=True))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the operation of a request, and send its response or the problem."""
-        request = Request(scope, receive, send)
+    async def respond(self, request: Request) -> Response:
+        """Run the operation of a request, and return its response or the problem."""
+        scope = request.scope
         try:
             try:
                 route, scope["path_params"] = self.find(scope["path"], scope["method"])
@@ -97,10 +96,9 @@ class TrieRouter:
                 count_address(state_of(scope), DEFAULT)
                 raise
             scope["route"] = route
-            response: Response = await route.respond(request)
+            return await route.respond(request)
         except (AppError, HTTPException) as error:
-            response = answer_to(request, error)
-        await response(scope, receive, send)
+            return answer_to(request, error)
 
 
 def _segments(path: str) -> list[str]:

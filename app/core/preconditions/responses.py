@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, get_args
 
 from fastapi import Request, Response
@@ -39,7 +39,10 @@ def own_tag(value: Any, body: bytes) -> str:
     """Return the tag in a value, or in its JSON if the value is not known."""
     if value is None:
         value = json.loads(body)
-    tag: str = value["etag"] if isinstance(value, Mapping) else value.etag
+    try:
+        tag: str = value["etag"]
+    except TypeError:
+        tag = value.etag
     return tag
 
 
