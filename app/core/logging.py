@@ -26,6 +26,9 @@ BATCH_SECONDS = 0.1
 BATCH_BYTES = 4096
 """The most that is written at once: a write of this size to a pipe is atomic, whatever other processes write."""
 
+BATCH_RECORDS = 50
+"""Requests whose lines are made together: one after the other, each takes a third of the time."""
+
 ACCESS_LOGGER = "taller.access"
 
 _BLANK = vars(
@@ -36,15 +39,23 @@ _STANDARD = _BLANK.keys() | {"message", "asctime", "color_message"}
 _PLAIN = re.compile(r"[^\s\"\x00-\x1f\x7f]+")
 
 
+def _context() -> tuple[str | None, str | None]:
+    """Return the ids of the request that is served, and of its trace."""
+    return request_id_var.get(), trace_id_var.get()
+
+
 class AccessRecord(logging.LogRecord):
     """The line of one request."""
 
     fields: dict[str, Any]
-    """The fields of the line, without the time, the level, the logger and the request's id."""
+    """The fields of the line, without the time, the level, the logger and the ids."""
+
+    context: tuple[str | None, str | None]
+    """The ids of the request and of its trace."""
 
     def __init__(self, fields: dict[str, Any], level: int = logging.INFO) -> None:
         # The constructor would look up the source line, the thread and the process, which no line shows.
-        self.__dict__ = {**_BLANK, "created": time.time(), "fields": fields}
+        self.__dict__ = {**_BLANK, "created": time.time(), "fields": fields, "context": _context()}
         if level != logging.INFO:
             self.levelno, self.levelname = level, logging.getLevelName(level)
 
@@ -104,9 +115,10 @@ def log_fields(record: logging.LogRecord) -> dict[str, Any]:
         "logger": record.name,
         "message": record.getMessage(),
     }
-    if request_id := request_id_var.get():
+    request_id, trace_id = record.context if isinstance(record, AccessRecord) else _context()
+    if request_id:
         fields["request_id"] = request_id
-    if trace_id := trace_id_var.get():
+    if trace_id:
         fields["trace_id"] = trace_id
     if isinstance(record, AccessRecord):
         fields.update(record.fields)
@@ -125,36 +137,49 @@ class BatchingHandler(logging.StreamHandler[Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._records: list[logging.LogRecord] = []
         self._lines: list[str] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or buffer it for the next batch."""
-        try:
-            line = self.format(record) + self.terminator
-            size = len(line) if line.isascii() else len(line.encode(errors="surrogatepass"))
-            if self._size + size > BATCH_BYTES:
-                self.flush()
-            self._lines.append(line)
-            self._size += size
-            if not isinstance(record, AccessRecord):
-                self.flush()
-            elif self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
-        except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
-            self.handleError(record)
+        self._records.append(record)
+        if not isinstance(record, AccessRecord):
+            self.flush()
+        elif len(self._records) == BATCH_RECORDS:
+            self._format()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
 
     def flush(self) -> None:
         """Write the buffered lines."""
         self.acquire()
         try:
-            lines, self._lines, self._size = self._lines, [], 0
-            if lines:
-                self.stream.write("".join(lines))
-            super().flush()
+            self._format()
+            self._write()
         finally:
             self.release()
+
+    def _format(self) -> None:
+        """Make lines of the buffered records, and write those that fill a batch."""
+        records, self._records = self._records, []
+        for record in records:
+            try:
+                line = self.format(record) + self.terminator
+                size = len(line) if line.isascii() else len(line.encode(errors="surrogatepass"))
+                if self._size + size > BATCH_BYTES:
+                    self._write()
+                self._lines.append(line)
+                self._size += size
+            except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
+                self.handleError(record)
+
+    def _write(self) -> None:
+        lines, self._lines, self._size = self._lines, [], 0
+        if lines:
+            self.stream.write("".join(lines))
+        super().flush()
 
     def _end_batch(self) -> None:
         self._timer = None
