@@ -12,10 +12,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock, for one test
 
 from app.core.config import Settings
-from app.core.database.migrations import ROOT
+from app.core.database.migrations import ROOT, head_revision
 from benchmarks.contender import BY_NAME
 from tests.support import server
-from tests.support.process import running_service
+from tests.support.process import Service
+from tests.support.proxies import free_port
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -32,7 +33,7 @@ def names_locked_in(file: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_health_check_follows_readiness(server_url: str) -> None:
+def test_health_check_follows_readiness(service: Service) -> None:
     (check,) = instructions("HEALTHCHECK")
     # Python of this environment; all else is the command that the container runs.
     command = [sys.executable, *json.loads(check.partition(" CMD ")[2])[1:]]
@@ -41,14 +42,15 @@ def test_health_check_follows_readiness(server_url: str) -> None:
         environment = {**os.environ, "TALLER_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - our own Dockerfile's
 
-    with running_service(server_url, admin=False) as service:
-        assert (probe(service.port).returncode, service.process.poll()) == (0, None)
-        server.execute(service.database_url, "DELETE FROM alembic_version")
+    assert probe(service.port).returncode == 0
+    server.execute(service.database_url, "UPDATE alembic_version SET version_num = '0001'")
+    try:
         behind = probe(service.port)
-        assert behind.returncode == 1
-        assert behind.stdout.startswith("503 ")
-        service.stop()
-        assert probe(service.port).returncode == 1
+    finally:
+        server.execute(service.database_url, f"UPDATE alembic_version SET version_num = '{head_revision()}'")
+    assert behind.returncode == 1
+    assert behind.stdout.startswith("503 ")
+    assert probe(free_port()).returncode == 1
 
 
 def test_containers_get_longer_to_stop_than_requests_get_to_finish() -> None:

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.support.keys import REPLAYED, assert_replay, keyed
-from tests.support.process import Service, running_service
+from tests.support.process import Service
 from tests.support.stalling_proxy import StallingProxy
 
 pytestmark = pytest.mark.slow
@@ -18,13 +17,6 @@ pytestmark = pytest.mark.slow
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """What passes through the proxy: the query and its answer."""
-
-
-@pytest.fixture(scope="module")
-def service(server_url: str) -> Iterator[Service]:
-    """A service that stays."""
-    with running_service(server_url) as service:
-        yield service
 
 
 def signed_in(service: Service) -> httpx2.Client:

@@ -86,10 +86,11 @@ async def many_journeys(service: Service) -> None:
         assert (await expect(200, "GET", "/projects/"))["total"] == JOURNEYS // 2
 
 
-@pytest.mark.parametrize("servers", [1, 2])
-def test_fifty_requests_share_few_server_connections_without_failing(database: str, servers: int) -> None:
+# With one, below, each transaction waits for the one before; with two, a statement meets a connection that does not
+# know it.
+def test_fifty_requests_share_few_server_connections_without_failing(database: str) -> None:
     with (
-        running_bouncer(database, servers=servers) as bouncer,
+        running_bouncer(database, servers=2) as bouncer,
         service_behind(bouncer, pgbouncer_prepared_statements=False) as service,
     ):
         asyncio.run(many_journeys(service))

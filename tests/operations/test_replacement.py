@@ -3,12 +3,13 @@
 import os
 import random
 import signal
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ def test_a_second_sigterm_ends_the_delay(server_url: str) -> None:
             pass
         # In much less than 300 s.
         assert service.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def instances(server_url: str) -> Iterator[tuple[Service, Service]]:
+    """Two instances on one database."""
+    with (
+        running_service(server_url, environment=DELAY) as one,
+        tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
+        Service(one.database_url, Path(directory), DELAY | server.variables(server.way_to(one.database_url))) as two,
+    ):
+        two.start()
+        yield one, two
 
 
 class Load:
@@ -155,15 +168,12 @@ def migrating(config: Config, url: str) -> Generator[None]:
         command.downgrade(config, "-1")
 
 
-def test_no_request_fails_while_instances_are_replaced_and_migrated(server_url: str, tmp_path: Path) -> None:
+def test_no_request_fails_while_instances_are_replaced_and_migrated(
+    instances: tuple[Service, Service], tmp_path: Path
+) -> None:
+    one, two = instances
     port = free_port()
-    with (
-        running_service(server_url, environment=DELAY) as one,
-        Service(one.database_url, tmp_path, DELAY | server.variables(server.way_to(one.database_url))) as two,
-        ExitStack() as stack,
-    ):
-        two.start()
-        stack.enter_context(running_balancer(port, one.port, two.port))
+    with running_balancer(port, one.port, two.port):
         next_release = plant(tmp_path / "next")
         server.execute(one.database_url, *FILL)
         load = Load([f"http://127.0.0.1:{port}"], people=4)
@@ -180,29 +190,26 @@ def test_no_request_fails_while_instances_are_replaced_and_migrated(server_url: 
         assert count_made(one) == len(load.created)
 
 
-def test_instance_is_stopped_before_its_endpoint_is_removed(server_url: str, tmp_path: Path) -> None:
-    with (
-        running_service(server_url, environment=DELAY) as one,
-        Service(one.database_url, tmp_path, DELAY | server.variables(server.way_to(one.database_url))) as two,
-    ):
-        two.start()
-        # Kubernetes sends SIGTERM and removes the endpoint at the same time, so new connections go on coming.
-        load = Load([one.url, two.url], people=4, headers={"Connection": "close"})
-        with load.running():
-            for instance, other in islice(cycle(((one, two), (two, one))), TIMES):
-                instance.process.send_signal(signal.SIGTERM)
-                written = instance.log_file.stat().st_size
-                while instance.log_file.read_bytes()[written:].count(b"/tasks/") < 50:
-                    time.sleep(0.01)
-                load.addresses = [other.url]
-                # It ends by itself; another SIGTERM would end the delay, in which late connections are still served.
-                while instance.process.poll() is None:
-                    time.sleep(0.1)
-                assert instance.stop() == 0
-                instance.start()
-                load.addresses = [one.url, two.url]
-        assert set(load.outcomes) == {"200", "201"}, load.outcomes
-        assert count_made(one) == len(load.created)
+def test_instance_is_stopped_before_its_endpoint_is_removed(instances: tuple[Service, Service]) -> None:
+    one, two = instances
+    made_before = count_made(one)
+    # Kubernetes sends SIGTERM and removes the endpoint at the same time, so new connections go on coming.
+    load = Load([one.url, two.url], people=4, headers={"Connection": "close"})
+    with load.running():
+        for instance, other in islice(cycle(((one, two), (two, one))), TIMES):
+            instance.process.send_signal(signal.SIGTERM)
+            written = instance.log_file.stat().st_size
+            while instance.log_file.read_bytes()[written:].count(b"/tasks/") < 50:
+                time.sleep(0.01)
+            load.addresses = [other.url]
+            # It ends by itself; another SIGTERM would end the delay, in which late connections are still served.
+            while instance.process.poll() is None:
+                time.sleep(0.1)
+            assert instance.stop() == 0
+            instance.start()
+            load.addresses = [one.url, two.url]
+    assert set(load.outcomes) == {"200", "201"}, load.outcomes
+    assert count_made(one) - made_before == len(load.created)
 
 
 def count_made(service: Service) -> int:

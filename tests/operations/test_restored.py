@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,19 @@ from tests.projects.factories import project_of
 from tests.support import server
 from tests.support.client import Api
 from tests.support.factories import store
-from tests.support.process import running_service, sign_in
+from tests.support.process import Service, running_service, sign_in
 from tests.tasks.factories import TaskFactory
 
 pytestmark = pytest.mark.slow
 
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def restoring(server_url: str) -> Iterator[Service]:
+    """A service whose database is restored."""
+    with running_service(server_url) as service:
+        yield service
 
 
 def tag_after(client: httpx2.Client, path: str, change: dict[str, Any]) -> str:
@@ -40,9 +48,9 @@ def run(program: str, *arguments: str) -> None:
     subprocess.run([binaries() / program, *arguments], check=True)  # noqa: S603 - of the wheel
 
 
-def test_nothing_that_was_taken_away_after_a_backup_comes_back(server_url: str, tmp_path: Path) -> None:
-    backup = str(tmp_path / "backup")
-    with running_service(server_url) as service, service.client() as client:
+def test_nothing_that_was_taken_away_after_a_backup_comes_back(restoring: Service, tmp_path: Path) -> None:
+    backup, service = str(tmp_path / "backup"), restoring
+    with service.client() as client:
         environment = server.variables(server.way_to(service.database_url))
         address = server.plain_url(service.database_url)
         sign_in(client)
@@ -102,11 +110,11 @@ def test_a_backup_of_an_earlier_release_is_migrated_first(server_url: str) -> No
     assert "run `taller migrate` first" in said
 
 
-def test_what_becomes_of_keys_is_said(server_url: str) -> None:
-    with running_service(server_url) as service, service.client() as client:
+def test_what_becomes_of_keys_is_said(restoring: Service) -> None:
+    with restoring.client() as client:
         sign_in(client)
         key = client.post("/auth/api-keys", json={"name": "k", "scopes": ["projects:read"]}).json()
-        environment = server.variables(server.way_to(service.database_url))
+        environment = server.variables(server.way_to(restoring.database_url))
         assert "--revoke-keys or --keep-keys" in taller(environment, "restored", fails=True).stderr
         assert client.get("/projects/").status_code == 200
         assert "kept: all API keys" in taller(environment, "restored", "--keep-keys").stdout

@@ -10,14 +10,14 @@ from app.core.database.migrations import upgrade
 from app.core.ids import uuid7
 from tests.operations.test_cli_accounts import taller
 from tests.support import server
-from tests.support.process import running_service, sign_in
+from tests.support.process import Service, sign_in
 from tests.tasks.test_list_search import WRITTEN
 
 pytestmark = pytest.mark.slow
 
 
-def test_another_dictionary_finds_other_forms_of_a_word(server_url: str) -> None:
-    with running_service(server_url) as service, service.client() as client:
+def test_another_dictionary_finds_other_forms_of_a_word(service: Service) -> None:
+    with service.client() as client:
         sign_in(client)
         project = client.post("/projects/", json={"name": "Workshop", "description": "Where benches are built"}).json()
         path = f"/projects/{project['id']}/tasks/"
