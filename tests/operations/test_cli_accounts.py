@@ -11,7 +11,7 @@ import pytest
 
 from app.cli.main import main
 from app.core.database.migrations import ROOT
-from tests.operations.support import Dev, run_command, run_process
+from tests.operations.support import run_command, run_process
 from tests.support import server
 from tests.support.process import CHEAP, Service, running_service
 
@@ -177,18 +177,3 @@ def test_a_password_is_no_argument(arguments: tuple[str, ...], capsys: pytest.Ca
     said = capsys.readouterr().err
     assert said.startswith(("taller: ", "Usage: taller users"))
     assert PASSWORD not in said
-
-
-@pytest.mark.timeout(120)
-def test_commands_work_while_the_development_service_runs_and_after(tmp_path: Path) -> None:
-    with Dev(tmp_path) as dev:
-        dev.start()
-        own = {"TALLER_DATA_DIR": str(dev.data_dir)}
-        taller(own, "users", "create", "ada", typed=PASSWORD, cwd=tmp_path)
-        with dev.client() as client:
-            assert sign_in(client, "ada", PASSWORD).status_code == 200
-        done = taller(own, "users", "list", cwd=tmp_path)
-        assert "PostgreSQL" not in done.stderr
-        assert {line.split()[1] for line in done.stdout.splitlines()[1:]} == {"admin", "ada"}
-    # Nobody serves now: the command starts the database for itself.
-    assert "ada" in run_process(tmp_path, "users", "list", **own).stdout

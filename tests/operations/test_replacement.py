@@ -55,15 +55,6 @@ def test_after_sigterm_it_serves_on_but_is_not_ready(server_url: str) -> None:
         assert service.stop() == 0
 
 
-def test_a_second_sigterm_ends_the_delay(server_url: str) -> None:
-    with running_service(server_url, environment={"TALLER_DRAIN_DELAY": "300"}) as service, service.client() as client:
-        service.process.send_signal(signal.SIGTERM)
-        while client.get("/health/ready").status_code == 200:
-            pass
-        # In much less than 300 s.
-        assert service.stop() == 0
-
-
 @pytest.fixture(scope="module")
 def instances(server_url: str) -> Iterator[tuple[Service, Service]]:
     """Two instances on one database."""

@@ -45,7 +45,7 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
-def workers(server_url: str) -> Iterator[tuple[httpx2.Client, httpx2.Client]]:
+def services(server_url: str) -> Iterator[tuple[Service, Service]]:
     """Two services on one database."""
     environment = {"TALLER_REVOCATION_DELAY": str(DELAY)}
     with (
@@ -56,8 +56,14 @@ def workers(server_url: str) -> Iterator[tuple[httpx2.Client, httpx2.Client]]:
         ) as second,
     ):
         second.start()
-        with first.client() as here, second.client() as there:
-            yield here, there
+        yield first, second
+
+
+@pytest.fixture
+def workers(services: tuple[Service, Service]) -> Iterator[tuple[httpx2.Client, httpx2.Client]]:
+    """A client of each."""
+    with services[0].client() as here, services[1].client() as there:
+        yield here, there
 
 
 def signed_in(client: httpx2.Client, username: str, password: str) -> dict[str, str]:
@@ -193,11 +199,10 @@ async def test_a_watcher_that_has_stopped_is_noticed(blind: FastAPI) -> None:
         blind.state.services[CallerCache].watching.start()
 
 
-@pytest.fixture(scope="module")
-def worker(server_url: str) -> Iterator[Service]:
-    """A service that a test may stop for a while."""
-    with running_service(server_url, environment={"TALLER_REVOCATION_DELAY": str(DELAY)}) as service:
-        yield service
+@pytest.fixture
+def worker(services: tuple[Service, Service]) -> Service:
+    """One of them, which a test may stop for a while."""
+    return services[1]
 
 
 @pytest.fixture

@@ -78,17 +78,20 @@ def test_a_dump_is_restored_as_the_page_says(server_url: str, service: Service, 
             assert done.returncode == 0, done.stderr
             assert "no tag of before names another state" in done.stdout
             assert "task counts: right" in done.stdout
-            asyncio.run(assert_is_served(server.with_database(server_url, restored), client.headers, made["id"]))
+            asyncio.run(
+                assert_is_served(
+                    server.with_database(server_url, restored), client.headers["Authorization"], made["id"]
+                )
+            )
         finally:
             server.execute(server_url, f'DROP DATABASE IF EXISTS "{restored}" WITH (FORCE)')
 
 
-async def assert_is_served(url: str, former: httpx2.Headers, project_id: str) -> None:
+async def assert_is_served(url: str, former: str, project_id: str) -> None:
     """Sign in again on what was restored, and find what the dump had."""
     app = create_app(Settings(_env_file=None, database_url=url, argon2_time_cost=1, argon2_memory_cost=8))
     async with app.router.lifespan_context(app), Api(app) as api:
-        former = {"Authorization": former["Authorization"]}
-        assert (await api.get("/auth/me", headers=former)).status_code == 401
+        assert (await api.get("/auth/me", headers={"Authorization": former})).status_code == 401
         login = {"username": SEED_USERNAME, "password": SEED_PASSWORD}
         token = (await api.post("/auth/login", json=login)).json()["access_token"]
         bearer = {"Authorization": f"Bearer {token}"}

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.operations.support import STOP_TIMEOUT, Dev, run_process
+from tests.operations.test_cli_accounts import PASSWORD, taller
 from tests.support.process import running_service
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,22 @@ def test_stop_finishes_requests_then_the_database_and_loses_nothing(dev: Dev, nu
         assert client.get(f"/tasks/{task['id']}").json() == task
 
 
+@pytest.mark.timeout(120)
+def test_commands_work_while_the_development_service_runs_and_after(dev: Dev, tmp_path: Path) -> None:
+    own = {"TALLER_DATA_DIR": str(dev.data_dir)}
+    taller(own, "users", "create", "ada", typed=PASSWORD, cwd=tmp_path)
+    with dev.client() as client:
+        assert client.post("/auth/login", json={"username": "ada", "password": PASSWORD}).status_code == 200
+    done = taller(own, "users", "list", cwd=tmp_path)
+    assert "PostgreSQL" not in done.stderr
+    assert {line.split()[1] for line in done.stdout.splitlines()[1:]} == {"admin", "ada"}
+    dev.interrupt(signal.SIGTERM)
+    dev.wait()
+    # Nobody serves now: the command starts the database for itself.
+    assert "ada" in taller(own, "users", "list", cwd=tmp_path).stdout
+    assert not dev.postmaster_file.exists()
+
+
 def test_data_of_a_running_service_are_refused_to_another(dev: Dev, tmp_path: Path) -> None:
     second = run_process(tmp_path, "dev", TALLER_DATA_DIR=str(dev.data_dir), TALLER_PORT="1")
     assert second.returncode == 1
@@ -92,9 +109,14 @@ def test_data_of_a_running_service_are_refused_to_another(dev: Dev, tmp_path: Pa
         assert client.get("/projects/").status_code == 200
 
 
-def test_production_process_ends_with_status_0_after_running_request(server_url: str) -> None:
-    with running_service(server_url) as service:
+def test_a_second_sigterm_ends_the_delay_but_no_request(server_url: str) -> None:
+    with running_service(server_url, environment={"TALLER_DRAIN_DELAY": "300"}) as service:
         request = HalfSentRequest(service.port, f"Bearer {service.token()}")
+        service.process.send_signal(signal.SIGTERM)
+        with service.client() as client:
+            while client.get("/health/ready").status_code == 200:
+                pass
+        # In much less than 300 s.
         service.process.send_signal(signal.SIGTERM)
         wait_until_refused(service.port)
         assert request.finish()[0] == 201
