@@ -1,10 +1,11 @@
 """The errors of tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from app.auth.errors import InvalidTokenError
 from app.core.errors import AppError, ConflictError, FieldError, NotFoundError
+from app.projects.errors import ProjectNotFoundError
 
 
 class TaskNotFoundError(NotFoundError):
@@ -102,5 +103,8 @@ class BatchAnswerTooLargeError(AppError):
         )
 
 
-CREATOR_GONE: Mapping[str, type[AppError]] = {"tasks_created_by_fkey": InvalidTokenError}
-"""The refusal of a new task whose creator's account was deleted a moment ago, by the constraint."""
+GONE: Mapping[str, Callable[[], AppError]] = {
+    "tasks_created_by_fkey": InvalidTokenError,
+    "tasks_project_id_fkey": ProjectNotFoundError,
+}
+"""The refusal of a new task whose creator's account or project was deleted a moment ago, by the constraint."""

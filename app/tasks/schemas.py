@@ -60,12 +60,13 @@ _ALSO_CALLED = {
 }
 """Names of other APIs for the members of a task, for suggestions."""
 
+# Tuples, because pydantic copies a default that can change.
 LabelIds = Annotated[
-    list[Uuid],
+    tuple[Uuid, ...],
     Field(max_length=MAX_LISTED, description="All its labels. They must be labels of its project."),
 ]
 AssigneeIds = Annotated[
-    list[Uuid],
+    tuple[Uuid, ...],
     Field(max_length=MAX_LISTED, description="All its assignees. They must be members of its project."),
 ]
 
@@ -100,8 +101,8 @@ class TaskCreate(RequestModel):
     due_date: IsoDate | None = Field(default=None, description=_DUE_DATE)
     external_id: ExternalId | None = Field(default=None, description=_EXTERNAL_ID)
     parent_id: Uuid | None = Field(default=None, description=_PARENT_ID)
-    label_ids: LabelIds = Field(default=[])
-    assignee_ids: AssigneeIds = Field(default=[])
+    label_ids: LabelIds = Field(default=())
+    assignee_ids: AssigneeIds = Field(default=())
 
 
 class TaskChanges(PatchModel):

@@ -18,7 +18,7 @@ from app.core.preconditions.headers import PreconditionShape
 from app.projects.models import Project
 from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
 from app.tasks import queries
-from app.tasks.errors import CREATOR_GONE, ExternalIdTakenError, TaskCycleError, TooManyLevelsError
+from app.tasks.errors import GONE, ExternalIdTakenError, TaskCycleError, TooManyLevelsError
 from app.tasks.models import MAX_LEVELS, MAX_LISTED, Task
 from app.tasks.schemas import TaskCreate, TaskRead, TaskUpdate
 from app.tasks.scopes import ListedScope, TaskScope, this_task
@@ -43,7 +43,7 @@ _RARE = {*queries.LISTS, "external_id", "parent_id"}
 
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     """Add a task to a project."""
-    with refusing(CREATOR_GONE):
+    with refusing(GONE):
         try:
             if new.external_id is None and new.parent_id is None:
                 return await _created(database, project, new)
@@ -56,7 +56,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
 
 async def _created(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     # What most tasks do not have is left out of the statement.
-    given = {name: value for name, value in new.model_dump().items() if name not in _RARE or value}
+    given = {name: value for name, value in vars(new).items() if name not in _RARE or value}
     values, lists = {"id": uuid7(), **given}, _lists_in(given)
     statement = _insert_task(project.permission, tuple(values), tuple(lists))
     if not lists and new.parent_id is None:
@@ -176,11 +176,9 @@ def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[st
         row = row.where(
             queries.is_in_project(param("new_parent_id", Uuid), Project.id), queries.are_projects_held(Project.id)
         )
-    # FOR KEY SHARE waits for a deletion of the project under way, and then finds no project instead of failing.
-    locked = row.with_for_update(read=True, key_share=True)
     return (
         insert(Task)
-        .from_select(["project_id", "created_by", *names], locked, include_defaults=False)
+        .from_select(["project_id", "created_by", *names], row, include_defaults=False)
         .returning(*queries.NEW_COLUMNS)
     )
 

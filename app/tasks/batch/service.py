@@ -31,7 +31,7 @@ from app.tasks.batch.schemas import (
     UpdateOperation,
 )
 from app.tasks.batch.tree import Tree
-from app.tasks.errors import CREATOR_GONE, BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
+from app.tasks.errors import GONE, BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
 from app.tasks.models import Task
 from app.tasks.schemas import TaskChanges, TaskCreate
 
@@ -70,7 +70,7 @@ async def execute_batch(database: Database, project: ProjectScope, batch: TaskBa
 
     An atomic batch raises the error of the first operation that fails, with a pointer to it, and changes nothing.
     """
-    with refusing(CREATOR_GONE):
+    with refusing(GONE):
         try:
             return await _executed(database, project, batch)
         except ConstraintError as error:
