@@ -17,8 +17,10 @@ from tests.auth.people import PASSWORD, person
 from tests.projects.factories import add_member, project_of
 from tests.support.client import Api, assert_problem
 from tests.support.factories import store
+from tests.support.keys import keyed
 from tests.support.queries import query_budget
 from tests.tasks.factories import TaskFactory
+from tests.tasks.test_update_move import until_one_waits
 
 
 @pytest.fixture
@@ -62,6 +64,20 @@ async def test_new_task_of_an_administrator_just_deleted_is_401(
         batch = {"operations": [{"op": "create", "task": task}]}
         assert_problem(await theirs.post(f"{tasks}batch", json=batch), 401, "invalid_token")
     assert (await api.get(tasks)).json()["total"] == 0
+
+
+@pytest.mark.parametrize("has_key", [False, True], ids=["plain", "keyed"])
+@pytest.mark.parametrize("task", [{"title": "Saw"}, {"title": "Saw", "external_id": "J-1"}], ids=["plain", "imported"])
+async def test_new_task_of_a_project_under_deletion_is_404(
+    api: Api, project: Project, database: Database, task: dict[str, str], has_key: bool
+) -> None:
+    async with database.transaction() as transaction:
+        await transaction.execute(delete(Project).where(Project.id == project.id))
+        posted = asyncio.create_task(
+            api.post(f"/projects/{project.id}/tasks/", json=task, **(keyed("k") if has_key else {}))
+        )
+        await until_one_waits(database)
+    assert_problem(await posted, 404, "project_not_found")
 
 
 async def test_list_with_created_by_has_only_what_that_person_created(
