@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server and make the template once, before the workers are started."""
+    if config.option.pgbouncer:
+        # It asks the program, once, and no test is to be blamed for that process.
+        pgbouncer.knows_prepared_statements()
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if config.option.pgbouncer and pgbouncer.PROGRAM is None:
