@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -22,7 +22,7 @@ from prometheus_client import start_http_server
 from app import __version__
 from app.cli.errors import CommandError
 from app.core.addresses import without_password
-from app.core.config import Settings
+from app.core.config import Settings, get_settings
 from app.core.database.faults import explanation
 from app.core.database.migrations import SchemaState, head_revision, schema_state_at
 from app.core.errors import UnavailableError
@@ -30,6 +30,9 @@ from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
 from app.core.metrics import DIRECTORY_VARIABLE, WorkersCollector
 from app.core.settings_report import unknown_variables
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 logger = logging.getLogger("taller")
 
@@ -47,7 +50,7 @@ def run(settings: Settings) -> None:
     # uvicorn stops gracefully and then raises the signal once more.
     with terminated_as_exit(), serving_metrics(settings):
         uvicorn.run(
-            "app.main:serve",
+            "app.cli.serving:application",
             factory=True,
             host=settings.host,
             port=settings.port,
@@ -69,6 +72,15 @@ def run(settings: Settings) -> None:
             ),
             ws="none",
         )
+
+
+def application() -> "FastAPI":
+    """Return the application of a server process."""
+    # Settings first: what is imported next takes the place of what judging the secret has needed.
+    get_settings()
+    from app.main import serve  # noqa: PLC0415 - see above
+
+    return serve()
 
 
 @contextmanager

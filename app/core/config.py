@@ -1,5 +1,6 @@
 """Settings: everything an operator may decide, read once from `TALLER_…` variables and `.env`."""
 
+import gc
 import re
 import sys
 from functools import lru_cache
@@ -38,6 +39,9 @@ def _is_guessable(secret: str) -> bool:
     # 12 MiB that no worker should keep for the rest of its life.
     for name in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
         del sys.modules[name]
+    # At once: what is imported next takes their place. `taller` starts with the collector off.
+    del zxcvbn
+    gc.collect()
     return len(secret) < MIN_SECRET_LENGTH or guesses < MIN_SECRET_GUESSES
 
 
