@@ -101,6 +101,7 @@ def test_python_client_takes_the_tour(service: Service, tmp_path: Path) -> None:
     run(binaries / "python", "tour.py", service.url)
 
 
+@pytest.mark.compiled
 @pytest.mark.timeout(400)
 def test_mcp_tools_take_the_tour(service: Service, tmp_path: Path) -> None:
     shutil.copytree(TOURS / "fastmcp", tmp_path, dirs_exist_ok=True)

@@ -79,7 +79,7 @@ def metrics(server_url: str) -> Iterator[Metrics]:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
         environment = {"TALLER_WORKERS": "2", "TALLER_METRICS_PORT": str(port), "TALLER_RATE_LIMIT_LOGIN": "3/86400"}
-        with running_service(server_url, environment=environment) as service:
+        with running_service(server_url, environment=environment, is_forked=False) as service:
             found = Metrics(service, port)
             found.until(lambda: len(found.workers()) == 2)
             yield found

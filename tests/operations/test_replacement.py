@@ -38,7 +38,7 @@ PAUSE = 0.02
 
 def test_after_sigterm_it_serves_on_but_is_not_ready(server_url: str) -> None:
     with (
-        running_service(server_url, environment=DELAY | {"TALLER_WORKERS": "2"}) as service,
+        running_service(server_url, environment=DELAY | {"TALLER_WORKERS": "2"}, is_forked=False) as service,
         service.client() as kept,
     ):
         sign_in(kept)

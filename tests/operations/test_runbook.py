@@ -184,7 +184,7 @@ def test_the_release_before_runs_on_this_schema_and_back(server_url: str, tmp_pa
             command, cwd=old, env=clean_environment(**way), capture_output=True, text=True, check=False
         )
         assert "migrated an empty database" in done.stdout, done.stderr
-        with Service(url, tmp_path, {"PYTHONPATH": str(old)}) as before, before.client() as client:
+        with Service(url, tmp_path, {"PYTHONPATH": str(old)}, is_forked=False) as before, before.client() as client:
             before.start()
             sign_in(client)
             project = client.post("/projects/", json={"name": "Workshop"}).json()["id"]

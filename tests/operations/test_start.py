@@ -55,7 +55,10 @@ def test_production_has_no_embedded_database_and_no_development_command(tmp_path
 
 def test_production_has_no_administrator_and_lets_nobody_register(server_url: str) -> None:
     environment = {"TALLER_ENV": "production", "TALLER_JWT_SECRET": secrets.token_urlsafe(48)}
-    with running_service(server_url, admin=False, environment=environment) as service, service.client() as client:
+    with (
+        running_service(server_url, admin=False, environment=environment, is_forked=False) as service,
+        service.client() as client,
+    ):
         answer = client.post("/auth/login", json={"username": "admin", "password": "1234"})
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
         answer = client.post("/auth/register", json={"username": "ada", "password": "correct horse battery"})

@@ -110,7 +110,7 @@ def test_data_of_a_running_service_are_refused_to_another(dev: Dev, tmp_path: Pa
 
 
 def test_a_second_sigterm_ends_the_delay_but_no_request(server_url: str) -> None:
-    with running_service(server_url, environment={"TALLER_DRAIN_DELAY": "300"}) as service:
+    with running_service(server_url, environment={"TALLER_DRAIN_DELAY": "300"}, is_forked=False) as service:
         request = HalfSentRequest(service.port, f"Bearer {service.token()}")
         service.process.send_signal(signal.SIGTERM)
         with service.client() as client:

@@ -23,6 +23,7 @@ from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.migrations import ROOT
 from tests.support import server
+from tests.support.forking import ForkedProcess
 
 START_TIMEOUT = 30
 STOP_TIMEOUT = 30
@@ -42,11 +43,20 @@ def clean_environment(**variables: str) -> dict[str, str]:
 class Service:
     """`python -m app run`, from `start` (which waits until it can serve) to `stop`.
 
-    It may be started again after `stop` or `kill`, at the same address.
+    It may be started again after `stop` or `kill`, at the same address. What is not about processes lets it be forked.
     """
 
-    def __init__(self, database_url: str, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        is_forked: bool = True,
+    ) -> None:
         self.database_url = database_url
+        # Elsewhere a process that is not a child cannot be waited for.
+        self._is_forked = is_forked and sys.platform == "linux"
         self.log_file = directory / "service.log"
         self._directory = directory
         # Bound but not listening: the kernel gives the port to nobody else, and the service, which like this socket
@@ -59,21 +69,24 @@ class Service:
         self._environment = clean_environment(
             **{"TALLER_DATABASE_URL": database_url, "TALLER_PORT": str(self.port), **CHEAP, **(environment or {})}
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._log: IO[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until `/health/ready` answers 200, unless told not to."""
         self._log = self.log_file.open("ab")
         # In a directory without a `.env`.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "run"],
-            cwd=self._directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        if self._is_forked:
+            self._process = ForkedProcess(self._directory, self._environment, self._log)
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", "run"],
+                cwd=self._directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+            )
         if wait:
             self.wait_until_ready()
 
@@ -93,7 +106,7 @@ class Service:
         raise AssertionError(f"the service did not become ready:\n{self.log_tail()}")
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
+    def process(self) -> "subprocess.Popen[bytes] | ForkedProcess":
         """The running (or just ended) process."""
         assert self._process is not None, "the service was not started"
         return self._process
@@ -165,7 +178,7 @@ def sign_in(client: httpx2.Client, username: str = SEED_USERNAME, password: str 
 
 @contextmanager
 def running_service(
-    server_url: str, *, admin: bool = True, environment: Mapping[str, str] | None = None
+    server_url: str, *, admin: bool = True, environment: Mapping[str, str] | None = None, is_forked: bool = True
 ) -> Generator[Service]:
     """Run the service on a migrated database of its own, with the seed's admin unless `admin` is false.
 
@@ -175,7 +188,12 @@ def running_service(
     with (
         tempfile.TemporaryDirectory(prefix="taller-service-") as directory,
         server.database_copy(server_url, name) as url,
-        Service(url, Path(directory), {**server.variables(server.way_to(url)), **(environment or {})}) as service,
+        Service(
+            url,
+            Path(directory),
+            {**server.variables(server.way_to(url)), **(environment or {})},
+            is_forked=is_forked,
+        ) as service,
     ):
         if admin:
             asyncio.run(_create_admin(url))

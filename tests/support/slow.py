@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.forking import FORK
+
 _started = 0
 _before = pytest.StashKey[int]()
 
 
 def _count(event: str, _: tuple[Any, ...]) -> None:
     global _started  # noqa: PLW0603 - an audit hook has no other place
-    _started += event == "subprocess.Popen"
+    _started += event in {"subprocess.Popen", FORK}
 
 
 sys.addaudithook(_count)
