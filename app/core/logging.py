@@ -35,6 +35,8 @@ _BLANK = vars(
     logging.makeLogRecord({"name": ACCESS_LOGGER, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"})
 )
 _STANDARD = _BLANK.keys() | {"message", "asctime", "color_message"}
+# To make room for a key in a copy would take as long as the copy.
+_BLANK |= {"fields": None, "context": None}
 
 _PLAIN = re.compile(r"[^\s\"\x00-\x1f\x7f]+")
 
@@ -55,7 +57,8 @@ class AccessRecord(logging.LogRecord):
 
     def __init__(self, fields: dict[str, Any], level: int = logging.INFO) -> None:
         # The constructor would look up the source line, the thread and the process, which no line shows.
-        self.__dict__ = {**_BLANK, "created": time.time(), "fields": fields, "context": _context()}
+        self.__dict__ = known = _BLANK.copy()
+        known["created"], known["fields"], known["context"] = time.time(), fields, _context()
         if level != logging.INFO:
             self.levelno, self.levelname = level, logging.getLevelName(level)
 

@@ -43,21 +43,22 @@ class FixedWindowCounter:
         used up.
         """
         self._now()
-        if self._used.get(key, 0) >= self._requests:
+        used = self._used.get(key, 0)
+        if used >= self._requests:
             raise self._refusal()
-        self._count(key, 1)
+        self._count(key, used, 1)
         return self._ends_at
 
     def add(self, key: CounterKey) -> None:
         """Count one request even if the quota is used up."""
         self._now()
-        self._count(key, 1)
+        self._count(key, self._used.get(key, 0), 1)
 
     def refund(self, key: CounterKey, ends_at: float) -> None:
         """Subtract a request that was counted in the window with this end, unless that window is over."""
         self._now()
         if ends_at == self._ends_at:
-            self._count(key, -1)
+            self._count(key, self._used.get(key, 0), -1)
 
     def headers(self, key: CounterKey) -> list[tuple[bytes, bytes]]:
         """Return the `RateLimit-Policy` and `RateLimit` headers."""
@@ -81,7 +82,7 @@ class FixedWindowCounter:
     def apply_total(self, ends_at: float, key: CounterKey, total: int) -> None:
         """Set a caller's count to the total of all processes, plus what is still pending here."""
         if ends_at == self._ends_at:
-            self._set(key, total + self._pending.get(key, 0))
+            self._used.put(key, total + self._pending.get(key, 0))
 
     def storage_key(self, key: CounterKey) -> str:
         """Return the caller's name in the table of counts."""
@@ -98,16 +99,16 @@ class FixedWindowCounter:
             self._pending.clear()
         return now
 
-    def _count(self, key: CounterKey, number: int) -> None:
-        self._set(key, self._used.get(key, 0) + number)
+    def _count(self, key: CounterKey, used: int, number: int) -> None:
+        if key in self._used:
+            self._used[key] = used + number
+        else:
+            self._used.put(key, number)
         pending = self._pending
         if key in pending or len(pending) < MAX_CALLERS:
             pending[key] = waiting = pending.get(key, 0) + number
             if waiting == self._sync_soon_at:
                 self._sync_soon.set()
-
-    def _set(self, key: CounterKey, number: int) -> None:
-        self._used.put(key, number)
 
     def _refusal(self) -> TooManyRequestsError:
         left = ceil(self._ends_at - self._now())
