@@ -6,7 +6,6 @@ Every operation must be simple enough for such a plan. docs/decisions/0011-the-s
 """
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, get_args, get_origin
@@ -18,6 +17,7 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 from app.core.bounded import BoundedDict
 from app.core.database.rows import Records, Row
@@ -35,6 +35,9 @@ Reader = Callable[[Request, bytes], Any]
 
 MAX_ACCEPTED = 100
 """Query strings of each operation whose validated parameters are remembered, the last ones: about 2 KB each."""
+
+Accepted = BoundedDict[bytes, Any]
+"""What an operation remembers: its query strings in which nothing was refused, with what they were read as."""
 
 MAX_ACCEPTED_BYTES = 300
 """Bytes of a query string that is remembered."""
@@ -73,7 +76,8 @@ class _DependencyPlan:
     The values of a request are numbered: itself, the response that may be changed, its inputs, the calls' results.
     """
 
-    def __init__(self, dependant: Dependant) -> None:
+    def __init__(self, dependant: Dependant, accepted: Accepted) -> None:
+        self._accepted = accepted
         self.inputs: list[tuple[tuple[str, ...], type[BaseModel] | None, Reader]] = []
         """Each input: the location for its errors (`path` and its name, `query` or `body`), its model and its
         reader."""
@@ -82,7 +86,8 @@ class _DependencyPlan:
         self._nodes: dict[int, tuple[Dependant, dict[str | None, int]]] = {}
         """What is called, and the numbers of its inputs, in the order of the calls."""
 
-        self.is_possible = self._add(dependant)
+        # What is remembered of a query string belongs to one model.
+        self.is_possible = self._add(dependant) and [place for place, *_ in self.inputs].count(("query",)) <= 1
         self.steps = [self._step(node, numbers) for node, numbers in self._nodes.values()]
         """Each call, and the numbers of its arguments."""
 
@@ -95,7 +100,9 @@ class _DependencyPlan:
         for field in node.path_params:
             numbers[field.name] = self._add_input(("path", field.alias), None, _path_reader(field))
         for field in node.query_params:
-            numbers[field.name] = self._add_input(("query",), _model(field), _query_reader(_model(field)))
+            numbers[field.name] = self._add_input(
+                ("query",), _model(field), _query_reader(_model(field), self._accepted)
+            )
         for field in node.body_params:
             numbers[field.name] = self._add_input(("body",), _model(field), _body_reader(_model(field)))
         self.reads_body |= bool(node.body_params)
@@ -119,13 +126,13 @@ def _parameters(call: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(call).parameters
 
 
-def build_fast_path(route: APIRoute, location: str | None = None) -> Handler:
+def build_fast_path(route: APIRoute, accepted: Accepted, location: str | None = None) -> Handler:
     """Return a handler that runs a route's operation. Raises `UnplannedRouteError` if the fast path does not support
     it.
 
     `location`: the beginning of the `Location` header, before the id of the result.
     """
-    plan = _DependencyPlan(route.dependant)
+    plan = _DependencyPlan(route.dependant, accepted)
     if not plan.is_possible or not _answers_ordinarily(route) or (plan.reads_body and route._embed_body_fields):  # noqa: SLF001 - it has no public name
         raise UnplannedRouteError(route.name)
     answer = _answering(route, location)
@@ -203,13 +210,10 @@ def _rows_json(model: Any) -> Callable[[Any], bytes]:
             result["items"] = list(items)
             return b""
         # The items are the first member of a page.
-        rest = _encode({name: value for name, value in result.items() if value is not items})
-        return f'{{"items":{items.to_json()},{rest[1:]}'.encode()
+        rest = to_json({name: value for name, value in result.items() if value is not items})
+        return b'{"items":%b,%b' % (items.to_json().encode(), rest[1:])
 
     return write
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _answers_ordinarily(route: APIRoute) -> bool:
@@ -262,11 +266,10 @@ def _path_reader(field: Any) -> Reader:
     return read
 
 
-def _query_reader(model: type[BaseModel]) -> Reader:
+def _query_reader(model: type[BaseModel], accepted: Accepted) -> Reader:
     repeatable = [field.alias or name for name, field in model.model_fields.items() if is_collection(field)]
-
-    # Query strings that were accepted, with what they were read as.
-    accepted: BoundedDict[bytes, Any] = BoundedDict(MAX_ACCEPTED if model.model_config.get("frozen") else 0)
+    # Nothing may change what is remembered.
+    longest = MAX_ACCEPTED_BYTES if model.model_config.get("frozen") else -1
 
     # Unknown and repeated parameters have been refused before (`app.core.http.routing`).
     def read(request: Request, _body: bytes) -> Any:
@@ -278,7 +281,7 @@ def _query_reader(model: type[BaseModel]) -> Reader:
                 if name in values:
                     values[name] = request.query_params.getlist(name)
             params = model.model_validate(values)
-            if len(text) <= MAX_ACCEPTED_BYTES:
+            if len(text) <= longest:
                 accepted.put(text, params)
         return params
 

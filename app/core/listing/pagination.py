@@ -302,7 +302,7 @@ class Pages:
         if next_cursor and not links.has("next"):
             links.add("next", "cursor", next_cursor)
         if header := links.header:
-            self._response.headers["Link"] = header
+            self._response.raw_headers.append((b"link", header.encode("latin-1")))
         return {
             "items": page.items,
             "total": total,
