@@ -296,7 +296,7 @@ class Database:
         """Run one statement that carries a scope's permission; its first row. Where there is none, raise the scope's
         refusal. `parameters` are what the statement needs besides the scope's own.
         """
-        rows = await self.fetch_all(statement, {**scope.parameters, **parameters})
+        rows = await self.fetch_all(statement, {**scope.parameters, **parameters} if parameters else scope.parameters)
         if not rows:
             raise await scope.refusal(self)
         return rows[0]
