@@ -97,7 +97,8 @@ def _continuing_the_name(message: str) -> str:
 def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[str, ...]) -> FieldError:
     """Return one of pydantic's errors in the form of our API, without the submitted value."""
     location, path = place[0], [*place[1:], *item["loc"]]
-    code = str(item["type"])
+    # A tuple is a list to clients.
+    code = str(item["type"]).replace("tuple_", "list_")
     # pydantic's messages for these speak of Python, and the one for a UUID repeats characters of the submitted value.
     of_type = _OF_TYPE.fullmatch(code)
     detail = f"must be {_JSON_TYPES[of_type[1]]}" if of_type else _continuing_the_name(str(item["msg"]))

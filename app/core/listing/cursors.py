@@ -68,7 +68,7 @@ def encode(ring: KeyRing, bound_to: bytes, position: Position) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | str) else str(value)
+    return value if value is None or isinstance(value, int | float | str) else str(value)
 
 
 def decode(ring: KeyRing, bound_to: bytes, cursor: str, order: Order, keys: Keys) -> Position:
