@@ -107,4 +107,4 @@ GONE: Mapping[str, Callable[[], AppError]] = {
     "tasks_created_by_fkey": InvalidTokenError,
     "tasks_project_id_fkey": ProjectNotFoundError,
 }
-"""The refusal of a new task whose creator's account or project was deleted a moment ago, by the constraint."""
+"""The refusal of a new task whose creator's account or project is not there any more, by the constraint."""

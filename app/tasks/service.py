@@ -15,8 +15,7 @@ from app.core.database.statements import Statement, as_params, column_params, co
 from app.core.errors import InvalidRequestError
 from app.core.ids import uuid7
 from app.core.preconditions.headers import PreconditionShape
-from app.projects.models import Project
-from app.projects.scopes import Permission, ProjectScope, UuidColumn, this_project
+from app.projects.scopes import Permission, ProjectScope, UuidColumn
 from app.tasks import queries
 from app.tasks.errors import GONE, ExternalIdTakenError, TaskCycleError, TooManyLevelsError
 from app.tasks.models import MAX_LEVELS, MAX_LISTED, Task
@@ -168,13 +167,15 @@ async def delete(database: Database, scope: TaskScope) -> None:
 
 @compiled(model=TaskRead)
 def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[str, ...]) -> Executable:
+    # Who has a role in a project proves that it is there; of administrators, the foreign key asks it.
+    project_id = param("project_id", Uuid)
     values = column_params(Task, names).values()
-    row = select(Project.id, param("caller_id", Uuid), *values).where(this_project(permission))
+    row = select(project_id, param("caller_id", Uuid), *values).where(permission.on(project_id))
     if lists:
-        row = row.where(queries.are_listable(lists, Project.id))
+        row = row.where(queries.are_listable(lists, project_id))
     if "parent_id" in names:
         row = row.where(
-            queries.is_in_project(param("new_parent_id", Uuid), Project.id), queries.are_projects_held(Project.id)
+            queries.is_in_project(param("new_parent_id", Uuid), project_id), queries.are_projects_held(project_id)
         )
     return (
         insert(Task)
