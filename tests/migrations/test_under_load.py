@@ -22,6 +22,9 @@ TASKS = int(os.environ.get("TALLER_TEST_TASKS", "20000"))
 
 PROJECTS = 100
 
+PAUSE = 0.01
+"""Seconds between two rounds of a connection: without it they use more of the processors than the migrations."""
+
 LOCK_TIMEOUT = "5s"
 """That of the migrations: whoever waits for one longer than it may wait itself has failed."""
 
@@ -61,6 +64,7 @@ class Load:
             while not is_over.is_set():
                 await self._round(connection)
                 self.rounds += 1
+                await asyncio.sleep(PAUSE)
         finally:
             await connection.close()
 

