@@ -141,4 +141,5 @@ class PatchModel(RequestModel):
 
     def values(self) -> dict[str, Any]:
         """Return the members that the client sent, by column name."""
-        return self.model_dump(exclude_unset=True)
+        sent = self.model_fields_set
+        return {name: value for name, value in vars(self).items() if name in sent}

@@ -12,8 +12,19 @@ from types import NoneType
 from typing import Any, Final, ParamSpec, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel
-from sqlalchemy import BindParameter, ColumnElement, Date, DateTime, Dialect, Executable, Select, TextClause, bindparam
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgDateTime, PGDialect_asyncpg
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    Dialect,
+    Executable,
+    Select,
+    TextClause,
+    bindparam,
+)
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgBoolean, AsyncpgDateTime, PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import NullType, TypeEngine
@@ -52,6 +63,13 @@ class _Moment(AsyncpgDateTime):
         return number_of
 
 
+class _Flag(AsyncpgBoolean):
+    """Flags are given as they are: the driver takes no other values."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Return nothing."""
+
+
 class _Unknown(NullType):
     """A value in literal SQL."""
 
@@ -61,7 +79,13 @@ class _Unknown(NullType):
 
 
 class _Dialect(PGDialect_asyncpg):
-    colspecs = {**PGDialect_asyncpg.colspecs, Date: _Day, DateTime: _Moment, NullType: _Unknown}  # noqa: RUF012 - as SQLAlchemy's own
+    colspecs = {  # noqa: RUF012 - as SQLAlchemy's own
+        **PGDialect_asyncpg.colspecs,
+        Boolean: _Flag,
+        Date: _Day,
+        DateTime: _Moment,
+        NullType: _Unknown,
+    }
     supports_statement_cache = True
 
 
@@ -125,13 +149,18 @@ class Statement:
         """Builds it anew, for a statement that contains it; None if it is not `compiled`."""
 
         values = compiled.construct_params({name: _OPEN for name, bind in compiled.binds.items() if bind.required})
-        self._parameters = [
-            (name, values[name], compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
-            if name in compiled.binds
-            # One element of an IN list, which is written out.
-            else (name, values[name], None)
-            for name in compiled.positiontup or ()
-        ]
+        self._parameters: list[tuple[str, Any, Callable[[Any], Any] | None]] = []
+        """Each parameter's name, its value if it is constant, and what makes of a value what the driver takes."""
+
+        for name in compiled.positiontup or ():
+            process = None
+            # One element of an IN list, which is written out, has none.
+            if name in compiled.binds:
+                process = compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+            constant = values[name]
+            if process is not None and constant is not _OPEN:
+                constant = process(constant)
+            self._parameters.append((name, constant, process))
 
     @property
     def is_rare(self) -> bool:
@@ -140,11 +169,10 @@ class Statement:
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of their numbers. Raises `KeyError` for a missing one."""
-        values = []
-        for name, constant, process in self._parameters:
-            value = parameters[name] if constant is _OPEN else constant
-            values.append(value if process is None else process(value))
-        return values
+        return [
+            constant if constant is not _OPEN else parameters[name] if process is None else process(parameters[name])
+            for name, constant, process in self._parameters
+        ]
 
 
 class StatementCache:
