@@ -3,6 +3,7 @@ not know.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,12 +90,16 @@ UNMET: dict[str, dict[str, Any]] = {
 """Where the operation looks at preconditions."""
 
 
-async def offences(app: FastAPI, operation: Operation, row: Row) -> list[str]:
-    """Where an operation answers otherwise than its guard or its document says, one line each."""
+async def offences(app: FastAPI, operation: Operation, row: Row, *, until: str | None = None) -> list[str]:
+    """Where an operation answers otherwise than its guard or its document says, one line each.
+
+    Who looks for a line that has `until` in it gets those up to the first one.
+    """
     found = _disagreements(operation, row)
     async with Api(app) as api:
-        examination = _Examination(app, api, operation, row, await new_scenario(app, row.scope))
-        await examination.run()
+        examination = _Examination(app, api, operation, row, await new_scenario(app, row.scope), until)
+        with suppress(_FoundError):
+            await examination.run()
     return [*found, *dict.fromkeys(examination.found)]
 
 
@@ -114,15 +119,22 @@ def _disagreements(operation: Operation, row: Row) -> list[str]:
     return found
 
 
+class _FoundError(Exception):
+    """What was looked for is found."""
+
+
 class _Examination:
     """What one operation answers, in a scenario that requests change only where they are admitted."""
 
-    def __init__(self, app: FastAPI, api: Api, operation: Operation, row: Row, scenario: Scenario) -> None:
+    def __init__(
+        self, app: FastAPI, api: Api, operation: Operation, row: Row, scenario: Scenario, until: str | None
+    ) -> None:
         self._app = app
         self._api = api
         self._operation = operation
         self._row = row
         self._scenario = scenario
+        self._until = until
         self.found: list[str] = []
 
     async def run(self) -> None:
@@ -155,6 +167,8 @@ class _Examination:
 
     def _note(self, what: str) -> None:
         self.found.append(f"{self._operation.name}: {what}")
+        if self._until is not None and self._until in what:
+            raise _FoundError
 
     def _callers(self, *, is_admitted: bool) -> list[str]:
         return [caller for caller, answer in self._row.answers.items() if (answer == "ok") == is_admitted]

@@ -250,7 +250,7 @@ async def test_a_planted_hole_turns_the_matrix_red(
     plant(monkeypatch)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        found = await offences(app, operation, row)
+        found = await offences(app, operation, row, until=line)
     assert any(line in offence for offence in found), found
 
 
