@@ -30,19 +30,28 @@ ROW_COLUMNS = (*COLUMNS, Project.version)
 MEMBER_COLUMNS = (Member.user_id, User.username, Member.role, Member.created_at, Member.updated_at)
 
 
-def select_read(row: FromClause) -> Rows:
-    """Select the response columns of projects from their rows."""
+def select_read(row: FromClause, membership: ColumnElement[bool] | None = None) -> Rows:
+    """Select the response columns of projects from their rows. `membership`: the condition for the caller's membership
+    (`Permission.membership`), which then has the role.
+    """
     # Lateral, so that the counts and the role are read once for both the columns and the tag.
-    shown = select(*stats_columns(row.c.id)).where(TaskCount.project_id == row.c.id).lateral("shown")
-    columns = [row.c[column.name] for column in COLUMNS]
-    etag = tag(row.c.version, *shown.c).label("etag")
-    return select(*columns, *shown.c, etag).select_from(row.join(shown, true()))
+    total, completed, role = stats_columns(row.c.id)
+    read = [total, completed] if membership is not None else [total, completed, role]
+    shown = select(*read).where(TaskCount.project_id == row.c.id).lateral("shown")
+    source = row if membership is None else row.join(Member, membership)
+    stats = (shown.c.tasks_total, shown.c.tasks_completed, shown.c.role if membership is None else Member.role)
+    etag = tag(row.c.version, *stats).label("etag")
+    return select(*(row.c[column.name] for column in COLUMNS), *stats, etag).select_from(source.join(shown, true()))
 
 
 @compiled(model=ProjectRead)
 def project(permission: Permission, shape: PreconditionShape | None = None) -> Rows:
     """Select one project."""
-    return select_read(Project.__table__).where(this_project(permission, shape))
+    if permission.is_superuser or shape is not None:
+        return select_read(Project.__table__).where(this_project(permission, shape))
+    # To look for the membership once, and not again for the role, takes PostgreSQL a fifth less time.
+    found = select_read(Project.__table__, permission.membership(Project.id))
+    return found.where(Project.id == param("project_id", Uuid))
 
 
 WORDS = words_of(Project.name, Project.description)

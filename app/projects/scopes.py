@@ -76,6 +76,16 @@ class Permission:
             allowed &= project_id == param("bound_project_id", Uuid)
         return allowed
 
+    def membership(self, project_id: UuidColumn) -> ColumnElement[bool]:
+        """Return the condition that a row of `Member` lets the caller access this project, for callers who are no
+        administrators.
+        """
+        assert not self.is_superuser, "an administrator needs no membership"
+        assert self.own is None, "nothing here is anybody's own"
+        is_callers = (Member.project_id == project_id) & (Member.user_id == param("caller_id", Uuid))
+        allowed = is_callers & Member.role.in_(inline(_and_above(self.least)))
+        return allowed & (project_id == param("bound_project_id", Uuid)) if self.is_bound else allowed
+
     def suffices(self, role: str | None, *, is_own: bool) -> bool:
         """Return whether a caller with this role may access a row that they can see."""
         if self.is_superuser and (is_own or self.least is not None):
