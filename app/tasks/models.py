@@ -61,7 +61,7 @@ class Task(Identified, Versioned, Base):
         Index("tasks_by_priority_idx", "project_id", text("priority DESC"), text("id DESC")),
         Index("tasks_by_due_date_idx", "project_id", "due_date", "id"),
         Index("tasks_by_created_at_idx", "project_id", "created_at", "id"),
-        Index("tasks_created_by_idx", "created_by"),
+        Index("tasks_created_by_idx", "created_by", postgresql_where=text("created_by IS NOT NULL")),
         # Most tasks have neither.
         Index("tasks_parent_id_idx", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         Index(
