@@ -88,7 +88,7 @@ async def test_filter_selects_the_matching_tasks(api: Api, user: User, database:
         by_cursor: set[str] = set()
         cursor: str | None = ""
         while cursor is not None:
-            page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=3&cursor={cursor}")).json()
+            page = (await api.get(f"/projects/{project.id}/tasks/?{query}{sort}&size=9&cursor={cursor}")).json()
             by_cursor |= {item["id"] for item in page["items"]}
             cursor = page["next_cursor"]
         assert by_cursor == wanted, query
