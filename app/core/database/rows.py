@@ -45,6 +45,7 @@ FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 FIRST_DAY = FIRST_MOMENT.toordinal()
 """From which PostgreSQL counts days, as `date` counts them."""
 
+_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440)]
 _SECONDS = [f"{second:02}." for second in range(60)]
 _THOUSANDTHS = [f"{number:03}" for number in range(1000)]
 
@@ -64,14 +65,9 @@ def moment_text(number: int) -> str:
     # What is left after the minutes is of one digit to Python, so that dividing it takes half as long.
     minute, rest = divmod(number, 60_000_000)
     return (
-        f"{_minute_text(minute)}{_SECONDS[rest // 1_000_000]}"
+        f"{day_text(minute // 1440)}{_MINUTES[minute % 1440]}{_SECONDS[rest // 1_000_000]}"
         f"{_THOUSANDTHS[rest // 1000 % 1000]}{_THOUSANDTHS[rest % 1000]}Z"
     )
-
-
-@lru_cache(4096)
-def _minute_text(minute: int) -> str:
-    return f"{day_text(minute // 1440)}T{minute // 60 % 24:02}:{minute % 60:02}:"
 
 
 _READERS: dict[str, Callable[[int], Any]] = {
