@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -128,9 +129,14 @@ def examples_of(content: dict[str, Any]) -> list[Any]:
 
 def complaints(schema: dict[str, Any], value: object) -> list[str]:
     """In what the value differs from the schema, formats included."""
-    whole = {**schema, "components": DOCUMENT["components"]}
-    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-    return [error.message for error in validator.iter_errors(value)]
+    return [error.message for error in _validator(json.dumps(schema)).iter_errors(value)]
+
+
+@cache
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """Return the validator of a schema, which reads all components: once, not for each value."""
+    whole = {**json.loads(schema), "components": DOCUMENT["components"]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
 def walk(value: object) -> Iterator[dict[str, Any]]:

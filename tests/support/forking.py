@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.core.database.migrations import ROOT
-
-FORK = "tests.fork"
-"""The audit event of a fork: `tests/support/slow.py` counts it as a process that a test starts."""
+from tests.support.slow import FORK
 
 
 class Forker:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.forking import FORK
+FORK = "tests.fork"
+"""The audit event of a service that is forked (`tests/support/forking.py`)."""
 
 _started = 0
 _before = pytest.StashKey[int]()
