@@ -224,7 +224,7 @@ async def _fill(address: Address, scale: Scale, logins: Mapping[str, str]) -> No
         await connection.execute(INSERT_TASKS, scale.nested, scale.nested, scale.tasks, timeout=600)
         # In an earlier version of Taller, tasks have no labels. or no subtasks.
         if await connection.fetchval("SELECT to_regclass('task_labels')"):
-            callers = [f"01970000-0000-7000-8000-{100_000 * number:012x}" for number in range(1, len(logins) + 1)]
+            callers = [f"01970000-0000-7000-8000-{CALLERS * number:012x}" for number in range(1, len(logins) + 1)]
             await connection.execute(INSERT_LABELS, scale.listed)
             await connection.execute(LIST, project_id(scale.listed), callers, timeout=600)
         if await connection.fetchval("SELECT to_regproc('subtasks_of')"):
