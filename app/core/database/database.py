@@ -52,9 +52,14 @@ GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqsca
 page again, which takes longer than reading the page. A generic plan must not scan the whole table, which the planner
 might prefer if one project has most of the tasks, because it does not know how small a page is."""
 
-CUSTOM_PLAN_SETTINGS = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "enable_sort": "on"}
+CUSTOM_PLAN_SETTINGS = {
+    "plan_cache_mode": "force_custom_plan",
+    "enable_seqscan": "off",
+    "enable_sort": "on",
+    "max_parallel_workers_per_gather": "0",
+}
 """Searches and most filters are planned for their values, which determine the best index. Sequential scans stay off,
-because most of a table is not the caller's."""
+because most of a table is not the caller's; parallel workers as well, because one search is to take one processor."""
 
 GRACE = 2.0
 """Seconds beyond its timeout after which a statement is ended here. The server cancels long statements itself, unless
