@@ -148,12 +148,15 @@ class BatchingHandler(logging.StreamHandler[Any]):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or buffer it for the next batch."""
         self._records.append(record)
-        if not isinstance(record, AccessRecord):
-            self.flush()
-        elif len(self._records) == BATCH_RECORDS:
-            self._format()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
+        try:
+            if not isinstance(record, AccessRecord):
+                self.flush()
+            elif len(self._records) == BATCH_RECORDS:
+                self._format()
+            elif self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
+        except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
+            self.handleError(record)
 
     def flush(self) -> None:
         """Write the buffered lines."""

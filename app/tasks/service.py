@@ -167,7 +167,7 @@ async def delete(database: Database, scope: TaskScope) -> None:
 
 @compiled(model=TaskRead)
 def _insert_task(permission: Permission, names: tuple[str, ...], lists: tuple[str, ...]) -> Executable:
-    # Who has a role in a project proves that it is there; of administrators, the foreign key asks it.
+    # A role in the project proves that it exists; for administrators, the foreign key does.
     project_id = param("project_id", Uuid)
     values = column_params(Task, names).values()
     row = select(project_id, param("caller_id", Uuid), *values).where(permission.on(project_id))

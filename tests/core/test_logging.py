@@ -55,6 +55,14 @@ async def test_lines_of_requests_are_written_in_batches_of_bytes(path: str) -> N
     assert min(sizes[:-1]) > BATCH_BYTES * 3 // 4, "as many lines as fit are written at once"
 
 
+def test_failure_to_write_does_not_stop_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    handler, closed = BatchingHandler(), io.StringIO()
+    handler.setStream(closed)
+    closed.close()
+    handler.handle(record("hello"))
+    assert "I/O operation on closed file" in capsys.readouterr().err
+
+
 def test_a_line_names_the_request_that_it_belongs_to() -> None:
     token = request_id_var.set("r-1")
     try:

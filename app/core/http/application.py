@@ -19,7 +19,7 @@ class Application(FastAPI):
     """The application. `operations` serves its requests; FastAPI's router only runs its lifespan."""
 
     def __init__(self, *, operations: TrieRouter, serving: Callable[[TrieRouter], ASGIApp], **options: Any) -> None:
-        """Return the application. `serving`: what is around the operations, within the middleware that is added."""
+        """Take what serves requests. `serving` makes the innermost layer, which is around the operations."""
         super().__init__(**options)
         self.operations, self._serving = operations, serving
 
