@@ -93,13 +93,12 @@ class Searches(ConcurrencyLimit):
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` returns, as soon as there is a place for it. Raises `UnavailableError`."""
-        await self.enter()
-        began = monotonic()
-        try:
-            return await work()
-        finally:
-            self._learn_from(monotonic() - began)
-            self.leave()
+        async with self:
+            began = monotonic()
+            try:
+                return await work()
+            finally:
+                self._learn_from(monotonic() - began)
 
     def enter_now(self) -> bool:
         """Take a place if one is free and nobody waits for it, and return whether it was."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
     Uuid,
+    and_,
     cast,
     false,
     func,
@@ -63,18 +64,11 @@ class Permission:
         if self.is_superuser:
             allowed: ColumnElement[bool] = is_own if self.least is None else true()
         else:
-            suffices: ColumnElement[bool] = Member.role.in_(inline(_and_above(self.least)))
-            if self.own is not None:
-                assert owner_id is not None, "nothing of this kind is anybody's own"
-                suffices |= Member.role.in_(inline(_and_above(self.own))) & is_own
-            member = select(Member.user_id).where(
-                Member.project_id == project_id, Member.user_id == param("caller_id", Uuid), suffices
-            )
+            assert self.own is None or owner_id is not None, "nothing of this kind is anybody's own"
+            member = select(Member.user_id).where(self._is_member(project_id, is_own))
             # A statement may have another `Member` in its FROM clause: this subquery must not correlate with that.
             allowed = member.correlate_except(Member).exists()
-        if self.is_bound:
-            allowed &= project_id == param("bound_project_id", Uuid)
-        return allowed
+        return self._within_bound(allowed, project_id)
 
     def membership(self, project_id: UuidColumn) -> ColumnElement[bool]:
         """Return the condition that a row of `Member` lets the caller access this project, for callers who are no
@@ -82,8 +76,17 @@ class Permission:
         """
         assert not self.is_superuser, "an administrator needs no membership"
         assert self.own is None, "nothing here is anybody's own"
-        is_callers = (Member.project_id == project_id) & (Member.user_id == param("caller_id", Uuid))
-        allowed = is_callers & Member.role.in_(inline(_and_above(self.least)))
+        return self._within_bound(self._is_member(project_id, false()), project_id)
+
+    def _is_member(self, project_id: UuidColumn, is_own: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Return the condition that a row of `Member` is the caller's in this project, with a role that suffices."""
+        suffices: ColumnElement[bool] = Member.role.in_(inline(_and_above(self.least)))
+        if self.own is not None:
+            suffices |= Member.role.in_(inline(_and_above(self.own))) & is_own
+        return and_(Member.project_id == project_id, Member.user_id == param("caller_id", Uuid), suffices)
+
+    def _within_bound(self, allowed: ColumnElement[bool], project_id: UuidColumn) -> ColumnElement[bool]:
+        """Add the condition of a key that is bound to a project."""
         return allowed & (project_id == param("bound_project_id", Uuid)) if self.is_bound else allowed
 
     def suffices(self, role: str | None, *, is_own: bool) -> bool:
