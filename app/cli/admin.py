@@ -25,17 +25,16 @@ from app.auth.manager import Authentication
 from app.auth.models import username_key
 from app.auth.queries import login_by_name
 from app.auth.service import end_revived_access
+from app.cli import diagnosis, versions
 from app.cli.database import database_of
 from app.cli.errors import CommandError
 from app.cli.output import print_rows
 from app.core import clock
 from app.core.addresses import without_password
 from app.core.config import Settings
-from app.core.database import diagnosis, versions
 from app.core.database.database import Database
 from app.core.database.migrations import head_revision, schema_state
 from app.core.database.models import Base
-from app.core.database.replica import replica_findings
 from app.core.database.rows import Row
 from app.core.http.problems import field_errors
 from app.core.idempotency.store import drop_all
@@ -182,7 +181,7 @@ async def doctor(context: "AdminContext") -> None:
         "task trees": [_told(row) for row in await database.fetch_all(wrong_trees())],
     }
     if settings.database_replica_url is not None and schema.is_writable:
-        findings["replica"] = await replica_findings(settings, database)
+        findings["replica"] = await diagnosis.replica_findings(settings, database)
     for subject, found in findings.items():
         click.echo(f"{subject}: {'wrong' if found else 'right'}")
         for line in found:

@@ -101,7 +101,7 @@ def config(as_json: bool) -> None:
     from dataclasses import asdict
 
     from app.cli.output import print_rows
-    from app.core.settings_report import settings_as_they_stand
+    from app.cli.settings_report import settings_as_they_stand
 
     found = settings_as_they_stand()
     columns = {"name": "SETTING", "value": "VALUE", "source": "FROM"}
@@ -322,8 +322,8 @@ def _settings(*, names_unknown: bool = True) -> "Settings":
     """Return the settings. Raises `CommandError` with everything that is wrong with them."""
     from pydantic import ValidationError
 
+    from app.cli.settings_report import problems_of, unknown_variables
     from app.core.config import get_settings
-    from app.core.settings_report import problems_of, unknown_variables
 
     try:
         settings = get_settings()

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -12,11 +12,16 @@ from app.auth.manager import Authentication
 from app.cli.database import say
 from app.cli.errors import CommandError
 from app.cli.progress import MigrationProgress
+from app.core.addresses import address_of
 from app.core.config import Settings
+from app.core.database.connecting import connect
 from app.core.database.database import Database
 from app.core.database.migrations import direct_url, head_revision, schema_state_at, upgrade
 from app.core.database.models import Base
-from app.core.database.search import UnknownDictionaryError, use_dictionary, words_indexes
+from app.core.database.search import words_indexes
+
+_KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
+"""The parser's token types for words. Numbers, addresses and the like need no dictionary."""
 
 
 def migrate(settings: Settings) -> None:
@@ -57,3 +62,30 @@ async def _seed(settings: Settings) -> None:
         await create_seed_admin(database, Authentication(settings, database).passwords)
     finally:
         await database.close()
+
+
+class UnknownDictionaryError(ValueError):
+    """The server has no text search dictionary of this name."""
+
+
+async def use_dictionary(url: str, dictionary: str, indexes: Iterable[str]) -> bool:
+    """Set the dictionary of searches and rebuild these indexes without blocking reads and writes. Return whether the
+    dictionary changed. Searches are incomplete until it is done. If it was interrupted, call it again.
+    """
+    connection = await connect(address_of(url), timeout=60)
+    try:
+        if not await connection.fetchval("SELECT count(*) FROM pg_ts_dict WHERE dictname = $1", dictionary):
+            raise UnknownDictionaryError(dictionary)
+        # The comment is written last, so that an interrupted rebuild is not taken for a finished one.
+        done = "SELECT obj_description('taller'::regconfig, 'pg_ts_config')"
+        if (await connection.fetchval(done) or "simple") == dictionary:
+            return False
+        await connection.execute(
+            f'ALTER TEXT SEARCH CONFIGURATION taller ALTER MAPPING FOR {_KINDS} WITH "{dictionary}"'
+        )
+        for index in indexes:
+            await connection.execute(f"REINDEX INDEX CONCURRENTLY {index}")
+        await connection.execute(f"COMMENT ON TEXT SEARCH CONFIGURATION taller IS '{dictionary}'")
+    finally:
+        await connection.close()
+    return True

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
+from alembic.script import ScriptDirectory
 
 from app.cli.database import say
 from app.core.addresses import address_of
 from app.core.database.connecting import connect
-from app.core.database.migrations import pending_migrations
+from app.core.database.migrations import alembic_config
 from app.core.errors import UnavailableError
 
 PAUSE = 5.0
@@ -97,3 +98,9 @@ async def _index_progress(url: str) -> str:
     finally:
         await connection.close()
     return f" ({row['phase']}, {row['percent']} %)" if row is not None else ""
+
+
+def pending_migrations(revision: str | None) -> list[str]:
+    """Return what each migration does that a schema at this revision lacks, in their order."""
+    scripts = ScriptDirectory.from_config(alembic_config()).iterate_revisions("head", revision or "base")
+    return [f"{script.revision} {script.doc.rstrip('.')}" for script in scripts][::-1]

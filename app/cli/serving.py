@@ -21,6 +21,8 @@ from prometheus_client import start_http_server
 
 from app import __version__
 from app.cli.errors import CommandError
+from app.cli.metrics import WorkersCollector
+from app.cli.settings_report import unknown_variables
 from app.core.addresses import without_password
 from app.core.config import Settings, get_settings
 from app.core.database.faults import explanation
@@ -28,8 +30,7 @@ from app.core.database.migrations import SchemaState, head_revision, schema_stat
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging
-from app.core.metrics import DIRECTORY_VARIABLE, WorkersCollector
-from app.core.settings_report import unknown_variables
+from app.core.metrics import DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

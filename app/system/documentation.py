@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.core.http.static_content import StaticContent
 from app.system.guides import guides_at
+from app.system.static_content import StaticContent
 
 STATIC = Path(__file__).parent / "static"
 

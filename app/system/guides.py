@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from string import Template
 
-from app.core.http.static_content import StaticContent
+from app.system.static_content import StaticContent
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "api"
 STATIC = Path(__file__).parent / "static"

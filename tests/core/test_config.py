@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from app.cli.settings_report import problems_of
 from app.core.config import DEVELOPMENT_SECRET, Settings
-from app.core.settings_report import problems_of
 
 PASSWORD = "q7zx-password"
 ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"

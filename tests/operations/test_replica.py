@@ -14,9 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from app.auth.models import User
+from app.cli.diagnosis import replica_findings
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.replica import Position, Replica, replica_findings
+from app.core.database.replica import Position, Replica
 from app.core.http.positions import HEADER, LATEST
 from app.main import create_app
 from app.projects.models import Project, Role

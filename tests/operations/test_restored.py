@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.auth.models import User
-from app.core.database import versions
+from app.cli import versions
 from app.core.database.database import Database
 from app.core.database.migrations import upgrade
 from devtools.postgres import binaries

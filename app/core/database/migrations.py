@@ -67,14 +67,6 @@ def upgrade(url: str, revision: str = "head", on_version_apply: Callable[..., No
     command.upgrade(config, revision)
 
 
-def pending_migrations(revision: str | None) -> list[str]:
-    """Return what each migration does that a schema at this revision lacks, in their order."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
-
-    scripts = ScriptDirectory.from_config(alembic_config()).iterate_revisions("head", revision or "base")
-    return [f"{script.revision} {script.doc.rstrip('.')}" for script in scripts][::-1]
-
-
 @cache
 def _revisions() -> tuple[str, frozenset[str]]:
     found = [dict(_REVISION.findall(file.read_text())) for file in (ROOT / "alembic" / "versions").glob("*.py")]

@@ -42,7 +42,7 @@ class Timestamped:
 
 class Versioned(Timestamped):
     """A row whose states the same trigger numbers, from 1, or from a higher number after a backup was restored
-    (`app.core.database.versions`). Entity tags contain this number.
+    (`taller restored`). Entity tags contain this number.
     """
 
     version: Mapped[int] = mapped_column(server_default=text("1"), sort_order=12)

@@ -10,7 +10,6 @@ that shows a value which was written lately follows the primary, and lags no mor
 (docs/decisions/0045-reads-from-a-standby.md).
 """
 
-import asyncio
 import logging
 import re
 from datetime import datetime, timedelta
@@ -23,7 +22,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core import clock
-from app.core.addresses import without_password
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.models import Base
@@ -313,27 +311,3 @@ def _write_beat() -> Executable:
         set_={"beat": new.excluded.beat, "written_at": new.excluded.written_at},
         where=new.excluded.written_at - Heartbeat.written_at >= param("every", Interval),
     ).returning(Heartbeat.beat)
-
-
-LOOKS = 30
-"""How often `taller doctor` looks at the standby before it says that it does not follow."""
-
-
-async def replica_findings(settings: Settings, database: Database) -> list[str]:
-    """Return what is wrong with the standby that the settings name."""
-    assert settings.database_replica_url is not None, "the caller has looked"
-    place = without_password(settings.database_replica_url)
-    replica = Replica(settings, database)
-    try:
-        for _ in range(LOOKS):
-            await replica.watch()
-            if replica.shows(Position(0, 0)):
-                return []
-            await asyncio.sleep(WATCH_EVERY)
-    except UnavailableError as error:
-        return [f"{place} cannot be used: {error.__cause__ or error}"]
-    finally:
-        await replica.close()
-    return [
-        f"{place} lags more than TALLER_DATABASE_REPLICA_LAG ({settings.database_replica_lag} s), or follows another"
-    ]

@@ -5,14 +5,11 @@ the id of their container, so that a search within a container reads no words of
 (docs/decisions/0025-own-words.md).
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import REAL, ColumnElement, Index, MetaData, Text, func, literal_column, text
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
-from app.core.addresses import address_of
-from app.core.database.connecting import connect
 from app.core.database.statements import param
 
 _PENDING_WORDS = {"gin_pending_list_limit": 256}
@@ -20,9 +17,6 @@ _PENDING_WORDS = {"gin_pending_list_limit": 256}
 writes cheaper and searches slower (docs/decisions/0025-own-words.md)."""
 
 _OF_WORDS = "of_words"
-
-_KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
-"""The parser's token types for words. Numbers, addresses and the like need no dictionary."""
 
 _TERMS = func.search_terms(param("q", Text), type_=TSQUERY)
 
@@ -67,30 +61,3 @@ def matches_in(words: ColumnElement[Any], container: Any) -> ColumnElement[bool]
 def relevance(words: ColumnElement[Any]) -> ColumnElement[float]:
     """Return the rank of words for the query `q`."""
     return func.ts_rank(words, _TERMS, type_=REAL)
-
-
-class UnknownDictionaryError(ValueError):
-    """The server has no text search dictionary of this name."""
-
-
-async def use_dictionary(url: str, dictionary: str, indexes: Iterable[str]) -> bool:
-    """Set the dictionary of searches and rebuild these indexes without blocking reads and writes. Return whether the
-    dictionary changed. Searches are incomplete until it is done. If it was interrupted, call it again.
-    """
-    connection = await connect(address_of(url), timeout=60)
-    try:
-        if not await connection.fetchval("SELECT count(*) FROM pg_ts_dict WHERE dictname = $1", dictionary):
-            raise UnknownDictionaryError(dictionary)
-        # The comment is written last, so that an interrupted rebuild is not taken for a finished one.
-        done = "SELECT obj_description('taller'::regconfig, 'pg_ts_config')"
-        if (await connection.fetchval(done) or "simple") == dictionary:
-            return False
-        await connection.execute(
-            f'ALTER TEXT SEARCH CONFIGURATION taller ALTER MAPPING FOR {_KINDS} WITH "{dictionary}"'
-        )
-        for index in indexes:
-            await connection.execute(f"REINDEX INDEX CONCURRENTLY {index}")
-        await connection.execute(f"COMMENT ON TEXT SEARCH CONFIGURATION taller IS '{dictionary}'")
-    finally:
-        await connection.close()
-    return True

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from app.cli.settings_report import Setting, problems_of, settings_as_they_stand, unknown_variables
 from app.core.config import Settings
-from app.core.settings_report import Setting, problems_of, settings_as_they_stand, unknown_variables
 
 Declare = Callable[..., None]
 PASSWORD = "q7zx-password"

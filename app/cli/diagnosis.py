@@ -3,15 +3,23 @@
 All return what was found, a line for each thing with the way to mend it, and nothing if all is right.
 """
 
+import asyncio
+
 from sqlalchemy import ForeignKeyConstraint, MetaData, PrimaryKeyConstraint, UniqueConstraint, func, select, text
 
 from app.core import clock
+from app.core.addresses import without_password
 from app.core.config import Settings
 from app.core.database.database import Database
+from app.core.database.replica import WATCH_EVERY, Position, Replica
 from app.core.database.statements import Rows
+from app.core.errors import UnavailableError
 
 SPARE_CONNECTIONS = 5
 """For migrations, the command line and the operator, beside those of the workers."""
+
+LOOKS = 30
+"""How often `taller doctor` looks at the standby before it says that it does not follow."""
 
 CLOCK_TOLERANCE = 1.0
 """Seconds by which clocks may differ: what the shares of rate limits allow."""
@@ -124,3 +132,23 @@ async def clock_findings(database: Database) -> list[str]:
         return []
     kind = "ahead of" if difference > 0 else "behind"
     return [f"the database's clock is {abs(difference):.1f} s {kind} this machine's: let NTP set both"]
+
+
+async def replica_findings(settings: Settings, database: Database) -> list[str]:
+    """Return what is wrong with the standby that the settings name."""
+    assert settings.database_replica_url is not None, "the caller has looked"
+    place = without_password(settings.database_replica_url)
+    replica = Replica(settings, database)
+    try:
+        for _ in range(LOOKS):
+            await replica.watch()
+            if replica.shows(Position(0, 0)):
+                return []
+            await asyncio.sleep(WATCH_EVERY)
+    except UnavailableError as error:
+        return [f"{place} cannot be used: {error.__cause__ or error}"]
+    finally:
+        await replica.close()
+    return [
+        f"{place} lags more than TALLER_DATABASE_REPLICA_LAG ({settings.database_replica_lag} s), or follows another"
+    ]

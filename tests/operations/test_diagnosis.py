@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from app.auth.models import User
+from app.cli import diagnosis
 from app.core.config import Settings
-from app.core.database import diagnosis
 from app.core.database.database import Database
 from app.core.database.models import Base
 from app.tasks.queries import wrong_lists
