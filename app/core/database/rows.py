@@ -222,7 +222,7 @@ class Columns:
     Raises `AnswerError` if the server's types do not match the model.
     """
 
-    __slots__ = ("_column_writers", "_end", "_readers", "_writers", "model", "names")
+    __slots__ = ("_end", "_readers", "_writers", "model", "names")
 
     def __init__(self, attributes: Sequence["asyncpg.Attribute"], model: type[BaseModel] | None) -> None:
         self.model = model
@@ -233,18 +233,14 @@ class Columns:
         for member in members:
             if types.get(member.name) not in member.kind.server:
                 raise AnswerError(f"{member.name} of {model} is {types.get(member.name)} to the server")
-        self._writers: list[tuple[str, int, Callable[[Any], str]]] = []
-        """What precedes each member's value, the value's column, and its writer."""
-
-        self._column_writers: list[tuple[Iterable[str], int, Callable[[Sequence[Any]], Iterable[str]]]] = []
-        """The same for all values of the column."""
+        self._writers: list[tuple[str, int, Callable[[Any], str], Callable[[Sequence[Any]], Iterable[str]]]] = []
+        """What precedes each member's value, the value's column, its writer, and the writer of the whole column."""
 
         before = "{"
         for member in members:
             quote = member.quote
-            before, index = f'{before}"{member.name}":{quote}', self.names.index(member.name)
-            self._writers.append((before, index, member.writer()))
-            self._column_writers.append((repeat(before), index, member.column_writer()))
+            before = f'{before}"{member.name}":{quote}'
+            self._writers.append((before, self.names.index(member.name), member.writer(), member.column_writer()))
             before = f"{quote},"
         self._end = f"{before[:-1]}}}"
 
@@ -259,12 +255,21 @@ class Columns:
         """
         if not records:
             return ""
-        values = list(zip(*records))  # noqa: B905 - records of one statement are equally long
-        pieces: list[Iterable[str]] = []
+        columns = list(zip(*records))  # noqa: B905 - records of one statement are equally long
+        pieces: list[Iterable[str]] = [repeat("", len(records))]
+        before = ""
         try:
-            for before, index, write in self._column_writers:
-                pieces += (before, write(values[index]))
-            return f"{self._end},".join(map("".join, zip(*pieces))) + self._end  # noqa: B905
+            for name, index, write, write_all in self._writers:
+                before += name
+                values = columns[index]
+                if values[0] == values[-1] and values.count(values[0]) == len(values):
+                    # Half of a page's columns hold one value: it is written once, with what surrounds it.
+                    before += write(values[0])
+                else:
+                    pieces += (repeat(before), write_all(values))
+                    before = ""
+            end = before + self._end
+            return f"{end},".join(map("".join, zip(*pieces))) + end  # noqa: B905
         except TypeError as error:
             raise self._unexpected() from error
 
@@ -272,7 +277,7 @@ class Columns:
         """Return one record as a JSON object, as `objects` does."""
         pieces: list[str] = []
         try:
-            for before, index, write in self._writers:
+            for before, index, write, _ in self._writers:
                 pieces += (before, write(record[index]))
         except TypeError as error:
             raise self._unexpected() from error

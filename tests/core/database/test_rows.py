@@ -99,6 +99,22 @@ async def test_a_row_is_written_as_pydantic_would_write_it(database: Database, c
     assert written["json"] == rows[0].to_json(), "PostgreSQL writes the same"
 
 
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [{}, {}, {}],
+        [{}, {"text": "other", "note": None, "flag": True, "number": 2}, {}],
+        [{"note": None, "day": None, "id": uuid7()}, {"other_id": uuid7(), "colour": None}],
+    ],
+    ids=["equal", "first and last equal", "different"],
+)
+async def test_page_is_written_as_its_rows_are(database: Database, pages: list[dict[str, Any]]) -> None:
+    first, *others = (select(*columns(VALUES | changes)) for changes in pages)
+    rows = await database.fetch_all(Statement(first.union_all(*others), Sample))
+    assert rows.to_json() == f"[{','.join(row.to_json() for row in rows)}]"
+    assert [dict(row) for row in rows] == [VALUES | changes for changes in pages]
+
+
 @given(st.datetimes(), st.dates())
 def test_moments_and_days_have_one_form(moment: datetime, day: date) -> None:
     aware = moment.replace(tzinfo=UTC)
