@@ -166,7 +166,7 @@ def create_app(settings: Settings | None = None) -> Application:
         redirect_slashes=False,
     )
     KEY_SCOPES.freeze()
-    install_openapi(app, routes, TAGS, security_schemes(), prefix=settings.public_prefix)
+    install_openapi(app, routes, TAGS, security_schemes(settings.public_prefix), prefix=settings.public_prefix)
     address = settings.public_url or f"http://localhost:{settings.port}"
     always = (settings, PORTS, documentation_of(app, address, settings.public_prefix))
     app.state.services = Services(*always)

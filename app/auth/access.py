@@ -41,8 +41,10 @@ SIGNING_IN: tuple[type[AppError], ...] = (
 """The errors that authentication raises."""
 
 
-def security_schemes() -> dict[str, Any]:
-    """Return the two ways of signing in, as OpenAPI describes them, with the scopes of all features."""
+def security_schemes(prefix: str) -> dict[str, Any]:
+    """Return the two ways of signing in, as OpenAPI describes them, with the scopes of all features. Clients put
+    `prefix` before each path.
+    """
     return {
         # First, because Swagger UI puts the cursor into the last form: into the username.
         "apiKey": {
@@ -56,7 +58,7 @@ def security_schemes() -> dict[str, Any]:
             "description": "Sign in by username and password; in development that is `admin` and `1234`.",
             "flows": {
                 "password": {
-                    "tokenUrl": f"{API_PREFIX}/auth/login",
+                    "tokenUrl": f"{prefix}{API_PREFIX}/auth/login",
                     "scopes": {str(scope): scope.description for scope in KEY_SCOPES},
                 }
             },

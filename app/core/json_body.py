@@ -7,6 +7,7 @@ unknown members. Such bodies are refused here, before validation.
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
@@ -84,66 +85,48 @@ def _count_objects(text: str) -> None:
     json.loads(text, object_pairs_hook=count)
 
 
-class _Refused(dict[str, Any]):
-    """A refused object, with its errors by the member's name; None for the whole object."""
+class _Object(dict[str, Any]):
+    """An object of the body, with its errors by the member's name; None for the whole object."""
 
-    errors: dict[str | None, FieldError]
+    def __init__(self, members: list[tuple[str, Any]]) -> None:
+        super().__init__(members)
+        self.errors: dict[str | None, FieldError] = {}
+        if len(members) > MAX_MEMBERS:
+            detail = f"must not have more than {MAX_MEMBERS} members"
+            self.errors[None] = FieldError(detail=detail, code="too_many_members")
+        elif len(self) < len(members):
+            counts = Counter(name for name, _ in members)
+            repeated = FieldError(detail="is given more than once", code="repeated")
+            self.errors.update(dict.fromkeys((name for name, count in counts.items() if count > 1), repeated))
 
 
 def _refusals(text: str) -> list[FieldError]:
     """Return where and why objects of a body are refused, the first `MAX_REPORTED_ERRORS` of them."""
-
-    def mark(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(members)
-        marked = _Refused(value)
-        if len(members) > MAX_MEMBERS:
-            detail = f"must not have more than {MAX_MEMBERS} members"
-            marked.errors = {None: FieldError(detail=detail, code="too_many_members")}
-            return marked
-        if len(value) == len(members):
-            return value
-        counts = Counter(name for name, _ in members)
-        marked.errors = {
-            name: FieldError(detail="is given more than once", code="repeated")
-            for name, count in counts.items()
-            if count > 1
-        }
-        return marked
-
     if text.count("[") > MAX_OBJECTS:
         # Finding the location among so many arrays would take too long.
-        return [
-            FieldError(
-                pointer="", detail="contains an object with a repeated name or too many members", code="repeated"
-            )
-        ]
-    found: list[FieldError] = []
-    for path, value in _objects(json.loads(text, object_pairs_hook=mark)):
-        for name, error in value.errors.items():
-            found.append(FieldError(pointer=json_pointer(path if name is None else (*path, name)), **error))
-            if len(found) == MAX_REPORTED_ERRORS:
-                return found
-    return found
+        detail = "contains an object with a repeated name or too many members"
+        return [FieldError(pointer="", detail=detail, code="repeated")]
+    found = (
+        FieldError(pointer=json_pointer(path if name is None else (*path, name)), **error)
+        for path, value in _objects(json.loads(text, object_pairs_hook=_Object))
+        for name, error in value.errors.items()
+    )
+    return list(islice(found, MAX_REPORTED_ERRORS))
 
 
-_Place = tuple["_Place", object] | None
-"""The location of a value: its parent's location and its name there. Whole paths would take too much memory."""
-
-
-def _objects(value: Any) -> Iterator[tuple[list[object], _Refused]]:
-    """Yield the refused objects in a value with their paths, in their order."""
-    left: list[tuple[_Place, Any]] = [(None, value)]
-    while left:
-        place, value = left.pop()
-        if isinstance(value, _Refused):
-            yield _path(place), value
-        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        left += [((place, name), member) for name, member in members if isinstance(member, dict | list)][::-1]
-
-
-def _path(place: _Place) -> list[object]:
+def _objects(value: Any) -> Iterator[tuple[list[object], _Object]]:
+    """Yield the objects in a value with their paths, in their order."""
     path: list[object] = []
-    while place is not None:
-        place, name = place
-        path.append(name)
-    return path[::-1]
+    # What is still to be looked at on each level of the path. Whole paths would take too much memory.
+    left: list[Iterator[tuple[object, Any]]] = [iter([("", value)])]
+    while left:
+        for name, part in left[-1]:
+            path.append(name)
+            if isinstance(part, _Object):
+                yield path[1:], part
+            members = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+            left.append(each for each in members if isinstance(each[1], dict | list))
+            break
+        else:
+            left.pop()
+            del path[-1:]

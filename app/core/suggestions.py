@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, get_args
@@ -21,11 +20,11 @@ def unknown(what: str, name: str, models: Iterable[type[BaseModel]]) -> str:
 
     `what`: the kind of name, such as "a parameter here" or "a member that can be set".
     """
-    names = _names_of(tuple(models))
-    meant = _meant(name, names)
+    fields, meanings = _names_of(tuple(models))
+    meant = _meant(name, meanings)
     if meant is not None:
         return f"is not {what}; did you mean {meant}?"
-    return f"is not {what} (known: {', '.join(sorted(names.fields))})" if names.fields else f"is not {what}"
+    return f"is not {what} (known: {', '.join(sorted(fields))})" if fields else f"is not {what}"
 
 
 def models_at(model: type[BaseModel], path: Iterable[object]) -> list[type[BaseModel]]:
@@ -45,18 +44,11 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    fields: tuple[str, ...]
-    by_plain_name: Mapping[str, str]
-    """The fields by their names as `_plain` returns them."""
-
-    others: Mapping[str, str]
-    """The fields by their names in other APIs (the models' `also_called`)."""
-
-
 @lru_cache(maxsize=256)
-def _names_of(models: tuple[type[BaseModel], ...]) -> _Names:
+def _names_of(models: tuple[type[BaseModel], ...]) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return the fields of models, and each field by every name that means it, as `_plain` returns names: its own, and
+    those in other APIs (the models' `also_called`).
+    """
     fields = tuple(field.alias or name for model in models for name, field in model.model_fields.items())
     others = {
         _plain(other): name
@@ -65,18 +57,17 @@ def _names_of(models: tuple[type[BaseModel], ...]) -> _Names:
         for other, name in vars(kind).get("also_called", {}).items()
         if name in fields
     }
-    return _Names(fields, {_plain(name): name for name in fields}, others)
+    return fields, {**others, **{_plain(name): name for name in fields}}
 
 
-def _meant(name: str, names: _Names) -> str | None:
+def _meant(name: str, meanings: Mapping[str, str]) -> str | None:
     plain = _plain(name)
-    meant = names.by_plain_name.get(plain) or names.others.get(plain)
-    if meant is not None:
-        return meant
-    if len(plain) >= _MIN_PREFIX and (longer := [each for each in names.by_plain_name if each.startswith(plain)]):
-        return names.by_plain_name[min(longer, key=len)]
-    close = get_close_matches(plain, names.by_plain_name, n=1, cutoff=_CUTOFF)
-    return names.by_plain_name[close[0]] if close else None
+    if plain in meanings:
+        return meanings[plain]
+    if len(plain) >= _MIN_PREFIX and (longer := [each for each in meanings if each.startswith(plain)]):
+        return meanings[min(longer, key=len)]
+    close = get_close_matches(plain, meanings, n=1, cutoff=_CUTOFF)
+    return meanings[close[0]] if close else None
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ schemas state the same rules as patterns.
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from unicodedata import combining, is_normalized, normalize
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -38,42 +38,9 @@ _SHOWS_NOTHING = (
     r"\u05bf\u05c1\u05c2\u0670\u06d6-\u06dc\u06df-\u06e4\u0900-\u0902\u093c\u0941-\u0948\u094d\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
 )
 
-_REFUSED_IN_TEXTS = re.compile(f"[{_NOT_IN_TEXTS}]")
-_REFUSED_IN_LINES = re.compile(f"[{_NOT_IN_LINES}]")
 _SHOWN = re.compile(f"[^{_SHOWS_NOTHING}{_NOT_IN_LINES}]")
 _MAY_BE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{MAX_MARKS + 1}}}")
 """A quick first check: all combining marks are in this range, and so are most other characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of text with at least one visible character: `Annotated[str, Line(200)]`."""
-
-    max_length: int
-    min_length: int = 1
-
-    def checked(self, value: str) -> str:
-        """Return the text in the form to store. Raises the errors that pydantic reports."""
-        if value.isascii() and value.isprintable():
-            if value.isspace():
-                raise _blank()
-            return value
-        _refuse_nul(value)
-        if not _SHOWN.search(value):
-            raise _blank()
-        _refuse(_REFUSED_IN_LINES, value)
-        value = normalised(value)
-        if len(value) < self.min_length:
-            raise PydanticKnownError("string_too_short", {"min_length": self.min_length})
-        return _measured(value, self.max_length)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        measured = core_schema.str_schema(min_length=self.min_length, max_length=self.max_length)
-        return core_schema.no_info_after_validator_function(self.checked, measured)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        allowed = f"[^{_NOT_IN_LINES}]*"
-        return {**handler(schema), "pattern": f"^{allowed}[^{_NOT_IN_LINES}{_SHOWS_NOTHING}]{allowed}$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +51,45 @@ class LongText:
 
     max_length: int
     min_length: int = 0
+    refused: ClassVar[re.Pattern[str]] = re.compile(f"[{_NOT_IN_TEXTS}]")
 
     def checked(self, value: str) -> str:
         """Return the text in the form to store. Raises the errors that pydantic reports."""
-        if value.isascii() and value.isprintable() and not self.min_length:
+        if value.isascii() and value.isprintable():
+            if self.min_length and value.isspace():
+                raise _blank()
             return value
         _refuse_nul(value)
         if self.min_length and not _SHOWN.search(value):
             raise _blank()
-        _refuse(_REFUSED_IN_TEXTS, value)
-        return _measured(normalised(value), self.max_length)
+        if self.refused.search(value):
+            raise PydanticCustomError(
+                "control_character", "must not contain control characters or overrides of the writing direction"
+            )
+        value = normalised(value)
+        if len(value) < self.min_length:
+            raise PydanticKnownError("string_too_short", {"min_length": self.min_length})
+        if len(value) > self.max_length:
+            # NFC turns some characters into several.
+            raise PydanticKnownError("string_too_long", {"max_length": self.max_length})
+        return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         measured = core_schema.str_schema(min_length=self.min_length or None, max_length=self.max_length)
         return core_schema.no_info_after_validator_function(self.checked, measured)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        allowed = f"[^{_NOT_IN_TEXTS}]*"
+        allowed = f"[^{self.refused.pattern[1:]}*"
         shown = f"[^{_NOT_IN_LINES}{_SHOWS_NOTHING}]{allowed}" if self.min_length else ""
         return {**handler(schema), "pattern": f"^{allowed}{shown}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line(LongText):
+    """One line of text with at least one visible character: `Annotated[str, Line(200)]`."""
+
+    min_length: int = 1
+    refused: ClassVar[re.Pattern[str]] = re.compile(f"[{_NOT_IN_LINES}]")
 
 
 class _NoNul:
@@ -142,13 +129,6 @@ def _refuse_nul(value: str) -> None:
         raise PydanticCustomError("nul_character", "must not contain the NUL character")
 
 
-def _refuse(characters: re.Pattern[str], value: str) -> None:
-    if characters.search(value):
-        raise PydanticCustomError(
-            "control_character", "must not contain control characters or overrides of the writing direction"
-        )
-
-
 def _refuse_many_marks(value: str) -> None:
     in_a_row = 0
     for character in value:
@@ -157,13 +137,6 @@ def _refuse_many_marks(value: str) -> None:
             raise PydanticCustomError(
                 "too_many_marks", "must not have more than {limit} combining marks in a row", {"limit": MAX_MARKS}
             )
-
-
-def _measured(value: str, max_length: int) -> str:
-    # NFC turns some characters into several.
-    if len(value) > max_length:
-        raise PydanticKnownError("string_too_long", {"max_length": max_length})
-    return value
 
 
 def _blank() -> PydanticCustomError:

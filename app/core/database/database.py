@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Executable
-from sqlalchemy.exc import DBAPIError
 
 from app.core.addresses import address_of
 from app.core.config import Settings
@@ -40,12 +39,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 
-TRANSIENT_SQLSTATE_CLASSES = ("08", "53", "57P")
-"""SQLSTATE classes of an outage: connection lost, resources exhausted, server shutting down or starting up."""
-
-TRANSIENT_SQLSTATES = frozenset({"25P03", "25P04", "40001", "40P01", "55000", "55P03"})
-"""SQLSTATEs that may not occur again on a retry: a transaction that idled or took too long (for example because the
-process was suspended), serialization failure, deadlock, a server that is not in the required state, lock timeout."""
+TRANSIENT = ("08", "53", "57P", "25P03", "25P04", "40001", "40P01", "55000", "55P03")
+"""The beginnings of SQLSTATEs that may not occur again on a retry: connection lost, resources exhausted, server
+shutting down or starting up, a transaction that idled or took too long (for example because the process was suspended),
+serialization failure, deadlock, a server that is not in the required state, lock timeout."""
 
 GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
 """Single statements use generic plans that read rows from an index, in its order. By default PostgreSQL would plan each
@@ -72,10 +69,6 @@ committed, so that it is repeated."""
 MAX_TRIES = 5
 """How often it is executed in all. Each deadlock takes a second, after which PostgreSQL looks for it
 (`deadlock_timeout`)."""
-
-STATEMENT_CANCELLED = "57014"
-READ_ONLY = "25006"
-
 
 _STATEMENTS = number_of(Counter("taller_database_statements", "Statements, without those that end a transaction."))
 
@@ -233,10 +226,8 @@ class Database:
         try:
             try:
                 return await self._records(statement, arguments)
-            except asyncpg.ReadOnlySQLTransactionError as refused:
-                return await self._records_if_renewed(statement, arguments, refused=refused)
-            except UNDONE as undone:
-                return await self._records_of_another_try(statement, arguments, undone=undone)
+            except (asyncpg.ReadOnlySQLTransactionError, *UNDONE) as error:
+                return await self._records_of_another_try(statement, arguments, error)
         except Exception as error:
             if (better := to_app_error(error)) is None:
                 raise
@@ -266,24 +257,22 @@ class Database:
         async with self.transaction() as transaction:
             return await transaction._records(statement, arguments, prepares_anew=prepares_anew)  # noqa: SLF001 - another of its own kind
 
-    async def _records_if_renewed(self, statement: Statement, arguments: list[Any], *, refused: Exception) -> Records:
-        """Repeat a statement, which a read-only server refused and so did not execute, on a writable server. Raises the
-        refusal if there is none.
-        """
-        if not await self.pool.renewed():
-            raise refused
-        return await self._records(statement, arguments)
-
     async def _records_of_another_try(
-        self, statement: Statement, arguments: list[Any], *, undone: asyncpg.PostgresError
+        self, statement: Statement, arguments: list[Any], error: asyncpg.PostgresError
     ) -> Records:
-        """Repeat a statement that PostgreSQL has undone. Raises the error if that happens each time."""
+        """Repeat a statement that PostgreSQL has undone, or that a read-only server refused if there is a writable one.
+        Raises the error if that fails each time.
+        """
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            if not await self.pool.renewed():
+                raise error
+            return await self._records(statement, arguments)
         for _ in range(1, MAX_TRIES):
             try:
                 return await self._records(statement, arguments)
             except UNDONE as again:
-                undone = again
-        raise undone
+                error = again
+        raise error
 
     async def fetch_one_or_none(
         self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
@@ -434,28 +423,18 @@ class Transaction(Database):
             self.pool.note_error(self._connection, error)
             raise
 
-    async def _records_if_renewed(
-        self,
-        statement: Statement,  # noqa: ARG002 - see below
-        arguments: list[Any],  # noqa: ARG002
-        *,
-        refused: Exception,
-    ) -> Records:
-        """Raise the refusal, because the transaction cannot continue on another server. The next one uses a writable
-        server.
-        """
-        await self.pool.renewed()
-        raise refused
-
     async def _records_of_another_try(
         self,
         statement: Statement,  # noqa: ARG002 - see below
         arguments: list[Any],  # noqa: ARG002
-        *,
-        undone: asyncpg.PostgresError,
+        error: asyncpg.PostgresError,
     ) -> Records:
-        """Raise the error, because the statements before this one are undone as well (see `repeated_if_undone`)."""
-        raise undone
+        """Raise the error: the statements before this one are undone as well (see `repeated_if_undone`), or the server
+        has become read-only, and the next transaction uses a writable one.
+        """
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await self.pool.renewed()
+        raise error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction"]:
@@ -554,19 +533,10 @@ def to_app_error(error: Exception) -> Exception | None:
             constraint = getattr(error, "constraint_name", None)
             refusal = AppError.by_constraint.get(constraint or "")
             return ConstraintError(constraint) if refusal is None else refusal()
-        case asyncpg.PostgresError():
-            return _by_state(getattr(error, "sqlstate", None))
-        case DBAPIError() if isinstance(error.driver_exception, Exception):
-            # From migrations, which Alembic runs through SQLAlchemy's engine.
-            return to_app_error(error.driver_exception)
-    return None
-
-
-def _by_state(state: str | None) -> UnavailableError | None:
-    if state == STATEMENT_CANCELLED:
-        return StatementTimeoutError()
-    if state == READ_ONLY:
-        return ReadOnlyError()
-    if state is not None and (state.startswith(TRANSIENT_SQLSTATE_CLASSES) or state in TRANSIENT_SQLSTATES):
-        return UnavailableError()
+        case asyncpg.QueryCanceledError():
+            return StatementTimeoutError()
+        case asyncpg.ReadOnlySQLTransactionError():
+            return ReadOnlyError()
+        case asyncpg.PostgresError() if (getattr(error, "sqlstate", None) or "").startswith(TRANSIENT):
+            return UnavailableError()
     return None

@@ -271,9 +271,9 @@ class Reading(Database):
         visit.seen = Position(max(visit.seen.timeline, self._replica.timeline), max(visit.seen.lsn, row["lsn"]))
         return records
 
-    async def _records_if_renewed(self, statement: Statement, arguments: list[Any], *, refused: Exception) -> NoReturn:  # noqa: ARG002 - see below
-        """Raise the refusal: a standby does not become writable."""
-        raise refused
+    async def _records_of_another_try(self, statement: Statement, arguments: list[Any], error: Exception) -> NoReturn:  # noqa: ARG002 - see below
+        """Raise the error: the primary executes the statement."""
+        raise error
 
     def transaction(self) -> NoReturn:
         """Raise `BehindError`: nothing is written here, and nothing that is read needs a transaction."""

@@ -1,8 +1,9 @@
 """The OpenAPI document: FastAPI's, plus our problem responses, minus its default 422, which is never sent."""
 
-import copy
+import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -92,15 +93,13 @@ _LINK = {
 _ETAG = {"description": "The entity tag.", "required": True, "schema": {"type": "string"}}
 
 # The headers of every response.
-_REQUEST_ID_HEADER = {
-    "description": "Identifies this request in the service's log: the id that the client sent, if it can be logged, or "
-    "a new one.",
-    "required": True,
-    "schema": {"type": "string"},
-}
-
 _COMMON_HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": _REQUEST_ID_HEADER,
+    "X-Request-ID": {
+        "description": "Identifies this request in the service's log: the id that the client sent, if it can be "
+        "logged, or a new one.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     # Only if requests are limited.
     "RateLimit-Policy": {
         "description": "The policy that counted this request: `q` requests in `w` seconds. Absent if requests are not "
@@ -155,15 +154,9 @@ def install_openapi(
     *,
     prefix: str = "",
 ) -> None:
-    """Replace `app.openapi` by a function that describes these routes in this order. Clients put `prefix` before each
-    path.
-    """
-    listed = list(routes)
-
+    """Replace `app.openapi` by a function that describes these routes in this order; `prefix` is before the guides."""
     # Not cached, as FastAPI would: the service sends bytes that are made from it once.
-    def openapi() -> dict[str, Any]:
-        return _document(app, listed, _guided(prefix, tags), _under(prefix, security_schemes))
-
+    openapi = partial(_document, app, list(routes), _guided(prefix, tags), security_schemes)
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
 
 
@@ -173,15 +166,6 @@ def _guided(prefix: str, tags: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {**tag, "externalDocs": {**guide, "url": prefix + guide["url"]}} if (guide := tag.get("externalDocs")) else tag
         for tag in tags
     ]
-
-
-def _under(prefix: str, security_schemes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the security schemes with the prefix in their token URLs, to which `servers` does not apply."""
-    schemes = copy.deepcopy(dict(security_schemes))
-    for scheme in schemes.values():
-        for flow in scheme.get("flows", {}).values():
-            flow["tokenUrl"] = prefix + flow["tokenUrl"]
-    return schemes
 
 
 def _document(
@@ -309,16 +293,11 @@ def _named_by_title(document: dict[str, Any]) -> dict[str, Any]:
     schemas: dict[str, dict[str, Any]] = document["components"]["schemas"]
     titles = {name: schema.get("title", name) for name, schema in schemas.items()}
     document["components"]["schemas"] = {titles[name]: schema for name, schema in schemas.items()}
-    renamed: dict[str, Any] = _replaced(document, {_SCHEMAS + name: _SCHEMAS + titles[name] for name in titles})
+    text = json.dumps(document)
+    for name, title in titles.items():
+        text = text.replace(f'"{_SCHEMAS}{name}"', f'"{_SCHEMAS}{title}"')
+    renamed: dict[str, Any] = json.loads(text)
     return renamed
-
-
-def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _replaced(item, texts) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_replaced(item, texts) for item in value]
-    return texts.get(value, value) if isinstance(value, str) else value
 
 
 def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -> None:
