@@ -37,7 +37,7 @@ from app.core.idempotency.keys import REPLAYED
 from app.core.idempotency.store import IdempotencyStore
 from app.core.idempotency.store import purge_rule as idempotency_purge_rule
 from app.core.logging import configure_logging, flush_logs
-from app.core.metrics import ProcessReport, share
+from app.core.metrics import Number
 from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
@@ -45,6 +45,7 @@ from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import documentation_of
+from app.system.process import ProcessReport
 
 if TYPE_CHECKING:
     from app.core.tracing import Tracing
@@ -131,7 +132,7 @@ def create_app(settings: Settings | None = None) -> Application:
             for task in reversed(tasks):
                 await task.stop()
             for replica in replicas:
-                await replica.close()
+                await replica.database.close()
             await database.close()
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)
@@ -189,7 +190,7 @@ def serve() -> FastAPI:
     # `taller` starts with the garbage collector off: imports create many objects and hardly any garbage.
     gc.enable()
     configure_logging(get_settings())
-    share()
+    Number.share()
     app = create_app()
     # The objects created so far live as long as the process. If the garbage collector traversed them, each full
     # collection would stop all requests for 50 to 80 ms, several times a second under load.

@@ -148,7 +148,7 @@ async def replica_findings(settings: Settings, database: Database) -> list[str]:
     except UnavailableError as error:
         return [f"{place} cannot be used: {error.__cause__ or error}"]
     finally:
-        await replica.close()
+        await replica.database.close()
     return [
         f"{place} lags more than TALLER_DATABASE_REPLICA_LAG ({settings.database_replica_lag} s), or follows another"
     ]

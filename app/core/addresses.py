@@ -46,13 +46,6 @@ TEXTS = ("application_name", "fallback_application_name", "krbsrvname", "options
 NAMES = {"dbname": "database", "database": "database", "user": "user", "password": "password"}
 """Parameters that may replace the parts before the question mark."""
 
-UNSUPPORTED = (
-    *("hostaddr", "oauth_client_id", "oauth_client_secret", "oauth_issuer", "oauth_scope", "replication"),
-    *("require_auth", "requirepeer", "scram_client_key", "scram_server_key", "service", "servicefile"),
-    *("sslcrldir", "sslkeylogfile"),
-)
-"""Parameters that libpq supports and asyncpg does not."""
-
 # Several hosts are no authority of RFC 3986: urlsplit of Python 3.14 refuses some of them.
 _PARTS = re.compile(
     r"postgres(?:ql)?(?:\+\w+)?://(?P<authority>[^/?#]*)(?:/(?P<path>[^?#]*))?(?:\?(?P<query>[^#]*))?(?P<fragment>#.*)?",
@@ -170,8 +163,6 @@ def _refuse_parameter(name: str, value: str) -> None:
     elif name in FILES:
         if not Path(value).is_file() and (name, value) != ("sslrootcert", "system"):
             raise AddressError(f"{name} must name an existing file")
-    elif name in UNSUPPORTED:
-        raise AddressError(f"{name} is not supported")
     elif name not in {*TEXTS, *NAMES, "host", "port"}:
         shown = name if re.fullmatch(r"\w{1,40}", name) else "a name after the question mark"
-        raise AddressError(f"{shown} is not a connection parameter (for server settings, use options=-c%20name=value)")
+        raise AddressError(f"{shown} is not supported here (for server settings, use options=-c%20name=value)")

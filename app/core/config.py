@@ -108,25 +108,26 @@ Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterVal
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
-def _rate_limit(value: str) -> str:
-    if re.fullmatch("off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4}", value) is None:
-        raise ValueError("must be requests/seconds, as in 1200/60, or off")
-    return value
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    """Return what refuses a text that does not match a pattern as a whole, with the rule."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(rule)
+        return value
+
+    return AfterValidator(check)
 
 
-def _schema(value: str) -> str:
-    if re.fullmatch("[a-z_][a-z0-9_]{0,62}", value) is None or value.startswith("pg_"):
-        raise ValueError("must be a name of small letters, digits and _, as in team_a")
-    return value
-
-
-def _dictionary(value: str) -> str:
-    if re.fullmatch("[a-z_][a-z0-9_]{0,62}", value) is None:
-        raise ValueError("must be the name of a text search dictionary, as in english_stem")
-    return value
-
-
-RateLimit = Annotated[str, AfterValidator(_rate_limit)]
+RateLimit = Annotated[
+    str, _matching("off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4}", "must be requests/seconds, as in 1200/60, or off")
+]
+Schema = Annotated[
+    str, _matching("(?!pg_)[a-z_][a-z0-9_]{0,62}", "must be a name of small letters, digits and _, as in team_a")
+]
+Dictionary = Annotated[
+    str, _matching("[a-z_][a-z0-9_]{0,62}", "must be the name of a text search dictionary, as in english_stem")
+]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 OtlpEndpoint = Annotated[str, AfterValidator(_otlp_endpoint)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
@@ -172,7 +173,7 @@ class Settings(BaseSettings):
     database_url_file: Path | None = None
     """A file with the value of TALLER_DATABASE_URL, for Docker's and Kubernetes' secrets."""
 
-    database_schema: Annotated[str, AfterValidator(_schema)] | None = None
+    database_schema: Schema | None = None
     """The schema of this Taller, which `taller migrate` creates (docs/scaling.md); empty for `public`."""
 
     database_url: Annotated[DatabaseUrl | None, Field(validate_default=True)] = None
@@ -214,7 +215,7 @@ class Settings(BaseSettings):
     statement_timeout: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Seconds a single SQL statement may take before PostgreSQL cancels it and the request is answered 503."""
 
-    search_dictionary: Annotated[str, AfterValidator(_dictionary)] = "simple"
+    search_dictionary: Dictionary = "simple"
     """The PostgreSQL dictionary by which words are searched (`english_stem`, …); `taller migrate` applies a change."""
 
     jwt_secret_file: Path | None = None

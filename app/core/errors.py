@@ -5,8 +5,11 @@ status, code or title, or with a code that is taken, fails at import.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Annotated, Any, ClassVar, NotRequired, Self
 from urllib.parse import quote
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -20,15 +23,32 @@ _MAX_INSTANCE = 500
 """Characters of the path that a problem repeats; the path of every operation is shorter."""
 
 
-class FieldError(TypedDict, total=False):
-    """What is wrong with one value: `pointer` (RFC 6901) into the body, or the name of a `parameter`."""
+class FieldError(TypedDict):
+    """What is wrong with one value."""
 
-    pointer: str
-    parameter: str
-    detail: str
-    code: str
-    id: str
-    """The id of what stands in the way."""
+    pointer: NotRequired[Annotated[str, Field(description="The value's location in the body (RFC 6901).")]]
+    parameter: NotRequired[Annotated[str, Field(description="The name of the path, query or header parameter.")]]
+    detail: Annotated[str, Field(description="What is wrong, in words.")]
+    code: Annotated[str, Field(description="What is wrong, for programs.")]
+    id: NotRequired[
+        Annotated[str, Field(description="The id of what has the value already.", json_schema_extra={"format": "uuid"})]
+    ]
+
+
+_URI: dict[str, Any] = {"format": "uri-reference"}
+
+
+class Problem(TypedDict):
+    """Why a request was not fulfilled (RFC 9457)."""
+
+    type: Annotated[str, Field(description="The address of the code's documentation.", json_schema_extra=_URI)]
+    title: Annotated[str, Field(description="What went wrong, the same for every problem of this code.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What went wrong this time, or what to do about it.")]
+    instance: Annotated[str, Field(description="The path of the request.", json_schema_extra=_URI)]
+    code: Annotated[str, Field(description="The stable name of this kind of problem, for programs.")]
+    request_id: Annotated[str, Field(description="Names this request in the service's log.")]
+    errors: NotRequired[Annotated[list[FieldError], Field(description="Each value that was refused.")]]
 
 
 class AppError(Exception):
@@ -98,8 +118,9 @@ class InvalidRequestError(AppError):
     @classmethod
     def at(cls, detail: str, code: str, *, pointer: str | None = None, parameter: str | None = None) -> Self:
         """Return the error for one value: a value in the body has a `pointer`, any other a `parameter`."""
-        place = FieldError(parameter=parameter) if parameter is not None else FieldError(pointer=pointer or "")
-        return cls(errors=[FieldError(**place, detail=detail, code=code)])
+        if parameter is None:
+            return cls(errors=[FieldError(pointer=pointer or "", detail=detail, code=code)])
+        return cls(errors=[FieldError(parameter=parameter, detail=detail, code=code)])
 
 
 class InvalidJsonError(AppError):
@@ -234,12 +255,12 @@ def problem_document(
     instance: str,
     request_id: str,
     prefix: str = "",
-) -> dict[str, Any]:
-    """Return the RFC 9457 document of an error of this kind at the (decoded) path `instance`.
+) -> Problem:
+    """Return the document of an error of this kind at the (decoded) path `instance`.
 
     `type` is the address of the code's documentation on this service; clients put `prefix` before each path.
     """
-    document: dict[str, Any] = {
+    document: Problem = {
         "type": f"{prefix}/problems/{kind.code}",
         "title": kind.title,
         "status": kind.status,
@@ -250,5 +271,5 @@ def problem_document(
         "request_id": request_id,
     }
     if errors:
-        document["errors"] = errors
+        document["errors"] = list(errors)
     return document

@@ -6,7 +6,6 @@ stranger nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -50,14 +49,6 @@ class Guard:
     async def authorize(self, request: Request) -> None:
         """Raise an error unless the caller may learn what is wrong with the request."""
         raise NotImplementedError
-
-
-def path_id(request: Request, name: str) -> UUID | None:
-    """Return the id in the path, or None if it is malformed: validation reports that after `authorize`."""
-    try:
-        return UUID(request.path_params[name])
-    except ValueError:
-        return None
 
 
 class PublicGuard(Guard):

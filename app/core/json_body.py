@@ -7,7 +7,7 @@ unknown members. Such bodies are refused here, before validation.
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
@@ -72,17 +72,15 @@ def _decode(text: str) -> Any:
 
 
 def _count_objects(text: str) -> None:
-    left = MAX_OBJECTS
+    numbers = count(1)
 
-    def count(_: list[tuple[str, Any]]) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
+    def note(_: list[tuple[str, Any]]) -> None:
+        if next(numbers) > MAX_OBJECTS:
             raise InvalidRequestError.at(
                 f"must not have more than {MAX_OBJECTS} objects", "too_many_objects", pointer=""
             )
 
-    json.loads(text, object_pairs_hook=count)
+    json.loads(text, object_pairs_hook=note)
 
 
 class _Object(dict[str, Any]):
@@ -97,7 +95,7 @@ class _Object(dict[str, Any]):
         elif len(self) < len(members):
             counts = Counter(name for name, _ in members)
             repeated = FieldError(detail="is given more than once", code="repeated")
-            self.errors.update(dict.fromkeys((name for name, count in counts.items() if count > 1), repeated))
+            self.errors.update(dict.fromkeys((name for name, times in counts.items() if times > 1), repeated))
 
 
 def _refusals(text: str) -> list[FieldError]:

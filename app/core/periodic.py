@@ -50,7 +50,7 @@ class PeriodicTask:
         self._work, self._last = work, last
         self._every, self._retry, self._begins = every, every if retry is None else retry, begins
         self._failure, self._logger = failure, logger
-        self._wake = wake
+        self._wake = asyncio.Event() if wake is None else wake
         self._failures = 0
         self._has_succeeded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -96,16 +96,9 @@ class PeriodicTask:
                 self.last_success, self._failures = begun, 0
                 _SUCCEEDED.labels(self.name).set(clock.seconds())
                 self._has_succeeded.set()
-                await self._pause()
-
-    async def _pause(self) -> None:
-        if self._wake is None:
-            await asyncio.sleep(self._every)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._every):
-                await self._wake.wait()
-        self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._every)
+                self._wake.clear()
 
 
 def pause_after(failures: int, *, first: float, longest: float) -> float:

@@ -13,7 +13,6 @@ from app.auth.models import User
 from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, Caller, KeyScope
 from app.core.database.database import Transaction, get_database
 from app.core.errors import AppError
-from app.core.guards import path_id
 from app.core.preconditions.headers import (
     PreconditionFailedError,
     PreconditionRequiredError,
@@ -86,11 +85,14 @@ class EntityGuard(CallerGuard, Generic[S]):
     async def authorize(self, request: Request) -> None:
         """Check the permission with a query of its own, because the handler's statement will not run."""
         caller = self.caller(request)
-        ids = [found for name in self.entity.id_names if (found := path_id(request, name)) is not None]
-        if len(ids) == len(self.entity.id_names):
-            permission = self._permissions[caller.is_superuser, caller.project_id is not None]
-            scope = self.scope_class(caller, permission, ids)
-            await get_database(request).fetch_one(self.entity.permitted_id(permission), scope)
+        try:
+            ids = [UUID(request.path_params[name]) for name in self.entity.id_names]
+        except ValueError:
+            # Validation reports it afterwards.
+            return
+        permission = self._permissions[caller.is_superuser, caller.project_id is not None]
+        scope = self.scope_class(caller, permission, ids)
+        await get_database(request).fetch_one(self.entity.permitted_id(permission), scope)
 
 
 ProjectId = Annotated[UUID, Path(description="The project's id.")]

@@ -211,8 +211,7 @@ def path_ids_read_elsewhere(root: Path) -> list[str]:
         for module in feature_modules(root)
         if module.name != "access"
         for node in module.nodes
-        if (isinstance(node, ast.Attribute) and node.attr == "path_params")
-        or (isinstance(node, ast.alias) and node.name == "path_id")
+        if isinstance(node, ast.Attribute) and node.attr == "path_params"
     ]
 
 

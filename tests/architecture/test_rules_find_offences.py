@@ -133,7 +133,6 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
     (rules.anonymous_errors, Offence(SERVICE, "import fastapi\nerror = fastapi.HTTPException(404)"), "raises HTTP"),
     (rules.anonymous_errors, Offence(SERVICE, "class LateError(Exception): ..."), "defines LateError outside errors"),
     (rules.path_ids_read_elsewhere, Offence(ROUTER, "def f(request):\n    request.path_params['task_id']"), "path"),
-    (rules.path_ids_read_elsewhere, Offence(ROUTER, "from app.core.guards import path_id"), "path"),
     (rules.features_named_by_core, Offence("app/core/ids.py", "SQL = 'SELECT id FROM tasks'"), "names tasks"),
     (rules.features_named_by_core, Offence("app/core/ids.py", "INDEX = 'tasks_words_idx'"), "names tasks_words_idx"),
     (rules.unlisted_features, Offence("app/gadgets/router.py", "router = 1"), "does not list gadgets"),

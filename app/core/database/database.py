@@ -448,11 +448,7 @@ class Transaction(Database):
             raise
         await self.command("RELEASE SAVEPOINT nested")
 
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncGenerator["Database"]:
-        """Yield this transaction for statements that are rolled back alone if they raise."""
-        async with self.transaction() as transaction:
-            yield transaction
+    savepoint = transaction
 
 
 def repeated_if_undone(unit: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:

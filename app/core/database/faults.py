@@ -45,12 +45,10 @@ def explanation(error: BaseException, url: str | None) -> str | None:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield the causes of an error, the first one first."""
-    chain: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in chain:
-        chain.append(following)
-        # SQLAlchemy wraps what asyncpg raises, which is its cause's cause.
-        following = following.__cause__
+    chain = [error]
+    # SQLAlchemy wraps what asyncpg raises, which is its cause's cause.
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
     return reversed(chain)
 
 

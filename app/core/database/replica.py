@@ -51,7 +51,6 @@ PATIENCE = 1.0
 
 _READS = Counter("taller_replica_reads", "Requests that sent a position and only read, by who answered.", ["by"])
 _BY_REPLICA, _BY_PRIMARY = number_of(_READS.labels("replica")), number_of(_READS.labels("primary"))
-_FAILED = number_of(Counter("taller_replica_failures", "Reads that the replica did not answer, or refused."))
 _LAG = Gauge(
     "taller_replica_lag_seconds",
     "How far the replica was behind when it was last looked at, at most.",
@@ -133,7 +132,7 @@ class Replica:
         self._as_of = -inf
         """The standby shows everything that was committed before this moment."""
 
-        self._position = Position(0, 0)
+        self.position = Position(0, 0)
         """What the standby had replayed when it was last looked at."""
 
         self.watching = PeriodicTask(
@@ -150,7 +149,7 @@ class Replica:
 
     def shows(self, position: Position) -> bool:
         """Return whether the standby shows everything up to this position, and lags no more than is allowed."""
-        return clock.elapsed() - self._as_of <= self._lag and self._position.covers(position)
+        return clock.elapsed() - self._as_of <= self._lag and self.position.covers(position)
 
     async def primary_position(self) -> Position | None:
         """Return a position after everything that the primary has shown so far, or None if there is no primary."""
@@ -160,15 +159,6 @@ class Replica:
             return None
         return None if row is None or row["timeline"] is None else Position(row["timeline"], row["lsn"])
 
-    def count_failure(self) -> None:
-        """Count a read that the primary had to execute again."""
-        _FAILED.inc()
-
-    @property
-    def timeline(self) -> int:
-        """The timeline of the standby's position."""
-        return self._position.timeline
-
     async def watch(self) -> None:
         """Look at the primary, and then at the standby."""
         try:
@@ -176,14 +166,9 @@ class Replica:
         finally:
             _LAG.set(clock.elapsed() - self._as_of)
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self.database.close()
-
     async def _look_at_standby(self, timeline: int) -> None:
         """Note how far the standby is."""
-        for database in (self.database, self.database.by_value):
-            await database.pool.warm_up()
+        await self.database.start()
         openings = self.openings
         row = await self.database.fetch_one_or_none(_STANDBY)
         assert row is not None
@@ -192,7 +177,7 @@ class Replica:
             raise UnavailableError("the server of TALLER_DATABASE_REPLICA_URL is not a standby")
         as_of = self._beats.get(row["beat"])
         if as_of is not None and openings == self.openings:
-            self._as_of, self._position = as_of, Position(timeline, row["lsn"])
+            self._as_of, self.position = as_of, Position(timeline, row["lsn"])
 
     async def _look_at_primary(self) -> int:
         """Note the primary's heartbeat, which it writes if it is time; the timeline."""
@@ -268,7 +253,9 @@ class Reading(Database):
             pool.release_after(connection, error)
             raise
         pool.release(connection)
-        visit.seen = Position(max(visit.seen.timeline, self._replica.timeline), max(visit.seen.lsn, row["lsn"]))
+        visit.seen = Position(
+            max(visit.seen.timeline, self._replica.position.timeline), max(visit.seen.lsn, row["lsn"])
+        )
         return records
 
     async def _records_of_another_try(self, statement: Statement, arguments: list[Any], error: Exception) -> NoReturn:  # noqa: ARG002 - see below

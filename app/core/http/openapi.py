@@ -10,11 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 
 from app.core.errors import (
     PROBLEM_MEDIA_TYPE,
     AppError,
     InternalError,
+    Problem,
     ReadOnlyError,
     StatementTimeoutError,
     UnavailableError,
@@ -31,46 +33,8 @@ _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
 _EXAMPLE_ID, _EXAMPLE_PATH = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11", "/api/v1/projects/"
 
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "Why a request was not fulfilled (RFC 9457).",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
-    "properties": {
-        "type": {
-            "type": "string",
-            "format": "uri-reference",
-            "description": "The address of the code's documentation.",
-        },
-        "title": {"type": "string", "description": "What went wrong, the same for every problem of this code."},
-        "status": {"type": "integer", "description": "The HTTP status."},
-        "detail": {"type": "string", "description": "What went wrong this time, or what to do about it."},
-        "instance": {"type": "string", "format": "uri-reference", "description": "The path of the request."},
-        "code": {"type": "string", "description": "The stable name of this kind of problem, for programs."},
-        "request_id": {"type": "string", "description": "Names this request in the service's log."},
-        "errors": {
-            "type": "array",
-            "description": "Each value that was refused.",
-            "items": {"$ref": "#/components/schemas/FieldError"},
-        },
-    },
-}
 PROBLEM_WITHIN: dict[str, Any] = {"type": "object", "format": "problem"}
 """The placeholder for a problem within another schema; the finished document refers to the schema `Problem` there."""
-
-FIELD_ERROR_SCHEMA: dict[str, Any] = {
-    "title": "FieldError",
-    "description": "What is wrong with one value.",
-    "type": "object",
-    "required": ["detail", "code"],
-    "properties": {
-        "pointer": {"type": "string", "description": "The value's location in the body (RFC 6901)."},
-        "parameter": {"type": "string", "description": "The name of the path, query or header parameter."},
-        "detail": {"type": "string", "description": "What is wrong, in words."},
-        "code": {"type": "string", "description": "What is wrong, for programs."},
-        "id": {"type": "string", "format": "uuid", "description": "The id of what has the value already."},
-    },
-}
 
 # The header that every response of a status has.
 _RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
@@ -183,7 +147,8 @@ def _document(
     # FastAPI refuses addresses without a host here, which OpenAPI allows.
     document |= {"tags": tags, "externalDocs": app.openapi_external_docs}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"], schemas["FieldError"] = PROBLEM_SCHEMA, FIELD_ERROR_SCHEMA
+    problem = TypeAdapter(Problem).json_schema(ref_template=_SCHEMAS + "{model}")
+    schemas |= problem.pop("$defs") | {"Problem": problem}
     for error in ("HTTPValidationError", "ValidationError"):
         schemas.pop(error, None)
     document = _named_by_title(document)

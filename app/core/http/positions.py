@@ -10,6 +10,7 @@ from starlette.types import Scope
 from app.core.database.database import database_of
 from app.core.database.replica import Position, Replica
 from app.core.errors import AppError, InvalidRequestError
+from app.core.metrics import Counter
 from app.core.request_state import RequestState
 from app.core.services import services_of
 
@@ -18,6 +19,8 @@ LATEST = "latest"
 """What a client sends that has no position yet, or is not sure of it: the primary answers."""
 
 _NAME = HEADER.lower().encode()
+
+_FAILURES = Counter("taller_replica_failures", "Reads that the replica did not answer, or refused.")
 
 
 def position_sent(scope: Scope) -> str | None:
@@ -44,7 +47,7 @@ async def respond(
             with database_of(request, reading):
                 response = await handle(request)
         except Exception:  # noqa: BLE001 - the primary raises it again, unless it was the standby's
-            replica.count_failure()
+            _FAILURES.inc()
         else:
             state.position_seen = str(reading.seen)
             return response

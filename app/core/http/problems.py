@@ -3,12 +3,10 @@
 import json
 import logging
 import re
-from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.core.errors import (
@@ -16,11 +14,8 @@ from app.core.errors import (
     MAX_REPORTED_ERRORS,
     PROBLEM_MEDIA_TYPE,
     AppError,
-    BodyTooLargeError,
     FieldError,
-    InternalError,
-    InvalidJsonError,
-    NotFoundError,
+    Problem,
     json_pointer,
     problem_document,
 )
@@ -48,7 +43,7 @@ _OF_TYPE = re.compile(rf"({'|'.join(_JSON_TYPES)})(_attributes)?_(type|parsing)"
 _BODY_SHAPED = {"model_type", "model_attributes_type", "dict_type", "missing"}
 
 
-def problem_of(error: AppError, scope: Scope) -> dict[str, Any]:
+def problem_of(error: AppError, scope: Scope) -> Problem:
     """Return the problem document of an error that a request raised."""
     state = state_of(scope)
     return problem_document(
@@ -68,9 +63,8 @@ def problem_response(error: AppError, scope: Scope) -> Response:
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
 
 
-def answer_to(request: Request, error: AppError | HTTPException) -> Response:
-    """Return the response to a request that raised one of our errors or one of Starlette's."""
-    refusal = error if isinstance(error, AppError) else _STARLETTES.get(error.status_code, InternalError)()
+def answer_to(request: Request, refusal: AppError) -> Response:
+    """Return the response to a request that raised an error."""
     state = state_of(request.scope)
     state.code = refusal.code
     # Details of errors may name members as the client named them; their codes are ours.
@@ -79,10 +73,6 @@ def answer_to(request: Request, error: AppError | HTTPException) -> Response:
         # One line without a traceback, because in an outage every request logs it.
         logger.warning("%s: %s: %s", refusal.code, type(cause).__name__, str(cause).partition("\n")[0])
     return problem_response(refusal, request.scope)
-
-
-_STARLETTES: dict[int, type[AppError]] = {400: InvalidJsonError, 404: NotFoundError, 413: BodyTooLargeError}
-"""Our errors for the statuses that Starlette raises."""
 
 
 def _continuing_the_name(message: str) -> str:

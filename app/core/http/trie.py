@@ -7,7 +7,6 @@ trailing slash. All four answer directly, without a redirect (docs/decisions/000
 from collections.abc import Iterable
 
 from fastapi import Request, Response
-from starlette.exceptions import HTTPException
 
 from app.core.errors import AppError, MethodNotAllowedError, NotFoundError
 from app.core.guards import DEFAULT
@@ -97,7 +96,7 @@ class TrieRouter:
                 raise
             scope["route"] = route
             return await route.respond(request)
-        except (AppError, HTTPException) as error:
+        except AppError as error:
             return answer_to(request, error)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from fastapi import Request, Response
 
@@ -86,7 +85,8 @@ def idempotent(handle: Handler, operation: str, guards: Sequence[Guard], creatio
         if not (values := state.idempotency_keys):
             return await handle(request)
         key = _key(values)
-        idempotent_request = IdempotentRequest(await _principal(request, guards), operation, key, _fingerprint(request))
+        assert state.caller is not None, "whoever may send a key is authenticated"
+        idempotent_request = IdempotentRequest(state.caller.principal, operation, key, _fingerprint(request))
         store = services_of(request)[IdempotencyStore]
         has_room = await store.has_room(get_database(request), idempotent_request.principal)
         if creation is not None and has_room:
@@ -169,13 +169,6 @@ def _key(values: Sequence[bytes]) -> str:
     bare, quoted = found.groups()
     key: bytes = bare or re.sub(rb"\\(.)", rb"\1", quoted)
     return key.decode("ascii")
-
-
-async def _principal(request: Request, guards: Sequence[Guard]) -> UUID:
-    for guard in guards:
-        if (known := await guard.authenticate(request)) is not None:
-            return known.principal
-    raise TypeError("no guard knows who is calling")
 
 
 async def _authorize(request: Request, guards: Sequence[Guard]) -> None:

@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
-from starlette.exceptions import HTTPException
 
 from app.core.config import Settings
 from app.core.database.database import Database, DatabaseDep
@@ -40,11 +39,6 @@ async def broken_promise() -> str:
 @router.get("/sql")
 async def wrong_sql(database: DatabaseDep) -> None:
     await database.execute(text(f"SELECT CAST(:sent AS text) FROM {SECRET.replace('-', '_')}"), {"sent": SENT})
-
-
-@router.get("/status/{status}")
-async def raised_status(status: int) -> None:
-    raise HTTPException(status, SECRET)
 
 
 @router.get("/stream")
@@ -104,24 +98,6 @@ async def test_unhandled_error_is_500_without_internals(
     assert [record.name for record in logged] == ["app.core.http.middleware"]
     assert SECRET.replace("-", "_") in caplog.text.replace("-", "_"), "the log has what the answer hides"
     assert SENT not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("raised", "status", "code"),
-    [
-        (400, 400, "invalid_json"),
-        (404, 404, "not_found"),
-        (413, 413, "body_too_large"),
-        (418, 500, "internal_error"),
-        (422, 500, "internal_error"),
-    ],
-)
-async def test_what_the_framework_raises_becomes_a_problem_of_ours(
-    trials: Api, raised: int, status: int, code: str
-) -> None:
-    answer = await trials.get(f"/trials/status/{raised}")
-    assert_problem(answer, status, code)
-    assert SECRET not in answer.text
 
 
 async def test_response_in_progress_is_broken_off_on_error(trials: Api) -> None:
