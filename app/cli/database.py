@@ -4,10 +4,14 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import asyncpg
 import click
 
 from app.cli.errors import CommandError
+from app.core.addresses import address_of
 from app.core.config import Settings
+from app.core.database.connecting import connect
+from app.core.database.migrations import STATE, SchemaState, state_of_schema
 
 # What a command cannot do, it says itself; it writes no log.
 logging.getLogger("app").addHandler(logging.NullHandler())
@@ -31,3 +35,15 @@ def database_of(settings: Settings) -> Generator[str]:
 def say(message: str) -> None:
     """Tell the operator what happens, beside what a command prints."""
     click.echo(f"taller: {message}", err=True)
+
+
+async def schema_state_at(url: str, *, timeout: float = 60) -> SchemaState:  # noqa: ASYNC109 - asyncpg's own
+    """Return the state of the schema, by a connection of its own. Raises `UnavailableError`."""
+    connection = await connect(address_of(url), timeout=timeout, statement_cache_size=0)
+    try:
+        row = await connection.fetchrow(STATE.text)
+    except asyncpg.UndefinedTableError:
+        row = None
+    finally:
+        await connection.close()
+    return state_of_schema(row)

@@ -9,14 +9,14 @@ import click
 
 from app.auth.accounts.service import create_seed_admin
 from app.auth.manager import Authentication
-from app.cli.database import say
+from app.cli.database import say, schema_state_at
 from app.cli.errors import CommandError
 from app.cli.progress import MigrationProgress
 from app.core.addresses import address_of
 from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.database import Database
-from app.core.database.migrations import direct_url, head_revision, schema_state_at, upgrade
+from app.core.database.migrations import direct_url, head_revision, upgrade
 from app.core.database.models import Base
 from app.core.database.search import words_indexes
 

@@ -20,13 +20,14 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from app import __version__
+from app.cli.database import schema_state_at
 from app.cli.errors import CommandError
 from app.cli.metrics import WorkersCollector
 from app.cli.settings_report import unknown_variables
 from app.core.addresses import without_password
 from app.core.config import Settings, get_settings
 from app.core.database.faults import explanation
-from app.core.database.migrations import SchemaState, head_revision, schema_state_at
+from app.core.database.migrations import SchemaState, head_revision
 from app.core.errors import UnavailableError
 from app.core.http.protocol import BoundedHttp
 from app.core.logging import configure_logging

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import asyncpg
 from sqlalchemy import text
 
-from app.core.addresses import address_of
 from app.core.config import Settings
-from app.core.database.connecting import connect
 from app.core.database.database import Database
 
 if TYPE_CHECKING:
@@ -102,22 +100,11 @@ async def schema_state(database: Database) -> SchemaState:
         row = await database.fetch_one_or_none(STATE)
     except asyncpg.UndefinedTableError:
         row = None
-    return _state_of(row)
+    return state_of_schema(row)
 
 
-async def schema_state_at(url: str, *, timeout: float = 60) -> SchemaState:  # noqa: ASYNC109 - asyncpg's own
-    """Return the same by a connection of its own. Raises `UnavailableError`."""
-    connection = await connect(address_of(url), timeout=timeout, statement_cache_size=0)
-    try:
-        row = await connection.fetchrow(STATE.text)
-    except asyncpg.UndefinedTableError:
-        row = None
-    finally:
-        await connection.close()
-    return _state_of(row)
-
-
-def _state_of(row: Mapping[str, Any] | None) -> SchemaState:
+def state_of_schema(row: Mapping[str, Any] | None) -> SchemaState:
+    """Return the state of a schema by the row of `STATE`; None where the table is missing."""
     if row is None:
         return SchemaState("behind", None, is_writable=True)
     revision = row["version_num"]

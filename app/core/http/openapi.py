@@ -33,9 +33,6 @@ _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
 _EXAMPLE_ID, _EXAMPLE_PATH = "01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a11", "/api/v1/projects/"
 
-PROBLEM_WITHIN: dict[str, Any] = {"type": "object", "format": "problem"}
-"""The placeholder for a problem within another schema; the finished document refers to the schema `Problem` there."""
-
 # The header that every response of a status has.
 _RETRY_AFTER = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
 _HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -285,11 +282,9 @@ def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -
 
 def _tidy(schema: dict[str, Any]) -> None:
     members = schema.get("properties", {})
-    for name, member in members.items():
+    for member in members.values():
         # pydantic's title only repeats the name.
         member.pop("title", None)
-        if member.get("format") == PROBLEM_WITHIN["format"]:
-            members[name] = {"$ref": f"{_SCHEMAS}Problem"}
     # pydantic sorts the members of examples by name; the schema's own order reads better.
     for example in schema.get("examples", ()):
         example.update({name: example.pop(name) for name in members if name in example})

@@ -11,14 +11,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
-    WithJsonSchema,
     WrapValidator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
-from app.core.http.openapi import PROBLEM_WITHIN
+from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError, Problem
 from app.core.http.problems import field_errors
 from app.core.preconditions.headers import PATTERN, condition_of
 from app.core.schemas import RequestModel, ResponseModel, StrictBool, Uuid, unset, with_example
@@ -29,9 +27,6 @@ MAX_OPERATIONS = 500
 
 MAX_ANSWERED_BYTES = 4_194_304
 """Bytes of descriptions that a response may repeat although the request did not send them."""
-
-Problem = Annotated[dict[str, Any], WithJsonSchema(PROBLEM_WITHIN)]
-"""A problem document, as a request of its own would get it."""
 
 
 def _entity_tags(value: str) -> str:
