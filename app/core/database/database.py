@@ -10,7 +10,6 @@ What PostgreSQL undoes to end a deadlock is repeated: a single statement here, a
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from functools import wraps
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
@@ -115,22 +114,6 @@ class RowScope(Protocol):
 Observer = Callable[[str, list[Any]], None]
 
 
-@dataclass(slots=True)
-class _Shared:
-    """The state that a database and its transactions share."""
-
-    pool: ConnectionPool
-    opening: str
-    """The SQL that begins a transaction."""
-
-    acquire_timeout: float
-    sends_singly: bool
-    """Whether a single statement is sent without BEGIN and COMMIT. Through PgBouncer it needs a transaction, in which
-    its settings are set."""
-
-    observers: list[Observer] = field(default_factory=list)
-
-
 class Database:
     """A client of one PostgreSQL database. It connects on first use, and reconnects after an outage."""
 
@@ -176,32 +159,30 @@ class Database:
                 await opened(connection)
             return connection
 
-        pool = ConnectionPool(
+        self.pool = ConnectionPool(
             open_connection,
             size=settings.by_value_pool_size if is_by_value else settings.database_pool_size,
             queue=settings.database_pool_queue,
             acquire_timeout=settings.database_pool_timeout,
             failure=failure,
         )
-        opening = opening_of(settings, parameters)
-        self._shared = _Shared(pool, opening, settings.database_pool_timeout, sends_singly=not settings.pgbouncer)
+        self.observers: list[Observer] = []
+        """Called with every statement and its parameters; for tests that count them or look at their plans."""
+
+        self._opening, self._opening_timeout = opening_of(settings, parameters), settings.database_pool_timeout
+        """The SQL that begins a transaction, and the seconds that it may take."""
+
+        self._sends_singly = not settings.pgbouncer
+        """Whether a single statement is sent without BEGIN and COMMIT. Through PgBouncer it needs a transaction, which
+        sets its settings."""
+
         if is_by_value:
             self.by_value = self
         else:
             self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing, failure=failure, opened=opened)
             # Who observes one observes both.
-            self.by_value._shared.observers = self.observers  # noqa: SLF001 - another of its own kind
-            pool.others, self.by_value.pool.others = [self.by_value.pool], [pool]
-
-    @property
-    def pool(self) -> ConnectionPool:
-        """The connection pool."""
-        return self._shared.pool
-
-    @property
-    def observers(self) -> list["Observer"]:
-        """Called with every statement and its parameters; for tests that count them or look at their plans."""
-        return self._shared.observers
+            self.by_value.observers = self.observers
+            self.pool.others, self.by_value.pool.others = [self.by_value.pool], [self.pool]
 
     async def start(self) -> None:
         """Open all connections, so that no request waits for one. Raises `UnavailableError`."""
@@ -221,7 +202,7 @@ class Database:
             statement = Statement(statement)
         arguments = statement.arguments(parameters)
         _STATEMENTS.inc()
-        for observe in self._shared.observers:
+        for observe in self.observers:
             observe(statement.sql, arguments)
         try:
             try:
@@ -234,14 +215,13 @@ class Database:
             raise better from error
 
     async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
-        shared = self._shared
-        if not shared.sends_singly:
+        if not self._sends_singly:
             try:
                 return await self._records_of_transaction(statement, arguments)
             except OUTDATED:
                 # A migration has changed what it returns: PgBouncer goes on with what a server connection has prepared.
                 return await self._records_of_transaction(statement, arguments, prepares_anew=True)
-        pool = shared.pool
+        pool = self.pool
         connection = pool.acquire_nowait() or await pool.acquire()
         try:
             records: Records = await connection.run(statement, arguments)
@@ -328,10 +308,10 @@ class Database:
         is_last = False
         while True:
             connection = self.pool.acquire_nowait() or await self.pool.acquire()
-            transaction = Transaction(self._shared, connection)
+            transaction = Transaction(self, connection)
             try:
                 with translating_errors():
-                    await transaction.open()
+                    await transaction.open(self._opening, timeout=self._opening_timeout)
             except BaseException as error:
                 transaction.release()
                 if is_last or not (isinstance(error, UnavailableError) and transaction.is_lost):
@@ -362,8 +342,8 @@ class Database:
 class Transaction(Database):
     """The database within one transaction (`Database.transaction`), in which statements run one after the other."""
 
-    def __init__(self, shared: _Shared, connection: PreparedConnection) -> None:
-        self._shared = shared
+    def __init__(self, database: Database, connection: PreparedConnection) -> None:
+        self.pool, self.observers, self._sends_singly = database.pool, database.observers, database._sends_singly  # noqa: SLF001 - another of its own kind
         self._connection = connection
         # The whole transaction is planned by value or not at all.
         self.by_value = self
@@ -379,15 +359,15 @@ class Transaction(Database):
         told = self._connection.get_settings()
         return "on" in (getattr(told, "default_transaction_read_only", ""), getattr(told, "in_hot_standby", ""))
 
-    async def open(self) -> None:
+    async def open(self, sql: str, *, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's own
         """Begin the transaction."""
         try:
-            await self._connection.execute(self._shared.opening, timeout=self._shared.acquire_timeout)
+            await self._connection.execute(sql, timeout=timeout)
         except BaseException as error:
             self.is_broken = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
             # Through PgBouncer, a timeout may mean that no server connection is free, which is not an outage.
-            if self.is_lost or self._shared.sends_singly:
+            if self.is_lost or self._sends_singly:
                 self.pool.note_error(self._connection, error)
             raise
 

@@ -228,7 +228,7 @@ class Reading(Database):
     """The standby, for the statements of one request. Raises `BehindError` if it cannot execute one at once."""
 
     def __init__(self, replica: Replica, database: Database, visit: _Visit) -> None:
-        self._shared = database._shared  # noqa: SLF001 - another of its own kind
+        self.pool, self.observers = database.pool, database.observers
         self._replica = replica
         self._visit = visit
         self.by_value = self if database.by_value is database else Reading(replica, database.by_value, visit)
