@@ -12,18 +12,14 @@ from app.auth.errors import (
     InsufficientScopeError,
     InvalidApiKeyError,
     InvalidTokenError,
+    NotAuthenticatedError,
     PasswordChangeRequiredError,
     SessionRequiredError,
 )
 from app.auth.manager import Authentication
 from app.auth.ports import Ports
 from app.auth.scopes import ACCOUNT_READ, KEY_SCOPES, Caller, KeyScope, OwnScope
-from app.core.errors import (
-    AppError,
-    InvalidRequestError,
-    NotAuthenticatedError,
-    TooManyRequestsError,
-)
+from app.core.errors import AppError, InvalidRequestError, TooManyRequestsError
 from app.core.guards import DEFAULT, Guard
 from app.core.http.routing import API_PREFIX
 from app.core.network import network_of

@@ -1,6 +1,19 @@
 """The errors of authentication, accounts, sessions and API keys."""
 
-from app.core.errors import ConflictError, ForbiddenError, NotAuthenticatedError, NotFoundError, TooManyRequestsError
+from app.core.errors import AppError, ConflictError, ForbiddenError, NotFoundError, TooManyRequestsError
+
+
+class NotAuthenticatedError(AppError):
+    """Send an access token from `POST /api/v1/auth/login` as `Authorization: Bearer …`, or an API key as
+    `X-API-Key: …`.
+    """
+
+    status = 401
+    code = "not_authenticated"
+    title = "Not authenticated"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 class InvalidCredentialsError(NotAuthenticatedError):

@@ -26,6 +26,9 @@ MIN_SECRET_GUESSES = 20
 """Powers of ten, as zxcvbn counts: 32 random characters of any alphabet have 23 and more."""
 
 
+_ORIGIN = r"https?://([a-z0-9._-]+|\[[0-9a-f:]+])(:[0-9]+)?"
+
+
 @lru_cache(1)
 def _is_guessable(secret: str) -> bool:
     """Return whether a secret is short, or made of words, repetitions and sequences."""
@@ -61,21 +64,6 @@ def _split(value: object) -> object:
     return value
 
 
-def _public_url(value: str) -> str:
-    url = urlsplit(value)
-    is_printable = re.fullmatch("[!-~]+", value) is not None
-    if (
-        not is_printable
-        or url.scheme not in {"http", "https"}
-        or not url.hostname
-        or url.query
-        or url.fragment
-        or url.username
-    ):
-        raise ValueError("must be an address like https://example.org or https://example.org/taller")
-    return value.rstrip("/")
-
-
 def _trusted_proxies(value: str) -> str:
     """Refuse what is never the address of a connection: uvicorn takes it without a word."""
     if value.strip() != "*":
@@ -90,7 +78,7 @@ def _trusted_proxies(value: str) -> str:
 def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse what browsers never send as an origin."""
     for origin in value:
-        if origin != "*" and re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+])(:[0-9]+)?", origin) is None:
+        if origin != "*" and re.fullmatch(_ORIGIN, origin) is None:
             raise ValueError("must be origins without a path, as in https://app.example.org, or *")
     return value
 
@@ -128,7 +116,14 @@ Schema = Annotated[
 Dictionary = Annotated[
     str, _matching("[a-z_][a-z0-9_]{0,62}", "must be the name of a text search dictionary, as in english_stem")
 ]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
+PublicUrl = Annotated[
+    str,
+    _matching(
+        rf"(?i){_ORIGIN}(/(?![^?#]*[?#])[!-~]*)?",
+        "must be an address like https://example.org or https://example.org/taller",
+    ),
+    AfterValidator(lambda url: url.rstrip("/")),
+]
 OtlpEndpoint = Annotated[str, AfterValidator(_otlp_endpoint)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 

@@ -131,19 +131,6 @@ class InvalidJsonError(AppError):
     title = "Invalid JSON"
 
 
-class NotAuthenticatedError(AppError):
-    """Send an access token from `POST /api/v1/auth/login` as `Authorization: Bearer …`, or an API key as
-    `X-API-Key: …`.
-    """
-
-    status = 401
-    code = "not_authenticated"
-    title = "Not authenticated"
-
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
-
-
 class ForbiddenError(AppError):
     """You are not allowed to do this."""
 
