@@ -115,9 +115,7 @@ def create_app(settings: Settings | None = None) -> Application:
             callers.report()
 
         process.report_start()
-        tasks.append(
-            PeriodicTask("metrics", report, every=REPORT_EVERY, failure="cannot report metrics", logger=logger)
-        )
+        tasks.append(PeriodicTask("metrics", report, every=REPORT_EVERY, failure="cannot report metrics"))
         if limits is not None:
             tasks.append(RateLimitSync(limits, database).task)
         try:

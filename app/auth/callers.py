@@ -71,7 +71,6 @@ class CallerCache:
             self._watch,
             every=self._delay * 0.4,
             failure="cannot read access changes",
-            logger=logger,
             last=self._record_use,
         )
         self._position: int | None = None

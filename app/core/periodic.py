@@ -36,20 +36,21 @@ class PeriodicTask:
         *,
         every: float,
         failure: str,
-        logger: logging.Logger,
         retry: float | None = None,
         begins: float = 0.0,
         wake: asyncio.Event | None = None,
         last: Work | None = None,
     ) -> None:
-        """`begins`: seconds before the first run. `wake`: ends a pause early. `last`: runs when the task is stopped."""
+        """`begins`: seconds before the first run. `wake`: ends a pause early. `last`: runs when the task is stopped.
+        Failures are logged as those of the module of `work`.
+        """
         self.name = name
         self.last_success = -inf
         """When the last successful run began, by `clock.elapsed`."""
 
         self._work, self._last = work, last
         self._every, self._retry, self._begins = every, every if retry is None else retry, begins
-        self._failure, self._logger = failure, logger
+        self._failure, self._logger = failure, logging.getLogger(work.__module__)
         self._wake = asyncio.Event() if wake is None else wake
         self._failures = 0
         self._has_succeeded = asyncio.Event()
@@ -75,30 +76,31 @@ class PeriodicTask:
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
         if self._last is not None:
-            try:
-                await self._last()
-            except Exception as error:  # noqa: BLE001 - the database may be gone already, and nothing can retry
-                if not self._failures:
-                    self._logger.warning("%s: %s", self._failure, error)
+            await self._try(self._last)
 
     async def _run(self) -> None:
         await asyncio.sleep(self._begins)
         while True:
             begun = clock.elapsed()
-            try:
-                await self._work()
-            except Exception as error:  # noqa: BLE001 - whatever failed, the next run may succeed
-                if not self._failures:
-                    self._logger.warning("%s: %s", self._failure, error)
+            if not await self._try(self._work):
                 self._failures += 1
                 await asyncio.sleep(pause_after(self._failures, first=self._retry, longest=self._every))
-            else:
-                self.last_success, self._failures = begun, 0
-                _SUCCEEDED.labels(self.name).set(clock.seconds())
-                self._has_succeeded.set()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._every)
-                self._wake.clear()
+                continue
+            self.last_success, self._failures = begun, 0
+            _SUCCEEDED.labels(self.name).set(clock.seconds())
+            self._has_succeeded.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._every)
+            self._wake.clear()
+
+    async def _try(self, work: Work) -> bool:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whatever failed, the next run may succeed
+            if not self._failures:
+                self._logger.warning("%s: %s", self._failure, error)
+            return False
+        return True
 
 
 def pause_after(failures: int, *, first: float, longest: float) -> float:

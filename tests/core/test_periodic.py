@@ -9,8 +9,6 @@ import pytest
 
 from app.core.periodic import PeriodicTask, Work, pause_after
 
-logger = logging.getLogger(__name__)
-
 
 class Trial:
     """Work that fails as long as it is told to."""
@@ -32,7 +30,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def task(work: Work, *, every: float = 0.001, last: Work | None = None) -> PeriodicTask:
-    return PeriodicTask("trial", work, every=every, failure="cannot try", logger=logger, last=last)
+    return PeriodicTask("trial", work, every=every, failure="cannot try", last=last)
 
 
 async def test_work_repeats_and_records_its_last_success() -> None:
@@ -71,7 +69,7 @@ def test_pause_doubles_with_each_failure_up_to_every(failures: int, pause: float
 
 async def test_a_pause_is_cut_short_by_what_wakes_it() -> None:
     trial, wake = Trial(), asyncio.Event()
-    periodic = PeriodicTask("trial", trial, every=3600, failure="cannot try", logger=logger, wake=wake)
+    periodic = PeriodicTask("trial", trial, every=3600, failure="cannot try", wake=wake)
     periodic.start()
     await periodic.succeeded(within=30)
     wake.set()

@@ -10,7 +10,6 @@ that shows a value which was written lately follows the primary, and lags no mor
 (docs/decisions/0045-reads-from-a-standby.md).
 """
 
-import logging
 import re
 from datetime import datetime, timedelta
 from math import inf
@@ -34,8 +33,6 @@ from app.core.periodic import PeriodicTask
 
 if TYPE_CHECKING:
     from app.core.tracing import Tracing
-
-logger = logging.getLogger(__name__)
 
 WATCHER = "replica-watcher"
 """The name of the background task."""
@@ -136,7 +133,7 @@ class Replica:
         """What the standby had replayed when it was last looked at."""
 
         self.watching = PeriodicTask(
-            WATCHER, self.watch, every=WATCH_EVERY, failure="cannot tell how far the replica is", logger=logger
+            WATCHER, self.watch, every=WATCH_EVERY, failure="cannot tell how far the replica is"
         )
 
     def reading(self, position: Position) -> "Reading | None":

@@ -1,6 +1,5 @@
 """Retention: expired rows are deleted in the background, a bounded number of rows at a time."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,8 +11,6 @@ from app.core.database.database import Database
 from app.core.database.models import Base
 from app.core.database.statements import Statement
 from app.core.periodic import PeriodicTask
-
-logger = logging.getLogger(__name__)
 
 PURGER = "purger"
 """The name of the background task."""
@@ -49,7 +46,6 @@ class Purger:
             begins=every,
             retry=min(every, RETRY),
             failure="cannot delete expired rows",
-            logger=logger,
         )
 
     async def purge(self) -> None:

@@ -5,7 +5,6 @@ the totals of all processes. No request waits for that. If it fails, each proces
 """
 
 import asyncio
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +17,6 @@ from app.core.database.statements import compiled, param
 from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
 from app.core.ratelimit.models import RateCount
-
-logger = logging.getLogger(__name__)
 
 SHARER = "rate-sharer"
 """The name of the background task."""
@@ -46,7 +43,6 @@ class RateLimitSync:
             self._exchange,
             every=SHARE_EVERY,
             failure="cannot share request counts, each worker counts for itself",
-            logger=logger,
             wake=limits.sync_soon,
             last=self.share,
         )
