@@ -90,7 +90,8 @@ class PeriodicTask:
             _SUCCEEDED.labels(self.name).set(clock.seconds())
             self._has_succeeded.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._every)
+                async with asyncio.timeout(self._every):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _try(self, work: Work) -> bool:
