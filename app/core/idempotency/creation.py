@@ -20,8 +20,6 @@ MAX_STATEMENTS = 100
 _PREFIX = "request_"
 """Of the names of parameters, which are apart from those of the statement that creates the row."""
 
-_OF_REQUEST = ("principal", "operation", "key", "fingerprint")
-
 
 class OtherwiseError(Exception):
     """The request needs another statement than the one that creates a row."""
@@ -57,7 +55,7 @@ class Creation:
             ]
         )
         columns = IdempotencyKey.__table__.c
-        request = {name: param(_PREFIX + name, columns[name].type) for name in _OF_REQUEST}
+        request = {name: param(_PREFIX + name, columns[name].type) for name in IdempotentRequest._fields}
         response = {"status": inline(self._status), "headers": headers, "body": body}
         stored = insert(IdempotencyKey).from_select(
             [*request, *response],
@@ -85,9 +83,7 @@ class CreatingDatabase(Database):
             raise RuntimeError("the response is stored: an operation with `location` does nothing after its statement")
         if not isinstance(statement, Statement) or statement.model is not self._creation.model:
             raise OtherwiseError
-        request = self._request
-        row = {**request.primary_key, "fingerprint": request.fingerprint}
-        values = {_PREFIX + name: value for name, value in row.items()}
+        values = {_PREFIX + name: value for name, value in self._request._asdict().items()}
         storing = self._creation.storing(statement)
         rows = await self._database.fetch_all(storing, {**parameters, **values})
         self.has_stored = bool(rows)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from fastapi import Response
@@ -31,7 +31,6 @@ from app.core.config import Settings
 from app.core.database.database import Database, Transaction
 from app.core.database.models import Base
 from app.core.database.retention import PurgeRule
-from app.core.database.rows import Row
 from app.core.database.statements import Rows, as_params, column_params, compiled, param
 from app.core.errors import AppError, ConflictError
 
@@ -99,19 +98,13 @@ class Quota:
     """Bytes of the responses' bodies."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotentRequest:
+class IdempotentRequest(NamedTuple):
     """A request with a key: its caller, its operation, the key, and a hash of the request."""
 
     principal: UUID
     operation: str
     key: str
     fingerprint: bytes
-
-    @property
-    def primary_key(self) -> dict[str, Any]:
-        """The primary key of its row."""
-        return {"principal": self.principal, "operation": self.operation, "key": self.key}
 
     @property
     def lock(self) -> int:
@@ -134,13 +127,16 @@ class IdempotencyStore:
 
         Raises `IdempotencyKeyReusedError` or `IdempotencyKeyInUseError`.
         """
-        values = {**request.primary_key, "lock": request.lock, "lifetime": self._lifetime}
+        values = {**request._asdict(), "lock": request.lock, "lifetime": self._lifetime}
         found = await transaction.fetch_one_or_none(_select_answer(), values)
         assert found is not None
         if found["fingerprint"] is not None:
             if found["fingerprint"] != request.fingerprint:
                 raise IdempotencyKeyReusedError
-            return _response(found)
+            response = Response(found["body"], found["status"])
+            for name, value in found["headers"]:
+                response.headers.append(name, value)
+            return response
         if not found["is_free"]:
             raise IdempotencyKeyInUseError
         return None
@@ -152,14 +148,8 @@ class IdempotencyStore:
             for name, value in response.raw_headers
             if name != b"content-length"
         ]
-        row = {
-            **request.primary_key,
-            "fingerprint": request.fingerprint,
-            "status": response.status_code,
-            "headers": headers,
-            "body": bytes(response.body),
-        }
-        values = {**as_params(row), "lifetime": self._lifetime}
+        answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
+        values = {**as_params({**request._asdict(), **answer}), "lifetime": self._lifetime}
         if await transaction.fetch_one_or_none(_insert_answer(), values) is None:
             # The first request committed after this one had read the row, and before this one had the lock.
             raise IdempotencyKeyInUseError
@@ -251,10 +241,3 @@ def _insert_answer() -> Executable:
         # Without `now()`, which Citus does not take in ON CONFLICT (docs/scaling.md).
         where=new.excluded.created_at - IdempotencyKey.created_at >= param("lifetime", Interval),
     ).returning(IdempotencyKey.status)
-
-
-def _response(row: Row) -> Response:
-    response = Response(row["body"], row["status"])
-    for name, value in row["headers"]:
-        response.headers.append(name, value)
-    return response
