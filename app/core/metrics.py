@@ -71,9 +71,6 @@ class Number:
         value: float = self._cells[self._at]
         return value
 
-    def get_exemplar(self) -> None:
-        """Return no exemplar: files hold none."""
-
     @classmethod
     def share(cls) -> None:
         """Put the numbers of this process where they are served from, if they are served."""

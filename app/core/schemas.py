@@ -47,8 +47,6 @@ def _moment(value: Any) -> Any:
 
 def _iso_date(value: Any) -> Any:
     # pydantic would also accept datetimes and Unix timestamps as a date.
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
     if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
         raise PydanticCustomError("date_format", "must be a date in the form YYYY-MM-DD")
     try:

@@ -132,8 +132,7 @@ class Database:
         """`failure`: what is logged where it cannot be reached. `opened`: what is done with each new connection, before
         anybody uses it.
         """
-        if settings.database_url is None:
-            raise ValueError("no database address")
+        assert settings.database_url is not None, "every command has looked"
         parameters = {
             # Our statements are short: JIT compilation costs more than it gains.
             "jit": "off",

@@ -25,7 +25,7 @@ from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
 from app.core.http.timestamps import with_fractions
 from app.core.json_body import read_json
-from app.core.preconditions.responses import apply_preconditions, etag_factory, own_tag, tagged, unchanged
+from app.core.preconditions.responses import apply_preconditions, tag_of_bytes, tagged, tagged_by, unchanged
 from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -161,16 +161,16 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
     """
     field, status_code = route.response_field, route.status_code or 200
     media_type = None if field is None else _JSON
-    tag = etag_factory(route)
+    tagged_part = tagged_by(route)
     # Called directly: FastAPI's and pydantic's wrappers pass on a dozen options, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
     rows_json = _rows_json(None if field is None else field.field_info.annotation)
 
     def answer(request: Request, result: Any, response: Response | None) -> Response:
         if isinstance(result, Response):
-            return result if tag is None else apply_preconditions(request, result, tag(None, bytes(result.body)))
+            return result
         # Compared before anything is written, which a 304 does without.
-        current = own_tag(result, b"") if tag is own_tag else None
+        current = result["etag"] if tagged_part == "row" else None
         if current is not None and (response_304 := unchanged(request, current)) is not None:
             return tagged(response_304, current)
         content = b""
@@ -190,7 +190,7 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
             made.raw_headers.append((b"location", address))
         if current is not None:
             return tagged(made, current)
-        return made if tag is None else apply_preconditions(request, made, tag(result, content))
+        return apply_preconditions(request, made, tag_of_bytes(content)) if tagged_part == "page" else made
 
     return answer
 

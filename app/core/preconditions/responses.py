@@ -1,9 +1,7 @@
 """Entity tags in responses: the `ETag` header, and the responses 304 and 412 to conditional reads."""
 
 import hashlib
-import json
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import Literal, get_args
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -14,36 +12,22 @@ from app.core.request_state import state_of
 REVALIDATED = b"private, no-cache"
 """A browser may cache the response for its user, and revalidates it each time."""
 
-ETagFactory = Callable[[Any, bytes], str]
-"""Returns the tag of a response from its value, if that is known, and its body."""
 
-
-def etag_factory(route: APIRoute) -> ETagFactory | None:
-    """Return the factory of a route's tags: the value's own `etag`, or a hash for a page; None if it has no tags."""
+def tagged_by(route: APIRoute) -> Literal["row", "page"] | None:
+    """Return what has the tag of a route's responses: the row its own `etag`, or the page a hash; None without tags."""
     if route.response_field is None:
         return None
     annotation = route.response_field.field_info.annotation
     members = {name for model in (annotation, *get_args(annotation)) for name in getattr(model, "model_fields", ())}
     if "items" in members and "GET" in (route.methods or ()):
-        return lambda _, body: tag_of_bytes(body)
-    return own_tag if "etag" in members else None
+        return "page"
+    return "row" if "etag" in members else None
 
 
 def tag_of_bytes(body: bytes) -> str:
     """Return the tag of a response without an `etag` member."""
     # SHA-1 is by far the fastest in hashlib, and a collision between two of one caller's pages harms nobody else.
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
-
-
-def own_tag(value: Any, body: bytes) -> str:
-    """Return the tag in a value, or in its JSON if the value is not known."""
-    if value is None:
-        value = json.loads(body)
-    try:
-        tag: str = value["etag"]
-    except TypeError:
-        tag = value.etag
-    return tag
 
 
 def unchanged(request: Request, tag: str) -> Response | None:
