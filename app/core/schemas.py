@@ -82,21 +82,13 @@ class AsText:
         return {"type": "string", "format": "uuid"}
 
 
-class AsJson:
-    """Parses a value that the database returned as JSON text."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_read, handler(source))
-
-
-def _read(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
+AS_JSON = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
+"""Parses a value that the database returned as JSON text."""
 
 Uuid = Annotated[UUID, AsText()]
 """An id."""
 
-IdList = Annotated[list[Uuid], AsJson()]
+IdList = Annotated[list[Uuid], AS_JSON]
 """Ids in a response, from a column of the type `app.core.database.models.IdList`."""
 
 Id = Annotated[Uuid, Field(description="Assigned by the service; ids sort by creation.")]

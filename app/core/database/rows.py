@@ -37,7 +37,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.types import TypeEngine
 
 from app.core.database.models import IdList
-from app.core.schemas import AsJson, AsText
+from app.core.schemas import AS_JSON, AsText
 
 FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 """From which PostgreSQL counts microseconds."""
@@ -166,7 +166,7 @@ def _members(model: type[BaseModel]) -> tuple[_Member, ...]:
 
 
 def _member(place: str, name: str, field: FieldInfo) -> _Member:
-    if any(isinstance(extra, AsJson) for extra in field.metadata):
+    if AS_JSON in field.metadata:
         return _Member(name, _JSON, is_nullable=False)
     kinds, promises = _kinds_of(field.annotation)
     promises += [promise for promise in field.metadata if not isinstance(promise, AsText)]

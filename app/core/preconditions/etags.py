@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from app.core.database.statements import param
-from app.core.preconditions.headers import ConditionKind, PreconditionShape
+from app.core.preconditions.headers import PreconditionShape
 
 
 def etag_expression(
@@ -40,12 +40,12 @@ def precondition_clause(
     """
     match, none_match = shape
     condition: ColumnElement[bool] = true()
-    if match is ConditionKind.ABSENT:
+    if match == "absent":
         condition = not_(is_required)
-    elif match is ConditionKind.TAGS:
+    elif match == "tags":
         condition = tag == any_(param("if_match", ARRAY(Text)))
-    if none_match is ConditionKind.ANY:
+    if none_match == "any":
         condition = false()
-    elif none_match is ConditionKind.TAGS:
+    elif none_match == "tags":
         condition &= tag != all_(param("if_none_match", ARRAY(Text)))
     return condition

@@ -9,8 +9,7 @@ the reasons.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request
 
@@ -51,12 +50,8 @@ class PreconditionRequiredError(AppError):
     title = "Precondition required"
 
 
-class ConditionKind(Enum):
-    """The kinds of header values."""
-
-    ABSENT = "nothing"
-    ANY = "*"
-    TAGS = "one of these"
+ConditionKind = Literal["absent", "any", "tags"]
+"""The kinds of header values: none, `*`, or entity tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ class Condition:
         return [tag.removeprefix("W/") for tag in self.tags]
 
 
-_ABSENT, _ANY = Condition(ConditionKind.ABSENT), Condition(ConditionKind.ANY)
+_ABSENT, _ANY = Condition("absent"), Condition("any")
 
 PreconditionShape = tuple[ConditionKind, ConditionKind]
 """The kinds of `If-Match` and `If-None-Match`, which determine the SQL of a write's condition."""
@@ -109,7 +104,7 @@ class Preconditions:
         """Return the error for a write that found no row whose tag fulfils this; None if the preconditions are not the
         reason. `tag`: the current one. `is_required`: whether the project requires `If-Match`.
         """
-        if self.match.kind is ConditionKind.ABSENT and is_required:
+        if self.match.kind == "absent" and is_required:
             return PreconditionRequiredError()
         if self.match.tags or self.none_match is not _ABSENT:
             # It fails even if the tag matches by now: it did not when the statement ran.
@@ -151,4 +146,4 @@ def condition_of(text: str) -> Condition:
     if not _HEADER.fullmatch(text):
         raise ValueError('must be * or a comma-separated list of entity tags, each in double quotes ("…")')
     tags = tuple(_TAGS.findall(text))
-    return Condition(ConditionKind.TAGS, tags) if tags else _ANY
+    return Condition("tags", tags) if tags else _ANY

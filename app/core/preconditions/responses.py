@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from app.core.preconditions.headers import UNCONDITIONAL, ConditionKind, PreconditionFailedError, preconditions_of
+from app.core.preconditions.headers import UNCONDITIONAL, PreconditionFailedError, preconditions_of
 from app.core.request_state import state_of
 
 REVALIDATED = b"private, no-cache"
@@ -38,10 +38,10 @@ def unchanged(request: Request, tag: str) -> Response | None:
     """
     if request.scope["method"] not in {"GET", "HEAD"} or (wanted := preconditions_of(request)) is UNCONDITIONAL:
         return None
-    if wanted.match.kind is ConditionKind.TAGS and tag not in wanted.match.strong:
+    if wanted.match.kind == "tags" and tag not in wanted.match.strong:
         raise PreconditionFailedError(tag)
     is_named = tag in wanted.none_match.opaque
-    if not is_named and wanted.none_match.kind is not ConditionKind.ANY:
+    if not is_named and wanted.none_match.kind != "any":
         return None
     state_of(request.scope).has_named_tag = is_named
     return Response(status_code=304)

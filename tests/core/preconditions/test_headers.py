@@ -14,7 +14,6 @@ from app.core.preconditions.headers import (
     PATTERN,
     UNCONDITIONAL,
     Condition,
-    ConditionKind,
     PreconditionFailedError,
     PreconditionRequiredError,
     Preconditions,
@@ -23,7 +22,7 @@ from app.core.preconditions.headers import (
 from app.core.preconditions.responses import apply_preconditions, tag_of_bytes
 from app.core.request_state import RequestState
 
-ANY = Condition(ConditionKind.ANY)
+ANY = Condition("any")
 HEADERS = {"If-Match": b"if-match", "If-None-Match": b"if-none-match"}
 
 
@@ -34,7 +33,7 @@ def request(*headers: tuple[bytes, bytes], method: str = "GET") -> Request:
 
 
 def tags(*found: str) -> Condition:
-    return Condition(ConditionKind.TAGS, found)
+    return Condition("tags", found)
 
 
 GOOD = [
