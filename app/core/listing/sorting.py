@@ -47,12 +47,6 @@ class Key:
     compared: Callable[[Any], Any] = lambda value: value
     """Maps a column or value to the expression that is compared, if that is not the value itself."""
 
-    @property
-    def type_(self) -> TypeEngine[Any]:
-        """The type of its values."""
-        type_: TypeEngine[Any] = self.column.type
-        return type_
-
     def decoded(self, value: Any) -> Any:
         """Return the value that a cursor's JSON holds."""
         return None if value is None else self._read(value)
@@ -60,7 +54,7 @@ class Key:
     @cached_property
     def _read(self) -> Callable[[Any], Any]:
         # SQLAlchemy takes as long to tell the type of a column as all else takes that a cursor needs.
-        return next((read for kind, read in _READERS if isinstance(self.type_, kind)), lambda value: value)
+        return next((read for kind, read in _READERS if isinstance(self.column.type, kind)), lambda value: value)
 
 
 _READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[str], Any]], ...] = (
@@ -100,8 +94,8 @@ class Segment:
     keys: Keys
 
     def ordering(self, columns: Columns | None = None) -> list[UnaryExpression[Any]]:
-        """Return the ORDER BY expressions: of the tables' columns, or of `columns`, which are named like the keys."""
-        return _ordering(self.order, self.keys, columns)
+        """Return the ORDER BY expressions of its rows (`ordering_of`)."""
+        return ordering_of(self.order, self.keys, columns)
 
 
 def segments_of(order: Order, keys: Keys, after: Sequence[bool] | None) -> list[Segment]:
@@ -132,12 +126,8 @@ def position_parameters(values: Sequence[Any]) -> dict[str, Any]:
     return {_AFTER.format(number): value for number, value in enumerate(values)}
 
 
-def full_ordering(order: Order, keys: Keys, columns: Columns) -> list[UnaryExpression[Any]]:
-    """Return the ORDER BY expressions over all segments. `columns` are named like the keys."""
-    return _ordering(order, keys, columns)
-
-
-def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryExpression[Any]]:
+def ordering_of(order: Order, keys: Keys, columns: Columns | None = None) -> list[UnaryExpression[Any]]:
+    """Return the ORDER BY expressions: of the tables' columns, or of `columns`, which are named like the keys."""
     ordering = []
     for sort in order:
         column = keys[sort.name].compared(keys[sort.name].column if columns is None else columns[sort.name])
@@ -151,7 +141,7 @@ def _ordering(order: Order, keys: Keys, columns: Columns | None) -> list[UnaryEx
 def _position(order: Order, keys: Keys, after: Sequence[bool]) -> Iterator[ColumnElement[Any] | None]:
     for number, (sort, is_null) in enumerate(zip(order, after, strict=True)):
         key = keys[sort.name]
-        yield None if is_null else key.compared(param(_AFTER.format(number), key.type_))
+        yield None if is_null else key.compared(param(_AFTER.format(number), key.column.type))
 
 
 def _beyond(order: Order, keys: Keys, position: Sequence[ColumnElement[Any] | None]) -> ColumnElement[bool]:

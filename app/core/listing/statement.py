@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, func, lite
 
 from app.core.database.rows import Records
 from app.core.database.statements import Column, Rows, compiled, param
-from app.core.listing.sorting import Keys, Order, Segment, full_ordering, order_of, segments_of
+from app.core.listing.sorting import Keys, Order, Segment, order_of, ordering_of, segments_of
 
 MAX_COUNTED = 10_000
 """The most matches that are counted, for totals that have to be counted."""
@@ -175,5 +175,5 @@ def _page(variant: ListVariant, keys: Keys, items: Rows | Callable[[Segment], Ro
         return read(read_in_turn[0]).limit(limit).offset(offset)
     each = (read(segment).limit(limit_plus_offset()).subquery().select() for segment in read_in_turn)
     merged = union_all(*each).subquery("segments")
-    ordering = full_ordering(variant.order, keys, merged.c)
+    ordering = ordering_of(variant.order, keys, merged.c)
     return select(*merged.c).order_by(*ordering).limit(limit).offset(offset)
