@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hash
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
@@ -112,10 +112,16 @@ class RowScope(Protocol):
 
 
 Observer = Callable[[str, list[Any]], None]
+Query = Executable | Statement
+Parameters = Mapping[str, Any]
+NO_PARAMETERS: Parameters = MappingProxyType({})
 
 
 class Database:
     """A client of one PostgreSQL database. It connects on first use, and reconnects after an outage."""
+
+    _is_repeated: ClassVar[bool] = True
+    """Whether a statement may be executed again by itself."""
 
     by_value: "Database"
     """The same database for statements that are planned for their values. It has fewer connections."""
@@ -188,11 +194,7 @@ class Database:
         await self.pool.warm_up()
         await self.by_value.pool.warm_up()
 
-    async def fetch_all(
-        self,
-        statement: Executable | Statement,
-        parameters: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Records:
+    async def fetch_all(self, statement: Query, parameters: Parameters = NO_PARAMETERS) -> Records:
         """Run one statement as its own transaction; every row.
 
         Raises `UnavailableError` if the database cannot be reached, `StatementTimeoutError` if it took too long.
@@ -240,32 +242,26 @@ class Database:
         self, statement: Statement, arguments: list[Any], error: asyncpg.PostgresError
     ) -> Records:
         """Repeat a statement that PostgreSQL has undone, or that a read-only server refused if there is a writable one.
-        Raises the error if that fails each time.
+        Raises the error if that fails each time, or if the statement is one of several.
         """
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-            if not await self.pool.renewed():
-                raise error
-            return await self._records(statement, arguments)
-        for _ in range(1, MAX_TRIES):
+            # A transaction cannot continue on another server. The next one uses it.
+            if await self.pool.renewed() and self._is_repeated:
+                return await self._records(statement, arguments)
+            raise error
+        for _ in range(1, MAX_TRIES if self._is_repeated else 1):
             try:
                 return await self._records(statement, arguments)
             except UNDONE as again:
                 error = again
         raise error
 
-    async def fetch_one_or_none(
-        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
-    ) -> Row | None:
+    async def fetch_one_or_none(self, statement: Query, parameters: Parameters = NO_PARAMETERS) -> Row | None:
         """Run one statement as its own transaction; its first row, or None."""
         rows = await self.fetch_all(statement, parameters)
         return rows[0] if rows else None
 
-    async def fetch_one(
-        self,
-        statement: Executable | Statement,
-        scope: RowScope,
-        parameters: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Row:
+    async def fetch_one(self, statement: Query, scope: RowScope, parameters: Parameters = NO_PARAMETERS) -> Row:
         """Run one statement that carries a scope's permission; its first row. Where there is none, raise the scope's
         refusal. `parameters` are what the statement needs besides the scope's own.
         """
@@ -274,9 +270,7 @@ class Database:
             raise await scope.refusal(self)
         return rows[0]
 
-    async def execute(
-        self, statement: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
-    ) -> None:
+    async def execute(self, statement: Query, parameters: Parameters = NO_PARAMETERS) -> None:
         """Run one statement as its own transaction, whatever it returns."""
         await self.fetch_all(statement, parameters)
 
@@ -339,7 +333,11 @@ class Database:
 
 
 class Transaction(Database):
-    """The database within one transaction (`Database.transaction`), in which statements run one after the other."""
+    """The database within one transaction (`Database.transaction`), in which statements run one after the other. If one
+    is undone, so are those before it (see `repeated_if_undone`).
+    """
+
+    _is_repeated = False
 
     def __init__(self, database: Database, connection: PreparedConnection) -> None:
         self.pool, self.observers, self._sends_singly = database.pool, database.observers, database._sends_singly  # noqa: SLF001 - another of its own kind
@@ -401,19 +399,6 @@ class Transaction(Database):
             self.is_broken |= not isinstance(error, asyncpg.PostgresError)
             self.pool.note_error(self._connection, error)
             raise
-
-    async def _records_of_another_try(
-        self,
-        statement: Statement,  # noqa: ARG002 - see below
-        arguments: list[Any],  # noqa: ARG002
-        error: asyncpg.PostgresError,
-    ) -> Records:
-        """Raise the error: the statements before this one are undone as well (see `repeated_if_undone`), or the server
-        has become read-only, and the next transaction uses a writable one.
-        """
-        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-            await self.pool.renewed()
-        raise error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction"]:

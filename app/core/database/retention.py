@@ -1,15 +1,12 @@
 """Retention: expired rows are deleted in the background, a bounded number of rows at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, delete, inspect, literal, select
 
-from app.core.database.database import Database
+from app.core.database.database import NO_PARAMETERS, Database, Parameters, Query
 from app.core.database.models import Base
-from app.core.database.statements import Statement
 from app.core.periodic import PeriodicTask
 
 PURGER = "purger"
@@ -62,9 +59,7 @@ def deletion(expired: PurgeRule) -> Executable:
     return delete(expired.model).where(*(key == found.c[key.name] for key in keys)).returning(literal(1))
 
 
-async def delete_all(
-    database: Database, step: Executable | Statement, parameters: Mapping[str, Any] = MappingProxyType({})
-) -> None:
+async def delete_all(database: Database, step: Query, parameters: Parameters = NO_PARAMETERS) -> None:
     """Repeat a `deletion` until it finds no more rows."""
     deleted = STEP
     while deleted == STEP:

@@ -1,7 +1,6 @@
 """Creating a row and storing the response under the request's key, in one statement."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
@@ -9,7 +8,7 @@ from sqlalchemy import Executable, Text, cast, func, insert, select
 from sqlalchemy.dialects.postgresql import array
 
 from app.core.bounded import BoundedDict
-from app.core.database.database import Database
+from app.core.database.database import NO_PARAMETERS, Database, Parameters, Query
 from app.core.database.rows import Records, json_members
 from app.core.database.statements import Statement, inline, param
 from app.core.idempotency.store import IdempotencyKey, IdempotentRequest
@@ -73,11 +72,7 @@ class CreatingDatabase(Database):
         self.by_value = self
         self.has_stored = False
 
-    async def fetch_all(
-        self,
-        statement: Executable | Statement,
-        parameters: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Records:
+    async def fetch_all(self, statement: Query, parameters: Parameters = NO_PARAMETERS) -> Records:
         """Execute the statement that creates the row, or raise `OtherwiseError`."""
         if self.has_stored:
             raise RuntimeError("the response is stored: an operation with `location` does nothing after its statement")
