@@ -13,9 +13,11 @@ from sqlalchemy import text
 from app.auth.callers import CallerCache
 from app.auth.models import User
 from app.core import clock
+from app.core.concurrency import CallerShares
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.database.models import Base
+from app.core.ids import uuid7
 from app.main import create_app
 from devtools import pgbouncer
 from tests.auth.factories import UserFactory
@@ -125,10 +127,13 @@ def settings(database_url: str) -> Settings:
 
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The application, started."""
+    """The application, started. One person's requests take no turns in it, so that they race."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        yield app
+        shares: CallerShares = app.state.services[CallerShares]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shares, "of", lambda _: CallerShares.of(shares, uuid7()))
+            yield app
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Limits on concurrency: a number of places, a bounded queue with a timeout, and a 503 for everything beyond."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from app.core.errors import UnavailableError
@@ -16,6 +17,12 @@ SLOW = 0.05
 
 ALONE = 20
 """For how many times as long as a slow search took, the same person's searches run one at a time."""
+
+COMPANY_LASTS = 10.0
+"""Seconds for which a worker counts as serving several people, after requests of two different ones."""
+
+PATIENCE = 0.05
+"""Seconds in company after which one more request of a person runs, if none of theirs has ended meanwhile."""
 
 MAX_WAITING = 100
 """Requests of one person that may wait for a place."""
@@ -76,29 +83,127 @@ class ConcurrencyLimit:
         self.leave()
 
 
-class Searches(ConcurrencyLimit):
-    """The limit on one person's searches and sorted lists, which may take PostgreSQL a thousand times as long as other
-    requests.
+class Company:
+    """Whether a worker serves several people: whether it got requests of two different ones lately."""
 
-    At first they run one at a time, and one more after each that was quick, up to `at_once`. After a slow one, they
-    run one at a time for a while.
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        """When it counts as serving one person again, by the monotonic clock."""
+
+    def note(self) -> None:
+        """Note that a request is of another person than the one before."""
+        self.until = monotonic() + COMPANY_LASTS
+
+
+class Share(ConcurrencyLimit):
+    """The limit on one person's concurrent requests, over all their sessions and API keys.
+
+    In company they run one at a time, besides those that take turns in `searches`. A request that waits for a lock holds
+    up others of its person for no longer than `PATIENCE`: then one more runs, and so on, up to `at_once`.
     """
 
-    __slots__ = ("_allowed", "_alone_until")
+    __slots__ = ("_company", "_ended", "_timer", "searches")
 
-    def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
-        super().__init__(at_once, waiting=waiting, timeout=timeout, refusal=refusal)
+    def __init__(self, at_once: int, *, searches: int, company: Company, timeout: float) -> None:
+        super().__init__(
+            at_once,
+            waiting=MAX_WAITING,
+            timeout=timeout,
+            refusal=f"Your requests waited too long: at most {at_once} of them run at the same time.",
+        )
+        self._company = company
+        self._ended = 0
+        """How many requests have ended."""
+
+        self._timer: asyncio.TimerHandle | None = None
+        self.searches = Searches(searches, share=self, company=company, timeout=timeout)
+        """The limit on costly ones."""
+
+    def enter_now(self) -> bool:
+        """Take a place if there is one for this request, and return whether there was."""
+        if not self._has_room:
+            return False
+        self._free -= 1
+        return True
+
+    async def enter(self) -> None:
+        """Take a place, and wait for it if there is none. Raises `UnavailableError`."""
+        if not self.enter_now():
+            self._be_patient()
+            await super().enter()
+
+    def leave(self) -> None:
+        """Give places to the next requests that wait, as many as may run."""
+        self._free += 1
+        self._ended += 1
+        self.admit()
+
+    def admit(self) -> None:
+        """Let requests that wait run, as many as may."""
+        while self._has_room:
+            if not self._line.give(None):
+                return
+            self._free -= 1
+        if len(self._line):
+            self._be_patient()
+
+    @property
+    def _has_room(self) -> bool:
+        if not self._free:
+            return False
+        return self._places - self._free <= self.searches.number or monotonic() >= self._company.until
+
+    def _be_patient(self) -> None:
+        if self._timer is None and self._free:
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience, self._ended)
+
+    def _lose_patience(self, ended: int) -> None:
+        self._timer = None
+        if ended == self._ended and self._free and self._line.give(None):
+            self._free -= 1
+        if len(self._line):
+            self._be_patient()
+
+
+class Searches(ConcurrencyLimit):
+    """The limit on those requests of one person that may take PostgreSQL a thousand times as long as others: searches,
+    sorted lists, and what else depends on the number of tasks.
+
+    In company they run one at a time. Without, they do so at first, and one more after each that was quick, up to
+    `at_once`. After a slow one, they run one at a time for a while.
+    """
+
+    __slots__ = ("_allowed", "_alone_until", "_company", "_share", "number")
+
+    def __init__(self, at_once: int, *, share: Share, company: Company, timeout: float) -> None:
+        super().__init__(
+            at_once,
+            waiting=MAX_WAITING,
+            timeout=timeout,
+            refusal=f"Your searches and other costly requests waited too long: at most {at_once} of them run at the same time, "
+            "slow ones one by one.",
+        )
+        self._share, self._company = share, company
         self._allowed = 1
         self._alone_until = 0.0
+        self.number = 0
+        """How many run or wait here, which have a place in the share already."""
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` returns, as soon as there is a place for it. Raises `UnavailableError`."""
-        async with self:
-            began = monotonic()
-            try:
-                return await work()
-            finally:
-                self._learn_from(monotonic() - began)
+        self.number += 1
+        try:
+            self._share.admit()
+            async with self:
+                began = monotonic()
+                try:
+                    return await work()
+                finally:
+                    self._learn_from(monotonic() - began)
+        finally:
+            self.number -= 1
 
     def enter_now(self) -> bool:
         """Take a place if one is free and nobody waits for it, and return whether it was."""
@@ -115,7 +220,8 @@ class Searches(ConcurrencyLimit):
 
     @property
     def _has_room(self) -> bool:
-        return self._places - self._free < self._allowed
+        running = self._places - self._free
+        return not running or (running < self._allowed and monotonic() >= self._company.until)
 
     def _learn_from(self, seconds: float) -> None:
         now = monotonic()
@@ -125,40 +231,27 @@ class Searches(ConcurrencyLimit):
             self._allowed += 1
 
 
-class Share(ConcurrencyLimit):
-    """The limit on one person's concurrent requests, over all their sessions and API keys."""
-
-    __slots__ = ("searches",)
-
-    def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
-        bounds: dict[str, Any] = {"waiting": MAX_WAITING, "timeout": timeout}
-        super().__init__(
-            at_once, **bounds, refusal=f"Your requests waited too long: at most {at_once} of them run at the same time."
-        )
-        self.searches = Searches(
-            searches,
-            **bounds,
-            refusal=f"Your searches and sorted lists waited too long: at most {searches} of them run at the same time, "
-            "slow ones one by one.",
-        )
-        """The limit on searches and sorted lists."""
-
-
 class CallerShares:
     """The shares of all callers in this process, so that no caller occupies every connection."""
 
     def __init__(self, at_once: int, *, searches: int, timeout: float) -> None:
         self._at_once, self._searches, self._timeout = at_once, searches, timeout
         self._shares: dict[int, Share] = {}
+        self._latest: Share | None = None
+        self._company = Company()
         self._tidy_at = MAX_IDLE
 
     def of(self, user_id: UUID) -> Share:
-        """Return a person's share."""
+        """Return the share of the person whose request is next."""
         share = self._shares.get(user_id.int)
         if share is None:
-            share = Share(self._at_once, searches=self._searches, timeout=self._timeout)
+            share = Share(self._at_once, searches=self._searches, company=self._company, timeout=self._timeout)
             self._tidy()
             self._shares[user_id.int] = share
+        if share is not self._latest:
+            if self._latest is not None:
+                self._company.note()
+            self._latest = share
         return share
 
     def _tidy(self) -> None:

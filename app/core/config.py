@@ -199,10 +199,10 @@ class Settings(BaseSettings):
     """Seconds a request waits for a free connection before it is answered 503."""
 
     caller_concurrency: Annotated[int, Field(ge=1, le=200)] = 9
-    """Requests of one person that a worker serves at a time; further ones wait. One connection is left for others."""
+    """Requests of one person that a worker serves at a time; one while it serves several people. Further ones wait."""
 
     caller_searches: Annotated[int, Field(ge=1, le=200)] = 4
-    """Searches, filtered and sorted lists among these that run at a time if they are quick; slow ones go one by one."""
+    """Searches and other costly requests among these that run at a time if they are quick; slow ones go one by one."""
 
     database_connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Seconds to wait for PostgreSQL to accept a connection."""

@@ -51,7 +51,7 @@ async def patch_label(label: EditableLabel, changes: LabelUpdate, database: Data
     return await service.update(database, label, changes)
 
 
-@router.delete("/labels/{label_id}", summary="Delete a label", status_code=204)
+@router.delete("/labels/{label_id}", summary="Delete a label", status_code=204, takes_turns=True)
 async def delete_label(label: EditableLabel, database: DatabaseDep) -> None:
     """Delete a label, and take it off all tasks that have it. This cannot be undone."""
     await service.delete(database, label)

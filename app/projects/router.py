@@ -62,7 +62,7 @@ async def patch_project(project: EditableProject, changes: ProjectUpdate, databa
     return await service.update(database, project, changes)
 
 
-@router.delete("/{project_id}", summary="Delete a project", status_code=204)
+@router.delete("/{project_id}", summary="Delete a project", status_code=204, takes_turns=True)
 async def delete_project(project: OwnedProject, database: DatabaseDep) -> None:
     """Delete a project and all that is in it. This cannot be undone."""
     await service.delete(database, project)
@@ -114,6 +114,7 @@ async def set_member(
     "/{project_id}/members/{user_id}",
     summary="Remove a member, or leave",
     status_code=204,
+    takes_turns=True,
     errors=(MemberNotFoundError, LastOwnerError),
 )
 async def remove_member(member: RemovableMember, database: DatabaseDep) -> None:

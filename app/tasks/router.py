@@ -72,6 +72,7 @@ async def create_task(project: ProjectForTasks, new: TaskCreate, database: Datab
     "/projects/{project_id}/tasks/batch",
     body_limit="max_batch_body_bytes",
     summary="Change many tasks at once",
+    takes_turns=True,
     response_model=TaskBatchResult,
     responses={207: {"model": TaskBatchResult, "description": "Each operation has a status of its own"}},
     errors=(
@@ -110,7 +111,12 @@ def _result(request: Request, operation: Any, outcome: batch.OperationOutcome) -
     return {"status": status} if outcome is None else {"status": status, "task": outcome}
 
 
-@router.get("/projects/{project_id}/summary", summary="Summarise a project's tasks", response_model=TaskSummary)
+@router.get(
+    "/projects/{project_id}/summary",
+    summary="Summarise a project's tasks",
+    response_model=TaskSummary,
+    takes_turns=True,
+)
 async def read_summary(
     project: ProjectWithTasks, params: Annotated[SummaryParams, Query()], database: DatabaseDep
 ) -> dict[str, Any]:

@@ -10,18 +10,21 @@ from fastapi import FastAPI
 
 from app.auth.models import User
 from app.auth.passwords import Passwords
-from app.core.concurrency import ALONE, MAX_IDLE, SLOW, CallerShares, ConcurrencyLimit, Searches
+from app.core.concurrency import ALONE, COMPANY_LASTS, MAX_IDLE, SLOW, CallerShares, ConcurrencyLimit
 from app.core.config import Settings
 from app.core.database.database import Database
 from app.core.errors import UnavailableError
 from app.core.ids import uuid7
 from app.main import create_app
+from app.projects.models import Role
 from tests.auth.factories import UserFactory
 from tests.auth.people import key_of
-from tests.projects.factories import project_of
+from tests.labels.factories import LabelFactory
+from tests.projects.factories import add_member, project_of
 from tests.support import server
 from tests.support.client import Api, assert_problem, bearer_of
 from tests.support.factories import store
+from tests.tasks.factories import TaskFactory
 
 
 def limit(at_once: int, waiting: int, timeout: float = 60.0) -> ConcurrencyLimit:
@@ -65,24 +68,43 @@ async def test_who_waits_too_long_or_gives_up_takes_nobodys_turn() -> None:
 
 
 class Work:
-    """Searches that run until they are told to end, by a clock that stands still otherwise."""
+    """One person's requests, which run until they are told to end, by a clock that stands still otherwise."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, *, searches: int) -> None:
         self.now = 1000.0
-        self.searches = Searches(at_once, waiting=100, timeout=60, refusal="too many")
+        self.shares = CallerShares(5, searches=searches, timeout=60)
+        self.person, self.other = uuid7(), uuid7()
         self.running: list[asyncio.Event] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def _search(self) -> None:
+    async def _work(self) -> None:
         end = asyncio.Event()
         self.running.append(end)
         await end.wait()
         self.running.remove(end)
 
+    async def _search(self) -> None:
+        async with (share := self.shares.of(self.person)):
+            await share.searches.run(self._work)
+
+    async def _request(self) -> None:
+        async with self.shares.of(self.person):
+            await self._work()
+
     async def start(self, number: int) -> int:
-        """Begin some more, and return how many run."""
-        self.tasks += [asyncio.create_task(self.searches.run(self._search)) for _ in range(number)]
+        """Begin some more searches, and return how many requests run."""
+        self.tasks += [asyncio.create_task(self._search()) for _ in range(number)]
         return await self._settled()
+
+    async def start_others(self, number: int) -> int:
+        """Begin some more requests that are no searches, and return how many run."""
+        self.tasks += [asyncio.create_task(self._request()) for _ in range(number)]
+        return await self._settled()
+
+    def bring_company(self) -> None:
+        """Have a request of another person arrive."""
+        self.shares.of(self.person)
+        self.shares.of(self.other)
 
     async def end_first(self, after: float = 0.0) -> int:
         """End the one that runs for longest, and return how many run then."""
@@ -96,15 +118,16 @@ class Work:
         await asyncio.gather(*self.tasks)
 
     async def _settled(self) -> int:
-        for _ in range(5):
+        for _ in range(9):
             await asyncio.sleep(0)
         return len(self.running)
 
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
-    work = Work(3)
+    work = Work(searches=3)
     monkeypatch.setattr("app.core.concurrency.monotonic", lambda: work.now)
+    monkeypatch.setattr("app.core.concurrency.PATIENCE", 3600)
     return work
 
 
@@ -126,6 +149,34 @@ async def test_slow_search_leaves_its_caller_one_at_a_time(work: Work) -> None:
     work.now += ALONE * 2 * SLOW
     await work.start(10)
     assert [await work.end_first(SLOW / 4) for _ in range(3)] == [2, 3, 3]
+    await work.end_all()
+
+
+async def test_in_company_requests_of_one_person_run_singly(work: Work) -> None:
+    assert await work.start_others(8) == 5
+    work.bring_company()
+    # As many as ran before end without a successor.
+    assert [await work.end_first() for _ in range(5)] == [4, 3, 2, 1, 1]
+    assert await work.start_others(4) == 1
+    assert [await work.end_first(after) for after in (COMPANY_LASTS / 2, COMPANY_LASTS / 2)] == [1, 5]
+    await work.end_all()
+
+
+async def test_in_company_one_search_runs_beside_another_request(work: Work) -> None:
+    await work.start(4)
+    assert [await work.end_first() for _ in range(2)] == [2, 2]
+    await work.end_all()
+    work.bring_company()
+    assert await work.start(3) == 1
+    assert await work.start_others(3) == 2
+    assert [await work.end_first() for _ in range(3)] == [2, 2, 2]
+    await work.end_all()
+
+
+async def test_request_that_hangs_does_not_hold_up_the_others(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.bring_company()
+    monkeypatch.setattr("app.core.concurrency.PATIENCE", 0)
+    assert await work.start_others(9) == 5
     await work.end_all()
 
 
@@ -198,25 +249,46 @@ async def test_one_who_asks_for_much_leaves_the_others_their_connections(
         assert (await busy.get(path)).status_code == 200
 
 
-async def test_second_search_of_a_caller_waits_others_do_not(
-    shared: FastAPI, settings: Settings, database: Database, user: User
+COSTLY = {
+    "search": ("GET", "/projects/{project}/tasks/?q=a", None),
+    "sorted list of all projects": ("GET", "/tasks/?sort=title", None),
+    "summary": ("GET", "/projects/{project}/summary", None),
+    "batch": ("POST", "/projects/{project}/tasks/batch", {"operations": [{"op": "create", "task": {"title": "a"}}]}),
+    "deletion of a project": ("DELETE", "/projects/{project}", None),
+    "deletion of a label": ("DELETE", "/labels/{label}", None),
+    "removal of a member": ("DELETE", "/projects/{project}/members/{member}", None),
+    "blocker": ("PUT", "/tasks/{task}/blockers/{blocker}", None),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+async def test_costly_requests_of_one_caller_take_turns(
+    shared: FastAPI, settings: Settings, database: Database, user: User, name: str
 ) -> None:
+    """Their cost depends on the number of tasks."""
+    member = UserFactory.build()
+    await store(database, member)
     project = await project_of(database, user)
+    await add_member(database, project, member, Role.EDITOR)
+    label = LabelFactory.build(project_id=project.id)
+    task, blocker_task = TaskFactory.batch(2, project_id=project.id)
+    await store(database, label, task, blocker_task)
+    ids = {"project": project.id, "label": label.id, "member": member.id, "task": task.id, "blocker": blocker_task.id}
+    method, path, body = COSTLY[name]
     assert settings.database_url is not None
     blocker = await asyncpg.connect(server.plain_url(settings.database_url))
     async with Api(shared, await bearer_of(shared, user)) as api:
-        await blocker.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        await blocker.execute("BEGIN; LOCK TABLE tasks, projects, labels, project_members IN ACCESS EXCLUSIVE MODE")
         try:
-            path = f"/projects/{project.id}/tasks/?q=a"
             # One runs and one waits; a third request of this person finds a place beside them.
-            searches = [asyncio.create_task(api.get(path)) for _ in range(2)]
-            assert (await api.get("/projects/")).status_code == 200
-            refused, _ = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
+            costly = [asyncio.create_task(api.request(method, path.format(**ids), json=body)) for _ in range(2)]
+            assert (await api.get("/auth/me")).status_code == 200
+            refused, _ = await asyncio.wait(costly, return_when=asyncio.FIRST_COMPLETED)
             (answer,) = [task.result() for task in refused]
             problem = assert_problem(answer, 503, "unavailable")
-            assert "Your searches and sorted lists waited too long" in problem["detail"]
+            assert "Your searches and other costly requests waited too long" in problem["detail"]
         finally:
             await blocker.execute("ROLLBACK")
             await blocker.close()
-        (served,) = [task for task in searches if task not in refused]
-        assert (await served).status_code == 200
+        (served,) = [task for task in costly if task not in refused]
+        assert (await served).is_success

@@ -1,6 +1,7 @@
 """Routes, with the checks that run before every handler, and the router of a feature."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -86,10 +87,13 @@ class ApiRoute(APIRoute):
         *,
         errors: Sequence[type[AppError]] = (),
         body_limit: BodyLimit | None = None,
+        takes_turns: bool = False,
         location: str | None = None,
         **options: Any,
     ) -> None:
-        """`errors`: those that the handler raises; the route adds those of its guards and of its checks."""
+        """`errors`: those that the handler raises; the route adds those of its guards and of its checks. `takes_turns`:
+        whether requests of one person take turns as searches do, because their cost depends on the number of tasks.
+        """
         self.body_limit = body_limit or self.body_limit
         extra = dict(options.pop("openapi_extra", None) or {})
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
@@ -120,6 +124,8 @@ class ApiRoute(APIRoute):
             handle = idempotency.idempotent(handle, self.name, guards, creation)
         elif is_repeated:
             handle = idempotency.without_keys(handle)
+        if takes_turns:
+            handle = _in_turn(handle)
         self.respond = self._behind_checks(handle, guards, accepted)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -198,6 +204,15 @@ def _creation(route: ApiRoute, location: str) -> Creation:
     if "etag" in model.model_fields:
         headers |= {"etag": ("", "etag"), "cache-control": (REVALIDATED.decode(), None)}
     return Creation(model, route.status_code or HTTPStatus.OK, headers)
+
+
+def _in_turn(handle: Handler) -> Handler:
+    async def handle_in_turn(request: Request) -> Response:
+        share = state_of(request.scope).share
+        assert share is not None, "the caller is known"
+        return await share.searches.run(partial(handle, request))
+
+    return handle_in_turn
 
 
 def _query_models(dependant: Dependant) -> Iterator[type[BaseModel]]:
@@ -296,6 +311,9 @@ class RouteOptions(TypedDict, total=False):
 
     body_limit: BodyLimit
     """The setting that bounds the body; for most operations that of their router's routes."""
+
+    takes_turns: bool
+    """Whether its cost depends on the number of tasks, so that requests of one person take turns as searches do."""
 
     location: str
     """The path of the collection of what the handler creates and returns: `Location` is its address there, by `id`."""

@@ -29,6 +29,7 @@ async def list_blocked_tasks(task: ReadableTask, params: PageParamsDep, pages: P
     "/tasks/{task_id}/blockers/{blocker_id}",
     summary="Add a blocker to a task",
     status_code=204,
+    takes_turns=True,
     errors=(BlockerCycleError, TooManyBlockersError),
 )
 async def add_blocker(task: BlockedTask, database: DatabaseDep) -> None:
