@@ -100,8 +100,8 @@ class Company:
 class Share(ConcurrencyLimit):
     """The limit on one person's concurrent requests, over all their sessions and API keys.
 
-    In company they run one at a time, besides those that take turns in `searches`. A request that waits for a lock holds
-    up others of its person for no longer than `PATIENCE`: then one more runs, and so on, up to `at_once`.
+    In company they run one at a time, besides those that take turns in `searches`. A request that waits for a lock
+    holds up others of its person for no longer than `PATIENCE`: then one more runs, and so on, up to `at_once`.
     """
 
     __slots__ = ("_company", "_ended", "_timer", "searches")
@@ -182,8 +182,8 @@ class Searches(ConcurrencyLimit):
             at_once,
             waiting=MAX_WAITING,
             timeout=timeout,
-            refusal=f"Your searches and other costly requests waited too long: at most {at_once} of them run at the same time, "
-            "slow ones one by one.",
+            refusal=f"Your searches and other costly requests waited too long: at most {at_once} of them run at the "
+            "same time, slow ones one by one.",
         )
         self._share, self._company = share, company
         self._allowed = 1
