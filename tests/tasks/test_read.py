@@ -11,6 +11,7 @@ from app.core.database.database import Database
 from app.projects.models import Project
 from app.tasks.models import Task
 from app.tasks.schemas import TaskRead
+from tests.labels.factories import LabelFactory
 from tests.projects.factories import project_of
 from tests.support.client import Api, assert_problem, tag_of
 from tests.support.factories import store
@@ -149,3 +150,55 @@ async def test_tag_changes_only_with_the_shown_members(api: Api, project: Projec
         shown = answer.json()
         assert (await api.get(address)).json() == shown
     assert 30 < moved < 120
+
+
+@pytest.mark.parametrize("query", ["size=2", "size=2&page=2", "size=2&cursor=", "size=2&sort=title&priority_gte=-2"])
+async def test_tag_of_a_page_changes_only_with_the_page(
+    api: Api, database: Database, user: User, project: Project, query: str
+) -> None:
+    """Random walks over all that a page shows: members of tasks, lists, subtasks, neighbours and the total."""
+    chance = random.Random(20261126)
+    label = LabelFactory.build(project_id=project.id)
+    await store(database, label)
+    tasks = [await _new_task(api, project, f"Saw {number}") for number in range(4)]
+    changes: list[dict[str, Any]] = [
+        *({"title": title} for title in ("Saw", "Oil")),
+        *({"description": description} for description in (None, "", "All of it")),
+        *({"priority": priority} for priority in (0, 1)),
+        *({"completed": completed} for completed in (False, True)),
+        *({"due_date": day} for day in (None, "2026-12-01")),
+        *({"external_id": external_id} for external_id in (None, "x")),
+        *({"label_ids": ids} for ids in ([], [str(label.id)])),
+        *({"assignee_ids": ids} for ids in ([], [str(user.id)])),
+        *({"parent_id": parent} for parent in (None, *tasks[:1])),
+    ]
+
+    address = f"/projects/{project.id}/tasks/?{query}"
+    seen: dict[str, bytes] = {}
+    shown = await api.get(address)
+    outcomes = set()
+    for _ in range(80):
+        step = chance.random()
+        if step < 0.1:
+            tasks.append(await _new_task(api, project, "Saw"))
+        elif step < 0.2 and len(tasks) > 3:
+            await api.delete(f"/tasks/{tasks.pop()}")
+        else:
+            body = {name: value for part in chance.sample(changes, 2) for name, value in part.items()}
+            await api.patch(f"/tasks/{chance.choice(tasks)}", json=body)
+        page = await api.get(address)
+        tag = page.headers["etag"]
+        assert seen.setdefault(tag, page.content) == page.content
+        is_same = page.content == shown.content
+        assert is_same == (tag == shown.headers["etag"])
+        again = await api.get(address, headers={"If-None-Match": shown.headers["etag"]})
+        assert (again.status_code == 304) == is_same
+        outcomes.add(is_same)
+        shown = page
+    assert outcomes == {False, True}
+    assert len(set(seen.values())) == len(seen) > 10
+
+
+async def _new_task(api: Api, project: Project, title: str) -> str:
+    id_: str = (await api.post(f"/projects/{project.id}/tasks/", json={"title": title})).json()["id"]
+    return id_

@@ -222,7 +222,7 @@ class Columns:
     Raises `AnswerError` if the server's types do not match the model.
     """
 
-    __slots__ = ("_end", "_readers", "_writers", "model", "names")
+    __slots__ = ("_end", "_identity", "_readers", "_writers", "model", "names")
 
     def __init__(self, attributes: Sequence["asyncpg.Attribute"], model: type[BaseModel] | None) -> None:
         self.model = model
@@ -233,6 +233,10 @@ class Columns:
         for member in members:
             if types.get(member.name) not in member.kind.server:
                 raise AnswerError(f"{member.name} of {model} is {types.get(member.name)} to the server")
+        tells = {member.name for member in members} >= {"id", "etag"} and types["id"] == "uuid"
+        self._identity = (self.names.index("id"), self.names.index("etag")) if tells else None
+        """The columns that tell a row and its state from all others, if there are such."""
+
         self._writers: list[tuple[str, int, Callable[[Any], str], Callable[[Sequence[Any]], Iterable[str]]]] = []
         """What precedes each member's value, the value's column, its writer, and the writer of the whole column."""
 
@@ -272,6 +276,17 @@ class Columns:
             return f"{end},".join(map("".join, zip(*pieces))) + end  # noqa: B905
         except TypeError as error:
             raise self._unexpected() from error
+
+    def states(self, records: Sequence["asyncpg.Record"]) -> bytes | None:
+        """Return the ids and tags of records, which are not the same for other rows or other states of these; None if
+        they have none.
+        """
+        if self._identity is None:
+            return None
+        id_, tag = self._identity
+        ids = b"".join([record[id_].bytes for record in records])
+        # Their number comes first, and tags are in quotation marks: so it tells where each part ends.
+        return b"%d,%b%b" % (len(records), ids, "".join([record[tag] for record in records]).encode())
 
     def object(self, record: "asyncpg.Record") -> str:
         """Return one record as a JSON object, as `objects` does."""
@@ -357,6 +372,10 @@ class Records(Sequence[Row]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment] # as that of a list
+
+    def states(self) -> bytes | None:
+        """Return what tells them and their states from all others (`Columns.states`)."""
+        return self._columns.states(self._records)
 
     def to_json(self) -> str:
         """Return them as a JSON array of objects of their response model."""

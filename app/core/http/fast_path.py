@@ -25,7 +25,7 @@ from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
 from app.core.http.timestamps import with_fractions
 from app.core.json_body import read_json
-from app.core.preconditions.responses import apply_preconditions, tag_of_bytes, tagged, tagged_by, unchanged
+from app.core.preconditions.responses import apply_preconditions, tag_of_bytes, tag_reader, tagged, unchanged
 from app.core.request_state import state_of
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -161,7 +161,7 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
     """
     field, status_code = route.response_field, route.status_code or 200
     media_type = None if field is None else _JSON
-    tagged_part = tagged_by(route)
+    tag = tag_reader(route)
     # Called directly: FastAPI's and pydantic's wrappers pass on a dozen options, which takes a microsecond.
     adapter = None if field is None else field._type_adapter  # noqa: SLF001 - it has no public name
     rows_json = _rows_json(None if field is None else field.field_info.annotation)
@@ -170,7 +170,7 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
         if isinstance(result, Response):
             return result
         # Compared before anything is written, which a 304 does without.
-        current = result["etag"] if tagged_part == "row" else None
+        current = None if tag is None else tag(result)
         if current is not None and (response_304 := unchanged(request, current)) is not None:
             return tagged(response_304, current)
         content = b""
@@ -190,7 +190,7 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
             made.raw_headers.append((b"location", address))
         if current is not None:
             return tagged(made, current)
-        return apply_preconditions(request, made, tag_of_bytes(content)) if tagged_part == "page" else made
+        return made if tag is None else apply_preconditions(request, made, tag_of_bytes(content))
 
     return answer
 

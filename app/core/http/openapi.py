@@ -27,7 +27,7 @@ from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
 from app.core.listing.params import IS_NULL
 from app.core.listing.statement import OPERATORS
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
-from app.core.preconditions.responses import tagged_by
+from app.core.preconditions.responses import tag_reader
 
 _JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
@@ -218,7 +218,7 @@ def _describe_list(operation: dict[str, Any]) -> None:
 
 def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
     """Describe the `ETag` of responses, and the request headers that depend on it."""
-    is_tagged = tagged_by(route) is not None
+    is_tagged = tag_reader(route) is not None
     if is_tagged:
         answer = operation["responses"][str(route.status_code or 200)]
         answer.setdefault("headers", {})["ETag"] = _ETAG

@@ -1,11 +1,15 @@
 """Entity tags in responses: the `ETag` header, and the responses 304 and 412 to conditional reads."""
 
 import hashlib
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any, get_args
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic_core import to_json
 
+from app.core.database.rows import Records
 from app.core.preconditions.headers import UNCONDITIONAL, PreconditionFailedError, preconditions_of
 from app.core.request_state import state_of
 
@@ -13,15 +17,28 @@ REVALIDATED = b"private, no-cache"
 """A browser may cache the response for its user, and revalidates it each time."""
 
 
-def tagged_by(route: APIRoute) -> Literal["row", "page"] | None:
-    """Return what has the tag of a route's responses: the row its own `etag`, or the page a hash; None without tags."""
+def tag_reader(route: APIRoute) -> Callable[[Any], str | None] | None:
+    """Return what returns the tag of a route's responses from their values, or None where only the bytes tell it; None
+    if they have no tags.
+    """
     if route.response_field is None:
         return None
     annotation = route.response_field.field_info.annotation
     members = {name for model in (annotation, *get_args(annotation)) for name in getattr(model, "model_fields", ())}
     if "items" in members and "GET" in (route.methods or ()):
-        return "page"
-    return "row" if "etag" in members else None
+        return tag_of_page
+    return itemgetter("etag") if "etag" in members else None
+
+
+def tag_of_page(page: Mapping[str, Any]) -> str | None:
+    """Return the tag of a page from the ids and tags of its rows and its other members; None if its rows have none. A
+    row's tag changes whenever its representation does.
+    """
+    items = page["items"]
+    states = items.states() if isinstance(items, Records) else None
+    if states is None:
+        return None
+    return tag_of_bytes(states + to_json({name: value for name, value in page.items() if value is not items}))
 
 
 def tag_of_bytes(body: bytes) -> str:
