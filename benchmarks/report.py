@@ -64,7 +64,12 @@ def heading(machine: Mapping[str, Any]) -> str:
 
 
 def _build(machine: Mapping[str, Any]) -> str:
-    """Say how the interpreter was built, as far as it tells (`sysconfig.get_config_var("CONFIG_ARGS")`)."""
+    """Say how the interpreter was built, as far as it tells (`sysconfig.get_config_var("CONFIG_ARGS")`).
+
+    Debian's packages are built with a profile (`make profile-opt`), and do not tell.
+    """
+    if machine.get("python_package_of") == "debian":
+        return "Debian's package, built with a profile"
     options = str(machine.get("python_options", ""))
     named = [name for name in ("--enable-optimizations", "--with-lto") if name in options]
     return f"built {' '.join(named)}" if named else "its build options name no optimisation"

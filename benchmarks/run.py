@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -220,6 +221,7 @@ def machine() -> dict[str, Any]:
         "python_options": " ".join(
             re.findall(r"--(?:enable|with)-[\w-]+", sysconfig.get_config_var("CONFIG_ARGS") or "")
         ),
+        "python_package_of": _distribution() if Path(sys.executable).resolve().parent == Path("/usr/bin") else None,
         "node": _output("node", "--version"),
         "wrk": _output("wrk", "--version").split(" [")[0].split("\n")[0],
         "pool_size": POOL_SIZE,
@@ -231,6 +233,13 @@ def machine() -> dict[str, Any]:
 def _pins(requirements: Path) -> dict[str, str]:
     lines = (line.split(" ")[0] for line in requirements.read_text().splitlines() if "==" in line and line[0] != " ")
     return {name: version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def _distribution() -> str | None:
+    try:
+        return platform.freedesktop_os_release()["ID"]
+    except OSError:
+        return None
 
 
 def _output(*command: str) -> str:
