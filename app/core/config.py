@@ -355,25 +355,27 @@ class Settings(BaseSettings):
             raise ValueError(f"is not in the file of {name}, which is empty")
         return text
 
-    @field_validator("metrics_port")
+    @field_validator(
+        "database_url", "database_replica_url", "metrics_port", "pgbouncer", "pgbouncer_prepared_statements"
+    )
     @classmethod
-    def _refuse_the_same_port(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and value == info.data.get("port"):
-            raise ValueError("must not be TALLER_PORT, which is public")
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _refuse_no_database(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("env") == "production":
-            raise ValueError("must be set in production, as in postgresql://user:password@host:5432/name")
-        return value
-
-    @field_validator("database_replica_url")
-    @classmethod
-    def _refuse_several_standbys(cls, value: str | None) -> str | None:
-        if value is not None and len(address_of(value).hosts) > 1:
-            raise ValueError("must name one host: what is known of one standby does not hold for another")
+    def _refuse_what_does_not_fit(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a value that cannot be used beside those of the fields above it."""
+        others = info.data
+        match info.field_name:
+            case "database_url" if value is None and others.get("env") == "production":
+                raise ValueError("must be set in production, as in postgresql://user:password@host:5432/name")
+            case "database_replica_url" if value is not None and len(address_of(value).hosts) > 1:
+                raise ValueError("must name one host: what is known of one standby does not hold for another")
+            case "metrics_port" if value is not None and value == others.get("port"):
+                raise ValueError("must not be TALLER_PORT, which is public")
+            case "pgbouncer" if value and others.get("database_schema") is not None:
+                raise ValueError(
+                    "must not be true with TALLER_DATABASE_SCHEMA, which PgBouncer does not pass on: give the role its "
+                    "schema by ALTER ROLE … SET search_path"
+                )
+            case "pgbouncer_prepared_statements" if value and others.get("pgbouncer") is False:
+                raise ValueError("must not be true without TALLER_PGBOUNCER=true")
         return value
 
     @field_validator("database_url", "database_replica_url")
@@ -395,23 +397,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be at least 32 random characters in production, for example from: "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
-        return value
-
-    @field_validator("pgbouncer_prepared_statements")
-    @classmethod
-    def _refuse_statements_without_pgbouncer(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("pgbouncer") is False:
-            raise ValueError("must not be true without TALLER_PGBOUNCER=true")
-        return value
-
-    @field_validator("pgbouncer")
-    @classmethod
-    def _refuse_schema_through_pgbouncer(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("database_schema") is not None:
-            raise ValueError(
-                "must not be true with TALLER_DATABASE_SCHEMA, which PgBouncer does not pass on: give the role its "
-                "schema by ALTER ROLE … SET search_path"
             )
         return value
 
