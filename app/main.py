@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -140,9 +139,8 @@ def create_app(settings: Settings | None = None) -> Application:
     refuse_unguarded_routes(routes)
     check_answers()
     app = Application(
-        operations=TrieRouter(routes),
-        serving=partial(
-            RequestMiddleware,
+        RequestMiddleware(
+            TrieRouter(routes),
             limits=limits,
             prefix=settings.public_prefix,
             probes=PROBES,

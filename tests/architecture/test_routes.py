@@ -53,7 +53,7 @@ def test_every_tag_is_described_and_used() -> None:
 
 
 def test_every_route_comes_from_a_router_of_the_list(settings: Settings) -> None:
-    assert create_app(settings).operations.routes == ROUTES
+    assert create_app(settings).innermost.operations.routes == ROUTES
 
 
 def test_the_list_names_every_feature_lowest_layer_first() -> None:

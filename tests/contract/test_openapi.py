@@ -118,7 +118,11 @@ def shows_its_tag(operation: Operation) -> bool:
 TAGGED_THINGS = {operation.path for operation in OPERATIONS if operation.method == "get" and shows_its_tag(operation)}
 """The addresses of what is read with a tag of its own."""
 
-ROUTES = {f"{method} {route.path}": route for route in APP.operations.routes for method in sorted(route.methods or ())}
+ROUTES = {
+    f"{method} {route.path}": route
+    for route in APP.innermost.operations.routes
+    for method in sorted(route.methods or ())
+}
 
 
 def examples_of(content: dict[str, Any]) -> list[Any]:

@@ -5,27 +5,25 @@ opens an exit stack that stays empty, and walks its router's list of routes
 (docs/decisions/0019-what-a-request-costs.md).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.http.trie import TrieRouter
+from app.core.http.middleware import RequestMiddleware
 from app.core.services import KEY
 
 
 class Application(FastAPI):
-    """The application. `operations` serves its requests; FastAPI's router only runs its lifespan."""
+    """The application. `innermost` serves its requests; FastAPI's router only runs its lifespan."""
 
-    def __init__(self, *, operations: TrieRouter, serving: Callable[[TrieRouter], ASGIApp], **options: Any) -> None:
-        """Take what serves requests. `serving` makes the innermost layer, which is around the operations."""
+    def __init__(self, innermost: RequestMiddleware, **options: Any) -> None:
         super().__init__(**options)
-        self.operations, self._serving = operations, serving
+        self.innermost = innermost
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the added middleware around the operations, the last one added outermost."""
-        stack = self._serving(self.operations)
+        """Return the added middleware around the innermost, the last one added outermost."""
+        stack: ASGIApp = self.innermost
         for layer, arguments, options in reversed(self.user_middleware):
             stack = layer(stack, *arguments, **options)
         return stack

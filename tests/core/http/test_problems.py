@@ -75,7 +75,7 @@ async def refused_at_commit(database: DatabaseDep) -> dict[str, str]:
 async def trial_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with operations that fail in every way."""
     app = create_app(settings)
-    app.operations = TrieRouter([*app.operations.routes, *router.routes])
+    app.innermost.operations = TrieRouter([*app.innermost.operations.routes, *router.routes])
     async with app.router.lifespan_context(app):
         yield app
 
