@@ -161,7 +161,6 @@ def _document(
             if "requestBody" in operation:
                 _describe_body(operation["requestBody"], method, schemas)
             _finish(operation)
-            _describe_list(operation)
     for schema in schemas.values():
         _tidy(schema)
     document["components"]["headers"] = _COMMON_HEADERS
@@ -199,21 +198,6 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     operation["security"] = [dict(way) for guard in guards for way in guard.security]
     needs = " ".join(guard.needs for guard in guards if guard.needs)
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
-
-
-def _describe_list(operation: dict[str, Any]) -> None:
-    """Describe the paging of a list, and its `Link` header."""
-    if "cursor" not in {parameter["name"] for parameter in operation.get("parameters", ())}:
-        return
-    for parameter in operation["parameters"]:
-        if parameter["name"] == "cursor":
-            # That is the start of a list.
-            parameter["allowEmptyValue"] = True
-        if parameter["name"] == "page":
-            # Generated clients would send a default, and `page` cannot be combined with `cursor`.
-            parameter["schema"].pop("default", None)
-    answer = operation["responses"]["200"]
-    answer.setdefault("headers", {})["Link"] = _LINK
 
 
 def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
@@ -318,15 +302,20 @@ def _place(parameter: dict[str, Any]) -> tuple[int, int]:
 
 def _finish_parameters(parameters: list[dict[str, Any]]) -> None:
     for parameter in parameters:
+        name, schema = parameter["name"], parameter["schema"]
         # null stands for an omitted parameter and cannot be sent. The remaining type is one for which clients can be
         # generated.
-        parameter["schema"].update(*(kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}))
+        schema.update(*(kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}))
         for repeated in ("title", "description"):
-            parameter["schema"].pop(repeated, None)
-        if parameter["schema"].get("default") == []:
-            # An empty list cannot be sent in a query.
-            del parameter["schema"]["default"]
-        _give_example(parameter["schema"])
+            schema.pop(repeated, None)
+        # An empty list cannot be sent in a query. Generated clients would send the default of `page`, which cannot be
+        # combined with `cursor`.
+        if schema.get("default") == [] or name == "page":
+            schema.pop("default", None)
+        if name == "cursor":
+            # That is the start of a list.
+            parameter["allowEmptyValue"] = True
+        _give_example(schema)
     parameters.sort(key=_place)
 
 
@@ -336,7 +325,7 @@ def _finish(operation: dict[str, Any]) -> None:
     if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         # FastAPI adds its own to operations with parameters; this service answers 400 instead.
         responses.pop("422", None)
-    accepts_idempotency_key = any(parameter["name"] == HEADER for parameter in operation.get("parameters", ()))
+    names = {parameter["name"] for parameter in operation.get("parameters", ())}
     for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
         responses.setdefault(str(status), response)
     for status, response in responses.items():
@@ -344,9 +333,11 @@ def _finish(operation: dict[str, Any]) -> None:
         if status in _HEADERS:
             name, header = _HEADERS[status]
             headers[name] = {"required": True, **header}
-        if accepts_idempotency_key and status.startswith("2"):
+        if "cursor" in names and status == "200":
+            headers["Link"] = _LINK
+        if HEADER in names and status.startswith("2"):
             headers[REPLAYED] = REPLAYED_HEADER
-        if accepts_idempotency_key and status == "409":
+        if HEADER in names and status == "409":
             # Of the statuses with a key, only for this one does it help to wait.
             headers["Retry-After"] = _RETRY_AFTER
         headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _COMMON_HEADERS})
