@@ -12,6 +12,7 @@ from uuid import UUID
 
 import click
 from pydantic import ValidationError
+from sqlalchemy import delete, literal
 
 from app import __version__
 from app.auth.accounts import queries as account_queries
@@ -37,7 +38,7 @@ from app.core.database.migrations import head_revision, schema_state
 from app.core.database.models import Base
 from app.core.database.rows import Row
 from app.core.http.problems import field_errors
-from app.core.idempotency.store import drop_all
+from app.core.idempotency.store import IdempotencyKey
 from app.features import PORTS
 from app.projects.queries import projects_without_active_owner
 from app.tasks.queries import wrong_counts, wrong_lists, wrong_trees
@@ -206,7 +207,7 @@ async def complete_restore(context: "AdminContext", *, revoke_keys: bool | None)
     async with context.database.transaction() as transaction:
         base = await versions.renew(transaction)
         ended = await end_revived_access(transaction, revoke_keys=revoke_keys)
-        answers = await drop_all(transaction)
+        answers = len(await transaction.fetch_all(delete(IdempotencyKey).returning(literal(1))))
     click.echo(f"tags: states are numbered from {base} on, so that no tag of before names another state")
     click.echo("ended: " + ", ".join(f"{count} {name}" for name, count in ended.items()))
     click.echo(f"forgotten: {answers} answers to requests with an Idempotency-Key")

@@ -58,23 +58,17 @@ class TrieRouter:
 
     def __init__(self, routes: Iterable[ApiRoute]) -> None:
         self.routes = list(routes)
-        self._root, self._api = RouteTrieNode(), RouteTrieNode()
+        self._root = RouteTrieNode()
         for route in self.routes:
-            if route.path.startswith(API_PREFIX + "/"):
-                self._api.add(route, _segments(route.path.removeprefix(API_PREFIX)))
-            else:
-                self._root.add(route, _segments(route.path))
+            for path in {route.path, route.path.removeprefix(API_PREFIX)}:
+                self._root.add(route, _segments(path))
 
     def find(self, path: str, method: str) -> tuple[ApiRoute, dict[str, str]]:
         """Return the operation of a path and method, and the values of its path parameters.
 
         Raises `NotFoundError`, or `MethodNotAllowedError` if the path exists with other methods only.
         """
-        if path.startswith(API_PREFIX + "/"):
-            found = self._api.find(_segments(path[len(API_PREFIX) :]))
-        else:
-            segments = _segments(path)
-            found = self._root.find(segments) or self._api.find(segments)
+        found = self._root.find(_segments(path))
         if found is None:
             raise NotFoundError
         node, values = found

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     Uuid,
     cast,
-    delete,
     func,
     literal,
     select,
@@ -184,11 +183,6 @@ def purge_rule(settings: Settings) -> PurgeRule:
     return PurgeRule(
         IdempotencyKey, IdempotencyKey.created_at <= func.now() - timedelta(seconds=settings.idempotency_lifetime)
     )
-
-
-async def drop_all(transaction: Transaction) -> int:
-    """Delete all stored responses. Return how many there were."""
-    return len(await transaction.fetch_all(delete(IdempotencyKey).returning(literal(1))))
 
 
 def _is_live(key: Any) -> ColumnElement[bool]:
