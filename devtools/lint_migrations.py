@@ -26,6 +26,7 @@ ACCEPTED = {
     ("0041", "ban-drop-constraint"): "drops what a failed attempt left, to add it again",
     ("0044", "ban-drop-constraint"): "drops what a constraint that is valid by then checks as well",
     ("0047", "renaming-object"): "no client names an index",
+    ("0048", "renaming-object"): "no client names an index",
 }
 """Findings that stay, by revision and rule, and why."""
 

@@ -71,7 +71,7 @@ class Task(Identified, Versioned, Base):
             unique=True,
             postgresql_where=text("external_id IS NOT NULL"),
         ),
-        words_index("tasks_words_idx", "search_words_in(search_words(title, description), project_id)"),
+        words_index("tasks_words_idx", "search_entries(title, description, project_id)"),
     )
 
 

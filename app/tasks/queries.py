@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from app.core.database.search import matches_in, relevance, words_in, words_of
+from app.core.database.search import matches_in, relevance, words_of
 from app.core.database.statements import Column, Rows, compiled, inline, param
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.listing.params import RELEVANCE, comparisons
@@ -194,7 +194,7 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     """Select the tasks of a project that match the filters, with their sort keys."""
     conditions = {
         **CONDITIONS,
-        "q": matches_in(words_in(WORDS, Task.project_id), project_id),
+        "q": matches_in(Task.title, Task.description, Task.project_id, project_id),
         "label_id": _has_label(project_id),
         "assignee_id": _has_assignee(project_id),
         "is_blocked": _is_blocked(project_id),

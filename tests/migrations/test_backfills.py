@@ -146,8 +146,8 @@ def test_search_works_in_both_releases_while_words_are_made(server_url: str) -> 
         written = asyncio.run(migrate_while_others_write(url))
         assert written > 0
         found = (
-            "SELECT count(*) FROM tasks WHERE search_words_in(search_words(title, description), project_id) "
-            "@@ search_terms_in(search_terms('logout'), project_id)"
+            "SELECT count(*) FROM tasks WHERE search_entries(title, description, project_id) "
+            "@@ search_entries_for(search_terms('logout'), project_id)"
         )
         assert fetch(url, found) == [1_000 + written]
         before = (

@@ -63,7 +63,7 @@ def test_words_do_not_depend_on_the_locale_of_the_database(server_url: str) -> N
             try:
                 rows = await connection.fetch(
                     "SELECT title, words FROM unnest($1::text[], $2::text[]) AS pair (title, words) WHERE NOT "
-                    "search_words_in(search_words(title, NULL), $3) @@ search_terms_in(search_terms(words), $3)",
+                    "search_entries(title, NULL, $3) @@ search_entries_for(search_terms(words), $3)",
                     *zip(*pairs, strict=True),
                     own,
                 )

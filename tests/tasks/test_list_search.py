@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.auth.models import User
 from app.core.database.database import Database
+from app.core.ids import uuid7
 from app.projects.models import Project
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
@@ -114,6 +117,34 @@ async def test_search_ignores_tasks_without_its_words(api: Api, user: User, data
     )
     expected = [title for title in WRITTEN if words == "log" and "login" in title]
     assert await searched(api, f"/projects/{project.id}/tasks/", words) == expected
+
+
+async def test_search_by_index_equals_search_by_words(database: Database) -> None:
+    texts = [*WRITTEN, *(" ".join(filter(None, task)) for task in TASKS.values()), "x" * 99, "", "a b" * 50]
+    mixed = (
+        '-"beech two"',
+        '"order beech" -floor',
+        '"no such" or -floor',
+        '-order -"wi fi"',
+        "-a/b or fi-wi",
+        '"t" "w"',
+    )
+    queries = [*CASES, *(words for each in WRITTEN.values() for words in each), *mixed, "", "T", "-T", '"t t"']
+    wrong = await database.fetch_all(
+        text("""
+        SELECT title, asked FROM unnest(:titles, :bodies) AS task (title, body), unnest(:queries) AS asked
+        WHERE (
+            search_entries(title, nullif(body, ''), :own) @@ search_entries_for(search_terms(asked), :own)
+            AND (search_words(title, nullif(body, '')) @@ search_phrases(asked)) IS NOT FALSE
+        ) IS DISTINCT FROM search_words(title, nullif(body, '')) @@ search_terms(asked)
+        """).bindparams(
+            bindparam("titles", texts, ARRAY(Text)),
+            bindparam("bodies", texts[::-1], ARRAY(Text)),
+            bindparam("queries", queries, ARRAY(Text)),
+            own=uuid7(),
+        )
+    )
+    assert wrong == []
 
 
 async def test_search_finds_only_visible_tasks_of_its_project(
