@@ -51,8 +51,8 @@ class ConcurrencyLimit:
         return self._free < self._places
 
     def enter_now(self) -> bool:
-        """Take a place if one is free, and return whether it was. The holder must call `leave` afterwards."""
-        if not self._free:
+        """Take a place if there is one, and return whether there was. The holder must call `leave` afterwards."""
+        if not self._has_room:
             return False
         self._free -= 1
         return True
@@ -82,19 +82,9 @@ class ConcurrencyLimit:
     def _hand_back(self, _: None) -> None:
         self.leave()
 
-
-class Company:
-    """Whether a worker serves several people: whether it got requests of two different ones lately."""
-
-    __slots__ = ("until",)
-
-    def __init__(self) -> None:
-        self.until = 0.0
-        """When it counts as serving one person again, by the monotonic clock."""
-
-    def note(self) -> None:
-        """Note that a request is of another person than the one before."""
-        self.until = monotonic() + COMPANY_LASTS
+    @property
+    def _has_room(self) -> bool:
+        return self._free > 0
 
 
 class Share(ConcurrencyLimit):
@@ -104,29 +94,22 @@ class Share(ConcurrencyLimit):
     holds up others of its person for no longer than `PATIENCE`: then one more runs, and so on, up to `at_once`.
     """
 
-    __slots__ = ("_company", "_ended", "_timer", "searches")
+    __slots__ = ("_callers", "_ended", "_timer", "searches")
 
-    def __init__(self, at_once: int, *, searches: int, company: Company, timeout: float) -> None:
+    def __init__(self, at_once: int, *, searches: int, callers: "CallerShares", timeout: float) -> None:
         super().__init__(
             at_once,
             waiting=MAX_WAITING,
             timeout=timeout,
             refusal=f"Your requests waited too long: at most {at_once} of them run at the same time.",
         )
-        self._company = company
+        self._callers = callers
         self._ended = 0
         """How many requests have ended."""
 
         self._timer: asyncio.TimerHandle | None = None
-        self.searches = Searches(searches, share=self, company=company, timeout=timeout)
+        self.searches = Searches(searches, share=self, callers=callers, timeout=timeout)
         """The limit on costly ones."""
-
-    def enter_now(self) -> bool:
-        """Take a place if there is one for this request, and return whether there was."""
-        if not self._has_room:
-            return False
-        self._free -= 1
-        return True
 
     async def enter(self) -> None:
         """Take a place, and wait for it if there is none. Raises `UnavailableError`."""
@@ -153,7 +136,7 @@ class Share(ConcurrencyLimit):
     def _has_room(self) -> bool:
         if not self._free:
             return False
-        return self._places - self._free <= self.searches.number or monotonic() >= self._company.until
+        return self._places - self._free <= self.searches.number or monotonic() >= self._callers.company_until
 
     def _be_patient(self) -> None:
         if self._timer is None and self._free:
@@ -175,9 +158,9 @@ class Searches(ConcurrencyLimit):
     `at_once`. After a slow one, they run one at a time for a while.
     """
 
-    __slots__ = ("_allowed", "_alone_until", "_company", "_share", "number")
+    __slots__ = ("_allowed", "_alone_until", "_callers", "_share", "number")
 
-    def __init__(self, at_once: int, *, share: Share, company: Company, timeout: float) -> None:
+    def __init__(self, at_once: int, *, share: Share, callers: "CallerShares", timeout: float) -> None:
         super().__init__(
             at_once,
             waiting=MAX_WAITING,
@@ -185,7 +168,7 @@ class Searches(ConcurrencyLimit):
             refusal=f"Your searches and other costly requests waited too long: at most {at_once} of them run at the "
             "same time, slow ones one by one.",
         )
-        self._share, self._company = share, company
+        self._share, self._callers = share, callers
         self._allowed = 1
         self._alone_until = 0.0
         self.number = 0
@@ -221,7 +204,7 @@ class Searches(ConcurrencyLimit):
     @property
     def _has_room(self) -> bool:
         running = self._places - self._free
-        return not running or (running < self._allowed and monotonic() >= self._company.until)
+        return not running or (running < self._allowed and monotonic() >= self._callers.company_until)
 
     def _learn_from(self, seconds: float) -> None:
         now = monotonic()
@@ -238,19 +221,21 @@ class CallerShares:
         self._at_once, self._searches, self._timeout = at_once, searches, timeout
         self._shares: dict[int, Share] = {}
         self._latest: Share | None = None
-        self._company = Company()
+        self.company_until = 0.0
+        """When the worker counts as serving one person again, by the monotonic clock."""
+
         self._tidy_at = MAX_IDLE
 
     def of(self, user_id: UUID) -> Share:
         """Return the share of the person whose request is next."""
         share = self._shares.get(user_id.int)
         if share is None:
-            share = Share(self._at_once, searches=self._searches, company=self._company, timeout=self._timeout)
+            share = Share(self._at_once, searches=self._searches, callers=self, timeout=self._timeout)
             self._tidy()
             self._shares[user_id.int] = share
         if share is not self._latest:
             if self._latest is not None:
-                self._company.note()
+                self.company_until = monotonic() + COMPANY_LASTS
             self._latest = share
         return share
 
