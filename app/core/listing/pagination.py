@@ -22,9 +22,8 @@ from app.core.bounded import BoundedDict
 from app.core.database.database import Database, RowScope, get_database
 from app.core.database.rows import Records
 from app.core.errors import InvalidRequestError
-from app.core.listing import cursors
-from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position
-from app.core.listing.sorting import Keys, Order, order_of, position_parameters, reversed_order
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Cursors, Position
+from app.core.listing.sorting import Order, order_of, position_parameters, reversed_order
 from app.core.listing.statement import MAX_COUNTED, TOTAL, ListQuery, ListVariant, without_placeholder
 from app.core.request_state import state_of
 from app.core.services import services_of
@@ -280,14 +279,15 @@ class Pages:
         issued for another request.
         """
         request, conditions, order = self._request, params.conditions(), _order(query, params)
-        context = _CursorContext(request, scope, order, conditions)
-        position = context.decode(params.cursor, query.keys) if params.cursor else None
+        context = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
+        cursors = Cursors(services_of(request)[KeyRing], order, query.keys, context)
+        position = cursors.decode(params.cursor) if params.cursor else None
         share = state_of(request.scope).share
         is_chosen = conditions or params.sorted_by is not None
         fetch = partial(_fetch, get_database(request), query, scope, params, conditions, order, position)
         page = await (fetch() if share is None or not is_chosen else share.searches.run(fetch))
         by_number, total = params.cursor is None, page.total
-        next_cursor = context.encode(page.next_position)
+        next_cursor = cursors.encode(page.next_position)
         links = _Links(request)
         if by_number:
             links.add("first", "page", 1)
@@ -297,7 +297,7 @@ class Pages:
                 links.add("next", "page", params.page + 1)
         else:
             links.add("first", "cursor", "")
-            if previous := context.encode(page.previous_position):
+            if previous := cursors.encode(page.previous_position):
                 links.add("prev", "cursor", previous)
         if next_cursor and not links.has("next"):
             links.add("next", "cursor", next_cursor)
@@ -311,22 +311,6 @@ class Pages:
             "pages": -(-total // params.size) if by_number and total is not None else None,
             "next_cursor": next_cursor,
         }
-
-
-class _CursorContext:
-    """The request for a list, to which its cursors are bound: operation, caller, order and filters."""
-
-    def __init__(self, request: Request, scope: RowScope, order: Order, conditions: Mapping[str, Any]) -> None:
-        self._ring = services_of(request)[KeyRing]
-        self._order = order
-        parts = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
-        self._bound_to = cursors.context_bytes(parts)
-
-    def decode(self, cursor: str, keys: Keys) -> Position:
-        return cursors.decode(self._ring, self._bound_to, cursor, self._order, keys)
-
-    def encode(self, position: Position | None) -> str | None:
-        return None if position is None else cursors.encode(self._ring, self._bound_to, position)
 
 
 class _Links:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Boolean, Date, DateTime, Integer, Text, Uuid, column
 
 from app.core.config import Settings
-from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Position, context_bytes, decode, encode
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Cursors, Position
 from app.core.listing.sorting import Key, Keys, Order, Sort
 from app.core.signing import KeyRing
 
@@ -33,47 +33,56 @@ VALUES: list[Any] = [
     datetime(2026, 11, 24, 9, 0, 0, 123456, UTC),
     UUID("01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a12"),
 ]
-QUESTION = context_bytes("list_tasks", ORDER, {"completed": True})
+
+
+def cursors(ring: KeyRing = RING, *, completed: bool = True) -> Cursors:
+    return Cursors(ring, ORDER, KEYS, ("list_tasks", ORDER, {"completed": completed}))
+
+
+def issued(values: list[Any]) -> str:
+    cursor = cursors().encode(Position(values))
+    assert cursor is not None
+    return cursor
 
 
 def test_what_was_issued_is_read_with_its_values() -> None:
     for values in (VALUES, [*VALUES[:3], None, *VALUES[4:]]):
         for is_backwards in (False, True):
-            cursor = encode(RING, QUESTION, Position(values, is_backwards=is_backwards))
-            position = decode(RING, QUESTION, cursor, ORDER, KEYS)
+            cursor = cursors().encode(Position(values, is_backwards=is_backwards))
+            assert cursor is not None
+            position = cursors().decode(cursor)
             assert (position.values, position.is_backwards) == (values, is_backwards)
 
 
 def test_the_longest_titles_fit() -> None:
     for character in ("\U0001f527", '"', "\\", "\x01", "\u2028"):
-        cursor = encode(RING, QUESTION, Position([character * 500, *VALUES[1:]]))
-        assert len(cursor) <= MAX_CURSOR_LENGTH
+        assert len(issued([character * 500, *VALUES[1:]])) <= MAX_CURSOR_LENGTH
 
 
 @given(st.text(max_size=200))
 def test_what_was_not_issued_is_refused(text: str) -> None:
     with pytest.raises(CursorMismatchError):
-        decode(RING, QUESTION, text, ORDER, KEYS)
+        cursors().decode(text)
 
 
 def test_a_change_of_one_character_is_refused() -> None:
-    cursor = encode(RING, QUESTION, Position(VALUES))
+    cursor = issued(VALUES)
     for place in range(0, len(cursor), 3):
         changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
         with pytest.raises(CursorMismatchError):
-            decode(RING, QUESTION, changed, ORDER, KEYS)
+            cursors().decode(changed)
 
 
 def test_it_belongs_to_the_question_for_which_it_was_issued() -> None:
-    cursor = encode(RING, QUESTION, Position(VALUES))
+    cursor = issued(VALUES)
     with pytest.raises(CursorMismatchError):
-        decode(RING, context_bytes("list_tasks", ORDER, {"completed": False}), cursor, ORDER, KEYS)
+        cursors(completed=False).decode(cursor)
 
 
 def test_it_outlives_the_secret_as_long_as_that_is_kept() -> None:
-    cursor = encode(RING, QUESTION, Position(VALUES))
+    cursor = issued(VALUES)
     newer = "another secret for these tests only, 9876543210"
     rotated = KeyRing(Settings(_env_file=None, jwt_secret=newer, jwt_previous_secrets=(SECRET,)))
-    assert decode(rotated, QUESTION, cursor, ORDER, KEYS).values == VALUES
+    assert cursors(rotated).decode(cursor).values == VALUES
     with pytest.raises(CursorMismatchError):
-        decode(KeyRing(Settings(_env_file=None, jwt_secret=newer)), QUESTION, cursor, ORDER, KEYS)
+        cursors(KeyRing(Settings(_env_file=None, jwt_secret=newer))).decode(cursor)
