@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import DateTime, Executable, Integer, Text, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.database import Database
+from app.core.database.models import Base
 from app.core.database.retention import PurgeRule
 from app.core.database.statements import compiled, param
 from app.core.periodic import PeriodicTask
 from app.core.ratelimit.limiter import RateLimits
-from app.core.ratelimit.models import RateCount
 
 SHARER = "rate-sharer"
 """The name of the background task."""
@@ -27,6 +28,21 @@ SHARE_EVERY = 1.0
 SHARE_PAUSE = 0.02
 """Seconds between two exchanges if a caller sends many requests. With 0.1, a flood to four workers got half as much
 more."""
+
+
+class RateCount(Base):
+    """The number of a caller's requests in a window. Unlogged, because it is not needed after a crash."""
+
+    __tablename__ = "rate_counts"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    # First in the primary key, so that its index finds the windows that are over.
+    ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    """The policy, and the caller's id or network address."""
+
+    count: Mapped[int]
+
 
 # A minute after the end, because the clocks of processes may differ.
 PURGE_RULES = (PurgeRule(RateCount, RateCount.ends_at < func.now() - timedelta(minutes=1)),)
