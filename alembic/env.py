@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import app.features  # noqa: F401 - imports every feature's models
+import app.main  # noqa: F401 - imports all models
 from app.core.addresses import address_of
 from app.core.config import get_settings
 from app.core.database.connecting import connect

@@ -165,6 +165,8 @@ def test_migration_is_drafted_from_the_models(server_url: str, tree: Path) -> No
         [path] = (tree / "alembic/versions").glob(f"*_{NEXT}_*.py")
         assert path.name.endswith(f"_{NEXT}_paint_tasks.py")
         assert str(path) in said
+        drafted = re.findall(r"op\.\w+", path.read_text().partition("def downgrade")[0])
+        assert drafted == ["op.add_column"], "core's own tables have models as well"
         command.upgrade(migrations_of(tree, url), "head")
         assert "column tasks.colour text" in tables_of(url)
 
