@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from app.auth.schemas import PersonId, by_id
 from app.auth.scopes import Caller
@@ -63,10 +63,12 @@ _ALSO_CALLED = {
 # Tuples, because pydantic copies a default that can change.
 LabelIds = Annotated[
     tuple[Uuid, ...],
+    FailFast(),
     Field(max_length=MAX_LISTED, description="All its labels. They must be labels of its project."),
 ]
 AssigneeIds = Annotated[
     tuple[Uuid, ...],
+    FailFast(),
     Field(max_length=MAX_LISTED, description="All its assignees. They must be members of its project."),
 ]
 

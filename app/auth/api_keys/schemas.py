@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticCustomError
 
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_TIME
@@ -47,7 +47,9 @@ class ApiKeyCreate(RequestModel):
 
     name: Annotated[str, Line(100), Field(description="What it is for.")]
     scopes: Annotated[
-        list[KeyScope], Field(min_length=1, max_length=MAX_SCOPES, description="What it may be used for.")
+        list[KeyScope],
+        FailFast(),
+        Field(min_length=1, max_length=MAX_SCOPES, description="What it may be used for."),
     ]
     expires_at: Annotated[Moment, AfterValidator(_future)] | None = Field(
         default=None, description="When it ends, with a time zone, to the microsecond; null for never."
