@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
-from prometheus_client import start_http_server
 
 from app import __version__
 from app.cli.database import schema_state_at
 from app.cli.errors import CommandError
-from app.cli.metrics import WorkersCollector
+from app.cli.metrics import WorkersCollector, serving
 from app.cli.settings_report import unknown_variables
 from app.core.addresses import without_password
 from app.core.config import Settings, get_settings
@@ -99,13 +98,10 @@ def serving_metrics(settings: Settings) -> Generator[None]:
             Path(directory), lambda: (os.getpid(), *(child.pid or 0 for child in active_children()))
         )
         os.environ[DIRECTORY_VARIABLE] = directory
-        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry=collector)
         try:
-            yield
+            with serving(settings.metrics_host, settings.metrics_port, collector):
+                yield
         finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
             del os.environ[DIRECTORY_VARIABLE]
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import pytest
 import schemathesis
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app import __version__
 from app.auth.sessions.schemas import Credentials
@@ -357,13 +357,18 @@ def test_errors_of_a_long_list_are_not_all_collected(operation: Operation) -> No
     """Each costs 2 µs, and a body has room for 60 000."""
     route = ROUTES[operation.name]
     model: Any = Credentials if route.body_field is None else route.body_field.field_info.annotation
-    for name in model.model_fields:
-        try:
-            model.model_validate({name: [0] * 1_000})
-        except ValidationError as error:
-            assert error.error_count() <= MAX_REPORTED_ERRORS
-        except InvalidRequestError as error:
-            assert len(error.errors) <= MAX_REPORTED_ERRORS
+    assert all(_errors_in(model, {name: [0] * 1_000}) <= MAX_REPORTED_ERRORS for name in model.model_fields)
+
+
+def _errors_in(model: type[BaseModel], body: Any) -> int:
+    """How many errors are found."""
+    try:
+        model.model_validate(body)
+    except ValidationError as error:
+        return error.error_count()
+    except InvalidRequestError as error:
+        return len(error.errors)
+    return 0
 
 
 @each_operation

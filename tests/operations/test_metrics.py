@@ -9,11 +9,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.cli.metrics import MAX_CONNECTIONS
 from app.core.config import Settings
 from app.core.database.migrations import ROOT
 from app.core.idempotency.keys import REPLAYED
@@ -36,6 +38,7 @@ class Metrics:
 
     def __init__(self, service: Service, port: int) -> None:
         self.service = service
+        self.port = port
         self._client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
 
     def samples(self, name: str, **labels: str) -> list[tuple[Labels, float]]:
@@ -48,6 +51,10 @@ class Metrics:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
+
+    def answer(self, path: str) -> int:
+        """The status of the answer at another address."""
+        return self._client.get(path).status_code
 
     def names(self) -> set[str]:
         """The names of all metrics."""
@@ -84,6 +91,20 @@ def metrics(server_url: str) -> Iterator[Metrics]:
             found.until(lambda: len(found.workers()) == 2)
             yield found
             found.close()
+
+
+def test_silent_connections_to_the_metrics_are_few_and_end(metrics: Metrics) -> None:
+    silent = [socket.create_connection(("127.0.0.1", metrics.port), timeout=60) for _ in range(MAX_CONNECTIONS + 10)]
+    for connection in silent:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+    for connection in silent:
+        with connection, suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert metrics.workers()
+
+
+def test_metrics_do_not_depend_on_a_query(metrics: Metrics) -> None:
+    assert metrics.answer("/metrics?name[]=taller_requests_total") == metrics.answer("/?name[]=nothing") == 200
 
 
 def test_requests_are_counted_by_route_method_and_status(metrics: Metrics) -> None:
