@@ -20,6 +20,7 @@ import asyncpg
 from asyncpg.pgproto import pgproto
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -122,6 +123,15 @@ _JSON = _Kind(IdList, _TEXTS, None, in_sql=lambda column: cast(column, JSON))
 """Columns that store JSON as it is sent."""
 
 
+def _texts(values: Sequence[str | None], *, is_nullable: bool) -> list[str]:
+    """Return the JSON of each text. pydantic-core takes a third of what `encode_basestring` takes for long ones; it
+    indents each on a line of its own, and no text has a line break in JSON.
+    """
+    if not is_nullable and None in values:
+        raise TypeError
+    return to_json(values, indent=1)[3:-2].decode().split(",\n ")
+
+
 @dataclass(frozen=True, slots=True)
 class _Member:
     """A member of a JSON object."""
@@ -132,6 +142,8 @@ class _Member:
 
     def column_writer(self) -> Callable[[Sequence[Any]], Iterable[str]]:
         """Return what returns the JSON of each value, without its quotation marks if there is a `quote`."""
+        if self.kind is _KINDS[str]:
+            return partial(_texts, is_nullable=self.is_nullable)
         if self.kind.text is None:
             return iter
         write = self.kind.text
