@@ -13,6 +13,8 @@ class KeyRing:
     def __init__(self, settings: Settings) -> None:
         values = [secret.get_secret_value() for secret in (settings.jwt_secret, *settings.jwt_previous_secrets)]
         self._by_id = {_key_id(value): value for value in values}
+        # Copied for each MAC: `hmac.digest` looks up the algorithm anew.
+        self._keyed = [hmac.new(value.encode(), digestmod="sha256") for value in self._by_id.values()]
         self.current_id = _key_id(values[0])
 
     @property
@@ -26,15 +28,17 @@ class KeyRing:
 
     def mac(self, purpose: bytes, message: bytes) -> bytes:
         """Return the MAC of a message under the current secret."""
-        return _mac(self.current, purpose, message)
+        return _mac(self._keyed[0], purpose, message)
 
     def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
         """Return the MAC of a message under each secret, the newest first."""
-        return [_mac(value, purpose, message) for value in self._by_id.values()]
+        return [_mac(keyed, purpose, message) for keyed in self._keyed]
 
 
-def _mac(secret: str, purpose: bytes, message: bytes) -> bytes:
-    return hmac.digest(secret.encode(), purpose + b"\0" + message, "sha256")
+def _mac(keyed: hmac.HMAC, purpose: bytes, message: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(purpose + b"\0" + message)
+    return mac.digest()
 
 
 def _key_id(secret: str) -> str:

@@ -279,8 +279,8 @@ class Pages:
         issued for another request.
         """
         request, conditions, order = self._request, params.conditions(), _order(query, params)
-        context = (request.scope["route"].name, *scope.parameters.items(), *order, *sorted(conditions.items()))
-        cursors = Cursors(services_of(request)[KeyRing], order, query.keys, context)
+        ring, operation = services_of(request)[KeyRing], request.scope["route"].name
+        cursors = Cursors(ring, query.keys, operation, scope.parameters, order, conditions)
         position = cursors.decode(params.cursor) if params.cursor else None
         share = state_of(request.scope).share
         is_chosen = conditions or params.sorted_by is not None

@@ -159,7 +159,10 @@ class ListParams(PageParams):
 
     def conditions(self) -> dict[str, Any]:
         """Return the requested filters with their values."""
-        return {name: getattr(self, name) for name in sorted(self.model_fields_set - ListParams.model_fields.keys())}
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set - _NOT_FILTERS)}
+
+
+_NOT_FILTERS = frozenset(ListParams.model_fields)
 
 
 def _refuse_values_beside_null(name: str, conditions: Mapping[str, Any]) -> None:

@@ -35,8 +35,16 @@ VALUES: list[Any] = [
 ]
 
 
-def cursors(ring: KeyRing = RING, *, completed: bool = True) -> Cursors:
-    return Cursors(ring, ORDER, KEYS, ("list_tasks", ORDER, {"completed": completed}))
+CONTEXT: dict[str, Any] = {
+    "operation": "list_tasks",
+    "parameters": {"caller_id": VALUES[-1], "project_id": None},
+    "order": ORDER,
+    "conditions": {"completed": True},
+}
+
+
+def cursors(ring: KeyRing = RING, **context: Any) -> Cursors:
+    return Cursors(ring, KEYS, **CONTEXT | context)
 
 
 def issued(values: list[Any]) -> str:
@@ -73,10 +81,20 @@ def test_a_change_of_one_character_is_refused() -> None:
             cursors().decode(changed)
 
 
-def test_it_belongs_to_the_question_for_which_it_was_issued() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"operation": "list_labels"},
+        {"parameters": {"caller_id": VALUES[-1], "project_id": VALUES[-1]}},
+        {"order": (*ORDER[:-1], Sort("id", is_descending=True))},
+        {"conditions": {"completed": False}},
+        {"conditions": {"created_at_gte": VALUES[4]}},
+    ],
+)
+def test_it_belongs_to_the_question_for_which_it_was_issued(other: dict[str, Any]) -> None:
     cursor = issued(VALUES)
     with pytest.raises(CursorMismatchError):
-        cursors(completed=False).decode(cursor)
+        cursors(**other).decode(cursor)
 
 
 def test_it_outlives_the_secret_as_long_as_that_is_kept() -> None:
