@@ -24,7 +24,7 @@ from app.cli.errors import CommandError
 from app.cli.metrics import WorkersCollector, serving
 from app.cli.settings_report import unknown_variables
 from app.core.addresses import without_password
-from app.core.config import Settings, get_settings
+from app.core.config import Settings, get_settings, with_other_family
 from app.core.database.faults import explanation
 from app.core.database.migrations import SchemaState, head_revision
 from app.core.errors import UnavailableError
@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
+            forwarded_allow_ips=with_other_family(settings.trusted_proxies),
             timeout_graceful_shutdown=settings.shutdown_timeout,
             timeout_keep_alive=settings.keep_alive_timeout,
             loop="uvloop",

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.cli.settings_report import problems_of
-from app.core.config import DEVELOPMENT_SECRET, Settings
+from app.core.config import DEVELOPMENT_SECRET, Settings, with_other_family
 
 PASSWORD = "q7zx-password"
 ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"
@@ -146,6 +147,31 @@ def test_addresses_that_match_nothing_are_refused(name: str, refused: list[str],
         assert f"TALLER_{name.upper()}" in refusal(**{name: value})
     for value in taken:
         settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "is_believed"),
+    [
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.5", "::ffff:10.0.0.5", True),
+        ("10.0.0.5", "::ffff:10.0.0.6", False),
+        ("192.168.0.0/24, ::1", "::ffff:192.168.0.200", True),
+        ("192.168.0.0/24, ::1", "::1", True),
+        ("::ffff:10.0.0.0/120", "10.0.0.9", True),
+        ("*", "::ffff:10.0.0.5", True),
+        ("", "::ffff:10.0.0.5", False),
+    ],
+)
+async def test_proxy_is_believed_on_a_socket_of_both_families(trusted: str, peer: str, is_believed: bool) -> None:
+    seen: list[Any] = []
+    unused: Any = None
+
+    async def app(scope: Any, *_: Any) -> None:
+        seen.append(scope["client"])
+
+    scope: Any = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", b"192.0.2.1")]}
+    await ProxyHeadersMiddleware(app, with_other_family(trusted))(scope, unused, unused)
+    assert seen == [("192.0.2.1", 0) if is_believed else (peer, 1)]
 
 
 def test_variables_are_read_with_their_prefix_only(monkeypatch: pytest.MonkeyPatch) -> None:
