@@ -19,17 +19,23 @@ from sqlalchemy import (
 from app.core.database.statements import param
 from app.core.preconditions.headers import PreconditionShape
 
+QUOTE: ColumnElement[str] = literal_column("'\"'", Text)
+"""The end of a tag."""
+
 
 def etag_expression(
-    prefix: str, first: SQLColumnExpression[Any], *others: SQLColumnExpression[Any]
+    prefix: str,
+    first: SQLColumnExpression[Any],
+    *others: SQLColumnExpression[Any],
+    end: SQLColumnExpression[str] = QUOTE,
 ) -> ColumnElement[str]:
     """Return the SQL expression of a strong tag: the prefix and the values, which must not be null. The values must
-    change whenever the representation does.
+    change whenever the representation does. `end`: what follows them, to the closing quote.
     """
     tag: ColumnElement[str] = literal_column(f"'\"{prefix}'", Text).concat(cast(first, Text))
     for part in others:
         tag = tag.concat(literal_column("'.'", Text)).concat(cast(part, Text))
-    return tag.concat(literal_column("'\"'", Text))
+    return tag.concat(end)
 
 
 def precondition_clause(
