@@ -7,6 +7,7 @@ schemas state the same rules as patterns.
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 from unicodedata import combining, is_normalized, normalize
 
@@ -130,13 +131,11 @@ def _refuse_nul(value: str) -> None:
 
 
 def _refuse_many_marks(value: str) -> None:
-    in_a_row = 0
-    for character in value:
-        in_a_row = in_a_row + 1 if combining(character) else 0
-        if in_a_row > MAX_MARKS:
-            raise PydanticCustomError(
-                "too_many_marks", "must not have more than {limit} combining marks in a row", {"limit": MAX_MARKS}
-            )
+    runs = (sum(1 for _ in run) for is_mark, run in groupby(value, lambda each: combining(each) > 0) if is_mark)
+    if max(runs, default=0) > MAX_MARKS:
+        raise PydanticCustomError(
+            "too_many_marks", "must not have more than {limit} combining marks in a row", {"limit": MAX_MARKS}
+        )
 
 
 def _blank() -> PydanticCustomError:

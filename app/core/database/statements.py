@@ -45,22 +45,23 @@ FEW = 5
 """Uses of a statement before it counts as common (see `Statement.is_rare`)."""
 
 
-class _Day(Date):
-    """Days are given as the numbers that they are to PostgreSQL."""
+class _AsNumber(TypeEngine[Any]):
+    """Moments and days are given as the numbers that they are to PostgreSQL."""
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
+        """Return what makes a number of a value where it is a moment or a day."""
+        return number_of
+
+
+class _Day(_AsNumber, Date):
     render_bind_cast = True
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return what makes a number of a day."""
-        return number_of
+
+class _Moment(_AsNumber, AsyncpgDateTime): ...
 
 
-class _Moment(AsyncpgDateTime):
-    """Moments are given as the numbers that they are to PostgreSQL."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return what makes a number of a moment."""
-        return number_of
+class _Unknown(_AsNumber, NullType):
+    """A value in literal SQL."""
 
 
 class _Flag(AsyncpgBoolean):
@@ -68,14 +69,6 @@ class _Flag(AsyncpgBoolean):
 
     def bind_processor(self, dialect: Dialect) -> None:
         """Return nothing."""
-
-
-class _Unknown(NullType):
-    """A value in literal SQL."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return what makes a number of it where it is a moment or a day."""
-        return number_of
 
 
 class _Dialect(PGDialect_asyncpg):
