@@ -58,9 +58,6 @@ def _iso_date(value: Any) -> Any:
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]
 """A 32-bit integer, also in the form 1.0; booleans and strings are refused."""
 
-StrictBool = Annotated[bool, Strict()]
-"""true or false; numbers and strings are refused."""
-
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 """A calendar date, `YYYY-MM-DD`."""
 

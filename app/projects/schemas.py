@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from app.core.listing.params import (
     RELEVANCE,
@@ -24,7 +24,6 @@ from app.core.schemas import (
     PatchModel,
     RequestModel,
     ResponseModel,
-    StrictBool,
     UpdatedAt,
     Uuid,
     unset,

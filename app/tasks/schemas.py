@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
-from pydantic import ConfigDict, FailFast, Field
+from pydantic import ConfigDict, FailFast, Field, StrictBool
 
 from app.auth.schemas import PersonId, by_id
 from app.auth.scopes import Caller
@@ -31,7 +31,6 @@ from app.core.schemas import (
     PatchModel,
     RequestModel,
     ResponseModel,
-    StrictBool,
     UpdatedAt,
     Uuid,
     unset,

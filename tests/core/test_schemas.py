@@ -4,9 +4,9 @@ from datetime import date
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StrictBool, TypeAdapter, ValidationError
 
-from app.core.schemas import Int32, IsoDate, Moment, PatchModel, RequestModel, StrictBool, unset
+from app.core.schemas import Int32, IsoDate, Moment, PatchModel, RequestModel, unset
 
 
 class Sample(PatchModel):

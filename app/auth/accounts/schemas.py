@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from app.auth.emails import Email
 from app.auth.schemas import EXAMPLE_ID, EXAMPLE_PASSWORD, EXAMPLE_TIME, GivenPassword, NewPassword, Username
 from app.auth.scopes import KeyScope
-from app.core.schemas import CreatedAt, Id, PatchModel, RequestModel, ResponseModel, StrictBool, unset, with_example
+from app.core.schemas import CreatedAt, Id, PatchModel, RequestModel, ResponseModel, unset, with_example
 
 
 class Registration(RequestModel):

@@ -140,7 +140,7 @@ class Replica:
         """Return the standby for one request of a client at this position, or None if it may not answer."""
         if self.shows(position):
             _BY_REPLICA.inc()
-            return Reading(self, self.database, _Visit(position, self.openings))
+            return Reading(self, self.database, Visit(position, self.openings))
         _BY_PRIMARY.inc()
         return None
 
@@ -211,7 +211,7 @@ class Replica:
                 database.pool.retire()
 
 
-class _Visit:
+class Visit:
     """What one request has seen of the standby."""
 
     __slots__ = ("openings", "seen")
@@ -224,19 +224,14 @@ class _Visit:
 class Reading(Database):
     """The standby, for the statements of one request. Raises `BehindError` if it cannot execute one at once."""
 
-    def __init__(self, replica: Replica, database: Database, visit: _Visit) -> None:
+    def __init__(self, replica: Replica, database: Database, visit: Visit) -> None:
         self.pool, self.observers = database.pool, database.observers
         self._replica = replica
-        self._visit = visit
+        self.visit = visit
         self.by_value = self if database.by_value is database else Reading(replica, database.by_value, visit)
 
-    @property
-    def seen(self) -> Position:
-        """A position after everything that the request has seen."""
-        return self._visit.seen
-
     async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
-        visit, pool = self._visit, self.pool
+        visit, pool = self.visit, self.pool
         # Nothing happens between these two lines: so the connection leads to the server of which that is known.
         is_same = visit.openings == self._replica.openings
         connection = pool.acquire_nowait() if is_same else None

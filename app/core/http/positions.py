@@ -49,7 +49,7 @@ async def respond(
         except Exception:  # noqa: BLE001 - the primary raises it again, unless it was the standby's
             _FAILURES.inc()
         else:
-            state.position_seen = str(reading.seen)
+            state.position_seen = str(reading.visit.seen)
             return response
     try:
         response = await handle(request)

@@ -8,6 +8,7 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    StrictBool,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -19,7 +20,7 @@ from typing_extensions import TypeAliasType
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError, Problem
 from app.core.http.problems import field_errors
 from app.core.preconditions.headers import PATTERN, condition_of
-from app.core.schemas import RequestModel, ResponseModel, StrictBool, Uuid, unset, with_example
+from app.core.schemas import RequestModel, ResponseModel, Uuid, unset, with_example
 from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 
 MAX_OPERATIONS = 500
