@@ -13,12 +13,8 @@ from app.auth.models import User
 from app.auth.scopes import KEY_SCOPES, MEMBERS_READ, Caller, KeyScope
 from app.core.database.database import Transaction, get_database
 from app.core.errors import AppError
-from app.core.preconditions.headers import (
-    PreconditionFailedError,
-    PreconditionRequiredError,
-    preconditions_of,
-)
-from app.projects.errors import ProjectArchivedError, RoleRequiredError
+from app.core.preconditions.headers import PreconditionFailedError, preconditions_of
+from app.projects.errors import PreconditionRequiredError, ProjectArchivedError, RoleRequiredError
 from app.projects.models import Member, Project, Role
 from app.projects.scopes import Entity, EntityScope, MemberScope, ProjectScope, ProjectsScope, permissions
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.core.errors import ConflictError, FieldError, ForbiddenError, NotFoundError
+from app.core.errors import AppError, ConflictError, FieldError, ForbiddenError, NotFoundError
 
 
 class ProjectNotFoundError(NotFoundError):
@@ -55,3 +55,13 @@ class TooManyMembersError(ConflictError):
 
     code = "too_many_members"
     title = "Too many members"
+
+
+class PreconditionRequiredError(AppError):
+    """This project requires `If-Match` for every change (`require_if_match`): send the tag of the state that you read,
+    or `*` for any state.
+    """
+
+    status = 428
+    code = "precondition_required"
+    title = "Precondition required"

@@ -30,7 +30,7 @@ from app.core.database.statements import SAMPLES, Rows, compiled, inline, param
 from app.core.errors import AppError, FieldError
 from app.core.preconditions.etags import etag_expression, precondition_clause
 from app.core.preconditions.headers import Preconditions, PreconditionShape
-from app.projects.errors import MemberNotFoundError, ProjectNotFoundError, RoleRequiredError
+from app.projects.errors import MemberNotFoundError, PreconditionRequiredError, ProjectNotFoundError, RoleRequiredError
 from app.projects.models import Member, Project, Role, TaskCount
 
 UuidColumn = SQLColumnExpression[UUID]
@@ -274,7 +274,7 @@ class EntityScope(CallersScope):
         vanished = self.entity.vanished or self.entity.missing
         if self.preconditions is None:
             return vanished()
-        return self.preconditions.refusal(row["etag"], is_required=row["require_if_match"]) or vanished()
+        return unmet(self.preconditions, row["etag"], is_required=row["require_if_match"]) or vanished()
 
     def _too_weak(self, *errors: FieldError, is_own: bool = False) -> AppError:
         least, own = self.permission.least, self.permission.own
@@ -376,3 +376,12 @@ class MemberScope(ProjectScope):
         """The member's id."""
         user_id: UUID = self.parameters["user_id"]
         return user_id
+
+
+def unmet(preconditions: Preconditions, tag: str, *, is_required: bool) -> AppError | None:
+    """Return the error for a write that found no row whose tag fulfils these preconditions; None if they are not the
+    reason. `tag`: the current one. `is_required`: whether the project requires `If-Match`.
+    """
+    if is_required and preconditions.match.kind == "absent":
+        return PreconditionRequiredError()
+    return preconditions.refusal(tag)

@@ -10,9 +10,9 @@ from app.core.errors import AppError
 from app.core.http.problems import problem_of
 from app.core.http.routing import FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
-from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
+from app.core.preconditions.headers import PreconditionFailedError
 from app.labels.errors import LabelNotFoundError
-from app.projects.errors import MemberNotFoundError, ProjectNotFoundError
+from app.projects.errors import MemberNotFoundError, PreconditionRequiredError, ProjectNotFoundError
 from app.tasks import queries, service
 from app.tasks.access import (
     AssignedTask,

@@ -121,7 +121,7 @@ def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async def judged(self: EntityScope, database: Database, *target: UUID) -> AppError:
         everywhere = replace(self.permission, is_superuser=True)
         row = await database.fetch_one_or_none(self.entity.access_of(everywhere), self.parameters)
-        if row and self.preconditions and (unmet := self.preconditions.refusal(row["etag"], is_required=False)):
+        if row and self.preconditions and (unmet := self.preconditions.refusal(row["etag"])):
             return unmet
         return await refusal(self, database, *target)
 

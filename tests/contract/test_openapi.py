@@ -20,8 +20,9 @@ from app.core.errors import MAX_REPORTED_ERRORS, PROBLEM_MEDIA_TYPE, AppError, I
 from app.core.guards import UNLIMITED, PublicGuard, guards_of
 from app.core.http.problems import field_errors
 from app.core.http.routing import API_PREFIX
-from app.core.preconditions.headers import PreconditionFailedError, PreconditionRequiredError
+from app.core.preconditions.headers import PreconditionFailedError
 from app.main import create_app
+from app.projects.errors import PreconditionRequiredError
 from tests.support.openapi import APP, DOCUMENT
 
 SETTINGS = Settings(_env_file=None, env="development")

@@ -1,13 +1,8 @@
-"""Reads from a standby, for clients that send the position in the database that they have seen.
+"""Reads from a standby, for clients that send the position in the database that they have seen: a place in the
+primary's write-ahead log.
 
-A position is a place in the primary's write-ahead log. The standby may answer a request if it has replayed the log up
-to the client's position. A watcher asks it every tenth of a second how far it is: what it had replayed then, it has
-replayed now, so a read takes no round trip to find out. Afterwards the client gets the position that it has now seen.
-
-Places in the log do not tell whether a server follows our primary: it may have been promoted, or have replayed what was
-lost in a failover. So the watchers write a random value into `heartbeats`, five times a second all together. A standby
-that shows a value which was written lately follows the primary, and lags no more than that
-(docs/decisions/0045-reads-from-a-standby.md).
+A watcher asks the standby every tenth of a second how far it has replayed that log, and by a heartbeat whether it
+follows the primary. docs/decisions/0045-reads-from-a-standby.md has the reasons.
 """
 
 import re

@@ -40,16 +40,6 @@ class PreconditionFailedError(AppError):
         super().__init__(headers={"ETag": tag})
 
 
-class PreconditionRequiredError(AppError):
-    """This project requires `If-Match` for every change (`require_if_match`): send the tag of the state that you read,
-    or `*` for any state.
-    """
-
-    status = 428
-    code = "precondition_required"
-    title = "Precondition required"
-
-
 ConditionKind = Literal["absent", "any", "tags"]
 """The kinds of header values: none, `*`, or entity tags."""
 
@@ -100,16 +90,12 @@ class Preconditions:
             tags["if_none_match"] = self.none_match.opaque
         return tags
 
-    def refusal(self, tag: str, *, is_required: bool) -> AppError | None:
+    def refusal(self, tag: str) -> PreconditionFailedError | None:
         """Return the error for a write that found no row whose tag fulfils this; None if the preconditions are not the
-        reason. `tag`: the current one. `is_required`: whether the project requires `If-Match`.
+        reason. `tag`: the current one.
         """
-        if self.match.kind == "absent" and is_required:
-            return PreconditionRequiredError()
-        if self.match.tags or self.none_match is not _ABSENT:
-            # It fails even if the tag matches by now: it did not when the statement ran.
-            return PreconditionFailedError(tag)
-        return None
+        # It fails even if the tag matches by now: it did not when the statement ran.
+        return PreconditionFailedError(tag) if self.match.tags or self.none_match is not _ABSENT else None
 
 
 UNCONDITIONAL = Preconditions()

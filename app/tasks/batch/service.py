@@ -18,8 +18,9 @@ from app.core.database.rows import Row
 from app.core.database.statements import Statement, compiled, param
 from app.core.errors import AppError, FieldError, InvalidRequestError
 from app.core.ids import uuid7
-from app.core.preconditions.headers import UNCONDITIONAL, PreconditionRequiredError, Preconditions, condition_of
-from app.projects.scopes import ProjectScope
+from app.core.preconditions.headers import UNCONDITIONAL, Preconditions, condition_of
+from app.projects.errors import PreconditionRequiredError
+from app.projects.scopes import ProjectScope, unmet
 from app.tasks import queries
 from app.tasks.batch.schemas import (
     MAX_ANSWERED_BYTES,
@@ -244,7 +245,7 @@ def _refusal(row: Row | None, preconditions: Preconditions, index: int, *, is_re
         return TaskNotFoundError(errors=[error])
     if row["etag"] in preconditions.match.strong:
         return None
-    refusal = preconditions.refusal(row["etag"], is_required=is_required)
+    refusal = unmet(preconditions, row["etag"], is_required=is_required)
     if refusal is not None:
         is_missing = isinstance(refusal, PreconditionRequiredError)
         detail = "is required by this project" if is_missing else "does not match the task's current tag"

@@ -15,12 +15,13 @@ from app.core.preconditions.headers import (
     UNCONDITIONAL,
     Condition,
     PreconditionFailedError,
-    PreconditionRequiredError,
     Preconditions,
     preconditions_of,
 )
 from app.core.preconditions.responses import apply_preconditions, tag_of_bytes
 from app.core.request_state import RequestState
+from app.projects.errors import PreconditionRequiredError
+from app.projects.scopes import unmet
 
 ANY = Condition("any")
 HEADERS = {"If-Match": b"if-match", "If-None-Match": b"if-none-match"}
@@ -164,7 +165,7 @@ def test_longest_header_is_parsed_quickly(part: bytes) -> None:
 def test_a_write_that_found_nothing_learns_why(
     wanted: Preconditions, current: str, refusal: type[PreconditionFailedError] | None
 ) -> None:
-    error = wanted.refusal(current, is_required=False)
+    error = unmet(wanted, current, is_required=False)
     assert type(error) is (refusal or type(None))
     if error is not None:
         assert error.headers == {"ETag": current}
@@ -172,8 +173,8 @@ def test_a_write_that_found_nothing_learns_why(
 
 def test_only_if_match_is_what_can_be_required() -> None:
     for blind in (UNCONDITIONAL, Preconditions(none_match=tags('"t2"')), Preconditions(none_match=ANY)):
-        assert type(blind.refusal('"t1"', is_required=True)) is PreconditionRequiredError
-    assert type(Preconditions(tags('"t2"')).refusal('"t1"', is_required=True)) is PreconditionFailedError
+        assert type(unmet(blind, '"t1"', is_required=True)) is PreconditionRequiredError
+    assert type(unmet(Preconditions(tags('"t2"')), '"t1"', is_required=True)) is PreconditionFailedError
 
 
 def test_weak_tags_take_part_in_weak_comparison_only() -> None:
