@@ -88,7 +88,10 @@ def create_app(settings: Settings | None = None) -> Application:
         authentication = Authentication(settings, database)
         callers = CallerCache(authentication, database)
         shares = CallerShares(
-            settings.caller_share, searches=settings.caller_searches, timeout=settings.database_pool_timeout
+            # One connection is left for others.
+            min(settings.caller_concurrency, max(1, settings.database_pool_size - 1)),
+            searches=settings.caller_searches,
+            timeout=settings.database_pool_timeout,
         )
         purger = Purger(database, (*PURGE_RULES, *COUNTS_PURGE_RULES, idempotency_purge_rule(settings)))
         replicas = [] if settings.database_replica_url is None else [Replica(settings, database, tracing)]

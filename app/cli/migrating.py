@@ -18,7 +18,7 @@ from app.core.database.connecting import connect
 from app.core.database.database import Database
 from app.core.database.migrations import direct_url, head_revision, upgrade
 from app.core.database.models import Base
-from app.core.database.search import words_indexes
+from app.core.database.search import OF_WORDS
 
 _KINDS = "asciiword, asciihword, hword_asciipart, word, hword, hword_part"
 """The parser's token types for words. Numbers, addresses and the like need no dictionary."""
@@ -36,8 +36,10 @@ def migrate(settings: Settings) -> None:
     with MigrationProgress(url, before.revision) as progress:
         upgrade(url, on_version_apply=progress.note)
         click.echo(_summary(progress.applied))
+        of_tables = (index for table in Base.metadata.tables.values() for index in table.indexes)
+        indexes = sorted(str(index.name) for index in of_tables if OF_WORDS in index.info)
         try:
-            is_changed = asyncio.run(use_dictionary(url, settings.search_dictionary, words_indexes(Base.metadata)))
+            is_changed = asyncio.run(use_dictionary(url, settings.search_dictionary, indexes))
         except UnknownDictionaryError:
             raise CommandError(
                 f"The database server has no text search dictionary {settings.search_dictionary} (see pg_ts_dict)."

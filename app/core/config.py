@@ -406,11 +406,6 @@ class Settings(BaseSettings):
         return self.env == "development"
 
     @property
-    def registration_is_open(self) -> bool:
-        """Whether people may register themselves."""
-        return self.is_development if self.registration is None else self.registration == "open"
-
-    @property
     def public_prefix(self) -> str:
         """The path that a proxy strips, without a slash at the end."""
         return "" if self.public_url is None else urlsplit(self.public_url).path
@@ -424,11 +419,6 @@ class Settings(BaseSettings):
     def by_value_pool_size(self) -> int:
         """The connections per worker for statements that are planned for their values."""
         return max(1, self.database_pool_size // 3)
-
-    @property
-    def caller_share(self) -> int:
-        """How many requests of one person a worker serves at a time."""
-        return min(self.caller_concurrency, max(1, self.database_pool_size - 1))
 
     @property
     def rate_limits(self) -> dict[str, tuple[int, int]]:

@@ -28,7 +28,8 @@ class _RegistrationGuard(PublicGuard):
 
     async def authenticate(self, request: Request) -> None:
         """Raise `RegistrationClosedError`, before the body is read, if the service accepts no registrations."""
-        if not services_of(request)[Settings].registration_is_open:
+        settings = services_of(request)[Settings]
+        if (settings.registration or ("open" if settings.is_development else "closed")) == "closed":
             raise RegistrationClosedError
 
 

@@ -7,7 +7,7 @@ the end of their container's id, so that a search within a container reads no wo
 
 from typing import Any
 
-from sqlalchemy import REAL, ColumnElement, Index, MetaData, Text, false, func, literal_column, text
+from sqlalchemy import REAL, ColumnElement, Index, Text, false, func, literal_column, text
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from app.core.database.statements import param
@@ -16,21 +16,15 @@ _PENDING_WORDS = {"gin_pending_list_limit": 256}
 """The size in kB of the index's list of recent words, which every search scans as a whole. A larger one would make
 writes cheaper and searches slower (docs/decisions/0025-own-words.md)."""
 
-_OF_WORDS = "of_words"
+OF_WORDS = "of_words"
+"""Of the `info` of search indexes, which have to be rebuilt when the dictionary changes."""
 
 _TERMS = func.search_terms(param("q", Text), type_=TSQUERY)
 
 
 def words_index(name: str, words: str) -> Index:
     """Return the search index of a table. `words`: the SQL of `words_of`, or of what `matches_in` looks for."""
-    return Index(name, text(words), postgresql_using="gin", postgresql_with=_PENDING_WORDS, info={_OF_WORDS: True})
-
-
-def words_indexes(metadata: MetaData) -> list[str]:
-    """Return the names of all search indexes, which have to be rebuilt when the dictionary changes."""
-    return sorted(
-        str(index.name) for table in metadata.tables.values() for index in table.indexes if _OF_WORDS in index.info
-    )
+    return Index(name, text(words), postgresql_using="gin", postgresql_with=_PENDING_WORDS, info={OF_WORDS: True})
 
 
 def words_of(title: Any, body: Any) -> ColumnElement[Any]:
