@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from types import TracebackType
 from typing import TypeVar
 from uuid import UUID
 
@@ -67,16 +66,15 @@ class ConcurrencyLimit:
             raise UnavailableError(self._refusal) from None
 
     def leave(self) -> None:
-        """Give the place to the next block that waits, or free it."""
-        if not self._line.give(None):
-            self._free += 1
+        """Give places to the next blocks that wait, as many as may run."""
+        self._free += 1
+        while self._has_room and self._line.give(None):
+            self._free -= 1
 
     async def __aenter__(self) -> None:
         await self.enter()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self.leave()
 
     def _hand_back(self, _: None) -> None:
@@ -194,12 +192,6 @@ class Searches(ConcurrencyLimit):
             return False
         self._free -= 1
         return True
-
-    def leave(self) -> None:
-        """Give places to the next blocks that wait, as many as may run."""
-        self._free += 1
-        while self._has_room and self._line.give(None):
-            self._free -= 1
 
     @property
     def _has_room(self) -> bool:
