@@ -72,10 +72,8 @@ class Cursors:
         named = [(name, _plain(value)) for name, value in parameters.items()]
         self._bound_to = to_json([[operation, *named, *map(tuple, order), *sorted(conditions.items())]], fallback=str)
 
-    def encode(self, position: Position | None) -> str | None:
-        """Return the cursor of a position, if there is one."""
-        if position is None:
-            return None
+    def encode(self, position: Position) -> str:
+        """Return the cursor of a position."""
         body = to_json([position.is_backwards, *map(_plain, position.values)])
         mac = self._ring.mac(_PURPOSE, body + self._bound_to)[:_MAC_BYTES]
         return urlsafe_b64encode(mac + body).decode().rstrip("=")

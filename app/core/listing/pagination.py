@@ -6,8 +6,7 @@ by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
@@ -190,47 +189,6 @@ class Page(LibraryPage[T], Generic[T]):
         return str(params[0].__name__).removesuffix("Read") + "Page"
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedPage:
-    """The items of a page, and the positions of its neighbours."""
-
-    items: Records
-    order: Order
-    total: int | None
-    """The number of items in the list; None if it was not requested, or exceeds the limit of counting."""
-
-    has_more: bool
-    """Whether there are further items in the direction of reading."""
-
-    position: Position | None
-    """The position from which it was read; None for the start of the list or a page number."""
-
-    @property
-    def is_backwards(self) -> bool:
-        """Whether it was read backwards, so that it ends at its position."""
-        return self.position is not None and self.position.is_backwards
-
-    @property
-    def next_position(self) -> Position | None:
-        """The position of the next page, if there is one."""
-        # Paging backwards, there is always a next page: the one that the client came from.
-        goes_on = self.items and (self.has_more or self.is_backwards)
-        return Position.from_row(self.items[-1], self.order) if goes_on else None
-
-    @property
-    def previous_position(self) -> Position | None:
-        """The position of the previous page, read backwards, if there is one."""
-        goes_back = self.items and (self.has_more if self.is_backwards else self.position is not None)
-        return Position.from_row(self.items[0], self.order, is_backwards=True) if goes_back else None
-
-
-async def fetch_page(
-    database: Database, query: ListQuery, scope: RowScope, params: PageParams, position: Position | None = None
-) -> FetchedPage:
-    """Read a page of a scope's list, from a position or by the page number in `params`. Raises the scope's refusal."""
-    return await _fetch(database, query, scope, params, params.conditions(), _order(query, params), position)
-
-
 async def _fetch(
     database: Database,
     query: ListQuery,
@@ -239,7 +197,10 @@ async def _fetch(
     conditions: Mapping[str, Any],
     order: Order,
     position: Position | None,
-) -> FetchedPage:
+) -> tuple[Records, int | None, bool]:
+    """Return the items of a page; how many there are in all, if that was asked for and does not exceed the limit of
+    counting; and whether there are further items in the direction of reading. Raises the scope's refusal.
+    """
     values = {**scope.parameters, **conditions, "limit": params.size + 1, "offset": params.offset}
     after, read_in = None, order
     if position is not None:
@@ -256,9 +217,7 @@ async def _fetch(
     items = without_placeholder(rows, order)
     has_more = len(items) > params.size
     items = items[: params.size]
-    if position is not None and position.is_backwards:
-        items = items[::-1]
-    return FetchedPage(items, order, total, has_more, position)
+    return items if read_in is order else items[::-1], total, has_more
 
 
 def _order(query: ListQuery, params: PageParams) -> Order:
@@ -285,64 +244,51 @@ class Pages:
         share = state_of(request.scope).share
         is_chosen = conditions or params.sorted_by is not None
         fetch = partial(_fetch, get_database(request), query, scope, params, conditions, order, position)
-        page = await (fetch() if share is None or not is_chosen else share.searches.run(fetch))
-        by_number, total = params.cursor is None, page.total
-        next_cursor = cursors.encode(page.next_position)
-        links = _Links(request)
-        if by_number:
-            links.add("first", "page", 1)
-            if params.page > 1:
-                links.add("prev", "page", params.page - 1)
-            if page.has_more and (params.page + 1) * params.size <= MAX_DEPTH:
-                links.add("next", "page", params.page + 1)
-        else:
-            links.add("first", "cursor", "")
-            if previous := cursors.encode(page.previous_position):
-                links.add("prev", "cursor", previous)
-        if next_cursor and not links.has("next"):
-            links.add("next", "cursor", next_cursor)
-        if header := links.header:
+        items, total, has_more = await (fetch() if share is None or not is_chosen else share.searches.run(fetch))
+        is_backwards = position is not None and position.is_backwards
+        # Paging backwards, there is always a next page: the one that the client came from.
+        goes_on = items and (has_more or is_backwards)
+        goes_back = items and (has_more if is_backwards else position is not None)
+        following = cursors.encode(Position.from_row(items[-1], order)) if goes_on else None
+        preceding = cursors.encode(Position.from_row(items[0], order, is_backwards=True)) if goes_back else None
+        if header := _link_header(request, params, following, preceding, has_more=has_more):
             self._response.raw_headers.append((b"link", header.encode("latin-1")))
+        by_number = params.cursor is None
         return {
-            "items": page.items,
+            "items": items,
             "total": total,
             "page": params.page if by_number else None,
             "size": params.size,
             "pages": -(-total // params.size) if by_number and total is not None else None,
-            "next_cursor": next_cursor,
+            "next_cursor": following,
         }
 
 
-class _Links:
-    """A `Link` header (RFC 8288), whose targets have the path of the request.
+def _link_header(
+    request: Request, params: PageParams, following: str | None, preceding: str | None, *, has_more: bool
+) -> str:
+    """Return the `Link` header (RFC 8288) of a page, whose targets have the path of the request.
 
-    Links that would exceed `MAX_LINK_LENGTH` are omitted; the body's `next_cursor` is there in any case.
+    Links that would exceed `MAX_LINK_LENGTH` are omitted, the next page's last; the body's `next_cursor` is there in
+    any case.
     """
-
-    def __init__(self, request: Request) -> None:
-        self._path = request.scope["raw_path"].decode("latin-1")
-        self._query = _kept_query(request)
-        self._links: dict[str, str] = {}
-
-    def add(self, relation: str, parameter: str, value: object) -> None:
-        self._links[relation] = f'<{self._path}?{parameter}={value}{self._query}>; rel="{relation}"'
-
-    def has(self, relation: str) -> bool:
-        return relation in self._links
-
-    @property
-    def header(self) -> str:
-        """The links that fit, of which the next page's has priority."""
-        if len(whole := self._joined(self._links.keys())) <= MAX_LINK_LENGTH:
-            return whole
-        kept: set[str] = set()
-        for relation in ("next", "prev", "first"):
-            if len(self._joined(kept | {relation})) <= MAX_LINK_LENGTH:
-                kept.add(relation)
-        return self._joined(kept)
-
-    def _joined(self, relations: Collection[str]) -> str:
-        return ", ".join(link for relation, link in self._links.items() if relation in relations)
+    path, query = request.scope["raw_path"].decode("latin-1"), _kept_query(request)
+    targets: dict[str, tuple[str, object]] = {"first": ("page", 1) if params.cursor is None else ("cursor", "")}
+    if preceding:
+        targets["prev"] = "cursor", preceding
+    elif params.page > 1:
+        targets["prev"] = "page", params.page - 1
+    if params.cursor is None and has_more and (params.page + 1) * params.size <= MAX_DEPTH:
+        targets["next"] = "page", params.page + 1
+    elif following:
+        targets["next"] = "cursor", following
+    links = {name: f'<{path}?{key}={value}{query}>; rel="{name}"' for name, (key, value) in targets.items()}
+    for least_needed in ("first", "prev", "next"):
+        if len(header := ", ".join(links.values())) <= MAX_LINK_LENGTH:
+            break
+        links.pop(least_needed, None)
+        header = ""
+    return header
 
 
 _kept_queries: BoundedDict[bytes, str] = BoundedDict(100)
