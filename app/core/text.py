@@ -15,6 +15,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+UNPAIRED = "must not contain an unpaired surrogate"
+"""What is said of half of a surrogate pair, which a JSON \\u escape can be."""
+
 MAX_MARKS = 30
 """Combining marks in a row, as in Unicode's Stream-Safe Text Format (UAX #15): no language needs a third of them, and
 the time to sort marks grows with the square of their number."""
@@ -121,7 +124,7 @@ def _storable(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         # A JSON \u escape can be an unpaired surrogate. pydantic refuses it only in text with a length limit.
-        raise PydanticCustomError("string_unicode", "must not contain an unpaired surrogate") from None
+        raise PydanticCustomError("string_unicode", UNPAIRED) from None
     return value
 
 

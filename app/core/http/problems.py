@@ -21,6 +21,7 @@ from app.core.errors import (
 )
 from app.core.request_state import state_of
 from app.core.suggestions import models_at, unknown
+from app.core.text import UNPAIRED
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,12 @@ def field_error(item: ErrorDetails, model: type[BaseModel] | None, place: tuple[
     code = str(item["type"]).replace("tuple_", "list_")
     # pydantic's messages for these speak of Python, and the one for a UUID repeats characters of the submitted value.
     of_type = _OF_TYPE.fullmatch(code)
-    detail = f"must be {_JSON_TYPES[of_type[1]]}" if of_type else _continuing_the_name(str(item["msg"]))
+    if of_type:
+        detail = f"must be {_JSON_TYPES[of_type[1]]}"
+    elif code == "string_unicode":
+        detail = UNPAIRED
+    else:
+        detail = _continuing_the_name(str(item["msg"]))
     if location == "body":
         pointer = json_pointer(path)
         if not path and code in _BODY_SHAPED:
