@@ -103,7 +103,7 @@ class RefreshClaims:
 def issue_refresh_token(ring: KeyRing, session_id: UUID, generation: int) -> str:
     """Return the one refresh token of this session and generation."""
     body = _REFRESH_BODY.pack(session_id.bytes, generation)
-    return REFRESH_PREFIX + urlsafe_b64encode(body + ring.mac(b"refresh", body)).decode().rstrip("=")
+    return REFRESH_PREFIX + urlsafe_b64encode(body + ring.macs(b"refresh", body)[0]).decode().rstrip("=")
 
 
 def read_refresh_token(ring: KeyRing, token: str) -> RefreshClaims | None:

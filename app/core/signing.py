@@ -15,20 +15,14 @@ class KeyRing:
         self._by_id = {_key_id(value): value for value in values}
         # Copied for each MAC: `hmac.digest` looks up the algorithm anew.
         self._keyed = [hmac.new(value.encode(), digestmod="sha256") for value in self._by_id.values()]
-        self.current_id = _key_id(values[0])
-
-    @property
-    def current(self) -> str:
+        self.current = values[0]
         """The secret for new signatures."""
-        return self._by_id[self.current_id]
+
+        self.current_id = _key_id(self.current)
 
     def get(self, key_id: object) -> str | None:
         """Return the secret of this id, if it is still in the ring."""
         return self._by_id.get(key_id) if isinstance(key_id, str) else None
-
-    def mac(self, purpose: bytes, message: bytes) -> bytes:
-        """Return the MAC of a message under the current secret."""
-        return _mac(self._keyed[0], purpose, message)
 
     def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
         """Return the MAC of a message under each secret, the newest first."""

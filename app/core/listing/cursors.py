@@ -75,7 +75,7 @@ class Cursors:
     def encode(self, position: Position) -> str:
         """Return the cursor of a position."""
         body = to_json([position.is_backwards, *map(_plain, position.values)])
-        mac = self._ring.mac(_PURPOSE, body + self._bound_to)[:_MAC_BYTES]
+        mac = self._ring.macs(_PURPOSE, body + self._bound_to)[0][:_MAC_BYTES]
         return urlsafe_b64encode(mac + body).decode().rstrip("=")
 
     def decode(self, cursor: str) -> Position:
