@@ -4,7 +4,6 @@ Timestamps and dates are exchanged as PostgreSQL's own numbers: the driver takes
 for a number, and it reads the first and the last date that Python knows as infinity.
 """
 
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
+from app.core.bounded import BoundedDict
 from app.core.database.rows import Columns, Records
 from app.core.database.statements import Statement
 from app.core.waiting import Deadlines
@@ -34,7 +34,7 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._kept: OrderedDict[str, tuple[PreparedStatement, Columns]] = OrderedDict()
+        self._kept: BoundedDict[str, tuple[PreparedStatement, Columns]] = BoundedDict(MAX_KEPT)
         self._deadlines: Deadlines[PreparedConnection] | None = None
         self._keeps = True
         self._tracing: Tracing | None = None
@@ -92,7 +92,5 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         prepared = await self.prepare(statement.sql, name=None if keeps else "")
         columns = Columns(prepared.get_attributes(), statement.model)
         if keeps:
-            self._kept[statement.sql] = prepared, columns
-            if len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
+            self._kept.put(statement.sql, (prepared, columns))
         return prepared, columns
