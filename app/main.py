@@ -44,6 +44,7 @@ from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import documentation_of
+from app.system.guides import guided
 from app.system.process import ProcessReport
 
 if TYPE_CHECKING:
@@ -166,9 +167,10 @@ def create_app(settings: Settings | None = None) -> Application:
         redirect_slashes=False,
     )
     KEY_SCOPES.freeze()
-    install_openapi(app, routes, TAGS, security_schemes(settings.public_prefix), prefix=settings.public_prefix)
+    prefix = settings.public_prefix
+    install_openapi(app, routes, guided(TAGS, prefix), security_schemes(prefix))
     address = settings.public_url or f"http://localhost:{settings.port}"
-    always = (settings, PORTS, documentation_of(app, address, settings.public_prefix))
+    always = (settings, PORTS, documentation_of(app, address, prefix))
     app.state.services = Services(*always)
     if settings.cors_origins:
         # Outermost, so that pages of other origins can read every error.

@@ -6,6 +6,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from app.system.static_content import StaticContent
 
@@ -47,6 +48,14 @@ def titles() -> dict[str, str]:
 def guide(name: str) -> dict[str, str]:
     """Return the `externalDocs` of the OpenAPI document that lead to a guide."""
     return {"description": titles()[name], "url": f"/docs/guides/{name}"}
+
+
+def guided(tags: list[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
+    """Return the tags with the prefix in the addresses of their guides."""
+    return [
+        {**tag, "externalDocs": {**guide, "url": prefix + guide["url"]}} if (guide := tag.get("externalDocs")) else tag
+        for tag in tags
+    ]
 
 
 def _index(prefix: str) -> bytes:

@@ -108,25 +108,12 @@ def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
 
 
 def install_openapi(
-    app: FastAPI,
-    routes: Iterable[APIRoute],
-    tags: list[dict[str, Any]],
-    security_schemes: Mapping[str, Any],
-    *,
-    prefix: str = "",
+    app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
 ) -> None:
-    """Replace `app.openapi` by a function that describes these routes in this order; `prefix` is before the guides."""
+    """Replace `app.openapi` by a function that describes these routes in this order."""
     # Not cached, as FastAPI would: the service sends bytes that are made from it once.
-    openapi = partial(_document, app, list(routes), _guided(prefix, tags), security_schemes)
+    openapi = partial(_document, app, list(routes), tags, security_schemes)
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
-
-
-def _guided(prefix: str, tags: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tags with the prefix in the addresses of their guides."""
-    return [
-        {**tag, "externalDocs": {**guide, "url": prefix + guide["url"]}} if (guide := tag.get("externalDocs")) else tag
-        for tag in tags
-    ]
 
 
 def _document(
