@@ -68,12 +68,6 @@ class PublicGuard(Guard):
 Public = Depends(PublicGuard())
 """Marks an operation that anybody may call: `dependencies=[Public]`. It has to be declared, never left out."""
 
-PublicThrottled = Depends(PublicGuard(LOGIN))
-"""As `Public`, under a stricter rate limit, for operations that could be used to guess secrets."""
-
-Unmetered = Depends(PublicGuard(UNLIMITED))
-"""As `Public`, without a rate limit, for health checks."""
-
 
 def guards_of(route: APIRoute) -> list[Guard]:
     """Return the guards of a route, outermost first."""

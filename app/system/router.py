@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.core.database.database import DatabaseDep
 from app.core.database.migrations import schema_state
 from app.core.drain import Drain
 from app.core.errors import AppError, BodyTooLargeError, NotFoundError, ReadOnlyError, UnavailableError
-from app.core.guards import Public, Unmetered
+from app.core.guards import UNLIMITED, Public, PublicGuard
 from app.core.http.routing import FeatureRouter
 from app.core.services import services_of
 from app.system.documentation import ASSETS, Documentation
@@ -17,7 +17,7 @@ from app.system.errors import DrainingError, ProblemKindNotFoundError, SchemaBeh
 from app.system.guides import INDEX
 from app.system.schemas import Live, ProblemKind, Ready
 
-health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Unmetered])
+health = FeatureRouter(api_prefix="", prefix="/health", tag="health", dependencies=[Depends(PublicGuard(UNLIMITED))])
 documentation = FeatureRouter(api_prefix="", tag="documentation", dependencies=[Public])
 
 

@@ -20,7 +20,7 @@ from app.auth.sessions.schemas import Credentials, Refresh, SessionRead, Tokens
 from app.auth.tokens import read_refresh_token
 from app.core.database.database import DatabaseDep
 from app.core.errors import InvalidRequestError
-from app.core.guards import PublicThrottled
+from app.core.guards import LOGIN, PublicGuard
 from app.core.http.problems import field_errors
 from app.core.http.routing import FORM, JSON, FeatureRouter, SecretRoute
 from app.core.json_body import read_json
@@ -73,7 +73,8 @@ OriginDep = Annotated[service.Origin, Depends(_origin)]
 @router.post(
     "/login",
     summary="Sign in",
-    dependencies=[PublicThrottled],
+    # A stricter rate limit: it could be used to guess passwords.
+    dependencies=[Depends(PublicGuard(LOGIN))],
     openapi_extra={"requestBody": {"required": True, "content": {JSON: _CREDENTIALS, FORM: _CREDENTIALS}}},
     errors=(InvalidCredentialsError, TooManyAttemptsError),
 )
