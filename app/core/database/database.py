@@ -111,7 +111,6 @@ class RowScope(Protocol):
         """Why a statement with this condition found nothing."""
 
 
-Observer = Callable[[str, list[Any]], None]
 Query = Executable | Statement
 Parameters = Mapping[str, Any]
 NO_PARAMETERS: Parameters = MappingProxyType({})
@@ -171,7 +170,7 @@ class Database:
             acquire_timeout=settings.database_pool_timeout,
             failure=failure,
         )
-        self.observers: list[Observer] = []
+        self.observers: list[Callable[[str, list[Any]], None]] = []
         """Called with every statement and its parameters; for tests that count them or look at their plans."""
 
         self._opening, self._opening_timeout = opening_of(settings, parameters), settings.database_pool_timeout

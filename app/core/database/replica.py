@@ -6,6 +6,7 @@ follows the primary. docs/decisions/0045-reads-from-a-standby.md has the reasons
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -206,14 +207,12 @@ class Replica:
                 database.pool.retire()
 
 
+@dataclass(slots=True)
 class Visit:
     """What one request has seen of the standby."""
 
-    __slots__ = ("openings", "seen")
-
-    def __init__(self, seen: Position, openings: int) -> None:
-        self.seen = seen
-        self.openings = openings
+    seen: Position
+    openings: int
 
 
 class Reading(Database):

@@ -56,13 +56,13 @@ class CommaSeparated:
             raise PydanticCustomError("too_many_names", "must name at most {most} keys", {"most": MAX_SORT_KEYS})
         plain = [name.removeprefix("-") if self.is_signed else name for name in names]
         if not set(plain) <= set(self.allowed):
-            raise PydanticCustomError("unknown_name", "must be a comma-separated list of: {allowed}", self._context())
+            allowed = ", ".join(self.allowed) + (" (prefix - for descending)" if self.is_signed else "")
+            raise PydanticCustomError(
+                "unknown_name", "must be a comma-separated list of: {allowed}", {"allowed": allowed}
+            )
         if len(set(plain)) < len(plain):
             raise PydanticCustomError("repeated_name", "must not repeat a name")
         return text
-
-    def _context(self) -> dict[str, Any]:
-        return {"allowed": ", ".join(self.allowed) + (" (prefix - for descending)" if self.is_signed else "")}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
