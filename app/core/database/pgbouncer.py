@@ -1,8 +1,7 @@
 """Options of connections, directly to PostgreSQL or through a PgBouncer in transaction mode.
 
-PgBouncer gives each transaction any free server connection. So a connection keeps no settings: each transaction sets
-its settings when it begins, and every single statement is a transaction of its own. It keeps prepared statements only
-where PgBouncer prepares them on the server connection of the transaction (docs/decisions/0014-through-pgbouncer.md).
+PgBouncer gives each transaction any free server connection, which keeps no settings: each transaction sets them, and
+every single statement is one (docs/decisions/0014-through-pgbouncer.md).
 """
 
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ Every operation must be simple enough for such a plan. docs/decisions/0011-the-s
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, get_args, get_origin
@@ -23,7 +24,6 @@ from app.core.bounded import BoundedDict
 from app.core.database.rows import Records, Row
 from app.core.errors import MAX_REPORTED_ERRORS, FieldError, InvalidRequestError
 from app.core.http.problems import field_errors
-from app.core.http.timestamps import with_fractions
 from app.core.json_body import read_json
 from app.core.preconditions.responses import apply_preconditions, tag_of_bytes, tag_reader, tagged, unchanged
 from app.core.request_state import state_of
@@ -32,6 +32,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 Reader = Callable[[Request, bytes], Any]
 """Reads and validates one input of a request. Raises `ValidationError`."""
 
+
+_WHOLE_SECOND = re.compile(rb'(_at":"[-0-9T:]{19})Z"')
+"""A member with a moment on a whole second. It cannot match inside a text, where quotation marks are escaped."""
 
 MAX_ACCEPTED = 100
 """Query strings of each operation whose validated parameters are remembered, the last ones: about 2 KB each."""
@@ -193,6 +196,11 @@ def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any,
         return made if tag is None else apply_preconditions(request, made, tag_of_bytes(content))
 
     return answer
+
+
+def with_fractions(content: bytes) -> bytes:
+    """Return the JSON with six fractional digits in each moment (RFC 3339); pydantic omits those of a whole second."""
+    return _WHOLE_SECOND.sub(rb'\1.000000Z"', content)
 
 
 def _rows_json(model: Any) -> Callable[[Any], bytes]:

@@ -1,9 +1,7 @@
 """Conditional requests (RFC 9110, section 13): parsing of `If-Match` and `If-None-Match`.
 
 A read compares the tag of its response (`responses`). A write has the comparison in its statement (`etags`), so that no
-other change can come between: a guard parses the `Preconditions`, their `shape` determines the condition's SQL, and
-only if the statement found no row is it determined which precondition failed. docs/decisions/0016-entity-tags.md has
-the reasons.
+other change can come between (docs/decisions/0016-entity-tags.md).
 """
 
 import re

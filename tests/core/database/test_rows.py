@@ -20,7 +20,7 @@ from app.core.database import statements
 from app.core.database.database import Database
 from app.core.database.rows import FIRST_DAY, AnswerError, day_text, json_members, moment_text, refuse_other_columns
 from app.core.database.statements import SAMPLES, Rows, Statement, compiled, number_of
-from app.core.http.timestamps import with_fractions
+from app.core.http.fast_path import with_fractions
 from app.core.ids import uuid7
 from app.core.schemas import Uuid
 from app.main import create_app

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app.auth.models import User
 from app.core.database.database import Database
-from app.core.http.timestamps import with_fractions
+from app.core.http.fast_path import with_fractions
 from app.features import ROUTERS
 from tests.auth.factories import UserFactory
 from tests.projects.factories import project_of
