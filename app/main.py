@@ -106,7 +106,9 @@ def create_app(settings: Settings | None = None) -> Application:
             IdempotencyStore(settings),
             shares,
             purger,
-            drain := Drain(settings.seconds_to_drain),
+            drain := Drain(
+                (0.0 if settings.is_development else 5.0) if settings.drain_delay is None else settings.drain_delay
+            ),
         )
         tasks = [callers.watching, purger.task, *(replica.watching for replica in replicas)]
         process = ProcessReport(__version__)

@@ -411,11 +411,6 @@ class Settings(BaseSettings):
         return "" if self.public_url is None else urlsplit(self.public_url).path
 
     @property
-    def seconds_to_drain(self) -> float:
-        """How long a process serves on after SIGTERM."""
-        return (0.0 if self.is_development else 5.0) if self.drain_delay is None else self.drain_delay
-
-    @property
     def by_value_pool_size(self) -> int:
         """The connections per worker for statements that are planned for their values."""
         return max(1, self.database_pool_size // 3)
