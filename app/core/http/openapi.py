@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -107,18 +106,10 @@ def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
     }
 
 
-def install_openapi(
-    app: FastAPI, routes: Iterable[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
-) -> None:
-    """Replace `app.openapi` by a function that describes these routes in this order."""
-    # Not cached, as FastAPI would: the service sends bytes that are made from it once.
-    openapi = partial(_document, app, list(routes), tags, security_schemes)
-    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to replace it
-
-
-def _document(
-    app: FastAPI, routes: list[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+def openapi_document(
+    app: FastAPI, routes: Sequence[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Return the document of these routes in this order."""
     document = get_openapi(
         title=app.title,
         version=app.version,
