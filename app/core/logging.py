@@ -26,41 +26,52 @@ BATCH_SECONDS = 0.1
 BATCH_BYTES = 4096
 """The most that is written at once: a write of this size to a pipe is atomic, whatever other processes write."""
 
-BATCH_RECORDS = 50
+BATCH_REQUESTS = 50
 """Requests whose lines are made together: one after the other, each takes a third of the time."""
 
 ACCESS_LOGGER = "taller.access"
 
-_BLANK = vars(
-    logging.makeLogRecord({"name": ACCESS_LOGGER, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"})
-)
-_STANDARD = _BLANK.keys() | {"message", "asctime", "color_message"}
-# To make room for a key in a copy would take as long as the copy.
-_BLANK |= {"fields": None, "context": None}
+_STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "color_message"}
+
+_THOUSANDTHS = [f".{number:03}+00:00" for number in range(1000)]
 
 _PLAIN = re.compile(r"[^\s\"\x00-\x1f\x7f]+")
 
+RequestLine = tuple[float, str, str | None, int, str, str | None, int, float, str | None, dict[str, Any]]
+"""The line of a request: when it ended, its id and that of its trace, the level, the method, the route, the status, the
+seconds that it took, the caller, and further fields."""
 
-def _context() -> tuple[str | None, str | None]:
-    """Return the ids of the request that is served, and of its trace."""
-    return request_id_var.get(), trace_id_var.get()
+_access, _root = logging.getLogger(ACCESS_LOGGER), logging.getLogger()
 
 
-class AccessRecord(logging.LogRecord):
-    """The line of one request."""
+def log_request(
+    request_id: str,
+    level: int,
+    method: str,
+    route: str | None,
+    status: int,
+    seconds: float,
+    caller: str | None,
+    more: dict[str, Any],
+) -> None:
+    """Log the line of a request.
 
-    fields: dict[str, Any]
-    """The fields of the line, without the time, the level, the logger and the ids."""
+    `logging` would make a record, search for the handlers and take their locks, which costs ten times as much.
+    """
+    line = (time.time(), request_id, trace_id_var.get(), level, method, route, status, seconds, caller, more)
+    for handler in (*_access.handlers, *_root.handlers):
+        if isinstance(handler, BatchingHandler):
+            handler.add(line)
+        elif level >= handler.level:
+            handler.handle(RequestRecord(line))
 
-    context: tuple[str | None, str | None]
-    """The ids of the request and of its trace."""
 
-    def __init__(self, fields: dict[str, Any], level: int = logging.INFO) -> None:
-        # The constructor would look up the source line, the thread and the process, which no line shows.
-        self.__dict__ = known = _BLANK.copy()
-        known["created"], known["fields"], known["context"] = time.time(), fields, _context()
-        if level != logging.INFO:
-            self.levelno, self.levelname = level, logging.getLevelName(level)
+class RequestRecord(logging.LogRecord):
+    """The line of a request, for handlers of others."""
+
+    def __init__(self, line: RequestLine) -> None:
+        super().__init__(ACCESS_LOGGER, line[3], "", 0, "request", (), None)
+        self.created, self.line = line[0], line
 
 
 def _encode(fields: dict[str, Any]) -> str:
@@ -72,20 +83,40 @@ def _encode(fields: dict[str, Any]) -> str:
         return json.dumps(fields, default=str)
 
 
-class JsonFormatter(logging.Formatter):
-    """Formats records as JSON: time, level, logger, message, request id and the call's `extra`."""
+class Formatter(logging.Formatter):
+    """Formats time, level, logger, message, request id and the call's `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        return _encode(log_fields(record))
+        return self.request(record.line) if isinstance(record, RequestRecord) else self.text(log_fields(record))
+
+    def text(self, fields: dict[str, Any]) -> str:
+        """Return the line with these fields."""
+        raise NotImplementedError
+
+    def request(self, line: RequestLine) -> str:
+        """Return the line of a request."""
+        fields: dict[str, Any] = json.loads(_request_json(line))
+        return self.text(fields)
 
 
-class TextFormatter(logging.Formatter):
-    """Formats the same fields as text for people."""
+class JsonFormatter(Formatter):
+    """Formats lines as JSON."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one line, and the traceback if there is one."""
-        fields = log_fields(record)
+    def text(self, fields: dict[str, Any]) -> str:
+        """Return the line with these fields."""
+        return _encode(fields)
+
+    def request(self, line: RequestLine) -> str:
+        """Return the line of a request."""
+        return _request_json(line)
+
+
+class TextFormatter(Formatter):
+    """Formats lines as text for people."""
+
+    def text(self, fields: dict[str, Any]) -> str:
+        """Return the line with these fields, and the traceback if there is one."""
         head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
         trace = fields.pop("exception", None)
         return " ".join([head, *(f"{key}={_plain(value)}" for key, value in fields.items())]) + (
@@ -93,14 +124,35 @@ class TextFormatter(logging.Formatter):
         )
 
 
+def _request_json(line: RequestLine) -> str:
+    """Return the line of a request as JSON. What changes with each is ids and numbers, in which nothing is escaped."""
+    ended, request_id, trace_id, level, method, route, status, seconds, caller, more = line
+    beginning, request = _request_texts(level, method, route, status)
+    trace = "" if trace_id is None else f'"trace_id":"{trace_id}",'
+    rest = "" if caller is None else f',"caller":"{caller}"'
+    if more:
+        rest += f",{_encode(more)[1:-1]}"
+    return (
+        f'{{"time":"{_written_time(ended)}",{beginning},"request_id":"{request_id}",{trace}{request},'
+        f'"ms":{seconds * 1000:.2f}{rest}}}'
+    )
+
+
+@lru_cache
+def _request_texts(level: int, method: str, route: str | None, status: int) -> tuple[str, str]:
+    """Return what lines of equal requests have in common: before and after the ids."""
+    beginning = {"level": logging.getLevelName(level).lower(), "logger": ACCESS_LOGGER, "message": "request"}
+    return _encode(beginning)[1:-1], _encode({"method": method, "route": route, "status": status})[1:-1]
+
+
 def _written_time(seconds: float) -> str:
     """Return a time in UTC with three digits of a second."""
-    whole = int(seconds)
-    return f"{_written_second(whole)}.{int((seconds - whole) * 1000):03}+00:00"
+    whole, part = divmod(seconds, 1.0)
+    return _written_second(whole) + _THOUSANDTHS[int(part * 1000)]
 
 
 @lru_cache(maxsize=1)
-def _written_second(seconds: int) -> str:
+def _written_second(seconds: float) -> str:
     # Many lines have the same, and to write it takes longer than the rest of the time.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -118,14 +170,10 @@ def log_fields(record: logging.LogRecord) -> dict[str, Any]:
         "logger": record.name,
         "message": record.getMessage(),
     }
-    request_id, trace_id = record.context if isinstance(record, AccessRecord) else _context()
-    if request_id:
+    if request_id := request_id_var.get():
         fields["request_id"] = request_id
-    if trace_id:
+    if trace_id := trace_id_var.get():
         fields["trace_id"] = trace_id
-    if isinstance(record, AccessRecord):
-        fields.update(record.fields)
-        return fields
     fields.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
     if record.exc_info:
         fields["exception"] = logging.Formatter().formatException(record.exc_info)
@@ -138,23 +186,36 @@ class BatchingHandler(logging.StreamHandler[Any]):
     A process that is killed (SIGKILL) loses the lines of its last 0.1 s.
     """
 
+    formatter: Formatter  # ty: ignore[incompatible-mutable-override] # of our own kind
+
     def __init__(self) -> None:
         super().__init__()
-        self._records: list[logging.LogRecord] = []
+        self._requests: list[RequestLine] = []
         self._lines: list[str] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or buffer it for the next batch."""
-        self._records.append(record)
-        try:
-            if not isinstance(record, AccessRecord):
-                self.flush()
-            elif len(self._records) == BATCH_RECORDS:
+    def add(self, line: RequestLine) -> None:
+        """Buffer the line of a request for the next batch."""
+        # Without the lock: who flushes in another thread takes out what was there.
+        self._requests.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
+        elif len(self._requests) >= BATCH_REQUESTS:
+            self.acquire()
+            try:
                 self._format()
-            elif self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._end_batch)
+            except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
+                self.handleError(RequestRecord(line))
+            finally:
+                self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, and the buffered ones before it."""
+        try:
+            self._format()
+            self._put(self.format(record))
+            self._write()
         except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
             self.handleError(record)
 
@@ -168,18 +229,19 @@ class BatchingHandler(logging.StreamHandler[Any]):
             self.release()
 
     def _format(self) -> None:
-        """Make lines of the buffered records, and write those that fill a batch."""
-        records, self._records = self._records, []
-        for record in records:
-            try:
-                line = self.format(record) + self.terminator
-                size = len(line) if line.isascii() else len(line.encode(errors="surrogatepass"))
-                if self._size + size > BATCH_BYTES:
-                    self._write()
-                self._lines.append(line)
-                self._size += size
-            except Exception:  # noqa: BLE001 - as in every handler: a failure to log must not stop the caller
-                self.handleError(record)
+        """Make lines of the buffered requests, and write those that fill a batch."""
+        requests = self._requests[:]
+        del self._requests[: len(requests)]
+        for request in requests:
+            self._put(self.formatter.request(request))
+
+    def _put(self, line: str) -> None:
+        line += self.terminator
+        size = len(line) if line.isascii() else len(line.encode(errors="surrogatepass"))
+        if self._size + size > BATCH_BYTES:
+            self._write()
+        self._lines.append(line)
+        self._size += size
 
     def _write(self) -> None:
         lines, self._lines, self._size = self._lines, [], 0

@@ -8,6 +8,10 @@ from app.core.concurrency import Share
 
 _KEY = "taller"
 
+LINES = "taller.lines"
+"""An extension of ASGI that our protocol has: an `http.response.start` may have, under this name, further headers as
+lines, each with its end, which are sent as they are."""
+
 
 class Known(Protocol):
     """An authenticated caller."""

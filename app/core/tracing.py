@@ -35,8 +35,8 @@ class RequestSpan:
         carrier: dict[str, str] = {}
         self._context: Token[Any] = context.attach(trace.set_span_in_context(span))
         _PROPAGATOR.inject(carrier)
-        self.traceparent = (b"traceparent", carrier["traceparent"].encode())
-        """The header by which the client learns the trace."""
+        self.traceparent = carrier["traceparent"]
+        """The value of the header by which the client learns the trace."""
 
         self._log = trace_id_var.set(format(span.get_span_context().trace_id, "032x"))
 

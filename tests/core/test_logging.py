@@ -12,17 +12,22 @@ import pytest
 from app.core.config import Settings
 from app.core.logging import (
     BATCH_BYTES,
-    AccessRecord,
     BatchingHandler,
     JsonFormatter,
+    RequestLine,
     TextFormatter,
     configure_logging,
+    log_request,
     request_id_var,
 )
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
     return logging.getLogger("trial").makeRecord("trial", logging.INFO, "f", 1, message, arguments, None, extra=extra)
+
+
+def line_of(route: str, caller: str | None = None, **more: object) -> RequestLine:
+    return (1.0625, "r-1", None, logging.INFO, "GET", route, 404, 0.0012345, caller, more)
 
 
 def test_a_line_is_one_json_object_whatever_is_said() -> None:
@@ -48,19 +53,56 @@ async def test_lines_of_requests_are_written_in_batches_of_bytes(path: str) -> N
     handler.setStream(written)
     handler.stream.write = lambda text: sizes.append(len(text.encode()))
     for _ in range(200):
-        handler.emit(AccessRecord({"route": path * 10}))
+        handler.add(line_of(path * 10))
     handler.flush()
     assert len(sizes) > 1
     assert max(sizes) <= BATCH_BYTES
     assert min(sizes[:-1]) > BATCH_BYTES * 3 // 4, "as many lines as fit are written at once"
 
 
-def test_failure_to_write_does_not_stop_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_failure_to_write_does_not_stop_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
     handler, closed = BatchingHandler(), io.StringIO()
+    handler.setFormatter(JsonFormatter())
     handler.setStream(closed)
     closed.close()
     handler.handle(record("hello"))
     assert "I/O operation on closed file" in capsys.readouterr().err
+    for _ in range(100):
+        handler.add(line_of("/x"))
+    assert "I/O operation on closed file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("route", "more"),
+    [
+        ("/tasks/{task_id}", {}),
+        ('/"100 %"/\n', {"reason": 'no "such"\ntask', "replayed": True}),
+        ("/x", {"reason": "\ud83d"}),
+    ],
+)
+def test_the_line_of_a_request_is_one_json_object(route: str, more: dict[str, object]) -> None:
+    line = JsonFormatter().request(line_of(route, "u-1", **more))
+    assert "\n" not in line
+    beginning = {"time": "1970-01-01T00:00:01.062+00:00", "level": "info", "logger": "taller.access"}
+    common = {"message": "request", "request_id": "r-1", "method": "GET", "route": route, "status": 404}
+    assert json.loads(line) == {**beginning, **common, "ms": 1.23, "caller": "u-1", **more}
+    assert list(json.loads(line))[:4] == ["time", "level", "logger", "message"]
+
+
+async def test_handlers_of_others_get_the_lines_of_requests_at_once() -> None:
+    root, stream = logging.getLogger(), io.StringIO()
+    others = logging.StreamHandler(stream), logging.StreamHandler(stream)
+    others[0].setFormatter(JsonFormatter())
+    others[1].setLevel(logging.ERROR)
+    for handler in others:
+        root.addHandler(handler)
+    try:
+        log_request("r-2", logging.INFO, "GET", None, 404, 0.5, None, {"code": "not_found"})
+    finally:
+        for handler in others:
+            root.removeHandler(handler)
+    (line,) = stream.getvalue().splitlines()
+    assert {"request_id": "r-2", "route": None, "ms": 500.0, "code": "not_found"}.items() <= json.loads(line).items()
 
 
 def test_a_line_names_the_request_that_it_belongs_to() -> None:
@@ -88,6 +130,12 @@ def test_an_exception_is_told_with_its_trace(formatter: logging.Formatter) -> No
 def test_text_line_has_time_level_and_fields() -> None:
     line = TextFormatter().format(record("request", method="GET", status=200))
     assert line.split(" ", 1)[1].split() == ["info", "trial", "request", "method=GET", "status=200"]
+
+
+def test_the_line_of_a_request_as_text() -> None:
+    line = TextFormatter().request(line_of("/tasks/", "u-1", code="not_found"))
+    beginning = "00:00:01.062 info    taller.access request request_id=r-1"
+    assert line == f"{beginning} method=GET route=/tasks/ status=404 ms=1.23 caller=u-1 code=not_found"
 
 
 def test_a_text_line_is_one_line_whatever_a_field_holds() -> None:

@@ -157,11 +157,13 @@ class _Member:
         """Return what returns the same of one value: for single rows, of which columns would be made at twice the
         price.
         """
-        write = self.kind.text or str.__str__
+        # Looking up a number pays where most of them are small.
+        write = int.__repr__ if self.kind.sql is Integer else self.kind.text or str.__str__
         if not self.is_nullable:
             return write
-        quote = '"' if self.kind.is_quoted else ""
-        return lambda value: "null" if value is None else f"{quote}{write(value)}{quote}"
+        if self.kind.is_quoted:
+            return lambda value: "null" if value is None else f'"{write(value)}"'
+        return lambda value: "null" if value is None else write(value)
 
     @property
     def quote(self) -> str:

@@ -6,8 +6,9 @@ It is plain ASGI: Starlette's `BaseHTTPMiddleware` would cost 200 µs a request.
 import logging
 import re
 from collections.abc import Collection
+from operator import methodcaller
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
@@ -19,9 +20,9 @@ from app.core.http.positions import position_sent
 from app.core.http.problems import problem_response
 from app.core.http.trie import TrieRouter
 from app.core.ids import uuid7
-from app.core.logging import ACCESS_LOGGER, AccessRecord, request_id_var
+from app.core.logging import ACCESS_LOGGER, log_request, request_id_var
 from app.core.ratelimit.limiter import RateLimits, RequestQuota
-from app.core.request_state import RequestState
+from app.core.request_state import LINES, RequestState
 
 if TYPE_CHECKING:
     from app.core.tracing import RequestSpan, Tracing
@@ -31,13 +32,9 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 
-_POSITION = POSITION_HEADER.lower().encode()
+_PARTS = methodcaller("partition", b": ")
 
-_SECURITY_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-]
+_SAFE = "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\nx-frame-options: DENY\r\n"
 
 
 class RequestMiddleware:
@@ -85,60 +82,57 @@ class RequestMiddleware:
                 state.code, state.reason = InternalError.code, InternalError.title
                 response = problem_response(InternalError(), scope)
             status = response.status_code
-            _add_headers(response, state, quota, span)
-            await response(scope, receive, send)
+            lines, body = _lines(response, state, quota, span), getattr(response, "body", None)
+            if body is not None and LINES in scope.get("extensions", ()):
+                start = {"type": "http.response.start", "status": status, "headers": response.raw_headers, LINES: lines}
+                await send(start)
+                await send({"type": "http.response.body", "body": body})
+            else:
+                response.raw_headers += [(name, value) for name, _, value in map(_PARTS, lines.splitlines())]
+                await response(scope, receive, send)
         finally:
-            metering.count_ended(scope, status, started)
-            if access_log.isEnabledFor(logging.INFO):
-                self._log(scope, state, status, started)
+            seconds = perf_counter() - started
+            route = getattr(scope.get("route"), "path", None)
+            metering.count_ended(route, scope["method"], status, seconds)
+            self._log(scope, state, route, status, seconds)
             request_id_var.reset(token)
             if span is not None:
                 span.end(scope, status)
 
-    def _log(self, scope: Scope, state: RequestState, status: int, started: float) -> None:
-        # `access_log.info` would search the stack for the calling line, which no line shows.
-        route = getattr(scope.get("route"), "path", None)
-        fields = {
-            "method": scope["method"],
-            "route": route,
-            "status": status,
-            "ms": round((perf_counter() - started) * 1000, 2),
-        }
-        if state.caller is not None:
-            # As text, which is encoded in a quarter of the time that an id of the driver's class takes.
-            fields["caller"] = str(state.caller.principal)
-        if self.logs_client:
-            fields["client"] = (scope.get("client") or ("unknown",))[0]
-        if state.code is not None:
-            fields["code"] = state.code
-            fields["reason"] = state.reason
-        elif route in self.probes:
-            if access_log.isEnabledFor(logging.DEBUG):
-                access_log.handle(AccessRecord(fields, logging.DEBUG))
+    def _log(self, scope: Scope, state: RequestState, route: str | None, status: int, seconds: float) -> None:
+        level = logging.DEBUG if route in self.probes and state.code is None else logging.INFO
+        if not access_log.isEnabledFor(level):
             return
+        more: dict[str, Any] = {}
+        if self.logs_client:
+            more["client"] = (scope.get("client") or ("unknown",))[0]
+        if state.code is not None:
+            more |= {"code": state.code, "reason": state.reason}
         if state.is_replayed:
-            fields["replayed"] = True
-        access_log.handle(AccessRecord(fields))
+            more["replayed"] = True
+        caller = None if state.caller is None else str(state.caller.principal)
+        log_request(state.request_id, level, scope["method"], route, status, seconds, caller, more)
 
 
-def _add_headers(
-    response: Response, state: RequestState, quota: RequestQuota | None, span: "RequestSpan | None"
-) -> None:
-    """Add the headers that every response has."""
+def _lines(response: Response, state: RequestState, quota: RequestQuota | None, span: "RequestSpan | None") -> bytes:
+    """Return the headers that every response has, as lines: to join them at once takes a fifth of the time.
+
+    Nothing in them is a client's but the request id, which has been checked.
+    """
     headers = response.raw_headers
-    is_private = b"cache-control" not in dict(headers)
-    headers += [(b"x-request-id", state.request_id.encode()), *_SECURITY_HEADERS]
-    if is_private:
+    lines = f"x-request-id: {state.request_id}\r\n{_SAFE}"
+    if b"cache-control" not in dict(headers):
         # As nearly every response; a response that may be cached has set the header itself.
-        headers.append((b"cache-control", b"no-store"))
+        lines += "cache-control: no-store\r\n"
     if span is not None:
-        headers.append(span.traceparent)
+        lines += f"traceparent: {span.traceparent}\r\n"
     if state.position_seen is not None:
-        headers.append((_POSITION, state.position_seen.encode()))
+        lines += f"{POSITION_HEADER.lower()}: {state.position_seen}\r\n"
     if state.prefix:
         headers[:] = [_with_prefix(name, value, state.prefix.encode()) for name, value in headers]
     if quota is not None:
-        headers += quota.headers(response.status_code, is_revalidated=state.has_named_tag)
+        lines += quota.headers(response.status_code, is_revalidated=state.has_named_tag)
+    return lines.encode()
 
 
 def _with_prefix(name: bytes, value: bytes, prefix: bytes) -> tuple[bytes, bytes]:

@@ -27,6 +27,7 @@ from uvicorn.server import ServerState
 from app.core.drain import STATE_KEY, Drain
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, problem_document
 from app.core.ids import uuid7
+from app.core.request_state import LINES
 
 MAX_HEAD_BYTES = 65_536
 """Bytes of the request line and headers, give or take one piece; also of the framing around a chunked body."""
@@ -45,10 +46,10 @@ _UNENCODED = "The address of the request has a character that must be percent-en
 
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
-_STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
-
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 """Characters that no header may have."""
+
+_EXTENSIONS: dict[str, dict[str, str]] = {LINES: {}}
 
 _names: set[bytes] = set()
 """Names of headers that were checked."""
@@ -173,24 +174,24 @@ class _Cycle(RequestResponseCycle):
         if self.response_complete or (message["type"] == "http.response.start") is self.response_started:
             raise RuntimeError(f"{message['type']} is sent too early or too late")
         if not self.response_started:
-            self._begin(message["status"], message["headers"])
+            self._begin(message["status"], message["headers"], message.get(LINES, b""))
         else:
             self._write(message.get("body", b""), more=message.get("more_body", False))
 
-    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]], further: bytes) -> None:
         lines = [*self.default_headers, *headers]
         named = dict(lines)
         length = named.get(b"content-length")
         if length is None and status not in _WITHOUT_BODY:
             raise RuntimeError("the response does not say how long it is")
-        head = b"\r\n".join([_STATUS[status], *map(b": ".join, lines)])
+        head = b"\r\n".join([*map(b": ".join, lines), b""])
         # None of them may begin another line, nor end the head. Names are the application's own, and few.
         are_lines = len(head.translate(None, _CONTROLS)) == len(head) - 2 * len(lines)
         if not are_lines or not (named.keys() <= _names or _are_names(named)):
             raise RuntimeError("a header of the response has characters that no header may have")
         self.expected_content_length = 0 if self.scope["method"] == "HEAD" else int(length or 0)
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self._head = head + end
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        self._head = STATUS_LINE[status] + head + further + end
         self.response_started = True
         self.waiting_for_100_continue = False
 
@@ -390,6 +391,7 @@ class BoundedHttp(HttpToolsProtocol):
             "query_string": target.query or b"",
             "headers": headers,
             "state": self.app_state.copy(),
+            "extensions": _EXTENSIONS,
         }
         keep_alive = (
             version != "1.0" and parser.should_keep_alive() and not self._is_ended and not self._drain.is_active

@@ -6,7 +6,7 @@ cost.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from uuid import UUID
 
@@ -31,8 +31,7 @@ class FixedWindowCounter:
 
     def __init__(self, name: str, requests: int, seconds: int, sync_soon: asyncio.Event) -> None:
         self._name, self._requests, self._seconds = name, requests, seconds
-        self._policy = (b"ratelimit-policy", f'"{name}";q={requests};w={seconds}'.encode())
-        self._remaining = f'"{name}";r=%d;t=%d'.encode()
+        self._policy = f'ratelimit-policy: "{name}";q={requests};w={seconds}\r\nratelimit: "{name}";r='
         self._sync_soon, self._sync_soon_at = sync_soon, max(1, requests // 10)
         self._begins_at = self._ends_at = 0.0
         self._used: BoundedDict[CounterKey, int] = BoundedDict(MAX_CALLERS)
@@ -60,10 +59,10 @@ class FixedWindowCounter:
         if ends_at == self._ends_at:
             self._count(key, self._used.get(key, 0), -1)
 
-    def headers(self, key: CounterKey) -> list[tuple[bytes, bytes]]:
-        """Return the `RateLimit-Policy` and `RateLimit` headers."""
+    def headers(self, key: CounterKey) -> str:
+        """Return the lines of the `RateLimit-Policy` and `RateLimit` headers."""
         left = ceil(self._ends_at - self._now())
-        return [self._policy, (b"ratelimit", self._remaining % (max(0, self._requests - self._used.get(key, 0)), left))]
+        return f"{self._policy}{max(0, self._requests - self._used.get(key, 0))};t={left}\r\n"
 
     def drain_pending(self) -> tuple[float, dict[CounterKey, int]]:
         """Return the end of the window and the counts that the other processes do not have yet, and reset those."""
@@ -152,8 +151,10 @@ class RequestQuota:
             if counter is not None and policy != UNLIMITED:
                 self._counted_until = counter.consume(self._key)
 
-    def headers(self, status: int, *, is_revalidated: bool = False) -> Sequence[tuple[bytes, bytes]]:
-        """Return the headers for a response with this status. A request that was revalidated (304) is refunded."""
+    def headers(self, status: int, *, is_revalidated: bool = False) -> str:
+        """Return the lines of the headers of a response with this status. A request that was revalidated (304) is
+        refunded.
+        """
         key, counter = self._key, self._counter
         if key is None:
             # The request ended before the caller was known: it counts against its address, unless the service failed.
@@ -161,7 +162,7 @@ class RequestQuota:
             if counter is not None and status < 500:
                 counter.add(key)
         if counter is None:
-            return ()
+            return ""
         if is_revalidated and self._counted_until:
             counter.refund(key, self._counted_until)
         return counter.headers(key)

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from app.core.drain import STATE_KEY, Drain
 from app.core.http import protocol
 from app.core.http.protocol import MAX_HEAD_BYTES, MAX_HEADER_LINES, PIECE, BoundedHttp
+from app.core.request_state import LINES
 
 WAIT = 20
 HOST = b"Host: x\r\n"
@@ -542,3 +543,11 @@ async def test_a_body_of_another_length_breaks_the_connection(parts: list[Messag
         connection.app.response = [_start(THREE), *parts]
         await connection.send(GET)
         assert await connection.answers() == []
+
+
+async def test_further_header_lines_are_sent_as_they_are() -> None:
+    lines = b"x-one: 1\r\nx-two: 2\r\n"
+    async with connected() as connection:
+        connection.app.response = [{**_start(THREE), LINES: lines}, _part(b"abc")]
+        await connection.send(GET)
+        assert (await connection.head()).endswith(b"\r\n" + lines + b"\r\n")

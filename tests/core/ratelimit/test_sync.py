@@ -188,7 +188,7 @@ def test_refund_does_not_apply_to_the_next_window() -> None:
     quota = limits.quota((HERE, 1))
     quota.consume_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
-    assert dict(quota.headers(304, is_revalidated=True))[b"ratelimit"].startswith(b'"default";r=5;t=')
+    assert 'ratelimit: "default";r=5;t=' in quota.headers(304, is_revalidated=True)
 
 
 async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
