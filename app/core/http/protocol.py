@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     STATUS_LINE,
@@ -120,6 +120,8 @@ class _Cycle(RequestResponseCycle):
     disconnected = response_started = response_complete = False
     more_body = True
     _event: asyncio.Event | None = None
+    _is_read = False
+    """Whether the application has received the whole body."""
 
     _head: bytes | None = None
     """The head, until it is written together with the first part of the body."""
@@ -140,9 +142,24 @@ class _Cycle(RequestResponseCycle):
         """Set when something has happened: a part of the body has arrived, or the request or its response has ended."""
         if self._event is None:
             self._event = asyncio.Event()
-            if self.body or not self.more_body:
+            if self.body or not (self.more_body or self._is_read):
                 self._event.set()
         return self._event
+
+    async def receive(self) -> Any:
+        """Return the body if all of it has arrived before anybody waited, otherwise what happens next, as in ASGI."""
+        is_waited_for = self.more_body or self._is_read or self._event is not None
+        if is_waited_for or self.disconnected or self.response_complete or self.waiting_for_100_continue:
+            return await super().receive()
+        self.flow.resume_reading()
+        body, self.body, self._is_read = bytes(self.body), bytearray(), True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    def add(self, body: bytes) -> None:
+        """Add a part of the body."""
+        self.body += body
+        if self._event is not None:
+            self._event.set()
 
     def end_body(self) -> None:
         """Note that the body is complete."""
@@ -415,7 +432,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Handle a part of the body."""
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.cycle.add(body)
+            if len(self.cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
         self._overhead = max(0, self._overhead - len(body) - CHUNK_ALLOWANCE)
 
     def on_message_complete(self) -> None:
