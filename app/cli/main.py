@@ -3,6 +3,7 @@
 What a command does is imported when it is called: `taller --help` and completion in a shell need none of it.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -314,6 +315,8 @@ def _said(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"Cannot use {error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return f"Cannot write the output: {error.strerror}."
     found = explanation(error, get_settings().database_url)
     return error.detail if found is None and isinstance(error, AppError) else found
 

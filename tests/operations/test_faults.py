@@ -273,6 +273,17 @@ def test_a_reader_that_goes_is_no_fault(monkeypatch: pytest.MonkeyPatch, capfd: 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("command", [["openapi"], ["completion", "bash"], ["config"]])
+def test_unwritable_output_is_no_fault_of_the_database(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full, Path(os.devnull).open("w", encoding="utf-8") as null:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+        assert stopped.value.code == "taller: Cannot write the output: No space left on device."
+        # What is left in its buffer can then be written.
+        os.dup2(null.fileno(), full.fileno())
+
+
 def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as reserved:
         return int(reserved.getsockname()[1])
