@@ -3,10 +3,11 @@
 import json
 import logging
 import re
+from contextlib import suppress
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 from starlette.types import Scope
 
 from app.core.errors import (
@@ -59,9 +60,18 @@ def problem_of(error: AppError, scope: Scope) -> Problem:
 
 def problem_response(error: AppError, scope: Scope) -> Response:
     """Return the problem response of an error."""
-    # ASCII escapes, because names of unknown members may hold characters that UTF-8 cannot.
-    content = json.dumps(problem_of(error, scope), separators=(",", ":")).encode()
+    content = _ascii_json(problem_of(error, scope))
     return Response(content, status_code=error.status, media_type=PROBLEM_MEDIA_TYPE, headers=error.headers)
+
+
+def _ascii_json(problem: Problem) -> bytes:
+    """Return JSON with ASCII escapes, because names of unknown members may hold characters that UTF-8 cannot."""
+    with suppress(PydanticSerializationError):
+        # It takes a quarter of the time that `json` takes, and escapes no more than it must.
+        content = to_json(problem)
+        if content.isascii() and b"\x7f" not in content:
+            return content
+    return json.dumps(problem, separators=(",", ":")).encode()
 
 
 def answer_to(request: Request, refusal: AppError) -> Response:

@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from app.core.config import Settings
 from app.core.database.database import Database, DatabaseDep
-from app.core.errors import AppError, NotFoundError, UnavailableError, problem_document
+from app.core.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError, problem_document
 from app.core.guards import Public
-from app.core.http.problems import field_error, problem_response
+from app.core.http.problems import field_error, problem_of, problem_response
 from app.core.http.routing import FeatureRouter
 from app.core.http.trie import TrieRouter
 from app.core.request_state import RequestState
@@ -115,6 +115,15 @@ async def test_commit_precedes_the_response_and_errors_roll_back(trials: Api, tr
     )
     await trial_app.state.services[Database].execute(text("DROP TABLE IF EXISTS trial_committed"))
     assert tables == [{"relname": "trial_committed"}]
+
+
+@pytest.mark.parametrize("name", ['a/"b"\\', *map(chr, range(0x20)), "\x7f", "ü€😀\u2028", "\ud83d"])
+def test_a_problem_is_written_as_json_writes_it(name: str) -> None:
+    scope: dict[str, Any] = {"path": "/"}
+    RequestState("r-1").put_into(scope)
+    error = InvalidRequestError.at("is unknown", "unknown", parameter=name)
+    expected = json.dumps(problem_of(error, scope), separators=(",", ":")).encode()
+    assert problem_response(error, scope).body == expected
 
 
 def test_problem_is_ascii_json_with_its_media_type_and_headers() -> None:
