@@ -129,14 +129,14 @@ def preconditions_are_judged_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def preconditions_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    call = TaskGuard.__call__
+    scope_of = TaskGuard.scope_of
 
-    async def __call__(self: TaskGuard, request: Request, task_id: UUID) -> TaskScope:  # noqa: N807 - as FastAPI calls it
-        if self.is_conditional and preconditions_of(request).match.tags:
+    def judged(self: TaskGuard, request: Request, caller: Caller, *ids: UUID) -> TaskScope:
+        if self.is_conditional and preconditions_of(request).match.kind == "tags":
             raise PreconditionFailedError('"t1"')
-        return await call(self, request, task_id)
+        return scope_of(self, request, caller, *ids)
 
-    monkeypatch.setattr(TaskGuard, "__call__", __call__)
+    monkeypatch.setattr(TaskGuard, "scope_of", judged)
 
 
 def the_deactivated_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def a_refusal_has_no_title(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers_have_no_request_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.http.middleware._add_headers", lambda *_: None)
+    monkeypatch.setattr("app.core.http.middleware._lines", lambda *_: b"")
 
 
 def refusals_leave_something(monkeypatch: pytest.MonkeyPatch) -> None:
