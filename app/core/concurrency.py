@@ -66,8 +66,12 @@ class ConcurrencyLimit:
             raise UnavailableError(self._refusal) from None
 
     def leave(self) -> None:
-        """Give places to the next blocks that wait, as many as may run."""
+        """Give the place back, and let blocks that wait run."""
         self._free += 1
+        self.admit()
+
+    def admit(self) -> None:
+        """Let blocks that wait run, as many as may."""
         while self._has_room and self._line.give(None):
             self._free -= 1
 
@@ -116,17 +120,14 @@ class Share(ConcurrencyLimit):
             await super().enter()
 
     def leave(self) -> None:
-        """Give places to the next requests that wait, as many as may run."""
+        """Give the place back, and let requests that wait run."""
         self._free += 1
         self._ended += 1
         self.admit()
 
     def admit(self) -> None:
-        """Let requests that wait run, as many as may."""
-        while self._has_room:
-            if not self._line.give(None):
-                return
-            self._free -= 1
+        """Let requests that wait run, as many as may now, and others if none of these ends."""
+        super().admit()
         if len(self._line):
             self._be_patient()
 
