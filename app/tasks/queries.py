@@ -460,7 +460,7 @@ def relatives() -> Executable:
     return union(select(above), select(below))
 
 
-@compiled
+@compiled(model=TaskRead)
 def tasks_of_batch() -> Rows:
     """Select those tasks of a project that a batch names, as they are now."""
     return select(*READ_COLUMNS).where(named_in_project())

@@ -1,13 +1,14 @@
 """`/projects/{project_id}/tasks/` and `/tasks/`."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
 from app.core.database.database import DatabaseDep
-from app.core.database.rows import Row
+from app.core.database.rows import Row, texts_of
 from app.core.errors import AppError
-from app.core.http.problems import problem_of
+from app.core.http.problems import problem_json, problem_of
 from app.core.http.routing import FeatureRouter
 from app.core.listing.pagination import Page, PagesDep
 from app.core.preconditions.headers import PreconditionFailedError
@@ -86,8 +87,8 @@ async def create_task(project: ProjectForTasks, new: TaskCreate, database: Datab
     ),
 )
 async def batch_tasks(
-    project: ProjectForTasks, changes: TaskBatch, database: DatabaseDep, request: Request, response: Response
-) -> dict[str, Any]:
+    project: ProjectForTasks, changes: TaskBatch, database: DatabaseDep, request: Request
+) -> Response:
     """Create, change and delete up to 500 tasks of a project in one request and one transaction.
 
     **All or nothing**, unless `atomic` is false: the response is 200 with a result for each operation in order, or the
@@ -96,19 +97,22 @@ async def batch_tasks(
     tasks of this project are found.
     """
     outcomes = await batch.execute_batch(database, project, changes)
-    if not changes.atomic:
-        response.status_code = 207
-    return {"results": [_result(request, *pair) for pair in zip(changes.operations, outcomes, strict=True)]}
+    tasks = texts_of((one for one in outcomes if one is not None and not isinstance(one, AppError)), TaskRead)
+    results = [_result(request, *pair, tasks) for pair in zip(changes.operations, outcomes, strict=True)]
+    content = f'{{"results":[{",".join(results)}]}}'
+    return Response(content, 200 if changes.atomic else 207, media_type="application/json")
 
 
 _DONE = {"create": 201, "update": 200, "delete": 204}
 
 
-def _result(request: Request, operation: Any, outcome: batch.OperationOutcome) -> dict[str, Any]:
+def _result(request: Request, operation: Any, outcome: batch.OperationOutcome, tasks: Iterator[str]) -> str:
+    """Return the JSON of an `OperationResult`. `tasks`: the JSON of the tasks that are still to come."""
     if isinstance(outcome, AppError):
-        return {"status": outcome.status, "problem": problem_of(outcome, request.scope)}
+        problem = problem_json(problem_of(outcome, request.scope)).decode()
+        return f'{{"status":{outcome.status},"problem":{problem}}}'
     status = _DONE[operation.op]
-    return {"status": status} if outcome is None else {"status": status, "task": outcome}
+    return f'{{"status":{status}}}' if outcome is None else f'{{"status":{status},"task":{next(tasks)}}}'
 
 
 @router.get(

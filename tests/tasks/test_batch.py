@@ -82,6 +82,33 @@ async def test_results_are_in_order_and_stored(
     assert await database.fetch_all(wrong_counts()) == []
 
 
+async def test_what_only_some_operations_set_is_stored(api: Api, project: Project, tasks: list[Task]) -> None:
+    label = (await api.post(f"/projects/{project.id}/labels/", json={"name": "Wood", "color": "#aa7700"})).json()["id"]
+    given: list[dict[str, Any]] = [
+        {},
+        {"description": ""},
+        {"label_ids": [label]},
+        {"external_id": "JIRA-17"},
+        {"parent_id": str(tasks[0].id)},
+        {"priority": 0, "completed": False, "due_date": None, "assignee_ids": []},
+    ]
+    answer = await send(api, project, [create("New", **values) for values in given])
+    shown = [result["task"] for result in answer.json()["results"]]
+    for values, task in zip(given, shown, strict=True):
+        assert task == (await api.get(f"/tasks/{task['id']}")).json()
+        assert task | values == task
+
+    answer = await send(api, project, [update(tasks[0], {"priority": 5}), update(tasks[1], {"title": "Other"})])
+    changed = [result["task"] for result in answer.json()["results"]]
+    assert [(task["title"], task["priority"]) for task in changed] == [("Task 0", 5), ("Other", tasks[1].priority)]
+
+
+async def test_batch_of_empty_changes_changes_nothing(api: Api, project: Project, tasks: list[Task]) -> None:
+    before = [(await api.get(f"/tasks/{task.id}")).json() for task in tasks]
+    answer = await send(api, project, [update(task, {}) for task in tasks])
+    assert answer.json() == {"results": [{"status": 200, "task": task} for task in before]}
+
+
 async def test_batch_of_500_takes_as_many_statements_as_six(api: Api, database: Database, project: Project) -> None:
     async def statements(number: int) -> int:
         operations = [create(f"Task {n}", priority=n) for n in range(number)]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import cache, lru_cache, partial
-from itertools import repeat
+from itertools import groupby, repeat
 from json.encoder import encode_basestring
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, overload
 from uuid import UUID
@@ -267,12 +268,12 @@ class Columns:
         reader = self._readers.get(name)
         return value if reader is None or value is None else reader(value)
 
-    def objects(self, records: Sequence["asyncpg.Record"]) -> str:
-        """Return records as JSON objects, with commas between. Raises `AnswerError` for a null or another value that
-        the model does not know.
+    def objects(self, records: Sequence["asyncpg.Record"]) -> list[str]:
+        """Return each record as a JSON object. Raises `AnswerError` for a null or another value that the model does not
+        know.
         """
         if not records:
-            return ""
+            return []
         columns = list(zip(*records))  # noqa: B905 - records of one statement are equally long
         pieces: list[Iterable[str]] = [repeat("", len(records))]
         before = ""
@@ -286,8 +287,7 @@ class Columns:
                 else:
                     pieces += (repeat(before), write_all(values))
                     before = ""
-            end = before + self._end
-            return f"{end},".join(map("".join, zip(*pieces))) + end  # noqa: B905
+            return list(map("".join, zip(*pieces, repeat(before + self._end))))
         except TypeError as error:
             raise self._unexpected() from error
 
@@ -393,4 +393,14 @@ class Records(Sequence[Row]):
 
     def to_json(self) -> str:
         """Return them as a JSON array of objects of their response model."""
-        return f"[{self._columns.objects(self._records)}]"
+        return f"[{','.join(self._columns.objects(self._records))}]"
+
+
+def texts_of(rows: Iterable[Row], model: type[BaseModel]) -> Iterator[str]:
+    """Yield the JSON of each row; rows of one statement that follow each other are written together. Raises
+    `AnswerError` if their statement has another model.
+    """
+    for columns, group in groupby(rows, attrgetter("_columns")):
+        if columns.model is not model:
+            raise AnswerError(f"the statement's rows are {columns.model}, not {model.__name__}")
+        yield from columns.objects([row._record for row in group])  # noqa: SLF001 - of this module

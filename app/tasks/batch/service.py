@@ -4,8 +4,9 @@ All statements run in one transaction, in which the project and the tasks are lo
 stay true until the changes are written.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -34,31 +35,37 @@ from app.tasks.batch.schemas import (
 from app.tasks.batch.tree import Tree
 from app.tasks.errors import GONE, BatchAnswerTooLargeError, ExternalIdTakenError, TaskNotFoundError
 from app.tasks.models import Task
-from app.tasks.schemas import TaskChanges, TaskCreate
+from app.tasks.schemas import TaskChanges, TaskCreate, TaskRead
 
 OperationOutcome = Row | AppError | None
 """The outcome of an operation: the task, an error, or None for a deleted task."""
 
-OperationT = TypeVar("OperationT", bound=CreateOperation | UpdateOperation | DeleteOperation)
+OperationT = TypeVar("OperationT", CreateOperation, UpdateOperation, DeleteOperation, MalformedOperation)
 
 
-@dataclass(slots=True)
 class _BatchRun:
     """The state of a batch during its execution."""
 
-    transaction: Database
-    project: ProjectScope
-    operations: Sequence[Operation | MalformedOperation]
-    outcomes: dict[int, OperationOutcome] = field(default_factory=dict)
-    """By the operation's index; operations without an outcome are pending."""
+    def __init__(
+        self, transaction: Database, project: ProjectScope, operations: Sequence[Operation | MalformedOperation]
+    ) -> None:
+        self.transaction = transaction
+        self.project = project
+        self.operations = operations
+        self.outcomes: dict[int, OperationOutcome] = {}
+        """By the operation's index; operations without an outcome are pending."""
+
+        self._of_kind: defaultdict[type, list[tuple[int, Any]]] = defaultdict(list)
+        for index, operation in enumerate(operations):
+            self._of_kind[type(operation)].append((index, operation))
+        given = [operation.task.parent_id for _, operation in self._of_kind[CreateOperation]]
+        given += [operation.changes.parent_id for _, operation in self._of_kind[UpdateOperation]]
+        self.parent_ids = {id_ for id_ in given if id_ is not None}
+        """The parents that operations are to set."""
 
     def left(self, kind: type[OperationT]) -> list[tuple[int, OperationT]]:
         """Return the pending operations of a kind with their indexes."""
-        return [
-            (index, operation)
-            for index, operation in enumerate(self.operations)
-            if index not in self.outcomes and isinstance(operation, kind)
-        ]
+        return [pair for pair in self._of_kind[kind] if pair[0] not in self.outcomes]
 
     async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, Row]:
         """Return the rows of a statement by their ids."""
@@ -89,7 +96,7 @@ _OVERTAKEN = {"tasks_external_id_key", "tasks_parent_id_project", "tasks_parent_
 async def _executed(database: Database, project: ProjectScope, batch: TaskBatch) -> list[OperationOutcome]:
     async with database.transaction() as transaction:
         work = _BatchRun(transaction, project, batch.operations)
-        is_exclusive = any(isinstance(one, DeleteOperation) or _parent_id(one) for one in batch.operations)
+        is_exclusive = bool(work.parent_ids or work.left(DeleteOperation))
         locked = queries.project_locked(project.permission, is_exclusive=is_exclusive)
         is_required = (await transaction.fetch_one(locked, project))["require_if_match"]
         await _validate(work, is_required=is_required)
@@ -98,22 +105,25 @@ async def _executed(database: Database, project: ProjectScope, batch: TaskBatch)
                 assert isinstance(outcome, AppError), "nothing is done yet"
                 raise outcome
         await _create(work)
-        await _update(work)
+        updated = await _update(work)
         await _delete(work)
-        await _read_parents(work)
+        await _read_parents(work, updated)
         return [work.outcomes[index] for index in range(len(batch.operations))]
 
 
 async def _validate(work: _BatchRun, *, is_required: bool) -> None:
     """Store the outcomes of operations that cannot be executed."""
+    for index, malformed in work.left(MalformedOperation):
+        work.outcomes[index] = InvalidRequestError(errors=malformed.errors)
     named: set[UUID] = set()
-    for index, operation in enumerate(work.operations):
-        if isinstance(operation, MalformedOperation):
-            work.outcomes[index] = InvalidRequestError(errors=operation.errors)
-        elif not isinstance(operation, CreateOperation):
-            if operation.id in named:
-                work.outcomes[index] = _repeated(index, "id")
-            named.add(operation.id)
+    changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
+        *work.left(UpdateOperation),
+        *work.left(DeleteOperation),
+    ]
+    for index, operation in sorted(changing, key=itemgetter(0)):
+        if operation.id in named:
+            work.outcomes[index] = _repeated(index, "id")
+        named.add(operation.id)
     await _validate_lists(work)
     await _validate_external_ids(work)
     if named:
@@ -125,7 +135,7 @@ async def _validate_named(work: _BatchRun, named: set[UUID], *, is_required: boo
     """Find out which operations name a task that is not there, or whose preconditions fail."""
     deleted = [operation.id for _, operation in work.left(DeleteOperation)]
     # Parents are locked, too: whoever places a task below them holds both.
-    held = named.union(filter(None, map(_parent_id, work.operations)))
+    held = named | work.parent_ids
     found = await work.fetch_all(
         queries.tasks_locked(has_deletions=bool(deleted)), {"ids": list(held), "deleted_ids": deleted}
     )
@@ -149,8 +159,7 @@ async def _validate_lists(work: _BatchRun) -> None:
     before the tasks (see `queries.listable`).
     """
     given = [
-        (index, f"/operations/{index}/task", operation.task.model_dump(include=set(queries.LISTS)))
-        for index, operation in work.left(CreateOperation)
+        (index, f"/operations/{index}/task", vars(operation.task)) for index, operation in work.left(CreateOperation)
     ] + [
         (index, f"/operations/{index}/changes", operation.changes.values())
         for index, operation in work.left(UpdateOperation)
@@ -210,14 +219,6 @@ async def _validate_parents(work: _BatchRun) -> None:
             work.outcomes[index] = refusal
 
 
-def _parent_id(operation: Operation | MalformedOperation) -> UUID | None:
-    """Return the parent that an operation is to set."""
-    if isinstance(operation, CreateOperation):
-        return operation.task.parent_id
-    changes = operation.changes.values() if isinstance(operation, UpdateOperation) else {}
-    return changes.get("parent_id")
-
-
 def _external_id(operation: Operation | MalformedOperation) -> str | None:
     """Return the external id that an operation is to set."""
     if isinstance(operation, CreateOperation):
@@ -257,28 +258,38 @@ def _error(index: int, detail: str, code: str, *, member: str = "id") -> FieldEr
     return FieldError(pointer=f"/operations/{index}/{member}", detail=detail, code=code)
 
 
+_NOTHING: tuple[Any, ...] = (None, ())
+"""What a task has where nothing is given."""
+
+
 async def _create(work: _BatchRun) -> None:
     if not (operations := work.left(CreateOperation)):
         return
     ids = [uuid7() for _ in operations]
-    values: dict[str, Any] = {"new_id": ids}
-    for name in TaskCreate.model_fields:
-        values[f"new_{name}"] = [getattr(operation.task, name) for _, operation in operations]
-    values["caller_id"] = work.project.caller.user_id
-    rows = await work.fetch_all(_insert_tasks(), values)
+    tasks = [vars(operation.task) for _, operation in operations]
+    # What none of them has is left out of the statement.
+    names = tuple(name for name in TaskCreate.model_fields if any(task[name] not in _NOTHING for task in tasks))
+    values: dict[str, Any] = {"caller_id": work.project.caller.user_id, "new_id": ids}
+    for name in names:
+        values[f"new_{name}"] = [task[name] for task in tasks]
+    rows = await work.fetch_all(_insert_tasks(names), values)
     work.outcomes.update((index, rows[id_]) for (index, _), id_ in zip(operations, ids, strict=True))
 
 
-async def _update(work: _BatchRun) -> None:
+async def _update(work: _BatchRun) -> dict[UUID, int]:
+    """Return the index of each operation by the id of the task that it updated."""
     if not (operations := work.left(UpdateOperation)):
-        return
-    values: dict[str, Any] = {"new_id": [operation.id for _, operation in operations]}
+        return {}
     changes = [operation.changes.values() for _, operation in operations]
-    for name in TaskChanges.model_fields:
+    names = tuple(name for name in TaskChanges.model_fields if any(name in row for row in changes))
+    ids = [operation.id for _, operation in operations]
+    values: dict[str, Any] = {"ids": ids, "new_id": ids}
+    for name in names:
         values[f"new_{name}"] = [row.get(name) for row in changes]
         values[f"sets_{name}"] = [name in row for row in changes]
-    rows = await work.fetch_all(_update_tasks(), values)
+    rows = await work.fetch_all(_update_tasks(names) if names else queries.tasks_of_batch(), values)
     work.outcomes.update((index, rows[operation.id]) for index, operation in operations)
+    return {operation.id: index for index, operation in operations}
 
 
 async def _delete(work: _BatchRun) -> None:
@@ -288,49 +299,37 @@ async def _delete(work: _BatchRun) -> None:
     work.outcomes.update((index, None) for index, _ in operations)
 
 
-async def _read_parents(work: _BatchRun) -> None:
+async def _read_parents(work: _BatchRun, updated: dict[UUID, int]) -> None:
     """Read updated tasks again if another operation may have changed the counts of their subtasks since."""
-    updated = {
-        outcome["id"]: index
-        for index, outcome in work.outcomes.items()
-        if isinstance(outcome, Row) and isinstance(work.operations[index], UpdateOperation)
-    }
-    counted = [row for row in work.outcomes.values() if isinstance(row, Row) and row["subtasks_total"]]
-    if counted or any(_parent_id(operation) for operation in work.operations):
-        rows = await work.fetch_all(queries.tasks_of_batch(), {"ids": list(updated)})
-        work.outcomes.update((updated[id_], row) for id_, row in rows.items())
+    rows = [work.outcomes[index] for index in updated.values()]
+    if rows and (work.parent_ids or any(isinstance(row, Row) and row["subtasks_total"] for row in rows)):
+        read = await work.fetch_all(queries.tasks_of_batch(), {"ids": list(updated)})
+        work.outcomes.update((updated[id_], row) for id_, row in read.items())
 
 
-def _unnested(names: Sequence[str]) -> TableValuedAlias:
-    """Return a table of the parameters' arrays: the new value of each of these columns, and whether it is to be set."""
+def _unnested(names: Iterable[str], flags: Iterable[str] = ()) -> TableValuedAlias:
+    """Return a table of the parameters' arrays: an id and the new value of each of these columns, and flags."""
     columns: Any = Task.__table__.c
     arrays = [param(f"new_{name}", ARRAY(columns[name].type, dimensions=1)) for name in ("id", *names)]
-    flags = [param(f"sets_{name}", ARRAY(Boolean)) for name in names]
-    named = ("id", *names, *(f"sets_{name}" for name in names))
-    return func.unnest(*arrays, *flags).table_valued(*named).render_derived(name="new")
+    booleans = [param(name, ARRAY(Boolean)) for name in flags]
+    return func.unnest(*arrays, *booleans).table_valued("id", *names, *flags).render_derived(name="new")
 
 
-@compiled
-def _insert_tasks() -> Executable:
-    columns: Any = Task.__table__.c
-    names = ("id", *TaskCreate.model_fields)
-    arrays = [param(f"new_{name}", ARRAY(columns[name].type, dimensions=1)) for name in names]
-    new = func.unnest(*arrays).table_valued(*names).render_derived(name="new")
-    rows = select(param("project_id", Uuid), param("caller_id", Uuid), *new.c)
+@compiled(model=TaskRead)
+def _insert_tasks(names: tuple[str, ...]) -> Executable:
+    rows = select(param("project_id", Uuid), param("caller_id", Uuid), *_unnested(names).c)
     return (
         insert(Task)
-        .from_select(["project_id", "created_by", *names], rows, include_defaults=False)
+        .from_select(["project_id", "created_by", "id", *names], rows, include_defaults=False)
         .returning(*queries.NEW_COLUMNS)
     )
 
 
-@compiled
-def _update_tasks() -> Executable:
+@compiled(model=TaskRead)
+def _update_tasks(names: tuple[str, ...]) -> Executable:
     columns: Any = Task.__table__.c
-    new = _unnested(tuple(TaskChanges.model_fields))
-    values = {
-        name: case((new.c[f"sets_{name}"], new.c[name]), else_=columns[name]) for name in TaskChanges.model_fields
-    }
+    new = _unnested(names, [f"sets_{name}" for name in names])
+    values = {name: case((new.c[f"sets_{name}"], new.c[name]), else_=columns[name]) for name in names}
     is_one = (Task.id == new.c.id) & (Task.project_id == param("project_id", Uuid))
     return update_in(Task).where(is_one).values(values).returning(*queries.READ_COLUMNS)
 
