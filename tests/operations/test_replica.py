@@ -4,8 +4,8 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.operations.pair import Pair, kill
 from tests.projects.factories import add_member, project_of
 from tests.support import server
 from tests.support.client import Api, assert_problem
+from tests.support.queries import recorded_statements
 
 pytestmark = pytest.mark.slow
 
@@ -125,16 +126,19 @@ async def older_states(client: Client, project: Project, *, rounds: int, writes:
     return older
 
 
-def statements_of(database: Database) -> list[str]:
-    """The statements that a database executes from now on."""
-    seen: list[str] = []
-    database.observers.append(lambda sql, _: seen.append(sql))
-    return seen
+Recorder = Callable[[Database], list[str]]
+
+
+@pytest.fixture
+def statements_of() -> Iterator[Recorder]:
+    """Return what records the statements that a database executes from then on."""
+    with ExitStack() as stack:
+        yield lambda database: stack.enter_context(recorded_statements(database))
 
 
 @pytest.mark.parametrize("checks", [True, False], ids=["checked", "unchecked"])
 async def test_clients_of_two_instances_never_see_older_states(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, *, checks: bool
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, statements_of: Recorder, *, checks: bool
 ) -> None:
     delay = ("ALTER SYSTEM SET recovery_min_apply_delay = '200ms'", "SELECT pg_reload_conf()")
     await asyncio.to_thread(server.execute, pair.standby.url(), *delay)
@@ -171,7 +175,7 @@ async def test_clients_of_two_instances_never_see_older_states(
     assert not checks or any("FROM projects" in sql for sql in by_primary)
 
 
-async def test_dead_standby_costs_no_request(pair: Pair, deployment: Deployment) -> None:
+async def test_dead_standby_costs_no_request(pair: Pair, deployment: Deployment, statements_of: Recorder) -> None:
     ana = await person(deployment.apps[0], "ana")
     project = await project_of(deployment.database, ana)
     clients = [await deployment.client_of(ana) for _ in range(4)]
@@ -289,7 +293,9 @@ async def test_who_was_removed_reads_no_longer_than_the_lag(pair: Pair) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_clients_that_send_no_position_are_answered_by_the_primary(deployment: Deployment) -> None:
+async def test_clients_that_send_no_position_are_answered_by_the_primary(
+    deployment: Deployment, statements_of: Recorder
+) -> None:
     assert await replica_findings(deployment.apps[0].state.services[Settings], deployment.database) == []
     ana = await person(deployment.apps[0], "ana")
     api = await Api(deployment.apps[0]).as_(ana)

@@ -1,14 +1,31 @@
 """Counting statements: what a request may cost the database is a promise."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from unittest.mock import patch
 
 from app.auth.callers import WATCHER
-from app.core.database.database import Database
+from app.core.database.database import NO_PARAMETERS, Database, Parameters, Query
 from app.core.database.retention import PURGER
+from app.core.database.rows import Records
+from app.core.database.statements import Statement
 from app.core.ratelimit.sync import SHARER
+
+
+@contextmanager
+def observed_statements(database: Database, note: Callable[[str], object]) -> Generator[None]:
+    """Meanwhile, call `note` with every statement of a database and its transactions before it is executed."""
+    pools = (database.pool, database.by_value.pool)
+    fetch_all = Database.fetch_all
+
+    async def noting(self: Database, statement: Query, parameters: Parameters = NO_PARAMETERS) -> Records:
+        if self.pool in pools:
+            note((statement if isinstance(statement, Statement) else Statement(statement)).sql)
+        return await fetch_all(self, statement, parameters)
+
+    with patch.object(Database, "fetch_all", noting):
+        yield
 
 
 @contextmanager
@@ -16,17 +33,14 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     """Record every statement that runs meanwhile."""
     statements: list[str] = []
 
-    def note(statement: str, _: list[Any]) -> None:
+    def note(statement: str) -> None:
         # These run in the background; requests are what is counted.
         task = asyncio.current_task()
         if task is None or task.get_name() not in {WATCHER, PURGER, SHARER}:
             statements.append(statement)
 
-    database.observers.append(note)
-    try:
+    with observed_statements(database, note):
         yield statements
-    finally:
-        database.observers.remove(note)
 
 
 @contextmanager

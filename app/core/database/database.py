@@ -170,9 +170,6 @@ class Database:
             acquire_timeout=settings.database_pool_timeout,
             failure=failure,
         )
-        self.observers: list[Callable[[str, list[Any]], None]] = []
-        """Called with every statement and its parameters; for tests that count them or look at their plans."""
-
         self._opening, self._opening_timeout = opening_of(settings, parameters), settings.database_pool_timeout
         """The SQL that begins a transaction, and the seconds that it may take."""
 
@@ -184,8 +181,6 @@ class Database:
             self.by_value = self
         else:
             self.by_value = Database(settings, CUSTOM_PLAN_SETTINGS, tracing, failure=failure, opened=opened)
-            # Who observes one observes both.
-            self.by_value.observers = self.observers
             self.pool.others, self.by_value.pool.others = [self.by_value.pool], [self.pool]
 
     async def start(self) -> None:
@@ -202,8 +197,6 @@ class Database:
             statement = Statement(statement)
         arguments = statement.arguments(parameters)
         _STATEMENTS.inc()
-        for observe in self.observers:
-            observe(statement.sql, arguments)
         try:
             try:
                 return await self._records(statement, arguments)
@@ -339,7 +332,7 @@ class Transaction(Database):
     _is_repeated = False
 
     def __init__(self, database: Database, connection: PreparedConnection) -> None:
-        self.pool, self.observers, self._sends_singly = database.pool, database.observers, database._sends_singly  # noqa: SLF001 - another of its own kind
+        self.pool, self._sends_singly = database.pool, database._sends_singly  # noqa: SLF001 - another of its own kind
         self._connection = connection
         # The whole transaction is planned by value or not at all.
         self.by_value = self

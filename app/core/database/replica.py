@@ -219,9 +219,8 @@ class Reading(Database):
     """The standby, for the statements of one request. Raises `BehindError` if it cannot execute one at once."""
 
     def __init__(self, replica: Replica, database: Database, visit: Visit) -> None:
-        self.pool, self.observers = database.pool, database.observers
+        self.pool, self.visit = database.pool, visit
         self._replica = replica
-        self.visit = visit
         self.by_value = self if database.by_value is database else Reading(replica, database.by_value, visit)
 
     async def _records(self, statement: Statement, arguments: list[Any]) -> Records:

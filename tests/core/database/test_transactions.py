@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.core.database.database import MAX_TRIES, ConstraintError, Database, repeated_if_undone
 from app.core.errors import StatementTimeoutError, UnavailableError
+from tests.support.queries import recorded_statements
 
 CREATION = text("INSERT INTO projects (id, name) VALUES (gen_random_uuid(), :name) RETURNING name")
 NAMES = text("SELECT name FROM projects ORDER BY name")
@@ -154,14 +155,10 @@ async def test_without_a_database_a_unit_is_unavailable() -> None:
     await nowhere.close()
 
 
-async def test_transaction_uses_one_connection_and_observers_see_it(database: Database) -> None:
-    seen: list[str] = []
-    database.observers.append(lambda sql, _: seen.append(sql))
-    try:
+async def test_transaction_uses_one_connection_and_its_statements_are_recorded(database: Database) -> None:
+    with recorded_statements(database) as seen:
         async with database.transaction() as transaction:
             pids = {row["pid"] for _ in range(3) for row in await transaction.fetch_all(PID)}
-    finally:
-        database.observers.pop()
     assert len(pids) == 1
     assert seen == [PID.text] * 3
 

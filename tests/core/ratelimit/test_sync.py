@@ -20,6 +20,7 @@ from app.core.ratelimit.limiter import MAX_CALLERS, RateLimits
 from app.core.ratelimit.sync import PURGE_RULES, RateLimitSync
 from app.main import create_app
 from tests.support.client import Api
+from tests.support.queries import observed_statements
 
 # Windows begin at the same moment for all callers: these end once a day, and so never in the middle of a test.
 DAY = 86_400
@@ -119,16 +120,16 @@ async def test_each_worker_counts_alone_while_the_exchange_fails(
 async def test_counts_are_exchanged_within_two_seconds_if_any(limited: FastAPI, database: Database) -> None:
     seen: list[str] = []
 
-    def note(statement: str, _: object) -> None:
+    def note(statement: str) -> None:
         if "rate_counts" in statement:
             seen.append(statement)
 
-    limited.state.services[Database].observers.append(note)
-    await asyncio.sleep(1.5)
-    assert seen == []
-    async with Api(limited, address=HERE) as api:
-        await api.get("/docs")
-    await asyncio.sleep(2)
+    with observed_statements(limited.state.services[Database], note):
+        await asyncio.sleep(1.5)
+        assert seen == []
+        async with Api(limited, address=HERE) as api:
+            await api.get("/docs")
+        await asyncio.sleep(2)
     assert sum(statement.startswith("INSERT") for statement in seen) == 1
     (row,) = await database.fetch_all(text("SELECT caller, count FROM rate_counts"))
     assert row == {"caller": f"default/{DAY}:{HERE}", "count": 1}
