@@ -13,6 +13,7 @@ from typing import Any, Final, ParamSpec, get_args, get_origin, get_type_hints, 
 
 from pydantic import BaseModel
 from sqlalchemy import (
+    ARRAY,
     BindParameter,
     Boolean,
     ColumnElement,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     TextClause,
     bindparam,
 )
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgBoolean, AsyncpgDateTime, PGDialect_asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import NullType, TypeEngine
@@ -45,43 +46,6 @@ FEW = 5
 """Uses of a statement before it counts as common (see `Statement.is_rare`)."""
 
 
-class _AsNumber(TypeEngine[Any]):
-    """Moments and days are given as the numbers that they are to PostgreSQL."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 # ty: ignore[incompatible-method-override]
-        """Return what makes a number of a value where it is a moment or a day."""
-        return number_of
-
-
-class _Day(_AsNumber, Date):
-    render_bind_cast = True
-
-
-class _Moment(_AsNumber, AsyncpgDateTime): ...
-
-
-class _Unknown(_AsNumber, NullType):
-    """A value in literal SQL."""
-
-
-class _Flag(AsyncpgBoolean):
-    """Flags are given as they are: the driver takes no other values."""
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        """Return nothing."""
-
-
-class _Dialect(PGDialect_asyncpg):
-    colspecs = {  # noqa: RUF012 - as SQLAlchemy's own
-        **PGDialect_asyncpg.colspecs,
-        Boolean: _Flag,
-        Date: _Day,
-        DateTime: _Moment,
-        NullType: _Unknown,
-    }
-    supports_statement_cache = True
-
-
 def number_of(value: Any) -> Any:
     """Return the number that a moment or a day is to PostgreSQL, and any other value as it is."""
     if isinstance(value, datetime):
@@ -89,10 +53,21 @@ def number_of(value: Any) -> Any:
     return value.toordinal() - FIRST_DAY if isinstance(value, date) else value
 
 
-_DIALECT: Dialect = _Dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
+_DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy does not type it
 _MICROSECOND = timedelta(microseconds=1)
 _OPEN: Final = object()
 _PREFIX = "new_"
+
+
+def _processor(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return what makes of a value what the driver takes; None if that is the value itself."""
+    if isinstance(type_, ARRAY):
+        item = _processor(type_.item_type)
+        return None if item is None else lambda values: [item(value) for value in values]
+    if isinstance(type_, (Date, DateTime, NullType)):
+        return number_of
+    # The driver refuses whatever is no flag.
+    return None if isinstance(type_, Boolean) else type_.dialect_impl(_DIALECT).bind_processor(_DIALECT)
 
 
 def param(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]]) -> BindParameter[Any]:
@@ -146,10 +121,8 @@ class Statement:
         """Each parameter's name, its value if it is constant, and what makes of a value what the driver takes."""
 
         for name in compiled.positiontup or ():
-            process = None
             # One element of an IN list, which is written out, has none.
-            if name in compiled.binds:
-                process = compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+            process = _processor(compiled.binds[name].type) if name in compiled.binds else None
             constant = values[name]
             if process is not None and constant is not _OPEN:
                 constant = process(constant)
