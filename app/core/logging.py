@@ -83,59 +83,45 @@ def _encode(fields: dict[str, Any]) -> str:
         return json.dumps(fields, default=str)
 
 
-class Formatter(logging.Formatter):
-    """Formats time, level, logger, message, request id and the call's `extra`."""
+class JsonFormatter(logging.Formatter):
+    """Formats time, level, logger, message, request id and the call's `extra` as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        return self.request(record.line) if isinstance(record, RequestRecord) else self.text(log_fields(record))
-
-    def text(self, fields: dict[str, Any]) -> str:
-        """Return the line with these fields."""
-        raise NotImplementedError
+        return self.request(record.line) if isinstance(record, RequestRecord) else _encode(log_fields(record))
 
     def request(self, line: RequestLine) -> str:
-        """Return the line of a request."""
-        fields: dict[str, Any] = json.loads(_request_json(line))
-        return self.text(fields)
-
-
-class JsonFormatter(Formatter):
-    """Formats lines as JSON."""
-
-    def text(self, fields: dict[str, Any]) -> str:
-        """Return the line with these fields."""
-        return _encode(fields)
-
-    def request(self, line: RequestLine) -> str:
-        """Return the line of a request."""
-        return _request_json(line)
-
-
-class TextFormatter(Formatter):
-    """Formats lines as text for people."""
-
-    def text(self, fields: dict[str, Any]) -> str:
-        """Return the line with these fields, and the traceback if there is one."""
-        head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
-        trace = fields.pop("exception", None)
-        return " ".join([head, *(f"{key}={_plain(value)}" for key, value in fields.items())]) + (
-            f"\n{trace}" if trace else ""
+        """Return the line of a request. What changes with each is ids and numbers, in which nothing is escaped."""
+        ended, request_id, trace_id, level, method, route, status, seconds, caller, more = line
+        beginning, request = _request_texts(level, method, route, status)
+        trace = "" if trace_id is None else f'"trace_id":"{trace_id}",'
+        rest = "" if caller is None else f',"caller":"{caller}"'
+        if more:
+            rest += f",{_encode(more)[1:-1]}"
+        return (
+            f'{{"time":"{_written_time(ended)}",{beginning},"request_id":"{request_id}",{trace}{request},'
+            f'"ms":{seconds * 1000:.2f}{rest}}}'
         )
 
 
-def _request_json(line: RequestLine) -> str:
-    """Return the line of a request as JSON. What changes with each is ids and numbers, in which nothing is escaped."""
-    ended, request_id, trace_id, level, method, route, status, seconds, caller, more = line
-    beginning, request = _request_texts(level, method, route, status)
-    trace = "" if trace_id is None else f'"trace_id":"{trace_id}",'
-    rest = "" if caller is None else f',"caller":"{caller}"'
-    if more:
-        rest += f",{_encode(more)[1:-1]}"
-    return (
-        f'{{"time":"{_written_time(ended)}",{beginning},"request_id":"{request_id}",{trace}{request},'
-        f'"ms":{seconds * 1000:.2f}{rest}}}'
-    )
+class TextFormatter(JsonFormatter):
+    """Formats the same as text for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, and the traceback if there is one."""
+        return _text(super().format(record))
+
+    def request(self, line: RequestLine) -> str:
+        """Return the line of a request."""
+        return _text(super().request(line))
+
+
+def _text(line: str) -> str:
+    fields = json.loads(line)
+    head = f"{fields.pop('time')[11:23]} {fields.pop('level'):<7} {fields.pop('logger')} {fields.pop('message')}"
+    trace = fields.pop("exception", None)
+    more = [f"{key}={_plain(value)}" for key, value in fields.items()]
+    return " ".join([head, *more]) + (f"\n{trace}" if trace else "")
 
 
 @lru_cache
@@ -186,7 +172,7 @@ class BatchingHandler(logging.StreamHandler[Any]):
     A process that is killed (SIGKILL) loses the lines of its last 0.1 s.
     """
 
-    formatter: Formatter  # ty: ignore[incompatible-mutable-override] # of our own kind
+    formatter: JsonFormatter  # ty: ignore[incompatible-mutable-override] # of our own kind
 
     def __init__(self) -> None:
         super().__init__()
