@@ -167,7 +167,7 @@ class Crowd(NamedTuple):
         # The id first: it is found in an index alone, or by sorting less than all columns.
         found = f"SELECT id FROM tasks WHERE project_id = $1 AND {among} ORDER BY {by} LIMIT 1 OFFSET $2"
         row = await self.connection.fetchrow(f"SELECT * FROM tasks WHERE id = ({found})", self.largest, depth)
-        return Position.from_row(dict(row), order)
+        return Position([row[key.name] for key in order])
 
 
 def literal(value: object, type_: str) -> str:

@@ -8,7 +8,7 @@ import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -38,19 +38,11 @@ class CursorMismatchError(InvalidRequestError):
         super().__init__(errors=[{"parameter": "cursor", "detail": detail, "code": self.code}])
 
 
-class Position:
-    """The row before a page's first one, and whether the page is read backwards from there."""
+class Position(NamedTuple):
+    """The row before a page's first one, by its sort keys, and whether the page is read backwards from there."""
 
-    __slots__ = ("is_backwards", "values")
-
-    def __init__(self, values: Sequence[Any], *, is_backwards: bool = False) -> None:
-        self.values = values
-        self.is_backwards = is_backwards
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any], order: Order, *, is_backwards: bool = False) -> "Position":
-        """Return the position of a row."""
-        return cls([row[sort.name] for sort in order], is_backwards=is_backwards)
+    values: Sequence[Any]
+    is_backwards: bool = False
 
 
 class Cursors:
@@ -72,9 +64,9 @@ class Cursors:
         named = [(name, _plain(value)) for name, value in parameters.items()]
         self._bound_to = to_json([[operation, *named, *map(tuple, order), *sorted(conditions.items())]], fallback=str)
 
-    def encode(self, position: Position) -> str:
-        """Return the cursor of a position."""
-        body = to_json([position.is_backwards, *map(_plain, position.values)])
+    def encode(self, row: Mapping[str, Any], *, is_backwards: bool = False) -> str:
+        """Return the cursor of the position of a row."""
+        body = to_json([is_backwards, *(_plain(row[sort.name]) for sort in self._order)])
         mac = self._ring.macs(_PURPOSE, body + self._bound_to)[0][:_MAC_BYTES]
         return urlsafe_b64encode(mac + body).decode().rstrip("=")
 
@@ -90,7 +82,7 @@ class Cursors:
             raise CursorMismatchError
         is_backwards, *values = json.loads(body)
         decoded = [self._keys[sort.name].decoded(value) for sort, value in zip(self._order, values, strict=True)]
-        return Position(decoded, is_backwards=is_backwards)
+        return Position(decoded, is_backwards)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -16,8 +16,8 @@ from fastapi_pagination import Page as LibraryPage
 from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+from starlette.datastructures import QueryParams
 
-from app.core.bounded import BoundedDict
 from app.core.database.database import Database, RowScope, get_database
 from app.core.database.rows import Records
 from app.core.errors import InvalidRequestError
@@ -220,10 +220,6 @@ async def _fetch(
     return items if read_in is order else items[::-1], total, has_more
 
 
-def _order(query: ListQuery, params: PageParams) -> Order:
-    return query.order if params.sorted_by is None else order_of(params.sorted_by, query.tiebreaker)
-
-
 class Pages:
     """Reads the page that a request asks for, and sets the `Link` header."""
 
@@ -237,20 +233,21 @@ class Pages:
         Raises the scope's refusal if the caller may not see the list, and `CursorMismatchError` for a cursor that was
         issued for another request.
         """
-        request, conditions, order = self._request, params.conditions(), _order(query, params)
+        request, conditions, by = self._request, params.conditions(), params.sorted_by
+        order = query.order if by is None else order_of(by, query.tiebreaker)
         ring, operation = services_of(request)[KeyRing], request.scope["route"].name
         cursors = Cursors(ring, query.keys, operation, scope.parameters, order, conditions)
         position = cursors.decode(params.cursor) if params.cursor else None
         share = state_of(request.scope).share
-        is_chosen = conditions or params.sorted_by is not None
+        is_chosen = conditions or by is not None
         fetch = partial(_fetch, get_database(request), query, scope, params, conditions, order, position)
         items, total, has_more = await (fetch() if share is None or not is_chosen else share.searches.run(fetch))
         is_backwards = position is not None and position.is_backwards
         # Paging backwards, there is always a next page: the one that the client came from.
         goes_on = items and (has_more or is_backwards)
         goes_back = items and (has_more if is_backwards else position is not None)
-        following = cursors.encode(Position.from_row(items[-1], order)) if goes_on else None
-        preceding = cursors.encode(Position.from_row(items[0], order, is_backwards=True)) if goes_back else None
+        following = cursors.encode(items[-1]) if goes_on else None
+        preceding = cursors.encode(items[0], is_backwards=True) if goes_back else None
         if header := _link_header(request, params, following, preceding, has_more=has_more):
             self._response.raw_headers.append((b"link", header.encode("latin-1")))
         by_number = params.cursor is None
@@ -272,7 +269,7 @@ def _link_header(
     Links that would exceed `MAX_LINK_LENGTH` are omitted, the next page's last; the body's `next_cursor` is there in
     any case.
     """
-    path, query = request.scope["raw_path"].decode("latin-1"), _kept_query(request)
+    path, query = request.scope["raw_path"].decode("latin-1"), _kept_query(request.scope["query_string"])
     targets: dict[str, tuple[str, object]] = {"first": ("page", 1) if params.cursor is None else ("cursor", "")}
     if preceding:
         targets["prev"] = "cursor", preceding
@@ -291,20 +288,12 @@ def _link_header(
     return header
 
 
-_kept_queries: BoundedDict[bytes, str] = BoundedDict(100)
-"""What links keep of the last query strings: parsing one takes longer than all else that a link needs."""
-
-
-def _kept_query(request: Request) -> str:
-    """Return the parameters of a request that its links have as well."""
-    query: bytes = request.scope["query_string"]
-    kept = _kept_queries.get(query)
-    if kept is None:
-        pairs = [pair for pair in request.query_params.multi_items() if pair[0] not in {"page", "cursor"}]
-        kept = "&" + urlencode(pairs) if pairs else ""
-        if len(query) <= MAX_LINK_LENGTH:
-            _kept_queries.put(query, kept)
-    return kept
+# Parsing a query string takes longer than all else that a link needs.
+@lru_cache(100)
+def _kept_query(query: bytes) -> str:
+    """Return the parameters of a query string that links have as well."""
+    pairs = [pair for pair in QueryParams(query).multi_items() if pair[0] not in {"page", "cursor"}]
+    return "&" + urlencode(pairs) if pairs else ""
 
 
 async def _pages(request: Request, response: Response) -> Pages:

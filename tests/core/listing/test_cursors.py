@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Boolean, Date, DateTime, Integer, Text, Uuid, column
 
 from app.core.config import Settings
-from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Cursors, Position
+from app.core.listing.cursors import MAX_CURSOR_LENGTH, CursorMismatchError, Cursors
 from app.core.listing.sorting import Key, Keys, Order, Sort
 from app.core.signing import KeyRing
 
@@ -48,13 +48,13 @@ def cursors(ring: KeyRing = RING, **context: Any) -> Cursors:
 
 
 def issued(values: list[Any]) -> str:
-    return cursors().encode(Position(values))
+    return cursors().encode(dict(zip(KEYS, values, strict=True)))
 
 
 def test_what_was_issued_is_read_with_its_values() -> None:
     for values in (VALUES, [*VALUES[:3], None, *VALUES[4:]]):
         for is_backwards in (False, True):
-            cursor = cursors().encode(Position(values, is_backwards=is_backwards))
+            cursor = cursors().encode(dict(zip(KEYS, values, strict=True)), is_backwards=is_backwards)
             position = cursors().decode(cursor)
             assert (position.values, position.is_backwards) == (values, is_backwards)
 

@@ -73,7 +73,7 @@ async def walked(app: FastAPI, rows: Sequence[Row], order: Order, size: int) -> 
         if not page:
             return found
         found += [Row(*(row[name] for name in Row._fields)) for row in page]
-        position = Position.from_row(page[-1], order)
+        position = Position([page[-1][sort.name] for sort in order])
     raise AssertionError("a walk that does not end")
 
 
