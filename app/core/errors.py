@@ -154,7 +154,7 @@ class MethodNotAllowedError(AppError):
     code = "method_not_allowed"
     title = "Method not allowed"
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+    def __init__(self, allowed: Iterable[str]) -> None:
         super().__init__(headers={"Allow": ", ".join(sorted(allowed))})
 
 

@@ -14,20 +14,28 @@ from app.core.http.problems import answer_to
 from app.core.http.routing import API_PREFIX, ApiRoute, count_address
 from app.core.request_state import state_of
 
-_BEFORE_PATHS, _LENGTH = f"{API_PREFIX}/", len(API_PREFIX)
-
 
 class RouteTrieNode:
-    """One path segment: its child nodes, and the operations whose path ends here."""
+    """One path segment: its child nodes, and the operations whose path ends here, with the names of its parameters."""
 
     def __init__(self) -> None:
         self.children: dict[str, RouteTrieNode] = {}
         self.parameter: RouteTrieNode | None = None
         self.operations: dict[str, tuple[ApiRoute, tuple[str, ...]]] = {}
 
-    def add(self, route: ApiRoute, segments: list[str]) -> None:
-        """Add a route at the path with these segments."""
-        node, names = self, []
+
+class TrieRouter:
+    """All operations, found by path and method."""
+
+    def __init__(self, routes: Iterable[ApiRoute]) -> None:
+        self.routes = list(routes)
+        self._root = RouteTrieNode()
+        for route in self.routes:
+            for path in {route.path, route.path.removeprefix(API_PREFIX)}:
+                self._add(route, _segments(path))
+
+    def _add(self, route: ApiRoute, segments: list[str]) -> None:
+        node, names = self._root, []
         for segment in segments:
             if segment.startswith("{"):
                 names.append(segment[1:-1])
@@ -40,43 +48,23 @@ class RouteTrieNode:
             if method == "GET":
                 node.operations.setdefault("HEAD", (route, tuple(names)))
 
-    def find(self, segments: list[str]) -> tuple["RouteTrieNode", list[str]] | None:
-        """Return the node of a path and the values of its parameters; None if no operation has this path."""
-        node: RouteTrieNode | None = self
-        values: list[str] = []
-        for segment in segments:
-            if node is None:
-                return None
-            child = node.children.get(segment)
-            if child is None:
-                values.append(segment)
-                child = node.parameter
-            node = child
-        return (node, values) if node is not None and node.operations else None
-
-
-class TrieRouter:
-    """All operations, found by path and method."""
-
-    def __init__(self, routes: Iterable[ApiRoute]) -> None:
-        self.routes = list(routes)
-        self._root = RouteTrieNode()
-        for route in self.routes:
-            for path in {route.path, route.path.removeprefix(API_PREFIX)}:
-                self._root.add(route, _segments(path))
-
     def find(self, path: str, method: str) -> tuple[ApiRoute, dict[str, str]]:
         """Return the operation of a path and method, and the values of its path parameters.
 
         Raises `NotFoundError`, or `MethodNotAllowedError` if the path exists with other methods only.
         """
-        found = self._root.find(_segments(path))
-        if found is None:
-            raise NotFoundError
-        node, values = found
+        node, values = self._root, []
+        for segment in _segments(path):
+            child = node.children.get(segment)
+            if child is None:
+                values.append(segment)
+                child = node.parameter
+                if child is None:
+                    raise NotFoundError
+            node = child
         operation = node.operations.get(method)
         if operation is None:
-            raise MethodNotAllowedError(sorted(node.operations))
+            raise MethodNotAllowedError(node.operations) if node.operations else NotFoundError
         route, names = operation
         # There are as many of both; `strict` would double the time.
         return route, dict(zip(names, values))  # noqa: B905
