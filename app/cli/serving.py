@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -24,7 +25,7 @@ from app.cli.errors import CommandError
 from app.cli.metrics import WorkersCollector, serving
 from app.cli.settings_report import unknown_variables
 from app.core.addresses import without_password
-from app.core.config import Settings, get_settings, with_other_family
+from app.core.config import Settings, get_settings
 from app.core.database.faults import explanation
 from app.core.database.migrations import SchemaState, head_revision
 from app.core.errors import UnavailableError
@@ -73,6 +74,24 @@ def run(settings: Settings) -> None:
             ),
             ws="none",
         )
+
+
+def with_other_family(addresses: str) -> str:
+    """Return the addresses of proxies, each IPv4 address also in the form that it has on a socket of both families.
+
+    With several workers, `::` listens for both, and 10.0.0.5 appears there as ::ffff:10.0.0.5.
+    """
+    if addresses.strip() == "*":
+        return addresses
+    parts = (part.strip() for part in addresses.split(","))
+    networks: list[IPv4Network | IPv6Network] = [ip_network(part) for part in parts if part]
+    for network in networks[:]:
+        first = network.network_address
+        if isinstance(first, IPv4Address):
+            networks.append(ip_network(f"::ffff:{first}/{96 + network.prefixlen}"))
+        elif first.ipv4_mapped is not None and network.prefixlen >= 96:
+            networks.append(ip_network(f"{first.ipv4_mapped}/{network.prefixlen - 96}"))
+    return ",".join(map(str, networks))
 
 
 def application() -> "FastAPI":

@@ -5,7 +5,7 @@ import re
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -422,24 +422,6 @@ class Settings(BaseSettings):
         chosen = {"default": self.rate_limit or ours[0], "login": self.rate_limit_login or ours[1]}
         parts = {name: rate.partition("/") for name, rate in chosen.items() if rate != "off"}
         return {name: (int(requests), int(seconds)) for name, (requests, _, seconds) in parts.items()}
-
-
-def with_other_family(addresses: str) -> str:
-    """Return the addresses of proxies, each IPv4 address also in the form that it has on a socket of both families.
-
-    With several workers, `::` listens for both, and 10.0.0.5 appears there as ::ffff:10.0.0.5.
-    """
-    if addresses.strip() == "*":
-        return addresses
-    parts = (part.strip() for part in addresses.split(","))
-    networks: list[IPv4Network | IPv6Network] = [ip_network(part) for part in parts if part]
-    for network in networks[:]:
-        first = network.network_address
-        if isinstance(first, IPv4Address):
-            networks.append(ip_network(f"::ffff:{first}/{96 + network.prefixlen}"))
-        elif first.ipv4_mapped is not None and network.prefixlen >= 96:
-            networks.append(ip_network(f"{first.ipv4_mapped}/{network.prefixlen - 96}"))
-    return ",".join(map(str, networks))
 
 
 def variable_of(field: str) -> str:

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app.cli.serving import with_other_family
 from app.cli.settings_report import problems_of
-from app.core.config import DEVELOPMENT_SECRET, Settings, with_other_family
+from app.core.config import DEVELOPMENT_SECRET, Settings
 
 PASSWORD = "q7zx-password"
 ADDRESS = f"postgresql://taller:{PASSWORD}@db:5432/taller"
