@@ -30,7 +30,6 @@ from app.core.errors import UnavailableError
 from app.core.guards import refuse_unguarded_routes
 from app.core.http.application import Application
 from app.core.http.middleware import RequestMiddleware
-from app.core.http.openapi import openapi_document
 from app.core.http.positions import HEADER as POSITION
 from app.core.http.trie import TrieRouter
 from app.core.idempotency.keys import REPLAYED
@@ -46,6 +45,7 @@ from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
 from app.system.documentation import documentation_of
 from app.system.guides import guided
+from app.system.openapi import openapi_document
 from app.system.process import ProcessReport
 
 if TYPE_CHECKING:

@@ -28,7 +28,6 @@ from app.core.errors import (
 from app.core.guards import Guard, guards_of
 from app.core.http import positions
 from app.core.http.fast_path import MAX_ACCEPTED, Accepted, Handler, build_fast_path, is_collection
-from app.core.http.openapi import problems
 from app.core.idempotency import keys as idempotency
 from app.core.idempotency.creation import Creation
 from app.core.listing.pagination import PAGE_ERRORS, PageParams
@@ -114,7 +113,6 @@ class ApiRoute(APIRoute):
         is_list = any(issubclass(model, PageParams) for model in _query_models(self.dependant))
         page_errors = PAGE_ERRORS if is_list else ()
         self.errors = (InvalidRequestError, *page_errors, *body_errors, *guard_errors, *key_errors, *errors)
-        self.responses |= problems(*self.errors)
         beginning = None if location is None else f"{API_PREFIX}{location}/"
         accepted: Accepted = BoundedDict(MAX_ACCEPTED)
         handle = build_fast_path(self, accepted, beginning)

@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from app.core.errors import (
@@ -22,6 +21,7 @@ from app.core.errors import (
     problem_document,
 )
 from app.core.guards import Guard, guards_of
+from app.core.http.routing import ApiRoute
 from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
 from app.core.listing.params import IS_NULL
 from app.core.listing.statement import OPERATORS
@@ -76,12 +76,12 @@ _COMMON_HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
-def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses=` of these errors: by status, one example for each code."""
+def problems(*errors: type[AppError]) -> dict[str, dict[str, Any]]:
+    """Return the responses of these errors: by status, one example for each code."""
     by_status: dict[int, dict[str, type[AppError]]] = {}
     for error in errors:
         by_status.setdefault(error.status, {})[error.code] = error
-    return {status: _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
+    return {str(status): _problem_response(list(found.values())) for status, found in sorted(by_status.items())}
 
 
 def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _problem_response(errors: list[type[AppError]]) -> dict[str, Any]:
 
 
 def openapi_document(
-    app: FastAPI, routes: Sequence[APIRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
+    app: FastAPI, routes: Sequence[ApiRoute], tags: list[dict[str, Any]], security_schemes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the document of these routes in this order."""
     document = get_openapi(
@@ -132,8 +132,10 @@ def openapi_document(
     for route in routes:
         if route.include_in_schema:
             for method in route.methods or ():
-                _secure(document["paths"][route.path_format][method.lower()], guards_of(route))
-                _condition(document["paths"][route.path_format][method.lower()], method, route)
+                operation = document["paths"][route.path_format][method.lower()]
+                _secure(operation, guards_of(route))
+                _add_problems(operation, method, route)
+                _condition(operation, method, route)
     for operations in document["paths"].values():
         for method, operation in operations.items():
             if "requestBody" in operation:
@@ -178,7 +180,14 @@ def _secure(operation: dict[str, Any], guards: list[Guard]) -> None:
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
 
-def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
+def _add_problems(operation: dict[str, Any], method: str, route: ApiRoute) -> None:
+    # FastAPI's own, which is never sent: this service answers 400 instead.
+    operation["responses"].pop("422", None)
+    own = (*route.errors, PreconditionFailedError) if method == "GET" and tag_reader(route) else route.errors
+    operation["responses"] |= problems(*own, InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError)
+
+
+def _condition(operation: dict[str, Any], method: str, route: ApiRoute) -> None:
     """Describe the `ETag` of responses, and the request headers that depend on it."""
     is_tagged = tag_reader(route) is not None
     if is_tagged:
@@ -186,7 +195,6 @@ def _condition(operation: dict[str, Any], method: str, route: APIRoute) -> None:
         answer.setdefault("headers", {})["ETag"] = _ETAG
     if is_tagged and method == "GET":
         operation["responses"]["304"] = {"description": "Not modified"}
-        operation["responses"] |= {str(status): said for status, said in problems(PreconditionFailedError).items()}
         otherwise = "the answer is 304, without a body"
     elif any(guard.is_conditional for guard in guards_of(route)):
         otherwise = "nothing is done and the answer is 412"
@@ -300,12 +308,7 @@ def _finish_parameters(parameters: list[dict[str, Any]]) -> None:
 def _finish(operation: dict[str, Any]) -> None:
     _finish_parameters(operation.get("parameters", []))
     responses: dict[str, Any] = operation["responses"]
-    if PROBLEM_MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
-        # FastAPI adds its own to operations with parameters; this service answers 400 instead.
-        responses.pop("422", None)
     names = {parameter["name"] for parameter in operation.get("parameters", ())}
-    for status, response in problems(InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError).items():
-        responses.setdefault(str(status), response)
     for status, response in responses.items():
         headers = response.setdefault("headers", {})
         if status in _HEADERS:
