@@ -63,7 +63,7 @@ def _processor(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     """Return what makes of a value what the driver takes; None if that is the value itself."""
     if isinstance(type_, ARRAY):
         item = _processor(type_.item_type)
-        return None if item is None else lambda values: [item(value) for value in values]
+        return None if item is None else lambda values: list(map(item, values))
     if isinstance(type_, (Date, DateTime, NullType)):
         return number_of
     # The driver refuses whatever is no flag.
