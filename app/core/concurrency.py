@@ -41,7 +41,7 @@ class ConcurrencyLimit:
 
     def __init__(self, at_once: int, *, waiting: int, timeout: float, refusal: str) -> None:
         self._free = self._places = at_once
-        self._line: WaitingLine[None] = WaitingLine(length=waiting, timeout=timeout, hand_back=self._hand_back)
+        self._line: WaitingLine[None] = WaitingLine(length=waiting, timeout=timeout, hand_back=lambda _: self.leave())
         self._refusal = refusal
 
     @property
@@ -79,9 +79,6 @@ class ConcurrencyLimit:
         await self.enter()
 
     async def __aexit__(self, *error: object) -> None:
-        self.leave()
-
-    def _hand_back(self, _: None) -> None:
         self.leave()
 
     @property

@@ -22,9 +22,7 @@ UNLIMITED = "free"
 
 
 class Guard:
-    """A dependency that decides whether a caller may call an operation. FastAPI calls subclasses like any
-    dependency.
-    """
+    """A dependency that decides whether a caller may call an operation. FastAPI calls it like any dependency."""
 
     errors: tuple[type[AppError], ...] = ()
     """The errors that it raises; the OpenAPI document lists them on every operation that it guards."""

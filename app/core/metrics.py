@@ -96,9 +96,7 @@ values.ValueClass = Number
 
 
 def number_of(metric: Counter | Gauge) -> Number:
-    """Return the number of a metric without labels, or with all of them. To add to it directly takes a third of the
-    time.
-    """
+    """Return the number of a metric without labels, or with all of them: adding to it takes a third of the time."""
     number: Number = metric._value  # noqa: SLF001 - it has no public name
     return number
 

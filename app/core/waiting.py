@@ -62,9 +62,7 @@ class LineFullError(Exception):
 
 
 class WaitingLine(Generic[T]):
-    """A queue of at most `length` coroutines, each of which waits for at most `timeout` seconds: first come, first
-    served.
-    """
+    """A queue of at most `length` coroutines, each of which waits for at most `timeout` seconds, in order."""
 
     __slots__ = ("_hand_back", "_length", "_turns")
 

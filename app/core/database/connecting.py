@@ -31,9 +31,7 @@ _SOCKET_OPTIONS = {
 
 
 async def connect(address: Address, *, timeout: float, **options: Any) -> "asyncpg.Connection":  # noqa: ASYNC109 - of each host, and asyncpg's own
-    """Connect to the first host that accepts the connection and has the wanted session attributes. Raises
-    `UnavailableError` from the last host's error.
-    """
+    """Connect to the first host that accepts it and suits. Raises `UnavailableError` from the last host's error."""
     parameters = dict(address.parameters)
     timeout = float(parameters.get("connect_timeout", timeout))
     target = wanted_attributes(address)
@@ -98,9 +96,7 @@ def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[st
 
 
 async def _first_of(attempts: Sequence[Callable[[], Awaitable[Any]]]) -> "asyncpg.Connection":
-    """Return the first connection that succeeds. Each attempt begins when the one before has failed, or has not ended
-    within `STAGGER` seconds.
-    """
+    """Return the first connection. Each attempt begins when the one before has failed, or has taken `STAGGER`."""
     waiting = list(reversed(attempts))
     running: set[asyncio.Future[asyncpg.Connection]] = set()
     error: BaseException | None = None

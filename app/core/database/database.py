@@ -134,9 +134,7 @@ class Database:
         failure: str = CANNOT_CONNECT,
         opened: Callable[[PreparedConnection], Awaitable[None]] | None = None,
     ) -> None:
-        """`failure`: what is logged where it cannot be reached. `opened`: what is done with each new connection, before
-        anybody uses it.
-        """
+        """`failure`: what is logged where it cannot be reached. `opened`: what is done first with a new connection."""
         assert settings.database_url is not None, "every command has looked"
         parameters = {
             # Our statements are short: JIT compilation costs more than it gains.
@@ -382,9 +380,7 @@ class Transaction(Database):
         return await self._whole(self._connection.run(statement, arguments, prepares_anew=prepares_anew))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
-        """Return PostgreSQL's answer or raise its error. Any other exception leaves the connection in an
-        unknown state.
-        """
+        """Return PostgreSQL's answer or raise its error. After any other exception the connection is broken."""
         try:
             return await answer
         except BaseException as error:

@@ -1,7 +1,6 @@
 """Migrations: upgrade a database, and check its revision.
 
-Alembic is imported inside functions: a server process only needs the newest revision, and the import would cost it 10
-MB.
+Alembic is imported inside functions: it takes 10 MB, and a server process needs the newest revision only.
 """
 
 import re

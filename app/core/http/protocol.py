@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -90,16 +89,8 @@ class TransferCodingError(AppError):
     title = "Unsupported transfer coding"
 
 
-class _Stage(Enum):
-    """How far the newest request has arrived."""
-
-    HEAD = auto()
-    BODY = auto()
-    COMPLETE = auto()
-
-
-# An enumeration's members are slow to look up.
-_HEAD, _BODY, _COMPLETE = _Stage
+_HEAD, _BODY, _COMPLETE = range(3)
+"""How far the newest request has arrived."""
 
 
 class _Flow(FlowControl):
@@ -293,7 +284,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # ty: ignore[incompatible-method-override] # as in asyncio
         """Answer the requests that have arrived before closing the connection: the client may still read."""
-        is_waiting = self._unanswered > 0 and self._stage is not _BODY
+        is_waiting = self._unanswered > 0 and self._stage != _BODY
         if is_waiting:
             self.cycle.keep_alive = False
             self._is_ended = True
@@ -339,9 +330,9 @@ class BoundedHttp(HttpToolsProtocol):
                 reason = MalformedRequestError(_UNENCODED)
             self._refuse(reason if isinstance(reason, AppError) else MalformedRequestError())
             return
-        if self._stage is not _COMPLETE:
+        if self._stage != _COMPLETE:
             if self._overhead > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADER_LINES:
-                self._refuse(HeadTooLargeError() if self._stage is _HEAD else MalformedRequestError())
+                self._refuse(HeadTooLargeError() if self._stage == _HEAD else MalformedRequestError())
             elif self._deadline is None:
                 self._limit(self._timeouts[self._stage])
 
@@ -440,7 +431,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Handle the end of the request."""
-        if self._stage is _HEAD:
+        if self._stage == _HEAD:
             # It offers an upgrade, and is about to be read again.
             return
         self._stage, self._deadline = _COMPLETE, None
@@ -465,7 +456,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._unanswered:
             if self._refusal is not None:
                 self._hang_up(self._refusal)
-            elif self._stage is _COMPLETE:
+            elif self._stage == _COMPLETE:
                 self._limit(self.timeout_keep_alive)
 
     def _go_on(self) -> None:
@@ -488,7 +479,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_ended = True
         self._unparsed = memoryview(b"")
         self._hold()
-        if self._stage is _BODY and not self.cycle.response_complete:
+        if self._stage == _BODY and not self.cycle.response_complete:
             # The request itself cannot be read to its end.
             self._unanswered -= 1
             if self.pipeline and self.pipeline[0] is self.cycle:
@@ -501,7 +492,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _hang_up(self, error: AppError) -> None:
         """Send an error and close the connection, unless the request has already been answered."""
-        if self._stage is not _BODY or not self.cycle.response_started:
+        if self._stage != _BODY or not self.cycle.response_started:
             self._say(error)
         self.transport.close()
         self._limit(LINGER)
@@ -546,7 +537,7 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._timer_ends = float("inf")
             self._limit(LINGER)
-            if self._stage is _COMPLETE:
+            if self._stage == _COMPLETE:
                 # The reader of the last response is gone, whatever is still unread of it.
                 self.transport.close()
             else:

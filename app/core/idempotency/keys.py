@@ -172,17 +172,13 @@ def _key(values: Sequence[bytes]) -> str:
 
 
 async def _authorize(request: Request, guards: Sequence[Guard]) -> None:
-    """Authorise the caller before a stored response or an error reveals anything: the handler, which would do so, does
-    not run.
-    """
+    """Authorise the caller before anything is revealed: the handler, which would do so, does not run."""
     for guard in guards:
         await guard.authorize(request)
 
 
 def _fingerprint(request: Request) -> bytes:
-    """Return a hash of the request's parameters, preconditions and body. It is the same at each of the operation's four
-    addresses.
-    """
+    """Return a hash of parameters, preconditions and body, the same at each of the operation's four addresses."""
     digest = sha256()
     for part in (
         *(value.encode() for value in request.path_params.values()),

@@ -46,9 +46,7 @@ class Position(NamedTuple):
 
 
 class Cursors:
-    """The cursors of one request for a list. They are bound to its operation, the parameters of the caller's scope, its
-    order and its filters.
-    """
+    """The cursors of one request, bound to its operation, the caller's scope, its order and its filters."""
 
     def __init__(
         self,

@@ -36,9 +36,7 @@ MAX_DEPTH = 10_000
 this limit nor this cost."""
 
 MAX_LINK_LENGTH = 3_000
-"""Characters of the `Link` header. Many proxies, nginx by default, accept 4 KB of response headers and answer 502 to
-more.
-"""
+"""Characters of the `Link` header: many proxies, nginx by default, answer 502 to more than 4 KB of headers."""
 
 EXAMPLE_CURSOR = "QWxsIHRoYXQgY29tZXMgYWZ0ZXIgdGhpcw"
 

@@ -28,11 +28,6 @@ class Sort(NamedTuple):
     is_descending: bool = False
     has_nulls_first: bool = False
 
-    @property
-    def backwards(self) -> "Sort":
-        """The same key for reading backwards."""
-        return Sort(self.name, not self.is_descending, not self.has_nulls_first)
-
 
 Order = tuple[Sort, ...]
 """The keys of an order, the last of them unique."""
@@ -82,7 +77,7 @@ def order_of(text: str, tiebreaker: str) -> Order:
 
 def reversed_order(order: Order) -> Order:
     """Return the order for reading backwards."""
-    return tuple(sort.backwards for sort in order)
+    return tuple(Sort(sort.name, not sort.is_descending, not sort.has_nulls_first) for sort in order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,7 @@ class ListQuery:
         self.statement = compiled(page, model=model)
 
     def is_planned_by_value(self, filters: Iterable[str], order: Order) -> bool:
-        """Return whether the best plan depends on the values of these filters: whether an index other than that of the
-        order may serve one of them.
-        """
+        """Return whether the best plan depends on values: whether an index besides the order's may serve a filter."""
         in_order = order[0].name
         return any(name not in self.unindexed and of_bound(name) != in_order for name in filters)
 

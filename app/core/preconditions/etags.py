@@ -41,9 +41,7 @@ def etag_expression(
 def precondition_clause(
     shape: PreconditionShape, tag: ColumnElement[str], is_required: SQLColumnExpression[bool]
 ) -> ColumnElement[bool]:
-    """Return the condition that a row's tag fulfils the `Preconditions`; if there is no `If-Match`, the condition that
-    it is not required.
-    """
+    """Return the condition that a row's tag fulfils the `Preconditions`; without `If-Match`, that none is required."""
     match, none_match = shape
     condition: ColumnElement[bool] = true()
     if match == "absent":

@@ -89,9 +89,7 @@ class Preconditions:
         return tags
 
     def refusal(self, tag: str) -> PreconditionFailedError | None:
-        """Return the error for a write that found no row whose tag fulfils this; None if the preconditions are not the
-        reason. `tag`: the current one.
-        """
+        """Return the error if this is why a write found no row, otherwise None. `tag`: the current one."""
         # It fails even if the tag matches by now: it did not when the statement ran.
         return PreconditionFailedError(tag) if self.match.tags or self.none_match is not _ABSENT else None
 

@@ -18,9 +18,7 @@ REVALIDATED = b"private, no-cache"
 
 
 def tag_reader(route: APIRoute) -> Callable[[Any], str | None] | None:
-    """Return what returns the tag of a route's responses from their values, or None where only the bytes tell it; None
-    if they have no tags.
-    """
+    """Return what tells the tag from a response's value, or None where only its bytes do; None if it has no tag."""
     if route.response_field is None:
         return None
     annotation = route.response_field.field_info.annotation

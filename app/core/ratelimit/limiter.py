@@ -38,9 +38,7 @@ class FixedWindowCounter:
         self._pending: dict[CounterKey, int] = {}
 
     def consume(self, key: CounterKey) -> float:
-        """Count one request, and return the end of its window. Raises `TooManyRequestsError` if the quota is
-        used up.
-        """
+        """Count one request, and return the end of its window. Raises `TooManyRequestsError`."""
         self._now()
         used = self._used.get(key, 0)
         if used >= self._requests:
@@ -152,9 +150,7 @@ class RequestQuota:
                 self._counted_until = counter.consume(self._key)
 
     def headers(self, status: int, *, is_revalidated: bool = False) -> str:
-        """Return the lines of the headers of a response with this status. A request that was revalidated (304) is
-        refunded.
-        """
+        """Return the lines of the headers of a response. A request that was revalidated (304) is refunded."""
         key, counter = self._key, self._counter
         if key is None:
             # The request ended before the caller was known: it counts against its address, unless the service failed.
