@@ -28,21 +28,24 @@ from sqlalchemy import (
     select,
     true,
     union,
+    union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR, array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from app.core.database.search import matches_in, relevance, words_of
+from app.core.database.search import TERMS, relevance, words_of
 from app.core.database.statements import Column, Rows, compiled, inline, param
 from app.core.errors import FieldError, InvalidRequestError
 from app.core.listing.params import RELEVANCE, comparisons
-from app.core.listing.sorting import Key, Keys, Segment, alphabetical
+from app.core.listing.sorting import Key, Keys, Order, Segment, alphabetical, ordering_of
 from app.core.listing.statement import (
+    MAX_COUNTED,
     ListSource,
     ListVariant,
     capped_count,
     limit_plus_offset,
     list_query,
+    page_of,
     sort_columns,
     total_of,
 )
@@ -156,20 +159,64 @@ OF_PROJECTS = {PROJECT_IDS, "is_archived"}
 """The filters that name projects, or choose them."""
 
 
-@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"])
+@list_query(KEYS, "-priority", model=TaskRead, planned_once=["completed", "q"])
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of a project's tasks: by default the highest priority first, then the newest first."""
     matching = _matching(variant, param("project_id", Uuid))
+    items: Rows | FromClause = matching
+    total = _total(variant, matching, TaskCount.project_id == param("project_id", Uuid))
+    if "q" in variant.filters and not tasks_of_project.is_planned_by_value(variant.filters, variant.order):
+        items, total = _searched(variant)
     return ListSource(
-        items=matching,
-        total=_total(variant, matching, TaskCount.project_id == param("project_id", Uuid)),
+        items=items,
+        total=total,
         columns=read_columns,
         root=Project.__table__,
         where=this_project(permission),
     )
 
 
-@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"])
+INDEXED = ("priority", "due_date", "created_at")
+"""The sort keys of which a project's tasks have an index, which also has the id."""
+
+
+def _is_indexed(order: Order) -> bool:
+    first, *further = order
+    return first.name in INDEXED and [(key.name, key.is_descending) for key in further] == [("id", first.is_descending)]
+
+
+def _searched(variant: ListVariant) -> tuple[FromClause, Rows]:
+    """Return the page and the total of a search that is planned once for all words.
+
+    The index of words finds the matches, once for both. Where there are more than are counted, a page is full soon if
+    tasks are read in order; if no index has that order, all matches are sorted.
+    """
+    project_id = param("project_id", Uuid)
+    matching = _matching(variant, project_id, is_planned_once=True)
+    keys = [KEYS[sort.name].column.label(sort.name) for sort in variant.order]
+    found = matching.with_only_columns(*keys).limit(inline(MAX_COUNTED + 1)).cte("found")
+    total = select(capped_count(select(found)).cte("number"))
+    is_all = total.scalar_subquery().is_not(None)
+    found_keys = {
+        sort.name: Key(found.c[sort.name], KEYS[sort.name].is_nullable, KEYS[sort.name].compared)
+        for sort in variant.order
+    }
+    first = page_of(variant, found_keys, select(found).where(is_all)).subquery("first")
+    further = sort_columns(variant, KEYS, LIST_COLUMNS)
+    of_found = (
+        select(*LIST_COLUMNS, *(first.c[str(column.key)] for column in further))
+        .join_from(first, Task, Task.id == first.c.id)
+        .order_by(*ordering_of(variant.order, KEYS, first.c))
+    )
+    if _is_indexed(variant.order):
+        others = tuple(name for name in variant.filters if name != "q")
+        has_words = WORDS.bool_op("@@")(select(TERMS).scalar_subquery())
+        matching = _matching(variant._replace(filters=others), project_id).where(has_words)
+    in_order = page_of(variant, KEYS, matching.where(~is_all))
+    return union_all(of_found, in_order).lateral("page"), total
+
+
+@list_query(KEYS, "-priority", model=TaskRead, planned_once=["completed"])
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the tasks of all the caller's projects, in the same order.
 
@@ -190,11 +237,11 @@ def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     return ListSource(items=items, total=total, columns=read_columns)
 
 
-def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
+def _matching(variant: ListVariant, project_id: ColumnElement[UUID], *, is_planned_once: bool = False) -> Rows:
     """Select the tasks of a project that match the filters, with their sort keys."""
     conditions = {
         **CONDITIONS,
-        "q": matches_in(Task.title, Task.description, Task.project_id, project_id),
+        "q": _has_words(project_id, is_planned_once=is_planned_once),
         "label_id": _has_label(project_id),
         "assignee_id": _has_assignee(project_id),
         "is_blocked": _is_blocked(project_id),
@@ -202,8 +249,20 @@ def _matching(variant: ListVariant, project_id: ColumnElement[UUID]) -> Rows:
     }
     filters = (conditions[name] for name in variant.filters)
     return select(*LIST_COLUMNS, *sort_columns(variant, KEYS, LIST_COLUMNS)).where(
-        _is_in(variant, project_id), *filters
+        _is_in(variant, project_id, is_planned_once=is_planned_once), *filters
     )
+
+
+def _has_words(project_id: ColumnElement[UUID], *, is_planned_once: bool) -> ColumnElement[bool]:
+    """Return a condition for tasks that match the query `q`, which the index of words serves."""
+    entries = func.search_entries(Task.title, Task.description, Task.project_id, type_=TSVECTOR)
+    phrases: ColumnElement[Any] = func.search_phrases(param("q", Text), type_=TSQUERY)
+    found = entries.bool_op("@@")(func.search_entries_for(TERMS, project_id, type_=TSQUERY))
+    # NULL for a query without phrases, and so true before any row is read.
+    if not is_planned_once:
+        return found & WORDS.bool_op("@@")(phrases).is_not(false())
+    phrases = select(phrases).scalar_subquery()
+    return found & case((phrases.is_(None), true()), else_=WORDS.bool_op("@@")(phrases))
 
 
 def _has_label(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -246,9 +305,9 @@ def _is_blocked(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return case((param("is_blocked", Boolean), Task.id == any_(of_project)), else_=~waits)
 
 
-def _is_in(variant: ListVariant, project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    if "q" in variant.filters and not isinstance(project_id, BindParameter):
-        # For each of several projects, the search index suffices. Equality would add an index scan of all its tasks.
+def _is_in(variant: ListVariant, project_id: ColumnElement[UUID], *, is_planned_once: bool) -> ColumnElement[bool]:
+    if is_planned_once or ("q" in variant.filters and not isinstance(project_id, BindParameter)):
+        # The search index suffices. Equality would add an index scan of all the project's tasks.
         return Task.project_id.is_not_distinct_from(project_id)
     return Task.project_id == project_id
 

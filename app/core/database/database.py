@@ -43,19 +43,20 @@ TRANSIENT = ("08", "53", "57P", "25P03", "25P04", "40001", "40P01", "55000", "55
 shutting down or starting up, a transaction that idled or took too long (for example because the process was suspended),
 serialization failure, deadlock, a server that is not in the required state, lock timeout."""
 
-GENERIC_PLAN_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
-"""Single statements use generic plans that read rows from an index, in its order. By default PostgreSQL would plan each
-page again, which takes longer than reading the page. A generic plan must not scan the whole table, which the planner
-might prefer if one project has most of the tasks, because it does not know how small a page is."""
-
-CUSTOM_PLAN_SETTINGS = {
-    "plan_cache_mode": "force_custom_plan",
+GENERIC_PLAN_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
-    "enable_sort": "on",
+    "enable_sort": "off",
     "max_parallel_workers_per_gather": "0",
 }
-"""Searches and most filters are planned for their values, which determine the best index. Sequential scans stay off,
-because most of a table is not the caller's; parallel workers as well, because one search is to take one processor."""
+"""Single statements use generic plans that read rows from an index, in its order. By default PostgreSQL would plan each
+page again, which takes longer than reading the page. A generic plan must not scan the whole table, which the planner
+might prefer if one project has most of the tasks, because it does not know how small a page is. It has no parallel
+workers, because one statement is to take one processor."""
+
+CUSTOM_PLAN_SETTINGS = {**GENERIC_PLAN_SETTINGS, "plan_cache_mode": "force_custom_plan", "enable_sort": "on"}
+"""Most filters are planned for their values, which determine the best index. Sequential scans stay off, because most of
+a table is not the caller's."""
 
 GRACE = 2.0
 """Seconds beyond its timeout after which a statement is ended here. The server cancels long statements itself, unless

@@ -7,7 +7,7 @@ the end of their container's id, so that a search within a container reads no wo
 
 from typing import Any
 
-from sqlalchemy import REAL, ColumnElement, Index, Text, false, func, literal_column, text
+from sqlalchemy import REAL, ColumnElement, Index, Text, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from app.core.database.statements import param
@@ -19,11 +19,12 @@ writes cheaper and searches slower (docs/decisions/0025-own-words.md)."""
 OF_WORDS = "of_words"
 """Of the `info` of search indexes, which have to be rebuilt when the dictionary changes."""
 
-_TERMS = func.search_terms(param("q", Text), type_=TSQUERY)
+TERMS = func.search_terms(param("q", Text), type_=TSQUERY)
+"""What the query `q` asks for."""
 
 
 def words_index(name: str, words: str) -> Index:
-    """Return the search index of a table. `words`: the SQL of `words_of`, or of what `matches_in` looks for."""
+    """Return the search index of a table. `words`: the SQL of what is looked for in it."""
     return Index(name, text(words), postgresql_using="gin", postgresql_with=_PENDING_WORDS, info={OF_WORDS: True})
 
 
@@ -34,7 +35,7 @@ def words_of(title: Any, body: Any) -> ColumnElement[Any]:
 
 def matches(words: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that words match the query `q`."""
-    return words.bool_op("@@")(_TERMS)
+    return words.bool_op("@@")(TERMS)
 
 
 def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -42,18 +43,6 @@ def without_index(words: ColumnElement[Any]) -> ColumnElement[Any]:
     return words.op("||")(literal_column("''::tsvector", TSVECTOR))
 
 
-def matches_in(title: Any, body: Any, row_container: Any, container: Any) -> ColumnElement[bool]:
-    """Return the condition that the words of a row of `container` match the query `q`.
-
-    `row_container`: the column that `words_index` has; its row is in `container` by another condition.
-    """
-    entries = func.search_entries(title, body, row_container, type_=TSVECTOR)
-    phrases = func.search_phrases(param("q", Text), type_=TSQUERY)
-    # NULL, and so true before any row is read, for a query without phrases.
-    has_phrases = words_of(title, body).bool_op("@@")(phrases).is_not(false())
-    return entries.bool_op("@@")(func.search_entries_for(_TERMS, container, type_=TSQUERY)) & has_phrases
-
-
 def relevance(words: ColumnElement[Any]) -> ColumnElement[float]:
     """Return the rank of words for the query `q`."""
-    return func.ts_rank(words, _TERMS, type_=REAL)
+    return func.ts_rank(words, select(TERMS).scalar_subquery(), type_=REAL)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, func, literal, select, true, union_all
 
 from app.core.database.rows import Records
-from app.core.database.statements import Column, Rows, compiled, param
+from app.core.database.statements import Column, Rows, compiled, inline, param
 from app.core.listing.sorting import Keys, Order, Segment, order_of, ordering_of, segments_of
 
 MAX_COUNTED = 10_000
@@ -38,8 +38,8 @@ class ListVariant(NamedTuple):
 class ListSource:
     """The parts of a list's statement."""
 
-    items: Rows | Callable[[Segment], Rows]
-    """The matching rows without an order; or a function that reads one segment of them in order."""
+    items: Rows | Callable[[Segment], Rows] | FromClause
+    """The matching rows without an order; or a function that reads one segment of them in order; or the page itself."""
 
     total: Rows
     """The total: one column, made by `total_of` or `capped_count`."""
@@ -63,7 +63,7 @@ class ListQuery:
         default: str,
         tiebreaker: str,
         model: type[BaseModel] | None,
-        unindexed: Collection[str] = (),
+        planned_once: Collection[str] = (),
     ) -> None:
         self.source = source
         self.keys = keys
@@ -71,7 +71,7 @@ class ListQuery:
         self.order = order_of(default, tiebreaker)
         """The default order."""
 
-        self.unindexed = frozenset(unindexed)
+        self.planned_once = frozenset(planned_once)
 
         def page(permission: Any, variant: ListVariant | None) -> Rows:
             variant = variant or ListVariant(self.order)
@@ -83,7 +83,7 @@ class ListQuery:
     def is_planned_by_value(self, filters: Iterable[str], order: Order) -> bool:
         """Return whether the best plan depends on values: whether an index besides the order's may serve a filter."""
         in_order = order[0].name
-        return any(name not in self.unindexed and of_bound(name) != in_order for name in filters)
+        return any(name not in self.planned_once and of_bound(name) != in_order for name in filters)
 
 
 def list_query(
@@ -92,13 +92,14 @@ def list_query(
     tiebreaker: str = "id",
     *,
     model: type[BaseModel] | None = None,
-    unindexed: Collection[str] = (),
+    planned_once: Collection[str] = (),
 ) -> Callable[[Callable[[Any, ListVariant], ListSource]], ListQuery]:
     """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`.
 
-    `model`: the response model of the items (see `compiled`). `unindexed`: the filters that no index serves.
+    `model`: the response model of the items (see `compiled`). `planned_once`: the filters that no index serves, or the
+    same one whatever their values.
     """
-    return lambda source: ListQuery(source, keys, default, tiebreaker, model, unindexed)
+    return lambda source: ListQuery(source, keys, default, tiebreaker, model, planned_once)
 
 
 def of_bound(name: str) -> str:
@@ -113,7 +114,8 @@ def page_statement(variant: ListVariant, keys: Keys, source: ListSource) -> Rows
     An empty page is one row with the total and nulls (see `without_placeholder`).
     """
     root = select(literal(1)).subquery("caller") if source.root is None else source.root
-    page = _page(variant, keys, source.items).lateral("page")
+    items = source.items
+    page = items if isinstance(items, FromClause) else page_of(variant, keys, items).lateral("page")
     answered = {column.name: column for column in source.columns(page)}
     # The sort keys are always selected: cursors are made from them, and the unique tie-breaker is NULL only in the
     # placeholder row of an empty page.
@@ -156,12 +158,14 @@ def limit_plus_offset() -> ColumnElement[int]:
 
 def capped_count(matching: Rows) -> Rows:
     """Select the counted total of a list, or null if it exceeds `MAX_COUNTED`."""
-    one = matching.with_only_columns(literal(1).label("one"), maintain_column_froms=True)
-    some = one.limit(MAX_COUNTED + 1).subquery("some")
-    return total_of(func.nullif(func.count(), MAX_COUNTED + 1)).select_from(some)
+    most = inline(MAX_COUNTED + 1)
+    some = matching.with_only_columns(inline(1).label("one"), maintain_column_froms=True).limit(most).subquery("some")
+    return total_of(func.nullif(func.count(), most)).select_from(some)
 
 
-def _page(variant: ListVariant, keys: Keys, items: Rows | Callable[[Segment], Rows]) -> Rows:
+def page_of(variant: ListVariant, keys: Keys, items: Rows | Callable[[Segment], Rows]) -> Rows:
+    """Return the rows of one page in order, of items as in a `ListSource`."""
+
     def read(segment: Segment) -> Rows:
         if isinstance(items, Select):
             return items.where(*segment.conditions).order_by(*segment.ordering())
