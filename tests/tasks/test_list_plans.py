@@ -410,7 +410,7 @@ async def test_search_planned_once_finds_what_one_by_value_does(crowd: Crowd, so
     assert [row["id"] for row in first if row["id"]] == ids[: SIZE + 1]
     assert first[0]["_total"] == (None if matches > MAX_COUNTED else matches)
     if matches > SIZE:
-        position = Position.from_row(dict(first[SIZE - 1]), order)
+        position = Position([first[SIZE - 1][key.name] for key in order])
         following = await crowd.page(queries.tasks_of_project, sort, position, q=words)
         assert [row["id"] for row in following][:SIZE] == ids[SIZE:]
 
