@@ -9,10 +9,10 @@ from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.main  # noqa: F401 - imports all models
+from app.cli.upgrading import direct_url
 from app.core.addresses import address_of
 from app.core.config import get_settings
 from app.core.database.connecting import connect
-from app.core.database.migrations import direct_url
 from app.core.database.models import Base
 
 ADVISORY_LOCK = 7_425_531_018

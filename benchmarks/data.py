@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 from argon2 import PasswordHasher
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from benchmarks.server import Address
 
 PASSWORD = "benchmark password"  # noqa: S105 - of people who exist nowhere else

@@ -10,8 +10,9 @@ from app.cli.database import database_of, say
 from app.cli.errors import CommandError
 from app.cli.migrating import migrate
 from app.cli.serving import refuse_taken_port, run, terminated_as_exit
+from app.cli.upgrading import alembic_config, direct_url, upgrade
 from app.core.config import Settings, get_settings
-from app.core.database.migrations import alembic_config, direct_url, head_revision, upgrade
+from app.core.database.migrations import head_revision
 from devtools.postgres import EmbeddedPostgres, EmbeddedPostgresError
 
 

@@ -308,11 +308,8 @@ def _said(error: Exception) -> str | None:
         return str(error)
     from app.core.config import get_settings
     from app.core.database.faults import explanation
-    from app.core.database.migrations import MigrationError
     from app.core.errors import AppError
 
-    if isinstance(error, MigrationError):
-        return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"Cannot use {error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:

@@ -12,11 +12,12 @@ from app.auth.manager import Authentication
 from app.cli.database import say, schema_state_at
 from app.cli.errors import CommandError
 from app.cli.progress import MigrationProgress
+from app.cli.upgrading import direct_url, upgrade
 from app.core.addresses import address_of
 from app.core.config import Settings
 from app.core.database.connecting import connect
 from app.core.database.database import Database
-from app.core.database.migrations import direct_url, head_revision, upgrade
+from app.core.database.migrations import head_revision
 from app.core.database.models import Base
 from app.core.database.search import OF_WORDS
 

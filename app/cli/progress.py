@@ -12,9 +12,9 @@ import asyncpg
 from alembic.script import ScriptDirectory
 
 from app.cli.database import say
+from app.cli.upgrading import alembic_config
 from app.core.addresses import address_of
 from app.core.database.connecting import connect
-from app.core.database.migrations import alembic_config
 from app.core.errors import UnavailableError
 
 PAUSE = 5.0

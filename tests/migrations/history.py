@@ -15,7 +15,8 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import make_url
 
-from app.core.database.migrations import ROOT, alembic_config
+from app.cli.upgrading import alembic_config
+from app.core.database.migrations import ROOT
 from tests.support import server
 
 _numbers = count()

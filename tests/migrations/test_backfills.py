@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from app.core.ids import uuid7
 from tests.migrations.history import downgrade, empty_database, fetch, history, plain
 from tests.support import server

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 
-from app.core.database.migrations import alembic_config, head_revision
+from app.cli.upgrading import alembic_config
+from app.core.database.migrations import head_revision
 from tests.migrations.history import (
     empty_database,
     fresh_name,

@@ -14,7 +14,8 @@ import pytest
 from alembic import command
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.migrations import ROOT, alembic_config, head_revision, upgrade
+from app.cli.upgrading import alembic_config, upgrade
+from app.core.database.migrations import ROOT, head_revision
 from tests.migrations.history import downgrade, empty_database, fetch, migrations_of, plain, schema_of, tables_of
 from tests.operations.support import run_command
 from tests.support import server

@@ -8,9 +8,9 @@ import pytest
 
 from app.auth.models import User
 from app.cli.database import schema_state_at
+from app.cli.upgrading import upgrade
 from app.core.config import Settings
 from app.core.database.database import Database
-from app.core.database.migrations import upgrade
 from app.main import create_app
 from tests.auth.factories import UserFactory
 from tests.support import server

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from app.core.ids import uuid7
 from tests.migrations.history import empty_database, history, plain
 from tests.support import server

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from app.core.logging import JsonFormatter, TextFormatter
 from devtools.postgres import EmbeddedPostgres
 from tests.operations.pair import OPTIONS

@@ -8,7 +8,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from app.cli.progress import MigrationProgress, pending_migrations
-from app.core.database.migrations import head_revision, upgrade
+from app.cli.upgrading import upgrade
+from app.core.database.migrations import head_revision
 from tests.migrations.history import empty_database
 from tests.operations.support import run_command
 from tests.support import server

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from app.auth.models import User
 from app.cli import versions
+from app.cli.upgrading import upgrade
 from app.core.database.database import Database
-from app.core.database.migrations import upgrade
 from devtools.postgres import binaries
 from tests.migrations.history import empty_database
 from tests.operations.test_cli_accounts import taller

@@ -6,7 +6,7 @@ import os
 import asyncpg
 import pytest
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from app.core.ids import uuid7
 from tests.operations.test_cli_accounts import taller
 from tests.support import server

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from app.core.database.migrations import upgrade
+from app.cli.upgrading import upgrade
 from devtools.pgbouncer import knows_prepared_statements
 from devtools.postgres import EmbeddedPostgres
 from tests.support.bouncer import running_bouncer

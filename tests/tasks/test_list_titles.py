@@ -5,8 +5,8 @@ import random
 import pytest
 
 from app.auth.models import User
+from app.cli.upgrading import upgrade
 from app.core.database.database import Database
-from app.core.database.migrations import upgrade
 from tests.migrations.history import fetch, fresh_name
 from tests.projects.factories import project_of
 from tests.support import server

@@ -1,67 +1,21 @@
-"""Migrations: upgrade a database, and check its revision.
-
-Alembic is imported inside functions: it takes 10 MB, and a server process needs the newest revision only.
-"""
+"""The revision of a database's schema, without Alembic, which would cost a server process 10 MB."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 from sqlalchemy import text
 
-from app.core.config import Settings
 from app.core.database.database import Database
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 ROOT = Path(__file__).resolve().parents[3]
 
 STATE = text("SELECT version_num, current_setting('transaction_read_only')::bool AS is_read_only FROM alembic_version")
 
 _REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"$', re.MULTILINE)
-
-
-class MigrationError(RuntimeError):
-    """Migrations cannot run here; the message tells the operator why."""
-
-
-def direct_url(settings: Settings) -> str:
-    """Return the address for migrations. Raises `MigrationError` if these settings do not lead to PostgreSQL itself."""
-    if settings.database_url is None:
-        raise MigrationError("TALLER_DATABASE_URL is not set.")
-    if settings.pgbouncer:
-        # Runners exclude each other by a session-level lock, which PgBouncer does not support.
-        raise MigrationError(
-            "Migrations must not run through PgBouncer: set TALLER_DATABASE_URL to the address of PostgreSQL itself "
-            "and TALLER_PGBOUNCER=false."
-        )
-    return settings.database_url
-
-
-def alembic_config(url: str | None = None) -> "Config":
-    """Return Alembic's configuration from pyproject.toml, for one database."""
-    from alembic.config import Config  # noqa: PLC0415 - see above
-
-    config = Config(toml_file=ROOT / "pyproject.toml")
-    if url is not None:
-        config.attributes["url"] = url
-    return config
-
-
-def upgrade(url: str, revision: str = "head", on_version_apply: Callable[..., None] | None = None) -> None:
-    """Upgrade the schema to a revision. Concurrent calls are safe: the others wait, and then find it upgraded.
-
-    `on_version_apply` is called after each migration, as Alembic does it.
-    """
-    from alembic import command  # noqa: PLC0415 - see above
-
-    config = alembic_config(url)
-    config.attributes["on_version_apply"] = on_version_apply
-    command.upgrade(config, revision)
 
 
 @cache
