@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 from tests.architecture.source import Module, feature_modules, features, modules, nodes_of
@@ -177,6 +178,53 @@ def slow_middleware(root: Path) -> list[str]:
         for node in module.nodes
         if (isinstance(node, ast.alias) and node.name.endswith("BaseHTTPMiddleware"))
         or (isinstance(node, ast.Attribute) and node.attr in {"BaseHTTPMiddleware", "middleware"})
+    ]
+
+
+LIBRARY_NAMES = {
+    "_type_adapter": ("app/core/http/fast_path.py", "fastapi", "0.165.0"),
+    "_embed_body_fields": ("app/core/http/fast_path.py", "fastapi", "0.165.0"),
+    "_transport": ("app/core/database/connecting.py", "asyncpg", "0.32.0"),
+    "_value": ("app/core/metrics.py", "prometheus-client", "0.26.0"),
+    "_sum": ("app/core/metrics.py", "prometheus-client", "0.26.0"),
+    "_buckets": ("app/core/metrics.py", "prometheus-client", "0.26.0"),
+    "_m": ("app/core/metrics.py", "prometheus-client", "0.26.0"),
+    "_positions": ("app/core/metrics.py", "prometheus-client", "0.26.0"),
+}
+"""The private names of libraries that are used, because the public way costs too much or there is none: the module that
+may use each, its library, and the version in which it was read what they mean."""
+
+_NAMED_TUPLE = {"_asdict", "_fields", "_replace"}
+
+
+def private_names_of_libraries(root: Path) -> list[str]:
+    """Each private name of a library is used by one module, and somebody has read its source in this version."""
+    ours, used = set(_NAMED_TUPLE), []
+    for module in modules(root):
+        for node in module.nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                ours.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                ours.add(node.id)
+            elif isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
+                if isinstance(node.ctx, ast.Store):
+                    ours.add(node.attr)
+                else:
+                    used.append((module, node))
+    offences = [
+        module.offence(node, f"uses {node.attr} of a library: take a public name, or add it to LIBRARY_NAMES")
+        for module, node in used
+        if node.attr not in ours and LIBRARY_NAMES.get(node.attr, ("",))[0] != module.path.relative_to(root).as_posix()
+    ]
+    offences += [
+        f"{name} is no longer used: take it out of LIBRARY_NAMES"
+        for name in sorted(LIBRARY_NAMES.keys() - {node.attr for _, node in used})
+    ]
+    return offences + [
+        f"{library} is {version(library)}: read in its source whether {name} is what {module} takes it for, and name "
+        "the version in LIBRARY_NAMES"
+        for name, (module, library, read_in) in LIBRARY_NAMES.items()
+        if version(library) != read_in
     ]
 
 

@@ -22,6 +22,7 @@ from app.projects.scopes import PROJECT
 from app.tasks.scopes import TASK
 from tests.architecture import documents, routes, rules
 from tests.architecture.planting import Offence, planted
+from tests.architecture.source import ROOT
 
 Rule = Callable[[Path], list[str]]
 
@@ -129,6 +130,8 @@ PLANTED: list[tuple[Rule, Offence, str]] = [
         Offence("app/main.py", "def f(app):\n    @app.middleware('http')\n    def g(): ..."),
         "Base",
     ),
+    (rules.private_names_of_libraries, Offence(SERVICE, "def f(field): field._type_adapter"), "uses _type_adapter"),
+    (rules.private_names_of_libraries, Offence(SERVICE, "def f(app): return app._startup()"), "uses _startup of a lib"),
     (rules.anonymous_errors, Offence(ROUTER, "from fastapi import HTTPException as E\nraise E"), "raises HTTP"),
     (rules.anonymous_errors, Offence(SERVICE, "import fastapi\nerror = fastapi.HTTPException(404)"), "raises HTTP"),
     (rules.anonymous_errors, Offence(SERVICE, "class LateError(Exception): ..."), "defines LateError outside errors"),
@@ -218,6 +221,14 @@ def test_a_planted_offence_turns_its_rule_red(tree: Path, rule: Rule, offence: O
     with planted(tree, offence):
         after = [line for line in rule(tree) if line not in before]
     assert any(found in line for line in after), after
+
+
+def test_private_name_of_another_version_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rules.LIBRARY_NAMES, "_sum", ("app/core/metrics.py", "prometheus-client", "0.1"))
+    monkeypatch.setitem(rules.LIBRARY_NAMES, "_gone", ("app/core/metrics.py", "asyncpg", "0.32.0"))
+    unused, outdated = rules.private_names_of_libraries(ROOT)
+    assert unused.startswith("_gone is no longer used")
+    assert "whether _sum is what app/core/metrics.py takes it for" in outdated
 
 
 def test_no_rule_is_left_without_an_offence() -> None:

@@ -44,6 +44,10 @@ def test_middleware_is_plain_asgi() -> None:
     assert rules.slow_middleware(ROOT) == []
 
 
+def test_private_names_of_libraries_are_few_and_were_read() -> None:
+    assert rules.private_names_of_libraries(ROOT) == []
+
+
 def test_a_feature_refuses_by_classes_of_its_own() -> None:
     assert rules.anonymous_errors(ROOT) == []
 
