@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,9 @@ from app.core.errors import (
 )
 from app.core.guards import Guard, guards_of
 from app.core.http.routing import ApiRoute
-from app.core.idempotency.keys import HEADER, REPLAYED, REPLAYED_HEADER
+from app.core.idempotency import keys
+from app.core.idempotency.keys import HEADER, REPLAYED
+from app.core.listing.pagination import EXAMPLE_CURSOR
 from app.core.listing.params import IS_NULL
 from app.core.listing.statement import OPERATORS
 from app.core.preconditions.headers import IF_MATCH, IF_NONE_MATCH, MAX_HEADER_BYTES, PATTERN, PreconditionFailedError
@@ -51,6 +54,22 @@ _LINK = {
 }
 
 _ETAG = {"description": "The entity tag.", "required": True, "schema": {"type": "string"}}
+
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Makes this request safe to repeat: its response is stored under this key, and the same request "
+    "with the same key gets that response instead of being executed again. 1 to 255 characters of printable ASCII, in "
+    "quotes, or bare without spaces, quotes, commas and semicolons. Use a new UUID for each new request.",
+    # As an example of the parameter, /docs would fill it in, with the same key for every request.
+    "schema": {"type": "string", "pattern": keys.PATTERN, "examples": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"]},
+}
+
+_REPLAYED = {
+    "description": f"`true` if this is the stored response to an earlier request with the same `{HEADER}`.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
 
 # The headers of every response.
 _COMMON_HEADERS: dict[str, dict[str, Any]] = {
@@ -135,14 +154,14 @@ def openapi_document(
                 operation = document["paths"][route.path_format][method.lower()]
                 _secure(operation, guards_of(route))
                 _add_problems(operation, method, route)
-                _condition(operation, method, route)
+                _add_headers(operation, method, route)
     for operations in document["paths"].values():
         for method, operation in operations.items():
             if "requestBody" in operation:
                 _describe_body(operation["requestBody"], method, schemas)
             _finish(operation)
     for schema in schemas.values():
-        _tidy(schema)
+        _tidy(schema, schemas)
     document["components"]["headers"] = _COMMON_HEADERS
     document["components"]["responses"] = _shared_responses(document)
     return document
@@ -187,8 +206,10 @@ def _add_problems(operation: dict[str, Any], method: str, route: ApiRoute) -> No
     operation["responses"] |= problems(*own, InternalError, UnavailableError, ReadOnlyError, StatementTimeoutError)
 
 
-def _condition(operation: dict[str, Any], method: str, route: ApiRoute) -> None:
-    """Describe the `ETag` of responses, and the request headers that depend on it."""
+def _add_headers(operation: dict[str, Any], method: str, route: ApiRoute) -> None:
+    """Describe the idempotency key, the `ETag` of responses, and the request headers that depend on it."""
+    if route.accepts_idempotency_key:
+        operation.setdefault("parameters", []).append(deepcopy(_KEY))
     is_tagged = tag_reader(route) is not None
     if is_tagged:
         answer = operation["responses"][str(route.status_code or 200)]
@@ -250,7 +271,7 @@ def _describe_body(body: dict[str, Any], method: str, schemas: dict[str, Any]) -
         content[_JSON]["schema"] = {"$ref": _SCHEMAS + name}
 
 
-def _tidy(schema: dict[str, Any]) -> None:
+def _tidy(schema: dict[str, Any], schemas: dict[str, Any]) -> None:
     members = schema.get("properties", {})
     for member in members.values():
         # pydantic's title only repeats the name.
@@ -258,6 +279,10 @@ def _tidy(schema: dict[str, Any]) -> None:
     # pydantic sorts the members of examples by name; the schema's own order reads better.
     for example in schema.get("examples", ()):
         example.update({name: example.pop(name) for name in members if name in example})
+    if "next_cursor" in members:
+        item = schemas[members["items"]["items"]["$ref"].removeprefix(_SCHEMAS)]
+        envelope = {"total": 2, "page": 1, "size": 1, "pages": 2, "next_cursor": EXAMPLE_CURSOR}
+        schema["examples"] = [{"items": item["examples"], **envelope}]
 
 
 _EXAMPLES: dict[str, Any] = {"uuid": _EXAMPLE_ID, "date": "2026-12-01", "date-time": "2026-11-22T09:00:00Z"}
@@ -317,7 +342,7 @@ def _finish(operation: dict[str, Any]) -> None:
         if "cursor" in names and status == "200":
             headers["Link"] = _LINK
         if HEADER in names and status.startswith("2"):
-            headers[REPLAYED] = REPLAYED_HEADER
+            headers[REPLAYED] = _REPLAYED
         if HEADER in names and status == "409":
             # Of the statuses with a key, only for this one does it help to wait.
             headers["Retry-After"] = _RETRY_AFTER

@@ -94,13 +94,12 @@ class ApiRoute(APIRoute):
         whether requests of one person take turns as searches do, because their cost depends on the number of tasks.
         """
         self.body_limit = body_limit or self.body_limit
-        extra = dict(options.pop("openapi_extra", None) or {})
         if options.get("status_code") == HTTPStatus.NO_CONTENT:
             # Without it, the empty response would have a JSON media type.
             options["response_class"] = Response
-        super().__init__(path, endpoint, openapi_extra=extra or None, **options)
+        super().__init__(path, endpoint, **options)
         methods, guards = self.methods or set(), guards_of(self)
-        self.accepts = tuple(extra.get("requestBody", {}).get("content", ()))
+        self.accepts = tuple((self.openapi_extra or {}).get("requestBody", {}).get("content", ()))
         if self.body_field is not None and not self.accepts:
             self.accepts = (JSON, MERGE_PATCH) if "PATCH" in methods else (JSON,)
         # The other methods are idempotent and need no key.
@@ -118,7 +117,6 @@ class ApiRoute(APIRoute):
         handle = build_fast_path(self, accepted, beginning)
         if self.accepts_idempotency_key:
             creation = None if beginning is None else _creation(self, beginning)
-            self.openapi_extra = {**extra, "parameters": [*extra.get("parameters", ()), idempotency.PARAMETER]}
             handle = idempotency.idempotent(handle, self.name, guards, creation)
         elif is_repeated:
             handle = idempotency.without_keys(handle)

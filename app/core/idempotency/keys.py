@@ -9,7 +9,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request, Response
 
@@ -43,27 +42,8 @@ ERRORS = (IdempotencyKeyInUseError, IdempotencyKeyReusedError, TooManyIdempotenc
 _BARE = r"[!#-+\--:<-~]{1,255}"
 _QUOTED = r'(?:[ !#-\[\]-~]|\\["\\]){1,255}'
 _SYNTAX = re.compile(rf'({_BARE})|"({_QUOTED})"'.encode())
-
-PARAMETER: dict[str, Any] = {
-    "name": HEADER,
-    "in": "header",
-    "required": False,
-    "description": "Makes this request safe to repeat: its response is stored under this key, and the same request "
-    "with the same key gets that response instead of being executed again. 1 to 255 characters of printable ASCII, in "
-    "quotes, or bare without spaces, quotes, commas and semicolons. Use a new UUID for each new request.",
-    "schema": {
-        "type": "string",
-        "pattern": rf'^(?:{_BARE}|"{_QUOTED}")$',
-        # As an example of the parameter, /docs would fill it in, with the same key for every request.
-        "examples": ["01992f3c-7a4e-7d3a-9d0e-0c6c1f2b8a13"],
-    },
-}
-"""The header, as OpenAPI describes it."""
-
-REPLAYED_HEADER: dict[str, Any] = {
-    "description": f"`true` if this is the stored response to an earlier request with the same `{HEADER}`.",
-    "schema": {"type": "string", "enum": ["true"]},
-}
+PATTERN = rf'^(?:{_BARE}|"{_QUOTED}")$'
+"""The syntax of a key."""
 
 _REPLAYS = Counter("taller_idempotent_replays", "Responses that were sent again for their idempotency key.")
 

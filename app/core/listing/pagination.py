@@ -8,13 +8,13 @@ by a cursor (docs/decisions/0015-cursors.md); both use the same statement.
 import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
 from fastapi_pagination import Page as LibraryPage
 from fastapi_pagination import Params
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
@@ -149,23 +149,8 @@ def contradiction(parameter: str, detail: str) -> InvalidRequestError:
 PageParamsDep = Annotated[PageParams, Query()]
 
 
-def _with_example(schema: dict[str, Any], page: type[BaseModel]) -> None:
-    """Add an example of a page, made of its items' example."""
-    # The unparametrised page has a type variable here.
-    (item,) = get_args(page.model_fields["items"].annotation)
-    if (
-        isinstance(item, type)
-        and issubclass(item, BaseModel)
-        and isinstance(extra := item.model_config.get("json_schema_extra"), dict)
-    ):
-        envelope = {"total": 2, "page": 1, "size": 1, "pages": 2, "next_cursor": EXAMPLE_CURSOR}
-        schema["examples"] = [{"items": extra["examples"], **envelope}]
-
-
 class Page(LibraryPage[T], Generic[T]):
     """A page of a list."""
-
-    model_config = ConfigDict(json_schema_extra=_with_example)
 
     # `list` serialises a third faster than the library's `Sequence`. Members that a cursor's page cannot have are null.
     items: list[T]  # ty: ignore[incompatible-mutable-override]
