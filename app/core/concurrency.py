@@ -68,11 +68,12 @@ class ConcurrencyLimit:
     def leave(self) -> None:
         """Give the place back, and let blocks that wait run."""
         self._free += 1
-        self.admit()
+        if self._line:
+            self.admit()
 
     def admit(self) -> None:
         """Let blocks that wait run, as many as may."""
-        while self._has_room and self._line.give(None):
+        while self._line and self._has_room and self._line.give(None):
             self._free -= 1
 
     async def __aenter__(self) -> None:
@@ -118,14 +119,15 @@ class Share(ConcurrencyLimit):
 
     def leave(self) -> None:
         """Give the place back, and let requests that wait run."""
-        self._free += 1
         self._ended += 1
-        self.admit()
+        self._free += 1
+        if self._line:
+            self.admit()
 
     def admit(self) -> None:
         """Let requests that wait run, as many as may now, and others if none of these ends."""
         super().admit()
-        if len(self._line):
+        if self._line:
             self._be_patient()
 
     @property
@@ -142,7 +144,7 @@ class Share(ConcurrencyLimit):
         self._timer = None
         if ended == self._ended and self._free and self._line.give(None):
             self._free -= 1
-        if len(self._line):
+        if self._line:
             self._be_patient()
 
 
@@ -186,7 +188,7 @@ class Searches(ConcurrencyLimit):
 
     def enter_now(self) -> bool:
         """Take a place if one is free and nobody waits for it, and return whether it was."""
-        if len(self._line) or not self._has_room:
+        if self._line or not self._has_room:
             return False
         self._free -= 1
         return True

@@ -9,8 +9,8 @@ from app.core.concurrency import Share
 _KEY = "taller"
 
 LINES = "taller.lines"
-"""An extension of ASGI that our protocol has: an `http.response.start` may have, under this name, further headers as
-lines, each with its end, which are sent as they are."""
+"""An extension of ASGI that our protocol has: an `http.response.start` that has, under this name, further headers as
+lines, each with its end, which are sent as they are, has the body as well, or its first part."""
 
 
 class Known(Protocol):

@@ -29,10 +29,10 @@ async def test_deadlines_are_kept_by_one_timer_in_their_order(monkeypatch: pytes
     deadlines: Deadlines[int] = Deadlines(0.05, end)
     for number in range(1_000):
         deadlines.add(number)
-        deadlines.remove(number)
+        deadlines.pop(number)
     for number in (1, 2, 3):
         deadlines.add(number)
-    deadlines.remove(2)
+    deadlines.pop(2)
     assert delays == [0.05]
     await both.wait()
     assert ended == [1, 3]

@@ -55,7 +55,7 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         try:
             yield
         finally:
-            self._deadlines.remove(self)
+            self._deadlines.pop(self, None)
 
     async def run(self, statement: Statement, arguments: Sequence[Any], *, prepares_anew: bool = False) -> Records:
         """Return the rows of a statement, which stays prepared unless it is rare.
@@ -83,7 +83,7 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
             prepared, columns = await self._prepare_statement(statement, keeps=True)
             return Records(columns, await prepared.fetch(*arguments))
         finally:
-            deadlines.remove(self)
+            deadlines.pop(self, None)
             if span is not None:
                 span.end()
 

@@ -84,9 +84,9 @@ class RequestMiddleware:
             status = response.status_code
             lines, body = _lines(response, state, quota, span), getattr(response, "body", None)
             if body is not None and LINES in scope.get("extensions", ()):
-                start = {"type": "http.response.start", "status": status, "headers": response.raw_headers, LINES: lines}
+                headers = response.raw_headers
+                start = {"type": "http.response.start", "status": status, "headers": headers, LINES: lines, "body": body}
                 await send(start)
-                await send({"type": "http.response.body", "body": body})
             else:
                 response.raw_headers += [(name, value) for name, _, value in map(_PARTS, lines.splitlines())]
                 await response(scope, receive, send)

@@ -545,9 +545,9 @@ async def test_a_body_of_another_length_breaks_the_connection(parts: list[Messag
         assert await connection.answers() == []
 
 
-async def test_further_header_lines_are_sent_as_they_are() -> None:
+async def test_further_header_lines_are_sent_as_they_are_with_the_body() -> None:
     lines = b"x-one: 1\r\nx-two: 2\r\n"
     async with connected() as connection:
-        connection.app.response = [{**_start(THREE), LINES: lines}, _part(b"abc")]
+        connection.app.response = [{**_start(THREE), LINES: lines, "body": b"abc"}]
         await connection.send(GET)
         assert (await connection.head()).endswith(b"\r\n" + lines + b"\r\n")
