@@ -1,6 +1,6 @@
 """The services of a running application."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request
 
@@ -10,16 +10,15 @@ KEY = "taller.services"
 T = TypeVar("T")
 
 
-class Services:
+class Services(dict[type, Any]):
     """The services of an application by their classes. Features add their own, which core does not name."""
 
     def __init__(self, *services: object) -> None:
-        self._by_class: dict[type, Any] = {type(service): service for service in services}
+        super().__init__((type(service), service) for service in services)
 
-    def __getitem__(self, kind: type[T]) -> T:
-        """Return the service of this class."""
-        service: T = self._by_class[kind]
-        return service
+    if TYPE_CHECKING:
+
+        def __getitem__(self, kind: type[T]) -> T: ...
 
 
 def services_of(request: Request) -> Services:

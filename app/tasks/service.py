@@ -69,6 +69,10 @@ async def _created(database: Database, project: ProjectScope, new: TaskCreate) -
     return row
 
 
+_CHECKED = frozenset({"project_id", "external_id", "parent_id"})
+"""What can violate a constraint."""
+
+
 async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> Row:
     """Set the members that the client sent, and nothing else."""
     values = changes.values()
@@ -76,7 +80,7 @@ async def update(database: Database, scope: TaskScope, changes: TaskUpdate) -> R
         return await database.fetch_one(queries.task(scope.permission, scope.shape), scope)
     target, lists = values.get("project_id"), _lists_in(values)
     statement = _update_task(scope.permission, scope.shape, tuple(values), tuple(lists))
-    may_violate = any(values.get(name) is not None for name in ("project_id", "external_id", "parent_id"))
+    may_violate = not _CHECKED.isdisjoint(values)
     if not may_violate and not lists:
         return await database.fetch_one(statement, scope, as_params(values))
     parameters = {**scope.parameters, **as_params(values), **lists}

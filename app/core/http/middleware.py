@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-from app.core.errors import InternalError
+from app.core.errors import AppError, InternalError
 from app.core.http import metering
 from app.core.http.positions import HEADER as POSITION_HEADER
 from app.core.http.positions import position_sent
-from app.core.http.problems import problem_response
+from app.core.http.problems import answer_to, problem_response
 from app.core.http.trie import TrieRouter
-from app.core.ids import uuid7
+from app.core.ids import uuid7_text
 from app.core.logging import ACCESS_LOGGER, log_request, request_id_var
 from app.core.ratelimit.limiter import RateLimits, RequestQuota
 from app.core.request_state import LINES, RequestState
@@ -76,7 +76,11 @@ class RequestMiddleware:
         status = 0
         try:
             try:
-                response = await self.operations.respond(Request(scope, receive, send))
+                request = Request(scope, receive, send)
+                try:
+                    response = await self.operations.handler(scope)(request)
+                except AppError as error:
+                    response = answer_to(request, error)
             except Exception:
                 logger.exception("unhandled error")
                 state.code, state.reason = InternalError.code, InternalError.title
@@ -84,9 +88,8 @@ class RequestMiddleware:
             status = response.status_code
             lines, body = _lines(response, state, quota, span), getattr(response, "body", None)
             if body is not None and LINES in scope.get("extensions", ()):
-                headers = response.raw_headers
-                start = {"type": "http.response.start", "status": status, "headers": headers, LINES: lines, "body": body}
-                await send(start)
+                headers, kind = response.raw_headers, "http.response.start"
+                await send({"type": kind, "status": status, "headers": headers, LINES: lines, "body": body})
             else:
                 response.raw_headers += [(name, value) for name, _, value in map(_PARTS, lines.splitlines())]
                 await response(scope, receive, send)
@@ -160,7 +163,7 @@ def _read_headers(scope: Scope, *, reads_positions: bool) -> RequestState:
             is_chunked = True
         elif name == b"idempotency-key":
             keys = (*keys, value)
-    state = RequestState(request_id or str(uuid7()))
+    state = RequestState(request_id or uuid7_text())
     if length is not None and not is_chunked:
         state.declared_length = length
     if keys:

@@ -25,7 +25,7 @@ from uvicorn.server import ServerState
 
 from app.core.drain import STATE_KEY, Drain
 from app.core.errors import PROBLEM_MEDIA_TYPE, AppError, problem_document
-from app.core.ids import uuid7
+from app.core.ids import uuid7_text
 from app.core.request_state import LINES
 
 MAX_HEAD_BYTES = 65_536
@@ -189,14 +189,18 @@ class _Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]], further: bytes) -> None:
         lines = [*self.default_headers, *headers]
-        named = dict(lines)
-        length = named.get(b"content-length")
+        length = None
+        are_names = True
+        for name, value in lines:
+            if name == b"content-length":
+                length = value
+            elif name not in _names:
+                are_names &= _is_name(name)
         if length is None and status not in _WITHOUT_BODY:
             raise RuntimeError("the response does not say how long it is")
         head = b"\r\n".join([*map(b": ".join, lines), b""])
         # None of them may begin another line, nor end the head. Names are the application's own, and few.
-        are_lines = len(head.translate(None, _CONTROLS)) == len(head) - 2 * len(lines)
-        if not are_lines or not (named.keys() <= _names or _are_names(named)):
+        if not are_names or len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(lines):
             raise RuntimeError("a header of the response has characters that no header may have")
         self.expected_content_length = 0 if self.scope["method"] == "HEAD" else int(length or 0)
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
@@ -223,10 +227,10 @@ class _Cycle(RequestResponseCycle):
         self.on_response()
 
 
-def _are_names(headers: Iterable[bytes]) -> bool:
-    if HEADER_RE.search(b"-".join(headers)):
+def _is_name(header: bytes) -> bool:
+    if HEADER_RE.search(header):
         return False
-    _names.update(headers)
+    _names.add(header)
     return True
 
 
@@ -512,7 +516,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _say(self, error: AppError) -> None:
         self.logger.info("request refused: %s", error.code)
         problem = problem_document(
-            type(error), error.detail, instance="/", request_id=str(uuid7()), prefix=self._prefix
+            type(error), error.detail, instance="/", request_id=uuid7_text(), prefix=self._prefix
         )
         body = json.dumps(problem, separators=(",", ":")).encode()
         headers = [

@@ -1,6 +1,6 @@
 """Routes, with the checks that run before every handler, and the router of a feature."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
@@ -64,7 +64,7 @@ class ApiRoute(APIRoute):
     accepts: tuple[str, ...]
     """The media types of the body; empty if no body is read."""
 
-    respond: Callable[[Request], Awaitable[Response]]
+    respond: Handler
     """Returns the response to a request, or raises an error."""
 
     allows_replay: ClassVar[bool] = True

@@ -6,11 +6,11 @@ trailing slash. All four answer directly, without a redirect (docs/decisions/000
 
 from collections.abc import Iterable
 
-from fastapi import Request, Response
+from starlette.types import Scope
 
 from app.core.errors import AppError, MethodNotAllowedError, NotFoundError
 from app.core.guards import DEFAULT
-from app.core.http.problems import answer_to
+from app.core.http.fast_path import Handler
 from app.core.http.routing import API_PREFIX, ApiRoute, count_address
 from app.core.request_state import state_of
 
@@ -69,20 +69,16 @@ class TrieRouter:
         # There are as many of both; `strict` would double the time.
         return route, dict(zip(names, values))  # noqa: B905
 
-    async def respond(self, request: Request) -> Response:
-        """Run the operation of a request, and return its response or the problem."""
-        scope = request.scope
+    def handler(self, scope: Scope) -> Handler:
+        """Return the handler of a request, and note its route. Raises the errors of `find`."""
         try:
-            try:
-                route, scope["path_params"] = self.find(scope["path"], scope["method"])
-            except AppError:
-                # Requests to unknown paths are counted as well.
-                count_address(state_of(scope), DEFAULT)
-                raise
-            scope["route"] = route
-            return await route.respond(request)
-        except AppError as error:
-            return answer_to(request, error)
+            route, scope["path_params"] = self.find(scope["path"], scope["method"])
+        except AppError:
+            # Requests to unknown paths are counted as well.
+            count_address(state_of(scope), DEFAULT)
+            raise
+        scope["route"] = route
+        return route.respond
 
 
 def _segments(path: str) -> list[str]:

@@ -545,7 +545,7 @@ async def test_a_body_of_another_length_breaks_the_connection(parts: list[Messag
         assert await connection.answers() == []
 
 
-async def test_further_header_lines_are_sent_as_they_are_with_the_body() -> None:
+async def test_further_header_lines_are_sent_as_they_are() -> None:
     lines = b"x-one: 1\r\nx-two: 2\r\n"
     async with connected() as connection:
         connection.app.response = [{**_start(THREE), LINES: lines, "body": b"abc"}]
