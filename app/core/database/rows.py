@@ -124,13 +124,29 @@ _JSON = _Kind(IdList, _TEXTS, None, in_sql=lambda column: cast(column, JSON))
 """Columns that store JSON as it is sent."""
 
 
-def _texts(values: Sequence[str | None], *, is_nullable: bool) -> list[str]:
-    """Return the JSON of each text. pydantic-core takes a third of what `encode_basestring` takes for long ones; it
-    indents each on a line of its own, and no text has a line break in JSON.
+_ESCAPED = '\n"\\' + "".join(map(chr, range(32)))
+"""The characters that JSON escapes, the most frequent ones first."""
+
+
+def _texts(values: Sequence[Any], *, is_nullable: bool) -> Sequence[str]:
+    """Return the JSON of each text; the values themselves where this is only in quotation marks what they are."""
+    has_nulls = is_nullable and None in values
+    # Raises `TypeError` for a null where there is none.
+    joined = "".join(filter(None, values) if has_nulls else values)
+    if any(map(joined.__contains__, _ESCAPED)):
+        # pydantic-core takes a third of what `encode_basestring` takes for long ones; it indents each on a line of its
+        # own, and no text has a line break in JSON.
+        return to_json(values, indent=1)[3:-2].decode().split(",\n ")
+    return ["null" if value is None else f'"{value}"' for value in values] if has_nulls else values
+
+
+def _moments(values: Sequence[int], known: Sequence[int], written: list[str]) -> list[str]:
+    """Return the text of each moment. `known`, `written`: others of the same rows, if there are some, and their texts:
+    a row that was never changed has one moment twice.
     """
-    if not is_nullable and None in values:
-        raise TypeError
-    return to_json(values, indent=1)[3:-2].decode().split(",\n ")
+    if not known:
+        return list(map(moment_text, values))
+    return [text if value == other else moment_text(value) for value, other, text in zip(values, known, written)]  # noqa: B905
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +293,8 @@ class Columns:
         columns = list(zip(*records))  # noqa: B905 - records of one statement are equally long
         pieces: list[Iterable[str]] = [repeat("", len(records))]
         before = ""
+        known: Sequence[int] = ()
+        written: list[str] = []
         try:
             for name, index, write, write_all in self._writers:
                 before += name
@@ -284,9 +302,16 @@ class Columns:
                 if values[0] == values[-1] and values.count(values[0]) == len(values):
                     # Half of a page's columns hold one value: it is written once, with what surrounds it.
                     before += write(values[0])
+                    continue
+                texts: Iterable[str]
+                if write is moment_text:
+                    texts = written = _moments(values, known, written)
+                    known = values
                 else:
-                    pieces += (repeat(before), write_all(values))
-                    before = ""
+                    texts = write_all(values)
+                quote = '"' if texts is values else ""
+                pieces += (repeat(before + quote), texts)
+                before = quote
             return list(map("".join, zip(*pieces, repeat(before + self._end))))
         except TypeError as error:
             raise self._unexpected() from error

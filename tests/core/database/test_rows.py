@@ -13,7 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Boolean, ColumnElement, Date, DateTime, Integer, Text, cast, func, literal, null, select, text
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy import Uuid as SqlUuid
 
 from app.core.database import statements
@@ -43,6 +57,7 @@ class Sample(BaseModel):
     number: int
     flag: bool
     made_at: datetime
+    changed_at: datetime
     day: date | None
     colour: Colour | None
 
@@ -55,9 +70,11 @@ TYPES: dict[str, Any] = {
     "number": Integer(),
     "flag": Boolean(),
     "made_at": DateTime(timezone=True),
+    "changed_at": DateTime(timezone=True),
     "day": Date(),
     "colour": Text(),
 }
+LATER = datetime(2026, 11, 23, tzinfo=UTC)
 VALUES: dict[str, Any] = {
     "id": uuid7(),
     "other_id": None,
@@ -66,6 +83,7 @@ VALUES: dict[str, Any] = {
     "number": -(2**31),
     "flag": False,
     "made_at": datetime(2026, 11, 22, 9, 0, 0, 120, tzinfo=UTC),
+    "changed_at": datetime(2026, 11, 22, 9, 0, 0, 120, tzinfo=UTC),
     "day": date.max,
     "colour": 'bl"ue',
 }
@@ -105,14 +123,29 @@ async def test_a_row_is_written_as_pydantic_would_write_it(database: Database, c
         [{}, {}, {}],
         [{}, {"text": "other", "note": None, "flag": True, "number": 2}, {}],
         [{"note": None, "day": None, "id": uuid7()}, {"other_id": uuid7(), "colour": None}],
+        [{"text": "plain", "note": "é 😀"}, {"text": "", "note": ""}, {"text": "more", "note": None}],
+        [
+            {"made_at": LATER},
+            {"changed_at": LATER},
+            {"made_at": LATER, "changed_at": LATER},
+            {"made_at": datetime.max.replace(tzinfo=UTC)},
+        ],
     ],
-    ids=["equal", "first and last equal", "different"],
+    ids=["equal", "first and last equal", "different", "nothing to escape", "some changed"],
 )
 async def test_page_is_written_as_its_rows_are(database: Database, pages: list[dict[str, Any]]) -> None:
     first, *others = (select(*columns(VALUES | changes)) for changes in pages)
     rows = await database.fetch_all(Statement(first.union_all(*others), Sample))
     assert rows.to_json() == f"[{','.join(row.to_json() for row in rows)}]"
     assert [dict(row) for row in rows] == [VALUES | changes for changes in pages]
+
+
+async def test_each_character_of_a_page_is_escaped(database: Database) -> None:
+    for character in map(chr, range(1, 128)):
+        texts = (select(*columns(VALUES | {"text": text, "note": text})) for text in (f"a{character}", f"{character}b"))
+        rows = await database.fetch_all(Statement(union_all(*texts), Sample))
+        assert [row["note"] for row in json.loads(rows.to_json())] == [f"a{character}", f"{character}b"]
+        assert rows.to_json() == f"[{','.join(row.to_json() for row in rows)}]"
 
 
 @given(st.datetimes(), st.dates())
@@ -123,7 +156,7 @@ def test_moments_and_days_have_one_form(moment: datetime, day: date) -> None:
     assert number_of(aware) // 86_400_000_000 == aware.toordinal() - FIRST_DAY
 
 
-@pytest.mark.parametrize("name", ["id", "text", "number", "flag", "made_at"])
+@pytest.mark.parametrize("name", ["id", "text", "number", "flag", "made_at", "changed_at"])
 async def test_null_that_the_model_forbids_is_not_answered(database: Database, name: str) -> None:
     good, bad = select(*columns(VALUES)), select(*columns(VALUES | {name: None}))
     rows = await database.fetch_all(Statement(good.union_all(bad), Sample))
