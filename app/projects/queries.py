@@ -37,11 +37,14 @@ def select_read(row: FromClause, membership: ColumnElement[bool] | None = None) 
     # Lateral, so that the counts and the role are read once for both the columns and the tag.
     total, completed, role = stats_columns(row.c.id)
     read = [total, completed] if membership is not None else [total, completed, role]
-    shown = select(*read).where(TaskCount.project_id == row.c.id).lateral("shown")
-    source = row if membership is None else row.join(Member, membership)
+    member = Member.__table__
+    counted = row.c.id if membership is None else member.c.project_id
+    shown = select(*read).where(TaskCount.project_id == counted).lateral("shown")
+    # The row, which has more columns than the others, last: each join makes a descriptor of all that it has.
+    source = row.join(shown, true()) if membership is None else member.join(shown, true()).join(row, membership)
     stats = (shown.c.tasks_total, shown.c.tasks_completed, shown.c.role if membership is None else Member.role)
     etag = tag(row.c.version, *stats).label("etag")
-    return select(*(row.c[column.name] for column in COLUMNS), *stats, etag).select_from(source.join(shown, true()))
+    return select(*(row.c[column.name] for column in COLUMNS), *stats, etag).select_from(source)
 
 
 @compiled(model=ProjectRead)

@@ -181,7 +181,7 @@ def keys_are_bound_to_any_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lists_forget_their_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app.tasks.queries, "_is_in", lambda *_: Task.id.is_not(None))
+    monkeypatch.setattr(app.tasks.queries, "_is_in", lambda *_, **__: Task.id.is_not(None))
 
 
 def a_refusal_is_not_declared(monkeypatch: pytest.MonkeyPatch) -> None:
