@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from types import NoneType
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -105,9 +106,8 @@ def with_example(example: dict[str, Any]) -> JsonDict:
     return {"examples": [example]}
 
 
-def unset() -> Any:
-    """Return the default of a member of a `PatchModel`: it makes the member optional, and is never stored."""
-    return None
+unset: Callable[[], Any] = NoneType
+"""Returns the default of a member of a `PatchModel`: it makes the member optional, and is never stored."""
 
 
 class ResponseModel(BaseModel):
@@ -128,5 +128,5 @@ class PatchModel(RequestModel):
 
     def values(self) -> dict[str, Any]:
         """Return the members that the client sent, by column name."""
-        sent = self.model_fields_set
-        return {name: value for name, value in vars(self).items() if name in sent}
+        members = vars(self)
+        return {name: members[name] for name in sorted(self.model_fields_set)}

@@ -34,7 +34,7 @@ class Application(FastAPI):
         if scope["type"] != "http":
             await self.router(scope, receive, send)
             return
-        scope[KEY] = self.state.services
+        scope[KEY] = self.state["services"]
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         await self.middleware_stack(scope, receive, send)

@@ -124,8 +124,11 @@ def _lines(response: Response, state: RequestState, quota: RequestQuota | None, 
     """
     headers = response.raw_headers
     lines = f"x-request-id: {state.request_id}\r\n{_SAFE}"
-    if b"cache-control" not in dict(headers):
-        # As nearly every response; a response that may be cached has set the header itself.
+    for name, _ in headers:
+        # What may be cached has set the header itself.
+        if name == b"cache-control":
+            break
+    else:
         lines += "cache-control: no-store\r\n"
     if span is not None:
         lines += f"traceparent: {span.traceparent}\r\n"

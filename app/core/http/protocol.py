@@ -100,7 +100,7 @@ class _Flow(FlowControl):
 
     def resume_reading(self) -> None:
         """Resume reading, unless requests are queued."""
-        if not self.is_held:
+        if self.read_paused and not self.is_held:
             super().resume_reading()
 
 
