@@ -147,7 +147,7 @@ def create_app(settings: Settings | None = None) -> Application:
     check_answers()
     app = Application(
         RequestMiddleware(
-            TrieRouter(routes),
+            operations=TrieRouter(routes),
             limits=limits,
             prefix=settings.public_prefix,
             probes=PROBES,

@@ -37,8 +37,8 @@ def _is_guessable(secret: str) -> bool:
     from zxcvbn import zxcvbn  # noqa: PLC0415
 
     # Case, and what stands between words, make them hardly harder to guess. What is left is as much as zxcvbn takes.
-    bare = _bare(secret)[:72]
-    guesses = zxcvbn(bare, user_inputs=[_bare(DEVELOPMENT_SECRET)])["guesses_log10"] if bare else 0
+    bare, known = ("".join(filter(str.isalnum, text.casefold()))[:72] for text in (secret, DEVELOPMENT_SECRET))
+    guesses = zxcvbn(bare, user_inputs=[known])["guesses_log10"] if bare else 0
     # 12 MiB that no worker should keep for the rest of its life.
     for name in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
         del sys.modules[name]
@@ -46,10 +46,6 @@ def _is_guessable(secret: str) -> bool:
     del zxcvbn
     gc.collect()
     return len(secret) < MIN_SECRET_LENGTH or guesses < MIN_SECRET_GUESSES
-
-
-def _bare(secret: str) -> str:
-    return "".join(filter(str.isalnum, secret.casefold()))
 
 
 def _database_url(value: str) -> str:

@@ -14,9 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Whether this process is about to stop. Requests are still served then, but each response closes its connection,
-    and `/health/ready` returns 503.
-    """
+    """Whether this process is about to stop: then each response closes its connection, `/health/ready` returns 503."""
 
     def __init__(self, delay: float) -> None:
         """`delay` is in seconds; 0 stops at once."""

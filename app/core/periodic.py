@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from math import inf
 
 from app.core import clock
@@ -22,6 +23,7 @@ _INTERVAL = Gauge(
 Work = Callable[[], Awaitable[object]]
 
 
+@dataclass(eq=False)
 class PeriodicTask:
     """Runs its work every `every` seconds, also after failures. `lifespan` starts and stops it.
 
@@ -29,29 +31,27 @@ class PeriodicTask:
     after each further one in twice as many, up to `every`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        work: Work,
-        *,
-        every: float,
-        failure: str,
-        retry: float | None = None,
-        begins: float = 0.0,
-        wake: asyncio.Event | None = None,
-        last: Work | None = None,
-    ) -> None:
-        """`begins`: seconds before the first run. `wake`: ends a pause early. `last`: runs when the task is stopped.
-        Failures are logged as those of the module of `work`.
-        """
-        self.name = name
-        self.last_success = -inf
-        """When the last successful run began, by `clock.elapsed`."""
+    name: str
+    work: Work
+    _: KW_ONLY
+    every: float
+    failure: str
+    """What is logged of a failure, as by the module of `work`."""
 
-        self._work, self._last = work, last
-        self._every, self._retry, self._begins = every, every if retry is None else retry, begins
-        self._failure, self._logger = failure, logging.getLogger(work.__module__)
-        self._wake = asyncio.Event() if wake is None else wake
+    retry: float = inf
+    begins: float = 0.0
+    """Seconds before the first run."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends a pause early."""
+
+    last: Work | None = None
+    """Runs when the task is stopped."""
+
+    last_success: float = field(default=-inf, init=False)
+    """When the last successful run began, by `clock.elapsed`."""
+
+    def __post_init__(self) -> None:
         self._failures = 0
         self._has_succeeded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +60,7 @@ class PeriodicTask:
         """Start the task."""
         self._has_succeeded.clear()
         _SUCCEEDED.labels(self.name).set(clock.seconds())
-        _INTERVAL.labels(self.name).set(max(self._every, self._begins))
+        _INTERVAL.labels(self.name).set(max(self.every, self.begins))
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def succeeded(self, within: float) -> None:
@@ -75,31 +75,31 @@ class PeriodicTask:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
-        if self._last is not None:
-            await self._try(self._last)
+        if self.last is not None:
+            await self._try(self.last)
 
     async def _run(self) -> None:
-        await asyncio.sleep(self._begins)
+        await asyncio.sleep(self.begins)
         while True:
             begun = clock.elapsed()
-            if not await self._try(self._work):
+            if not await self._try(self.work):
                 self._failures += 1
-                await asyncio.sleep(pause_after(self._failures, first=self._retry, longest=self._every))
+                await asyncio.sleep(pause_after(self._failures, first=self.retry, longest=self.every))
                 continue
             self.last_success, self._failures = begun, 0
             _SUCCEEDED.labels(self.name).set(clock.seconds())
             self._has_succeeded.set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await self._wake.wait()
-            self._wake.clear()
+                async with asyncio.timeout(self.every):
+                    await self.wake.wait()
+            self.wake.clear()
 
     async def _try(self, work: Work) -> bool:
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - whatever failed, the next run may succeed
             if not self._failures:
-                self._logger.warning("%s: %s", self._failure, error)
+                logging.getLogger(self.work.__module__).warning("%s: %s", self.failure, error)
             return False
         return True
 

@@ -60,8 +60,7 @@ class RequestState:
     """The body, once the operation has read it."""
 
     database: object | None = None
-    """The database that handlers and guards use instead of the application's: for example a transaction that spans the
-    whole request."""
+    """The database in the place of the application's: for example a transaction that spans the whole request."""
 
     position: str | None = None
     """The position in the database that the client has seen, as it sent it. None if reads have no replica."""

@@ -59,16 +59,14 @@ CUSTOM_PLAN_SETTINGS = {**GENERIC_PLAN_SETTINGS, "plan_cache_mode": "force_custo
 a table is not the caller's."""
 
 GRACE = 2.0
-"""Seconds beyond its timeout after which a statement is ended here. The server cancels long statements itself, unless
-it no longer responds."""
+"""Seconds beyond its timeout after which a statement is ended here, in case that the server no longer responds."""
 
 UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What PostgreSQL raises if it has undone a transaction because of others that ran at the same time. Nothing of it was
 committed, so that it is repeated."""
 
 MAX_TRIES = 5
-"""How often it is executed in all. Each deadlock takes a second, after which PostgreSQL looks for it
-(`deadlock_timeout`)."""
+"""How often it is executed in all. PostgreSQL looks for a deadlock after a second (`deadlock_timeout`)."""
 
 _STATEMENTS = number_of(Counter("taller_database_statements", "Statements, without those that end a transaction."))
 
@@ -173,8 +171,7 @@ class Database:
         """The SQL that begins a transaction, and the seconds that it may take."""
 
         self._sends_singly = not settings.pgbouncer
-        """Whether a single statement is sent without BEGIN and COMMIT. Through PgBouncer it needs a transaction, which
-        sets its settings."""
+        """Whether a single statement needs no transaction. Through PgBouncer it does, which sets its settings."""
 
         if is_by_value:
             self.by_value = self

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from app.core.tracing import Tracing
 
 MAX_KEPT = 200
-"""Statements that a connection keeps prepared, those used last. Each takes 0.1 to 0.3 MB of a server process; common
-ones are some dozens."""
+"""Statements that a connection keeps prepared, those used last: each takes 0.1 to 0.3 MB of a server process."""
 
 OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 """What executing a prepared statement raises after a migration has changed what it returns."""

@@ -8,6 +8,7 @@ changes their text (the kind of caller, the columns that are set), with `param` 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial, wraps
+from math import inf
 from types import NoneType
 from typing import Any, Final, ParamSpec, get_args, get_origin, get_type_hints, overload
 
@@ -112,7 +113,7 @@ class Statement:
             refuse_other_columns(model, element.exported_columns)
         self.model = model
         self.sql = str(compiled)
-        self.uses: int | None = None
+        self.uses: float = inf
         self.build: Callable[[], Executable] | None = None
         """Builds it anew, for a statement that contains it; None if it is not `compiled`."""
 
@@ -131,7 +132,7 @@ class Statement:
     @property
     def is_rare(self) -> bool:
         """Whether it is used too seldom to stay prepared on every connection."""
-        return self.uses is not None and self.uses <= FEW
+        return self.uses <= FEW
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of their numbers. Raises `KeyError` for a missing one."""
@@ -162,7 +163,6 @@ class StatementCache:
             if len(self._kept) >= self._size:
                 self._shed()
             self._kept[key] = statement
-        assert statement.uses is not None, "counted from the start"
         statement.uses += 1
         return statement
 
@@ -177,12 +177,12 @@ class StatementCache:
         """Evict the least used quarter, of equals the oldest, and subtract its highest count from all others, so that a
         statement that was common once does not stay for ever.
         """
-        by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses or 0)
+        by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses)
         forgotten = self._size // 4
-        dropped = by_uses[forgotten - 1][1].uses or 0
+        dropped = by_uses[forgotten - 1][1].uses
         self._kept = dict(by_uses[forgotten:])
         for statement in self._kept.values():
-            statement.uses = (statement.uses or 0) - dropped
+            statement.uses -= dropped
 
 
 compiled_statements = StatementCache(MAX_PREPARED)
@@ -195,8 +195,7 @@ _MODELS: dict[Callable[..., Executable], type[BaseModel]] = {}
 """The response model of statements, by the function that builds them."""
 
 SAMPLES: dict[Any, Any] = {Any: None, Hashable: None}
-"""A sample of each type of argument that functions which build statements take, for `check_answers`. A module that
-defines such a type adds a sample."""
+"""A sample of each type of argument of functions that build statements; the module that defines a type adds one."""
 
 
 @overload

@@ -85,8 +85,7 @@ class _DependencyPlan:
     def __init__(self, dependant: Dependant, accepted: Accepted) -> None:
         self._accepted = accepted
         self.inputs: list[tuple[tuple[str, ...], type[BaseModel] | None, Reader]] = []
-        """Each input: the location for its errors (`path` and its name, `query` or `body`), its model and its
-        reader."""
+        """Each input: the location for its errors (`path` and its name, `query`, `body`), its model, its reader."""
 
         self.reads_body = self.changes_response = False
         self._nodes: dict[int, tuple[Dependant, dict[str | None, int]]] = {}
@@ -173,9 +172,7 @@ def build_fast_path(route: APIRoute, accepted: Accepted, location: str | None = 
 
 
 def _answering(route: APIRoute, location: str | None) -> Callable[[Request, Any, Response | None], Response]:
-    """Return a function that makes the response from the handler's result, and from the headers and status that
-    it set.
-    """
+    """Return what makes the response from the handler's result, and from the headers and status that it set."""
     field, status_code = route.response_field, route.status_code or 200
     media_type = None if field is None else _JSON
     tag = tag_reader(route)

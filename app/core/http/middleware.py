@@ -6,6 +6,7 @@ It is plain ASGI: Starlette's `BaseHTTPMiddleware` would cost 200 µs a request.
 import logging
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from operator import methodcaller
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -37,30 +38,20 @@ _PARTS = methodcaller("partition", b": ")
 _SAFE = "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\nx-frame-options: DENY\r\n"
 
 
+@dataclass(eq=False, kw_only=True)
 class RequestMiddleware:
     """The innermost middleware, around the operations."""
 
-    def __init__(
-        self,
-        operations: TrieRouter,
-        *,
-        limits: RateLimits | None,
-        prefix: str,
-        probes: Collection[str] = (),
-        logs_client: bool = False,
-        tracing: "Tracing | None" = None,
-        reads_positions: bool = False,
-    ) -> None:
-        """`probes`: the paths of routes whose requests are logged at `debug` unless they fail. `reads_positions`:
-        whether clients may tell the position in the database that they have seen.
-        """
-        self.operations = operations
-        self.limits = limits
-        self.prefix = prefix
-        self.probes = frozenset(probes)
-        self.logs_client = logs_client
-        self.tracing = tracing
-        self.reads_positions = reads_positions
+    operations: TrieRouter
+    limits: RateLimits | None
+    prefix: str
+    probes: Collection[str]
+    """The paths of routes whose requests are logged at `debug` unless they fail."""
+
+    logs_client: bool
+    tracing: "Tracing | None"
+    reads_positions: bool
+    """Whether clients may tell the position in the database that they have seen."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -38,8 +38,7 @@ CHUNK_ALLOWANCE = 16
 """Bytes of framing that each chunk may have: its size and line ends."""
 
 PIECE = 4096
-"""Bytes that are parsed at a time. The requests in one piece are queued; the next piece waits until they are
-answered."""
+"""Bytes that are parsed at a time: the next ones wait until the requests in these are answered."""
 
 _UNENCODED = "The address of the request has a character that must be percent-encoded, as `ü` is in `?q=M%C3%BCller`."
 
@@ -531,9 +530,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What takes too long
 
     def _limit(self, seconds: float) -> None:
-        """Set the timeout for the next event. The timer is not moved for each request: it checks again when it
-        fires.
-        """
+        """Set the timeout for the next event. The timer is not moved for each request: it looks when it fires."""
         self._deadline = self.loop.time() + seconds
         if self._deadline < self._timer_ends:
             self._set_timer(seconds)

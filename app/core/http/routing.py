@@ -1,6 +1,7 @@
 """Routes, with the checks that run before every handler, and the router of a feature."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
@@ -125,9 +126,7 @@ class ApiRoute(APIRoute):
         self.respond = self._behind_checks(handle, guards, accepted)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler that FastAPI's router would call. `TrieRouter` calls `respond`, which `__init__` sets
-        later.
-        """
+        """Return the handler for FastAPI's router. `TrieRouter` calls `respond`, which `__init__` sets later."""
 
         async def handler(request: Request) -> Response:
             return await self.respond(request)
@@ -320,23 +319,16 @@ class RouteOptions(TypedDict, total=False):
     operation_id: str
 
 
+@dataclass(eq=False, kw_only=True)
 class FeatureRouter:
     """The operations of a feature, under the API's prefix. `app.features` lists all of these routers."""
 
-    def __init__(
-        self,
-        *,
-        prefix: str = "",
-        tag: str,
-        dependencies: Sequence[Any] = (),
-        route_class: type[ApiRoute] = ApiRoute,
-        api_prefix: str = API_PREFIX,
-    ) -> None:
-        self.routes: list[ApiRoute] = []
-        self._prefix = api_prefix + prefix
-        self._tag = tag
-        self._dependencies = list(dependencies)
-        self._route_class = route_class
+    tag: str
+    prefix: str = ""
+    dependencies: Sequence[Any] = ()
+    route_class: type[ApiRoute] = ApiRoute
+    api_prefix: str = API_PREFIX
+    routes: list[ApiRoute] = field(default_factory=list, init=False)
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """Register a handler for GET requests, and for HEAD without the body."""
@@ -361,11 +353,10 @@ class FeatureRouter:
     def _route(self, method: str, path: str, options: RouteOptions) -> Callable[[H], H]:
         def decorate(handler: H) -> H:
             own: dict[str, Any] = {**options}
-            own["dependencies"] = [*self._dependencies, *options.get("dependencies", ())]
+            own["dependencies"] = [*self.dependencies, *options.get("dependencies", ())]
             own["generate_unique_id_function"] = lambda route: route.name
-            self.routes.append(
-                self._route_class(self._prefix + path, handler, methods=[method], tags=[self._tag], **own)
-            )
+            address = self.api_prefix + self.prefix + path
+            self.routes.append(self.route_class(address, handler, methods=[method], tags=[self.tag], **own))
             return handler
 
         return decorate

@@ -26,8 +26,7 @@ SHARE_EVERY = 1.0
 """Seconds between two exchanges."""
 
 SHARE_PAUSE = 0.02
-"""Seconds between two exchanges if a caller sends many requests. With 0.1, a flood to four workers got half as much
-more."""
+"""Seconds between two exchanges if a caller sends many requests. With 0.1, a flood got half as much more."""
 
 
 class RateCount(Base):
