@@ -22,7 +22,7 @@ SAMPLES = AccessSamples(
     bodies={
         "create_task": lambda _: {"title": "Sweep"},
         "batch_tasks": lambda scenario: {
-            "operations": [{"op": "update", "id": str(scenario.ids("owner")["task_id"]), "changes": {}}]
+            "operations": [{"op": "update", "id": str(scenario.ids("owner")["task_id"]), "changes": {"title": "Sweep"}}]
         },
         "update_task": lambda _: {"title": "Sweep"},
         "patch_task": lambda _: {"title": "Sweep"},
