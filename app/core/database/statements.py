@@ -142,46 +142,39 @@ class Statement:
         ]
 
 
-class StatementCache:
+class StatementCache(dict[Hashable, Statement]):
     """A cache of compiled statements that evicts the least frequently used.
 
     It counts uses and ignores recency, so that a client who composes many statements evicts its own.
     """
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._size = size
-        self._kept: dict[Hashable, Statement] = {}
 
-    def get(self, build: Callable[..., Executable], *arguments: Hashable, **options: Hashable) -> Statement:
+    def compiled(self, build: Callable[..., Executable], *arguments: Hashable, **options: Hashable) -> Statement:
         """Return the compiled statement that `build` returns for these arguments."""
         key = (build, *arguments, *options.items()) if options else (build, *arguments)
-        statement = self._kept.get(key)
+        statement = self.get(key)
         if statement is None:
             statement = Statement(build(*arguments, **options), _MODELS.get(build))
             statement.uses = 0
             statement.build = partial(build, *arguments, **options)
-            if len(self._kept) >= self._size:
+            if len(self) >= self._size:
                 self._shed()
-            self._kept[key] = statement
+            self[key] = statement
         statement.uses += 1
         return statement
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def clear(self) -> None:
-        """Empty the cache."""
-        self._kept.clear()
 
     def _shed(self) -> None:
         """Evict the least used quarter, of equals the oldest, and subtract its highest count from all others, so that a
         statement that was common once does not stay for ever.
         """
-        by_uses = sorted(self._kept.items(), key=lambda item: item[1].uses)
-        forgotten = self._size // 4
-        dropped = by_uses[forgotten - 1][1].uses
-        self._kept = dict(by_uses[forgotten:])
-        for statement in self._kept.values():
+        least = sorted(self, key=lambda key: self[key].uses)[: self._size // 4]
+        dropped = self[least[-1]].uses
+        for key in least:
+            del self[key]
+        for statement in self.values():
             statement.uses -= dropped
 
 
@@ -215,7 +208,7 @@ def compiled(build: Any = None, *, model: type[BaseModel] | None = None) -> Any:
 
     @wraps(build)
     def statement(*arguments: Hashable, **options: Hashable) -> Statement:
-        return compiled_statements.get(build, *arguments, **options)
+        return compiled_statements.compiled(build, *arguments, **options)
 
     return statement
 

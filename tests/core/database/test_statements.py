@@ -75,7 +75,7 @@ def test_frequent_statements_stay_cached() -> None:
     kept = StatementCache(20)
 
     def asked_for(times: int, *numbers: int) -> list[Statement]:
-        return [[kept.get(inspect.unwrap(one_project), number) for _ in range(times)][-1] for number in numbers]
+        return [[kept.compiled(inspect.unwrap(one_project), number) for _ in range(times)][-1] for number in numbers]
 
     common = asked_for(300, *range(10))
     for number in range(100, 700):
