@@ -26,13 +26,10 @@ class KeyRing:
 
     def macs(self, purpose: bytes, message: bytes) -> Sequence[bytes]:
         """Return the MAC of a message under each secret, the newest first."""
-        return [_mac(keyed, purpose, message) for keyed in self._keyed]
-
-
-def _mac(keyed: hmac.HMAC, purpose: bytes, message: bytes) -> bytes:
-    mac = keyed.copy()
-    mac.update(purpose + b"\0" + message)
-    return mac.digest()
+        macs = [keyed.copy() for keyed in self._keyed]
+        for mac in macs:
+            mac.update(purpose + b"\0" + message)
+        return [mac.digest() for mac in macs]
 
 
 def _key_id(secret: str) -> str:
