@@ -43,7 +43,7 @@ from app.core.ratelimit.sync import PURGE_RULES as COUNTS_PURGE_RULES
 from app.core.ratelimit.sync import RateLimitSync
 from app.core.services import Services
 from app.features import PORTS, PROBES, PURGE_RULES, ROUTERS, TAGS, security_schemes
-from app.system.documentation import documentation_of
+from app.system.documentation import Documentation, documentation_of
 from app.system.guides import guided
 from app.system.openapi import openapi_document
 from app.system.process import ProcessReport
@@ -196,9 +196,13 @@ def serve() -> FastAPI:
     """Return the application of a server process, with logging configured."""
     # `taller` starts with the garbage collector off: imports create many objects and hardly any garbage.
     gc.enable()
-    configure_logging(get_settings())
+    settings = get_settings()
+    configure_logging(settings)
     Number.share()
     app = create_app()
+    if not settings.is_development:
+        # What making it has needed is filled by what follows: a worker that made it later would hold 5 MiB more for good.
+        app.state.services[Documentation].document.prepare()
     # The objects created so far live as long as the process. If the garbage collector traversed them, each full
     # collection would stop all requests for 50 to 80 ms, several times a second under load.
     gc.collect()
