@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _M_MMAP_THRESHOLD = -3
+_MADV_COLLAPSE = 25
+_LARGE_PAGE = 2 * 1024 * 1024
 
 DESCRIPTION = """
 **Try it here**: press *Authorize*, sign in (in development as `admin` with `1234`), then open an operation and press
@@ -208,6 +211,7 @@ def serve() -> FastAPI:
     gc.collect()
     gc.freeze()
     _return_large_blocks()
+    _use_large_pages()
     return app
 
 
@@ -226,6 +230,24 @@ def _return_large_blocks() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
         # What the start needed and nobody needs now: 4 MiB.
         libc.malloc_trim(0)
+
+
+def _use_large_pages() -> None:
+    """Have Linux put what Python has allocated so far on pages of 2 MiB, as glibc does if it is told. Looking up the
+    addresses of small ones takes 2 to 5 % of the processor time of a request.
+    """
+    if sys.platform != "linux":
+        return
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, file, *_ = line.split()
+        if access == "rw-p" and file == "0":
+            begin, end = (int(address, 16) for address in addresses.split("-"))
+            begin = -(-begin // _LARGE_PAGE) * _LARGE_PAGE
+            if (size := (end - begin) // _LARGE_PAGE * _LARGE_PAGE) > 0:
+                # Before Linux 6.1 it does not know this, and refuses it.
+                madvise(begin, size, _MADV_COLLAPSE)
 
 
 async def _warm_up(database: Database, settings: Settings) -> None:
