@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 from unicodedata import combining, is_normalized, normalize
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, GetPydanticSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
@@ -96,15 +96,10 @@ class Line(LongText):
     refused: ClassVar[re.Pattern[str]] = re.compile(f"[{_NOT_IN_LINES}]")
 
 
-class _NoNul:
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(_storable, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), "pattern": r"^[^\u0000]*$"}
-
-
-NoNul = _NoNul()
+NoNul = GetPydanticSchema(
+    lambda source, handler: core_schema.no_info_after_validator_function(_storable, handler(source)),
+    lambda schema, handler: {**handler(schema), "pattern": r"^[^\u0000]*$"},
+)
 """Text that PostgreSQL can store: any character but NUL. It must follow the length, as in
 `Annotated[str, Field(max_length=…), NoNul]`: pydantic reports the length of a validator's result as that of a list."""
 

@@ -39,7 +39,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.types import TypeEngine
 
 from app.core.database.models import IdList
-from app.core.schemas import AS_JSON, AsText
+from app.core.schemas import AS_JSON, AS_TEXT
 
 FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 """From which PostgreSQL counts microseconds."""
@@ -200,7 +200,7 @@ def _member(place: str, name: str, field: FieldInfo) -> _Member:
     if AS_JSON in field.metadata:
         return _Member(name, _JSON, is_nullable=False)
     kinds, promises = _kinds_of(field.annotation)
-    promises += [promise for promise in field.metadata if not isinstance(promise, AsText)]
+    promises += [promise for promise in field.metadata if promise is not AS_TEXT]
     named = [kind for kind in kinds if kind is not NoneType]
     if promises or len(named) != 1 or field.alias is not None or field.exclude or field.exclude_if is not None:
         raise AnswerError(
@@ -221,7 +221,7 @@ def _kinds_of(annotation: Any) -> tuple[list[Any], list[Any]]:
     """Return the types and the further constraints in an annotation."""
     if get_origin(annotation) is Annotated:
         kinds, promises = _kinds_of(annotation.__origin__)
-        return kinds, promises + [extra for extra in annotation.__metadata__ if not isinstance(extra, AsText)]
+        return kinds, promises + [extra for extra in annotation.__metadata__ if extra is not AS_TEXT]
     if get_origin(annotation) not in {Union, UnionType}:
         return [annotation], []
     parts = [_kinds_of(part) for part in get_args(annotation)]
