@@ -16,7 +16,7 @@ help: ## List the targets
 install: $(STAMP) ## Make .venv from the lock (other targets do it when needed)
 
 # What a lock names that is there is left alone; so `make run` after `make test` installs nothing. Packages are compiled
-# without the columns of their lines, which nobody needs and which take 1.5 MiB of each process.
+# without the columns of their lines, which nobody needs and which each process would hold.
 define installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "taller: Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
