@@ -1,6 +1,6 @@
 """Statements that return tasks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -159,13 +159,26 @@ OF_PROJECTS = {PROJECT_IDS, "is_archived"}
 """The filters that name projects, or choose them."""
 
 
-@list_query(KEYS, "-priority", model=TaskRead, planned_once=["completed", "q"])
+INDEXED = ("priority", "due_date", "created_at")
+"""The sort keys of which a project's tasks have an index, which also has the id."""
+
+
+def _is_search_in_order(filters: Collection[str], order: Order) -> bool:
+    """Return whether this is a search in the order of an index. Others may take long: they are planned by value, on
+    connections of their own.
+    """
+    first, *further = order
+    is_indexed = [(key.name, key.is_descending) for key in further] == [("id", first.is_descending)]
+    return {*filters} - {"completed"} == {"q"} and first.name in INDEXED and is_indexed
+
+
+@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"], planned_once=_is_search_in_order)
 def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of a project's tasks: by default the highest priority first, then the newest first."""
     matching = _matching(variant, param("project_id", Uuid))
     items: Rows | FromClause = matching
     total = _total(variant, matching, TaskCount.project_id == param("project_id", Uuid))
-    if "q" in variant.filters and not tasks_of_project.is_planned_by_value(variant.filters, variant.order):
+    if _is_search_in_order(variant.filters, variant.order):
         items, total = _searched(variant)
     return ListSource(
         items=items,
@@ -176,20 +189,11 @@ def tasks_of_project(permission: Permission, variant: ListVariant) -> ListSource
     )
 
 
-INDEXED = ("priority", "due_date", "created_at")
-"""The sort keys of which a project's tasks have an index, which also has the id."""
-
-
-def _is_indexed(order: Order) -> bool:
-    first, *further = order
-    return first.name in INDEXED and [(key.name, key.is_descending) for key in further] == [("id", first.is_descending)]
-
-
 def _searched(variant: ListVariant) -> tuple[FromClause, Rows]:
-    """Return the page and the total of a search that is planned once for all words.
+    """Return the page and the total of a search that is planned once for all words (`_is_search_in_order`).
 
     The index of words finds the matches, once for both. Where there are more than are counted, a page is full soon if
-    tasks are read in order; if no index has that order, all matches are sorted.
+    tasks are read in order.
     """
     project_id = param("project_id", Uuid)
     matching = _matching(variant, project_id, is_planned_once=True)
@@ -197,26 +201,17 @@ def _searched(variant: ListVariant) -> tuple[FromClause, Rows]:
     found = matching.with_only_columns(*keys).limit(inline(MAX_COUNTED + 1)).cte("found")
     total = select(capped_count(select(found)).cte("number"))
     is_all = total.scalar_subquery().is_not(None)
-    found_keys = {
-        sort.name: Key(found.c[sort.name], KEYS[sort.name].is_nullable, KEYS[sort.name].compared)
-        for sort in variant.order
-    }
+    found_keys = {sort.name: Key(found.c[sort.name], KEYS[sort.name].is_nullable) for sort in variant.order}
     first = page_of(variant, found_keys, select(found).where(is_all)).subquery("first")
-    further = sort_columns(variant, KEYS, LIST_COLUMNS)
-    of_found = (
-        select(*LIST_COLUMNS, *(first.c[str(column.key)] for column in further))
-        .join_from(first, Task, Task.id == first.c.id)
-        .order_by(*ordering_of(variant.order, KEYS, first.c))
-    )
-    if _is_indexed(variant.order):
-        others = tuple(name for name in variant.filters if name != "q")
-        has_words = WORDS.bool_op("@@")(select(TERMS).scalar_subquery())
-        matching = _matching(variant._replace(filters=others), project_id).where(has_words)
-    in_order = page_of(variant, KEYS, matching.where(~is_all))
-    return union_all(of_found, in_order).lateral("page"), total
+    of_found = select(*LIST_COLUMNS).join_from(first, Task, Task.id == first.c.id)
+    others = tuple(name for name in variant.filters if name != "q")
+    has_words = WORDS.bool_op("@@")(select(TERMS).scalar_subquery())
+    in_order = _matching(variant._replace(filters=others), project_id).where(has_words, ~is_all)
+    pages = (of_found.order_by(*ordering_of(variant.order, KEYS, first.c)), page_of(variant, KEYS, in_order))
+    return union_all(*pages).lateral("page"), total
 
 
-@list_query(KEYS, "-priority", model=TaskRead, planned_once=["completed"])
+@list_query(KEYS, "-priority", model=TaskRead, unindexed=["completed"])
 def visible_tasks(permission: Permission, variant: ListVariant) -> ListSource:
     """Select a page of the tasks of all the caller's projects, in the same order.
 

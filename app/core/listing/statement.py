@@ -63,7 +63,8 @@ class ListQuery:
         default: str,
         tiebreaker: str,
         model: type[BaseModel] | None,
-        planned_once: Collection[str] = (),
+        unindexed: Collection[str],
+        planned_once: Callable[[Collection[str], Order], bool],
     ) -> None:
         self.source = source
         self.keys = keys
@@ -71,7 +72,7 @@ class ListQuery:
         self.order = order_of(default, tiebreaker)
         """The default order."""
 
-        self.planned_once = frozenset(planned_once)
+        self.unindexed, self._planned_once = frozenset(unindexed), planned_once
 
         def page(permission: Any, variant: ListVariant | None) -> Rows:
             variant = variant or ListVariant(self.order)
@@ -80,10 +81,10 @@ class ListQuery:
         page.__annotations__["permission"] = next(iter(get_type_hints(source).values()))
         self.statement = compiled(page, model=model)
 
-    def is_planned_by_value(self, filters: Iterable[str], order: Order) -> bool:
+    def is_planned_by_value(self, filters: Collection[str], order: Order) -> bool:
         """Return whether the best plan depends on values: whether an index besides the order's may serve a filter."""
-        in_order = order[0].name
-        return any(name not in self.planned_once and of_bound(name) != in_order for name in filters)
+        is_open = any(name not in self.unindexed and of_bound(name) != order[0].name for name in filters)
+        return is_open and not self._planned_once(filters, order)
 
 
 def list_query(
@@ -92,14 +93,15 @@ def list_query(
     tiebreaker: str = "id",
     *,
     model: type[BaseModel] | None = None,
-    planned_once: Collection[str] = (),
+    unindexed: Collection[str] = (),
+    planned_once: Callable[[Collection[str], Order], bool] = lambda *_: False,
 ) -> Callable[[Callable[[Any, ListVariant], ListSource]], ListQuery]:
     """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`.
 
-    `model`: the response model of the items (see `compiled`). `planned_once`: the filters that no index serves, or the
-    same one whatever their values.
+    `model`: the response model of the items (see `compiled`). `unindexed`: the filters that no index serves.
+    `planned_once`: whether one plan is the best for all values of these filters in this order, although they have one.
     """
-    return lambda source: ListQuery(source, keys, default, tiebreaker, model, planned_once)
+    return lambda source: ListQuery(source, keys, default, tiebreaker, model, unindexed, planned_once)
 
 
 def of_bound(name: str) -> str:
