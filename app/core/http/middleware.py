@@ -61,7 +61,7 @@ class RequestMiddleware:
         state.prefix = self.prefix
         quota = None
         if self.limits is not None:
-            state.quota = quota = self.limits.quota(scope.get("client"))
+            state.quota = quota = RequestQuota(self.limits, scope.get("client"))
         span = None if self.tracing is None else self.tracing.begin_request(scope)
         token = request_id_var.set(state.request_id)
         status = 0

@@ -174,7 +174,3 @@ class RateLimits:
         counters = {name: FixedWindowCounter(name, *rate, self.sync_soon) for name, rate in policies.items()}
         self.callers, self.logins = counters.get(DEFAULT), counters.get(LOGIN)
         self.counters = list(counters.values())
-
-    def quota(self, client: Client | None) -> RequestQuota:
-        """Return the rate limit for one request of a client."""
-        return RequestQuota(self, client)

@@ -16,7 +16,7 @@ from app.core.database.retention import Purger
 from app.core.errors import TooManyRequestsError
 from app.core.guards import DEFAULT
 from app.core.ratelimit import sync
-from app.core.ratelimit.limiter import MAX_CALLERS, RateLimits
+from app.core.ratelimit.limiter import MAX_CALLERS, RateLimits, RequestQuota
 from app.core.ratelimit.sync import PURGE_RULES, RateLimitSync
 from app.main import create_app
 from tests.support.client import Api
@@ -43,7 +43,7 @@ def ask(limits: RateLimits, address: str, times: int = 1) -> int:
     """Ask from an address; how many of the requests were admitted."""
     admitted = 0
     for _ in range(times):
-        quota = limits.quota((address, 1))
+        quota = RequestQuota(limits, (address, 1))
         try:
             quota.consume_for_address(DEFAULT)
         except TooManyRequestsError:
@@ -186,7 +186,7 @@ def test_a_new_window_begins_with_nothing_counted() -> None:
 def test_refund_does_not_apply_to_the_next_window() -> None:
     limits = limits_of(5, 1)
     time.sleep(1 - time.time() % 1)
-    quota = limits.quota((HERE, 1))
+    quota = RequestQuota(limits, (HERE, 1))
     quota.consume_for_address(DEFAULT)
     time.sleep(1 - time.time() % 1)
     assert 'ratelimit: "default";r=5;t=' in quota.headers(304, is_revalidated=True)
@@ -194,7 +194,7 @@ def test_refund_does_not_apply_to_the_next_window() -> None:
 
 async def test_what_was_free_after_all_is_nothing_to_tell(database: Database) -> None:
     limits = limits_of(5)
-    quota = limits.quota((HERE, 1))
+    quota = RequestQuota(limits, (HERE, 1))
     quota.consume_for_address(DEFAULT)
     quota.headers(304, is_revalidated=True)
     assert not await RateLimitSync(limits, database).share()
