@@ -16,7 +16,7 @@ from app.core.config import Settings
 from app.core.database.database import GENERIC_PLAN_SETTINGS, ConstraintError, Database
 from app.core.errors import StatementTimeoutError, UnavailableError
 from benchmarks.proxy import CountingProxy
-from devtools.pgbouncer import at_socket, knows_prepared_statements
+from devtools.pgbouncer import at_socket
 from tests.support.bouncer import running_bouncer
 from tests.support.server import through
 
@@ -24,9 +24,6 @@ from tests.support.server import through
 pytestmark = pytest.mark.slow
 
 Connect = Callable[..., AbstractAsyncContextManager[Database]]
-
-KEEPS = [False, True] if knows_prepared_statements() else [False]
-"""Whether statements stay prepared, which takes a PgBouncer that prepares them on each server connection."""
 
 SHOWN = ("statement_timeout", "idle_in_transaction_session_timeout", "jit", *GENERIC_PLAN_SETTINGS)
 SHOW = text("SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in SHOWN))
@@ -109,11 +106,8 @@ async def test_statement_stays_prepared_where_pgbouncer_prepares_it_itself(conne
         assert await database.fetch_all(runs) == [{"runs": 3}]
 
 
-@pytest.mark.parametrize("keeps", KEEPS)
-async def test_slow_statement_is_cancelled_and_keeps_the_server_connection(
-    connect: Connect, bounced: Database, keeps: bool
-) -> None:
-    async with connect(statement_timeout=0.2, pgbouncer_prepared_statements=keeps) as hurried:
+async def test_slow_statement_is_cancelled_and_keeps_the_server_connection(connect: Connect, bounced: Database) -> None:
+    async with connect(statement_timeout=0.2) as hurried:
         before = await backend(bounced)
         with pytest.raises(StatementTimeoutError):
             await hurried.execute(text("INSERT INTO bounced SELECT 1 FROM pg_sleep(1)"))
@@ -172,32 +166,9 @@ async def test_no_free_server_connection_fails_after_pool_timeout(connect: Conne
     assert await numbers(bounced) == []
 
 
-@pytest.mark.parametrize("keeps", KEEPS)
-async def test_value_that_the_driver_refuses_leaves_nothing_open(
-    connect: Connect, bounced: Database, keeps: bool
-) -> None:
-    async with connect(pgbouncer_prepared_statements=keeps) as database:
-        statement = text("SELECT CAST(:n AS int) AS n")
-        for _ in range(2):
-            with pytest.raises(asyncpg.DataError):
-                await database.fetch_all(statement, {"n": 2**40})
-            # There is a single server connection.
-            assert await bounced.fetch_all(statement, {"n": 1}) == [{"n": 1}]
-            assert await database.fetch_all(statement, {"n": 2}) == [{"n": 2}]
-
-
-@pytest.mark.parametrize(
-    ("pgbouncer", "keeps", "single", "in_transaction"),
-    [(False, False, 1, 3), (True, False, 2, 4), (True, True, 1, 3)],
-)
+@pytest.mark.parametrize(("pgbouncer", "single", "in_transaction"), [(False, 1, 3), (True, 2, 4)])
 async def test_what_a_statement_costs(
-    settings: Settings,
-    database_url: str,
-    tmp_path: Path,
-    pgbouncer: bool,
-    keeps: bool,
-    single: int,
-    in_transaction: int,
+    settings: Settings, database_url: str, tmp_path: Path, pgbouncer: bool, single: int, in_transaction: int
 ) -> None:
     """In round trips; docs/decisions/0014-through-pgbouncer.md gives these figures."""
     server = make_url(database_url)
@@ -205,13 +176,7 @@ async def test_what_a_statement_costs(
     assert isinstance(host, str)
     async with CountingProxy(tmp_path, host, port) as proxy:
         database = Database(
-            settings.model_copy(
-                update={
-                    "database_url": at_socket(database_url, tmp_path),
-                    "pgbouncer": pgbouncer,
-                    "pgbouncer_prepared_statements": keeps,
-                }
-            )
+            settings.model_copy(update={"database_url": at_socket(database_url, tmp_path), "pgbouncer": pgbouncer})
         )
         statement = text("SELECT CAST(:n AS int) AS n")
         try:
