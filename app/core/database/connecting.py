@@ -83,11 +83,6 @@ def _trusting_the_system(query: dict[str, str]) -> ssl.SSLContext:
     return context
 
 
-def write_ahead(connection: "asyncpg.Connection", messages: bytes) -> None:
-    """Send messages of the protocol in front of what the driver sends next."""
-    connection._transport.write(messages)  # noqa: SLF001 - the driver sends one statement at a time
-
-
 def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[str, str]) -> None:
     link = connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no public name
     if link is None or link.family not in {socket.AF_INET, socket.AF_INET6}:

@@ -21,9 +21,9 @@ from sqlalchemy import Executable
 from app.core.addresses import address_of
 from app.core.config import Settings
 from app.core.database.connecting import connect
-from app.core.database.pgbouncer import Limits, asyncpg_arguments, opening_of
+from app.core.database.pgbouncer import asyncpg_arguments, opening_of
 from app.core.database.pool import CANNOT_CONNECT, ConnectionPool
-from app.core.database.prepared import PreparedConnection
+from app.core.database.prepared import OUTDATED, PreparedConnection
 from app.core.database.rows import Records, Row
 from app.core.database.statements import Statement
 from app.core.errors import AppError, ReadOnlyError, StatementTimeoutError, UnavailableError
@@ -149,21 +149,15 @@ class Database:
         )
 
         keeps = settings.pgbouncer_prepared_statements or not settings.pgbouncer
-        limits = Limits(parameters, timeout=settings.database_pool_timeout, keeps=keeps) if settings.pgbouncer else None
 
         async def open_connection() -> PreparedConnection:
             connection = await connect(
                 address, connection_class=PreparedConnection, **asyncpg_arguments(settings, address, parameters)
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
-            try:
-                await connection.set_up(deadlines, keeps=keeps, tracing=tracing, limits=limits)
-                if opened is not None:
-                    await opened(connection)
-            except BaseException:
-                # PgBouncer would keep a server connection for it.
-                connection.terminate()
-                raise
+            await connection.set_up(deadlines, keeps=keeps, tracing=tracing)
+            if opened is not None:
+                await opened(connection)
             return connection
 
         self.pool = ConnectionPool(
@@ -176,8 +170,8 @@ class Database:
         self._opening, self._opening_timeout = opening_of(settings, parameters), settings.database_pool_timeout
         """The SQL that begins a transaction, and the seconds that it may take."""
 
-        self._is_direct = not settings.pgbouncer
-        """Whether connections lead to PostgreSQL itself, and not to a PgBouncer."""
+        self._sends_singly = not settings.pgbouncer
+        """Whether a single statement needs no transaction. Through PgBouncer it does, which sets its settings."""
 
         if is_by_value:
             self.by_value = self
@@ -210,6 +204,12 @@ class Database:
             raise better from error
 
     async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
+        if not self._sends_singly:
+            try:
+                return await self._records_of_transaction(statement, arguments)
+            except OUTDATED:
+                # A migration has changed what it returns: PgBouncer goes on with what a server connection has prepared.
+                return await self._records_of_transaction(statement, arguments, prepares_anew=True)
         pool = self.pool
         connection = pool.acquire_nowait() or await pool.acquire()
         try:
@@ -219,6 +219,12 @@ class Database:
             raise
         pool.release(connection)
         return records
+
+    async def _records_of_transaction(
+        self, statement: Statement, arguments: list[Any], *, prepares_anew: bool = False
+    ) -> Records:
+        async with self.transaction() as transaction:
+            return await transaction._records(statement, arguments, prepares_anew=prepares_anew)  # noqa: SLF001 - another of its own kind
 
     async def _records_of_another_try(
         self, statement: Statement, arguments: list[Any], error: asyncpg.PostgresError
@@ -322,7 +328,7 @@ class Transaction(Database):
     _is_repeated = False
 
     def __init__(self, database: Database, connection: PreparedConnection) -> None:
-        self.pool, self._is_direct = database.pool, database._is_direct  # noqa: SLF001 - another of its own kind
+        self.pool, self._sends_singly = database.pool, database._sends_singly  # noqa: SLF001 - another of its own kind
         self._connection = connection
         # The whole transaction is planned by value or not at all.
         self.by_value = self
@@ -346,7 +352,7 @@ class Transaction(Database):
             self.is_broken = not isinstance(error, asyncpg.PostgresError)
             self.is_lost = isinstance(error, Exception) and not isinstance(error, TimeoutError)
             # Through PgBouncer, a timeout may mean that no server connection is free, which is not an outage.
-            if self.is_lost or self._is_direct:
+            if self.is_lost or self._sends_singly:
                 self.pool.note_error(self._connection, error)
             raise
 
@@ -368,8 +374,8 @@ class Transaction(Database):
             # After a failed statement, PostgreSQL answers COMMIT with ROLLBACK and without an error.
             raise RuntimeError("the error of a statement was caught inside its transaction, which is undone by it")
 
-    async def _records(self, statement: Statement, arguments: list[Any]) -> Records:
-        return await self._whole(self._connection.run(statement, arguments))
+    async def _records(self, statement: Statement, arguments: list[Any], *, prepares_anew: bool = False) -> Records:
+        return await self._whole(self._connection.run(statement, arguments, prepares_anew=prepares_anew))
 
     async def _whole(self, answer: Awaitable[T]) -> T:
         """Return PostgreSQL's answer or raise its error. After any other exception the connection is broken."""

@@ -12,11 +12,8 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from app.core.bounded import BoundedDict
-from app.core.database.connecting import write_ahead
-from app.core.database.pgbouncer import Limits
 from app.core.database.rows import Columns, Records
 from app.core.database.statements import Statement
-from app.core.errors import UnavailableError
 from app.core.waiting import Deadlines
 
 if TYPE_CHECKING:
@@ -40,24 +37,12 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         self._deadlines: Deadlines[PreparedConnection] | None = None
         self._keeps = True
         self._tracing: Tracing | None = None
-        self._limits: Limits | None = None
-        self._limiting: PreparedStatement | None = None
 
     async def set_up(
-        self,
-        deadlines: "Deadlines[PreparedConnection]",
-        *,
-        keeps: bool,
-        tracing: "Tracing | None",
-        limits: Limits | None = None,
+        self, deadlines: "Deadlines[PreparedConnection]", *, keeps: bool, tracing: "Tracing | None"
     ) -> None:
-        """Make the connection ready: each statement gets a deadline, and without `keeps` none stays prepared. `limits`:
-        what is sent in front of each single statement.
-        """
-        self._deadlines, self._keeps, self._tracing, self._limits = deadlines, keeps, tracing, limits
-        if limits is not None and limits.name:
-            self._limiting = await self.prepare(limits.sql, name=limits.name)
-            await self._limiting.fetch()
+        """Make the connection ready: each statement gets a deadline, and without `keeps` none stays prepared."""
+        self._deadlines, self._keeps, self._tracing = deadlines, keeps, tracing
         for type_, number in _NUMBERS.items():
             await self.set_builtin_type_codec(type_, schema="pg_catalog", codec_name=number)
 
@@ -71,38 +56,31 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
         finally:
             self._deadlines.pop(self, None)
 
-    async def run(self, statement: Statement, arguments: Sequence[Any]) -> Records:
-        """Return the rows of a statement, which stays prepared unless it is rare."""
+    async def run(self, statement: Statement, arguments: Sequence[Any], *, prepares_anew: bool = False) -> Records:
+        """Return the rows of a statement, which stays prepared unless it is rare.
+
+        `prepares_anew`: neither use what is prepared, nor keep it.
+        """
         deadlines = self._deadlines
         assert deadlines is not None, "it is set up"
         span = None if self._tracing is None else self._tracing.begin_statement(statement.sql)
         deadlines.add(self)
         try:
-            kept = self._kept.get(statement.sql)
+            kept = None if prepares_anew else self._kept.get(statement.sql)
             if kept is None:
-                prepared, columns = await self._prepare_statement(statement, keeps=True)
+                prepared, columns = await self._prepare_statement(statement, keeps=not prepares_anew)
             else:
                 prepared, columns = kept
                 self._kept.move_to_end(statement.sql)
             try:
-                if self._limiting is not None:
-                    self._send_limits()
                 return Records(columns, await prepared.fetch(*arguments))
             except OUTDATED:
                 # A migration has changed what it returns.
                 self._kept.clear()
-                if (kept is None and self._limiting is None) or self.is_in_transaction():
+                if kept is None or self.is_in_transaction():
                     raise
-            # PgBouncer goes on with what a server connection has prepared under a name.
-            prepared, columns = await self._prepare_statement(statement, keeps=self._limiting is None)
-            if self._limiting is not None:
-                self._send_limits()
+            prepared, columns = await self._prepare_statement(statement, keeps=True)
             return Records(columns, await prepared.fetch(*arguments))
-        except asyncpg.DataError as error:
-            if self._limits is not None and getattr(error, "severity", None) is None:
-                # Of the driver, which then sends no end of what `limits` and PREPARE have begun.
-                self.terminate()
-            raise
         finally:
             deadlines.pop(self, None)
             if span is not None:
@@ -110,22 +88,8 @@ class PreparedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is
 
     async def _prepare_statement(self, statement: Statement, *, keeps: bool) -> "tuple[PreparedStatement, Columns]":
         keeps = keeps and self._keeps and not statement.is_rare
-        timeout = None
-        if self._limits is not None and not self.is_in_transaction():
-            timeout = self._limits.timeout
-            if self._limiting is None:
-                self._send_limits()
-        try:
-            prepared = await self.prepare(statement.sql, name=None if keeps else "", timeout=timeout)
-        except TimeoutError:
-            # No server connection was free, which is not an outage.
-            self.terminate()
-            raise UnavailableError from None
+        prepared = await self.prepare(statement.sql, name=None if keeps else "")
         columns = Columns(prepared.get_attributes(), statement.model)
         if keeps:
             self._kept.put(statement.sql, (prepared, columns))
         return prepared, columns
-
-    def _send_limits(self) -> None:
-        if self._limits is not None and not self.is_in_transaction():
-            write_ahead(self, self._limits.messages)

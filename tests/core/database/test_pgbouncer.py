@@ -166,7 +166,7 @@ async def test_no_free_server_connection_fails_after_pool_timeout(connect: Conne
     assert await numbers(bounced) == []
 
 
-@pytest.mark.parametrize(("pgbouncer", "single", "in_transaction"), [(False, 1, 3), (True, 2, 4)])
+@pytest.mark.parametrize(("pgbouncer", "single", "in_transaction"), [(False, 1, 3), (True, 4, 4)])
 async def test_what_a_statement_costs(
     settings: Settings, database_url: str, tmp_path: Path, pgbouncer: bool, single: int, in_transaction: int
 ) -> None:
