@@ -155,9 +155,14 @@ class Database:
                 address, connection_class=PreparedConnection, **asyncpg_arguments(settings, address, parameters)
             )
             assert isinstance(connection, PreparedConnection), "the class that was asked for"
-            await connection.set_up(deadlines, keeps=keeps, tracing=tracing)
-            if opened is not None:
-                await opened(connection)
+            try:
+                await connection.set_up(deadlines, keeps=keeps, tracing=tracing)
+                if opened is not None:
+                    await opened(connection)
+            except BaseException:
+                # PgBouncer would keep a server connection for it.
+                connection.terminate()
+                raise
             return connection
 
         self.pool = ConnectionPool(
