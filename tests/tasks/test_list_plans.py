@@ -388,7 +388,8 @@ COMMON = [("-priority", {"q": "task"}), ("due_date", {"q": "task", "completed": 
 async def test_common_word_reads_what_is_counted_and_the_page(crowd: Crowd, sort: str, filters: dict[str, Any]) -> None:
     plan = await crowd.plan_as_sent(queries.tasks_of_project, sort, is_counted=True, **filters)
     assert plan["Actual Rows"] == SIZE + 1
-    assert rows_read(plan) <= 2 * MAX_COUNTED + 4 * SIZE + 10
+    # Of a million tasks, one in thirty of those that are due first is completed.
+    assert rows_read(plan) <= 2 * MAX_COUNTED + 40 * SIZE
     assert all(node["Sort Space Used"] < 100 for node in sorts(plan) if "Sort Space Used" in node)
 
 
