@@ -204,7 +204,7 @@ def serve() -> FastAPI:
     Number.share()
     app = create_app()
     if not settings.is_development:
-        # What follows fills what making it has needed: made later, it would take 5 MiB more for good.
+        # What follows uses the memory again that making it needs. Made later, it would leave 5 MiB more for good.
         app.state.services[Documentation].document.prepare()
     # The objects created so far live as long as the process. If the garbage collector traversed them, each full
     # collection would stop all requests for 50 to 80 ms, several times a second under load.

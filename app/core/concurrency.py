@@ -120,9 +120,7 @@ class Share(ConcurrencyLimit):
     def leave(self) -> None:
         """Give the place back, and let requests that wait run."""
         self._ended += 1
-        self._free += 1
-        if self._line:
-            self.admit()
+        super().leave()
 
     def admit(self) -> None:
         """Let requests that wait run, as many as may now, and others if none of these ends."""

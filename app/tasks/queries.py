@@ -390,6 +390,9 @@ LISTS = {
 }
 """By column, which is also the name of the statement parameter with the ids."""
 
+RARE = {*LISTS, "external_id", "parent_id"}
+"""What most new tasks are created without: it is left out of the statement where it is not given."""
+
 
 def listable(name: str, project_id: UuidColumn) -> ColumnElement[Any]:
     """Return which of the given ids a task of this project may list, locked against deletion."""

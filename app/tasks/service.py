@@ -36,10 +36,6 @@ async def summary(database: Database, project: ProjectScope, today: date | None)
     }
 
 
-_RARE = {*queries.LISTS, "external_id", "parent_id"}
-"""What most new tasks are created without."""
-
-
 async def create(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
     """Add a task to a project."""
     with refusing(GONE):
@@ -54,8 +50,7 @@ async def create(database: Database, project: ProjectScope, new: TaskCreate) -> 
 
 
 async def _created(database: Database, project: ProjectScope, new: TaskCreate) -> Row:
-    # What most tasks do not have is left out of the statement.
-    given = {name: value for name, value in vars(new).items() if name not in _RARE or value}
+    given = {name: value for name, value in vars(new).items() if name not in queries.RARE or value}
     values, lists = {"id": uuid7(), **given}, _lists_in(given)
     statement = _insert_task(project.permission, tuple(values), tuple(lists))
     if not lists and new.parent_id is None:

@@ -31,7 +31,7 @@ _SOCKET_OPTIONS = {
 
 
 async def connect(address: Address, *, timeout: float, **options: Any) -> "asyncpg.Connection":  # noqa: ASYNC109 - of each host, and asyncpg's own
-    """Connect to the first host that accepts it and suits. Raises `UnavailableError` from the last host's error."""
+    """Connect to the first host that accepts and has the wanted attributes. Raises `UnavailableError` of the last."""
     parameters = dict(address.parameters)
     timeout = float(parameters.get("connect_timeout", timeout))
     target = wanted_attributes(address)
@@ -96,7 +96,7 @@ def _set_socket_options(connection: "asyncpg.Connection", parameters: Mapping[st
 
 
 async def _first_of(attempts: Sequence[Callable[[], Awaitable[Any]]]) -> "asyncpg.Connection":
-    """Return the first connection. Each attempt begins when the one before has failed, or has taken `STAGGER`."""
+    """Return the first connection. Each attempt begins when the one before has failed, or takes `STAGGER` seconds."""
     waiting = list(reversed(attempts))
     running: set[asyncio.Future[asyncpg.Connection]] = set()
     error: BaseException | None = None

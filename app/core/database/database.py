@@ -59,7 +59,7 @@ CUSTOM_PLAN_SETTINGS = {**GENERIC_PLAN_SETTINGS, "plan_cache_mode": "force_custo
 a table is not the caller's."""
 
 GRACE = 2.0
-"""Seconds beyond its timeout after which a statement is ended here, in case that the server no longer responds."""
+"""Seconds beyond its timeout after which a statement is ended here, in case the server no longer responds."""
 
 UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What PostgreSQL raises if it has undone a transaction because of others that ran at the same time. Nothing of it was
@@ -176,7 +176,7 @@ class Database:
         """The SQL that begins a transaction, and the seconds that it may take."""
 
         self._sends_singly = not settings.pgbouncer
-        """Whether a single statement needs no transaction. Through PgBouncer it does, which sets its settings."""
+        """Whether a single statement is sent without a transaction; through PgBouncer, its settings need one."""
 
         if is_by_value:
             self.by_value = self

@@ -129,9 +129,9 @@ _ESCAPED = '\n"\\' + "".join(map(chr, range(32)))
 
 
 def _texts(values: Sequence[Any], *, is_nullable: bool) -> Sequence[str]:
-    """Return the JSON of each text; the values themselves where this is only in quotation marks what they are."""
+    """Return the JSON of each text; the texts themselves if none is null or has to be escaped."""
     has_nulls = is_nullable and None in values
-    # Raises `TypeError` for a null where there is none.
+    # Raises `TypeError` for a null where there may be none.
     joined = "".join(filter(None, values) if has_nulls else values)
     if any(map(joined.__contains__, _ESCAPED)):
         # pydantic-core takes a third of what `encode_basestring` takes for long ones; it indents each on a line of its

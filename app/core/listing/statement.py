@@ -83,8 +83,8 @@ class ListQuery:
 
     def is_planned_by_value(self, filters: Collection[str], order: Order) -> bool:
         """Return whether the best plan depends on values: whether an index besides the order's may serve a filter."""
-        is_open = any(name not in self.unindexed and of_bound(name) != order[0].name for name in filters)
-        return is_open and not self._planned_once(filters, order)
+        may_serve = any(name not in self.unindexed and of_bound(name) != order[0].name for name in filters)
+        return may_serve and not self._planned_once(filters, order)
 
 
 def list_query(
@@ -99,7 +99,8 @@ def list_query(
     """Return a decorator that makes a `ListQuery` of a function from permission and variant to a `ListSource`.
 
     `model`: the response model of the items (see `compiled`). `unindexed`: the filters that no index serves.
-    `planned_once`: whether one plan is the best for all values of these filters in this order, although they have one.
+    `planned_once`: whether one plan is the best for all values of these filters in this order, although an index serves
+    them.
     """
     return lambda source: ListQuery(source, keys, default, tiebreaker, model, unindexed, planned_once)
 

@@ -67,6 +67,10 @@ class _BatchRun:
         """Return the pending operations of a kind with their indexes."""
         return [pair for pair in self._of_kind[kind] if pair[0] not in self.outcomes]
 
+    def changing(self) -> list[tuple[int, UpdateOperation | DeleteOperation]]:
+        """Return the pending operations on tasks that are there, in order."""
+        return sorted([*self.left(UpdateOperation), *self.left(DeleteOperation)], key=itemgetter(0))
+
     async def fetch_all(self, statement: Statement, values: dict[str, Any]) -> dict[UUID, Row]:
         """Return the rows of a statement by their ids."""
         rows = await self.transaction.fetch_all(statement, {"project_id": self.project.project_id, **values})
@@ -116,11 +120,7 @@ async def _validate(work: _BatchRun, *, is_required: bool) -> None:
     for index, malformed in work.left(MalformedOperation):
         work.outcomes[index] = InvalidRequestError(errors=malformed.errors)
     named: set[UUID] = set()
-    changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
-        *work.left(UpdateOperation),
-        *work.left(DeleteOperation),
-    ]
-    for index, operation in sorted(changing, key=itemgetter(0)):
+    for index, operation in work.changing():
         if operation.id in named:
             work.outcomes[index] = _repeated(index, "id")
         named.add(operation.id)
@@ -139,11 +139,7 @@ async def _validate_named(work: _BatchRun, named: set[UUID], *, is_required: boo
     found = await work.fetch_all(
         queries.tasks_locked(has_deletions=bool(deleted)), {"ids": list(held), "deleted_ids": deleted}
     )
-    changing: list[tuple[int, UpdateOperation | DeleteOperation]] = [
-        *work.left(UpdateOperation),
-        *work.left(DeleteOperation),
-    ]
-    for index, change in changing:
+    for index, change in work.changing():
         refusal = _refusal(found.get(change.id), _preconditions(change), index, is_required=is_required)
         if refusal is not None:
             work.outcomes[index] = refusal
@@ -258,17 +254,13 @@ def _error(index: int, detail: str, code: str, *, member: str = "id") -> FieldEr
     return FieldError(pointer=f"/operations/{index}/{member}", detail=detail, code=code)
 
 
-_NOTHING: tuple[Any, ...] = (None, ())
-"""What a task has where nothing is given."""
-
-
 async def _create(work: _BatchRun) -> None:
     if not (operations := work.left(CreateOperation)):
         return
     ids = [uuid7() for _ in operations]
     tasks = [vars(operation.task) for _, operation in operations]
-    # What none of them has is left out of the statement.
-    names = tuple(name for name in TaskCreate.model_fields if any(task[name] not in _NOTHING for task in tasks))
+    fields = TaskCreate.model_fields
+    names = tuple(name for name in fields if name not in queries.RARE or any(task[name] for task in tasks))
     values: dict[str, Any] = {"caller_id": work.project.caller.user_id, "new_id": ids}
     for name in names:
         values[f"new_{name}"] = [task[name] for task in tasks]
